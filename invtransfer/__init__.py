@@ -1,0 +1,1 @@
+"""What is a representation invariant to, and does that help?"""

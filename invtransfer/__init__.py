@@ -1,1 +1,27 @@
-"""What is a representation invariant to, and does that help?"""
+"""Which invariances does a representation have, which does a task need, and how much do they decide transfer?
+
+>>> from invtransfer import FrozenFeatureProbe, InvariantPretrainer, SensitivityScorer
+"""
+
+from invtransfer.cifar import load_cifar10, load_cifar100
+from invtransfer.objects import Objects, load_backgrounds, load_objects
+from invtransfer.pretraining import InvariantPretrainer
+from invtransfer.probing import FrozenFeatureProbe
+from invtransfer.sensitivity import SensitivityScorer
+from invtransfer.sources import TransformedImages, Transforms2D
+from invtransfer.transformations import TRANSFORMATIONS, Transformation
+
+__all__ = [
+    "TRANSFORMATIONS",
+    "FrozenFeatureProbe",
+    "InvariantPretrainer",
+    "Objects",
+    "SensitivityScorer",
+    "TransformedImages",
+    "Transformation",
+    "Transforms2D",
+    "load_backgrounds",
+    "load_cifar10",
+    "load_cifar100",
+    "load_objects",
+]

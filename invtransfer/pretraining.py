@@ -1,0 +1,291 @@
+"""InvariantPretrainer: a network trained to classify images whatever transformation they show."""
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, check_random_state
+
+from invtransfer.encoding import compute_outputs
+from invtransfer.images import check_count, check_images, validate_input, validate_validation
+from invtransfer.networks import build_network
+from invtransfer.sources import TransformedImages
+from invtransfer.training import resolve_device, resolve_precision, train
+
+
+class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator):
+    """Train an encoder by classifying transformed images, which makes it invariant to their transformations.
+
+    The transformations are those in the images given (`Transforms2D` draws such images), or those named in
+    `transformations`, which are then drawn anew for every image in every epoch.
+
+    Parameters
+    ----------
+    network : str
+        "resnet18", for small images.
+    width : float
+        Multiple of the network's standard numbers of channels.
+    transformations : sequence of str or Transformation
+        Applied to whole images in training, in this order; validation and prediction see images as they are given.
+    epochs : int
+        Passes over the training data.
+    batch_size : int
+        Images per step.
+    learning_rate : float
+        Of Adam; the largest value if the schedule varies it.
+    schedule : str
+        "constant", or "one-cycle": up linearly over the first fifth of the steps, then down linearly to 0.
+    weight_decay : float
+        L2 penalty of Adam.
+    precision : str
+        "float32", "bfloat16", or "auto": bfloat16 in training where the hardware computes it. Features and predictions
+        are computed in float32.
+    device : str
+        "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1".
+    image_shape : tuple of int
+        (height, width, 3) of the images, if `X` is given as flattened images of shape (n_samples, n_features). None:
+        such an `X` is read as rows of pixels.
+    random_state : int, RandomState or None
+        Of initial weights, order of samples and transformations.
+    verbose : bool
+        Show a progress bar on stderr.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels seen in fit.
+    weights_ : dict of str to ndarray
+        The network's weights and statistics, on the CPU; `module` makes a torch module of them.
+    history_ : dict
+        "loss" and, with validation data, "val_accuracy" over epochs, and "best_epoch", the one that is kept.
+    image_shape_ : tuple of int
+        (height, width, n_channels) of the images seen in fit.
+    n_features_in_ : int
+        height * width * n_channels.
+    n_iter_ : int
+        Number of epochs trained.
+
+    Notes
+    -----
+    The paper's settings are the defaults: 50 epochs, batches of 512, Adam with 1e-3, and the epoch with the best
+    validation accuracy if `X_val` is given. Images are normalised with the training data's mean and standard deviation
+    per channel, which the paper does not mention. Pickles hold the weights as NumPy arrays: like all pickles, open only
+    those that you trust.
+
+    References
+    ----------
+    Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Section 3.2.
+
+    Examples
+    --------
+    >>> from invtransfer import InvariantPretrainer, Transforms2D, load_objects
+    >>> source = Transforms2D(load_objects("procedural")[:4], transformations=["rotate"], random_state=0)
+    >>> encoder = InvariantPretrainer("resnet18", width=0.0625, epochs=1, random_state=0).fit(*source.sample(64))
+    >>> encoder.transform(source.sample(10, start=64)[0]).shape
+    (10, 32)
+    """
+
+    def __init__(
+        self,
+        network="resnet18",
+        *,
+        width=1.0,
+        transformations=(),
+        epochs=50,
+        batch_size=512,
+        learning_rate=1e-3,
+        schedule="constant",
+        weight_decay=0.0,
+        precision="auto",
+        device="auto",
+        image_shape=None,
+        random_state=None,
+        verbose=False,
+    ):
+        self.network = network
+        self.width = width
+        self.transformations = transformations
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.weight_decay = weight_decay
+        self.precision = precision
+        self.device = device
+        self.image_shape = image_shape
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X, y, X_val=None, y_val=None):
+        """Train from new initial weights.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width, 3), uint8 or float in [0, 1]
+            Images; or of shape (n_samples, n_features), see `image_shape`.
+        y : array-like of shape (n_samples,)
+            Labels.
+        X_val, y_val : array-like
+            Validation data of the same kind: the epoch with the best accuracy on it is kept. None: the last.
+
+        Returns
+        -------
+        self : InvariantPretrainer
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter is not as described, or the loss diverges.
+        """
+        X, y = validate_input(self, X, y, reset=True)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y holds one class only, {self.classes_[0]!r}, expected at least 2 classes")
+        X_val, codes_val = validate_validation(self, X_val, y_val)
+        seed = check_random_state(self.random_state).randint(2**31)
+        generator = torch.Generator().manual_seed(seed)
+        device = resolve_device(self.device)
+        mean, std = channel_statistics(X)
+        network = build_network(
+            self.network,
+            len(self.classes_),
+            n_channels=X.shape[3],
+            width=self.width,
+            mean=mean,
+            std=std,
+            generator=generator,
+        ).to(device)
+        self.history_ = train(
+            network,
+            X,
+            codes.astype(np.int64),
+            X_val=X_val,
+            y_val=codes_val,
+            epochs=check_count(self.epochs, "epochs"),
+            batch_size=check_count(self.batch_size, "batch_size"),
+            learning_rate=self.learning_rate,
+            schedule=self.schedule,
+            weight_decay=self.weight_decay,
+            precision=resolve_precision(self.precision, device),
+            generator=generator,
+            renew=self._transformed(X, seed),
+            verbose=self.verbose,
+        )
+        self.weights_ = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
+        self.n_iter_ = self.epochs
+        self._n_features_out = network.head.in_features
+        return self
+
+    def _transformed(self, X, seed):
+        """Return the function from an epoch to its images, or None if they are always the same."""
+        if not len(self.transformations):
+            return None
+        source = TransformedImages(check_images(X), transformations=self.transformations, random_state=seed)
+        return lambda epoch: source.sample(len(X), start=epoch * len(X))[0]
+
+    def module(self):
+        """Return the trained network as a torch module on the CPU.
+
+        Returns
+        -------
+        module : torch.nn.Sequential
+            With the parts `normalise`, `backbone` (images to features) and `head`; takes float images in [0, 1] of
+            shape (n_samples, 3, height, width). A new module at each call: what is done to it does not reach the
+            estimator.
+        """
+        check_is_fitted(self)
+        network = build_network(self.network, len(self.classes_), n_channels=self.image_shape_[2], width=self.width)
+        network.load_state_dict({name: torch.tensor(value) for name, value in self.weights_.items()})
+        return network.eval()
+
+    def _outputs(self, X, network):
+        X = validate_input(self, X, reset=False)
+        return compute_outputs(network.to(resolve_device(self.device)), X)
+
+    def transform(self, X):
+        """Compute the features of images: the pooled penultimate layer.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width, 3) or (n_samples, n_features)
+            Images of the shape seen in fit.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_features_out), float32
+        """
+        module = self.module()
+        return self._outputs(X, module[:-1])
+
+    def predict_proba(self, X):
+        """Compute the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width, 3) or (n_samples, n_features)
+            Images of the shape seen in fit.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes), float64
+        """
+        logits = self._outputs(X, self.module()).astype(np.float64)
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+    def predict(self, X):
+        """Return the most probable label of each image.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width, 3) or (n_samples, n_features)
+            Images of the shape seen in fit.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def __sklearn_tags__(self):
+        """Say that features are float32, whatever came in."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def channel_statistics(X, block=1024):
+    """Compute mean and standard deviation of each channel, without a float copy of all images.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, height, width, n_channels)
+        Images; uint8 counts as [0, 1].
+    block : int
+        Images that are converted at once.
+
+    Returns
+    -------
+    mean, std : ndarray of shape (n_channels,), float64
+        The std of a constant channel is 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.zeros((2, 1, 1, 3), dtype="uint8")
+    >>> X[1, 0, 0, 0] = 255
+    >>> mean, std = channel_statistics(X)
+    >>> print(mean, std)
+    [0.5 0.  0. ] [0.5 1.  1. ]
+    """
+    scale = 255.0 if X.dtype == np.uint8 else 1.0
+    n_pixels = X.size // X.shape[3]
+    mean = sum(X[i : i + block].sum(axis=(0, 1, 2), dtype=np.float64) for i in range(0, len(X), block)) / n_pixels
+    variance = np.zeros(X.shape[3])
+    for i in range(0, len(X), block):
+        deviation = X[i : i + block].astype(np.float64) - mean
+        variance += np.square(deviation, out=deviation).sum(axis=(0, 1, 2)) / n_pixels
+    std = np.sqrt(variance) / scale
+    return mean / scale, np.where(std > 0, std, 1.0)

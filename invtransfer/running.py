@@ -1,0 +1,248 @@
+"""Grid to cells to executor: run a study's cells, serially or in processes, and never lose a finished one.
+
+A cell is a call of one function with keyword arguments that JSON can hold, and returns an `xarray.Dataset`. Its file is
+named by a hash of the arguments, so a cell that is there is exactly the one that is wanted. What is not in the
+arguments (where the cube goes, how many processes run) cannot change a number.
+"""
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+import traceback
+import warnings
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import torch
+import xarray as xr
+from tqdm import tqdm
+
+from invtransfer.cubes import DamagedFileError, assemble, canonical, check_writable, provenance, read, write
+
+
+def study_parser(description, presets, default="quick"):
+    """Return a command line with the options that all studies have.
+
+    Parameters
+    ----------
+    description : str
+        The study's docstring.
+    presets : iterable of str
+        Names for ``--preset``.
+    default : str
+        The preset that is run if none is named.
+
+    Returns
+    -------
+    parser : argparse.ArgumentParser
+        With --preset, --out, --seeds and --jobs.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--preset", choices=list(presets), default=default, help=f"size of the study (default: {default})"
+    )
+    parser.add_argument("--out", type=Path, metavar="CUBE.nc", help="where the cube goes; the figure goes beside it")
+    parser.add_argument("--seeds", type=positive, metavar="N", help="number of repetitions, with seeds 0 to N - 1")
+    parser.add_argument(
+        "--jobs", type=positive, default=1, metavar="N", help="processes that compute cells (default: 1)"
+    )
+    return parser
+
+
+def positive(text):
+    """Read a whole number of at least 1 from the command line.
+
+    Parameters
+    ----------
+    text : str
+        What was typed.
+
+    Returns
+    -------
+    number : int
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is another.
+
+    Examples
+    --------
+    >>> positive("3")
+    3
+    """
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"is {text!r}, expected a whole number of at least 1")
+    return int(text)
+
+
+def cell_id(arguments):
+    """Return the name of a cell: a hash of all that decides its numbers.
+
+    Parameters
+    ----------
+    arguments : dict
+        Keyword arguments of the cell function.
+
+    Returns
+    -------
+    name : str of 16 hexadecimal digits
+
+    Examples
+    --------
+    >>> cell_id({"seed": 0, "width": 0.25}) == cell_id({"width": 0.25, "seed": 0})
+    True
+    """
+    return hashlib.sha256(canonical(arguments).encode()).hexdigest()[:16]
+
+
+def run_study(function, grid, coordinates, path, settings, *, jobs=1):
+    """Compute the cells that are not there yet, and assemble the cube.
+
+    Parameters
+    ----------
+    function : callable
+        Computes a cell; importable, so that other processes can be told to call it.
+    grid : list of (dict, dict)
+        For each place in the cube, its labels and the arguments of its cell. Places may share a cell.
+    coordinates : dict of str to sequence
+        Labels along each dimension of the cube.
+    path : path-like
+        Of the cube. The cells go into the folder `path` with the suffix ".cells".
+    settings : dict
+        Of the study, all that the cells have in common; a cube of other settings at `path` is not touched.
+    jobs : int
+        Number of processes; 1: no other than this one.
+
+    Returns
+    -------
+    cube : xarray.Dataset
+        As written. Cells that failed are marked, with their message.
+
+    Raises
+    ------
+    OSError
+        If `path` cannot be written; nothing has been computed then.
+    ValueError
+        If there is a cube of other settings at `path`, or one with labels that this grid lacks.
+    SystemExit
+        If interrupted (Ctrl-C): finished cells are kept, and the message says how to go on.
+    """
+    path = Path(path)
+    check_writable(path)
+    _check_same_study(path, settings, coordinates)
+    folder = path.with_suffix(".cells")
+    folder.mkdir(exist_ok=True)
+    wanted = {cell_id(arguments): arguments for _, arguments in grid}
+    cells = {name: _read_cell(folder / f"{name}.nc", arguments) for name, arguments in wanted.items()}
+    todo = {name: wanted[name] for name, cell in cells.items() if cell is None or "message" in cell.attrs}
+    try:
+        _compute(function, todo, folder, jobs, len(wanted))
+    except KeyboardInterrupt:
+        n_done = sum((folder / f"{name}.nc").exists() for name in wanted)
+        raise SystemExit(
+            f"\ninterrupted: {n_done} of {len(wanted)} cells are in {folder}; the same command continues from there"
+        ) from None
+    cells |= {name: _read_cell(folder / f"{name}.nc", arguments) for name, arguments in todo.items()}
+    points = [point for point, _ in grid]
+    cube = assemble(points, [cells[cell_id(arguments)] for _, arguments in grid], coordinates)
+    cube = cube.assign_attrs(provenance(settings))
+    write(cube, path)
+    return cube
+
+
+def _check_same_study(path, settings, coordinates):
+    """Refuse to write over a cube that this run does not contain."""
+    if not path.exists():
+        return
+    there = read(path)
+    advice = "choose another --out, or move it away"
+    theirs = json.loads(there.attrs.get("settings", "null"))
+    ours = json.loads(canonical(settings))
+    if theirs != ours:
+        names = ours.keys() | theirs.keys() if isinstance(theirs, dict) else []
+        differing = sorted(name for name in names if ours.get(name) != theirs.get(name))
+        raise ValueError(f"{path} belongs to other settings ({', '.join(differing) or 'it has none'} differ): {advice}")
+    for dim, labels in coordinates.items():
+        missing = [label for label in there[dim].values.tolist() if label not in list(labels)]
+        if missing:
+            raise ValueError(f"{path} holds {dim} {missing}, which this run would not: {advice}")
+
+
+def _read_cell(path, arguments):
+    """Return a cell, or None if it is not there or not to be trusted."""
+    try:
+        cell = read(path)
+    except FileNotFoundError:
+        return None
+    except DamagedFileError as error:
+        warnings.warn(f"{error}: the cell is computed again", stacklevel=3)
+        return None
+    if cell.attrs.get("arguments") != canonical(arguments):
+        warnings.warn(f"{path} belongs to other settings: the cell is computed again", stacklevel=3)
+        return None
+    return cell
+
+
+def _compute(function, todo, folder, jobs, n_cells):
+    """Compute cells and show the progress; each writes its own file."""
+    bar = tqdm(total=n_cells, initial=n_cells - len(todo), desc="cells", unit="cell", smoothing=0, file=sys.stderr)
+    with bar:
+        if jobs == 1 or len(todo) < 2:
+            for name, arguments in todo.items():
+                compute_cell(function, arguments, folder / f"{name}.nc")
+                bar.update()
+            return
+        threads = max(1, (os.cpu_count() or 1) // jobs)
+        executor = ProcessPoolExecutor(
+            min(jobs, len(todo)), multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(threads,)
+        )
+        try:
+            futures = [executor.submit(compute_cell, function, a, folder / f"{n}.nc") for n, a in todo.items()]
+            for future in as_completed(futures):
+                future.result()
+                bar.update()
+        except BrokenProcessPool:
+            raise RuntimeError(
+                "a worker process died (out of memory?): the same command continues where it was"
+            ) from None
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+        executor.shutdown()
+
+
+def _start_worker(threads):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends the workers
+    torch.set_num_threads(threads)
+
+
+def compute_cell(function, arguments, path):
+    """Compute one cell and write it, or what went wrong.
+
+    Parameters
+    ----------
+    function : callable
+        From the arguments to an `xarray.Dataset`.
+    arguments : dict
+        Its keyword arguments.
+    path : path-like
+        Of the cell's file.
+    """
+    start = time.perf_counter()
+    try:
+        cell = function(**arguments)
+    except Exception as error:
+        cell = xr.Dataset(attrs={"message": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
+    else:
+        seconds = {"long_name": "time to compute the cell", "units": "s"}
+        cell["seconds"] = ((), time.perf_counter() - start, seconds)
+    write(cell.assign_attrs(arguments=canonical(arguments)), path)

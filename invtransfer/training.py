@@ -1,0 +1,234 @@
+"""The one training loop, and the choice of device and precision that it runs on."""
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from invtransfer.encoding import compute_outputs
+from invtransfer.images import to_tensor
+
+SCHEDULES = ("constant", "one-cycle")
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+def resolve_device(device):
+    """Return the torch device that `device` stands for.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        "auto" is CUDA where there is a GPU, else the CPU; else any name that torch knows.
+
+    Returns
+    -------
+    device : torch.device
+
+    Raises
+    ------
+    ValueError
+        If torch does not know the name, or finds no such device.
+
+    Examples
+    --------
+    >>> resolve_device("cpu")
+    device(type='cpu')
+    """
+    if str(device) == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(device)
+        torch.empty(0, device=device)
+    except (RuntimeError, TypeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"device is {device!r}, expected 'auto', 'cpu' or a device that torch finds: {reason}"
+        ) from error
+    return device
+
+
+def resolve_precision(precision, device):
+    """Return the number format that convolutions are trained in.
+
+    Parameters
+    ----------
+    precision : str
+        "float32", "bfloat16", or "auto": bfloat16 where `device` computes it in hardware.
+    device : torch.device
+        Where the training runs.
+
+    Returns
+    -------
+    precision : str
+        "float32" or "bfloat16".
+
+    Raises
+    ------
+    ValueError
+        If it is none of the three.
+
+    Notes
+    -----
+    Hardware support is asked for rather than timed, so that the same machine always gives the same numbers. On a CPU it
+    means AVX512-BF16 or AMX instructions.
+
+    Examples
+    --------
+    >>> resolve_precision("float32", torch.device("cpu"))
+    'float32'
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is {precision!r}, expected one of: {', '.join(PRECISIONS)}")
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        in_hardware = torch.cuda.get_device_capability(device) >= (8, 0)
+    elif device.type == "cpu":
+        names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not public; absent means no
+        in_hardware = any(getattr(torch.cpu, name, bool)() for name in names)
+    else:
+        in_hardware = False
+    return "bfloat16" if in_hardware else "float32"
+
+
+def learning_rate_factor(schedule, step, n_steps):
+    """Return what the learning rate is multiplied by at one step.
+
+    Parameters
+    ----------
+    schedule : str
+        "constant"; or "one-cycle": up linearly over the first fifth of the steps, then down linearly to 0.
+    step, n_steps : int
+        Number of the step, from 0, and of all steps.
+
+    Returns
+    -------
+    factor : float
+
+    Raises
+    ------
+    ValueError
+        If there is no such schedule.
+
+    Examples
+    --------
+    >>> [learning_rate_factor("one-cycle", step, 11) for step in (0, 1, 2, 6, 10)]
+    [0.333..., 0.666..., 1.0, 0.5..., 0.11...]
+    """
+    if schedule == "constant":
+        return 1.0
+    if schedule != "one-cycle":
+        raise ValueError(f"schedule is {schedule!r}, expected one of: {', '.join(SCHEDULES)}")
+    warm_up = max(1, round(0.2 * n_steps))
+    return min((step + 1) / (warm_up + 1), (n_steps - step) / (n_steps - warm_up))
+
+
+def train(
+    network,
+    X,
+    y,
+    *,
+    X_val=None,
+    y_val=None,
+    epochs,
+    batch_size,
+    learning_rate,
+    schedule="constant",
+    weight_decay=0.0,
+    precision="float32",
+    generator,
+    renew=None,
+    verbose=False,
+):
+    """Minimise the cross-entropy with Adam, and keep the epoch with the best validation accuracy.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Trained in place, where it is; in evaluation mode afterwards.
+    X : ndarray of shape (n_samples, height, width, n_channels) or (n_samples, n_features)
+        Images or features. They stay as they are; only one batch at a time becomes float.
+    y : ndarray of shape (n_samples,), int64
+        Numbers of the classes.
+    X_val, y_val : ndarray
+        Validation data of the same kind; None: the last epoch is kept.
+    epochs : int
+        Passes over the data.
+    batch_size : int
+        Samples per step; an epoch is split into batches as equal as can be, none larger.
+    learning_rate : float
+        Of Adam, per step.
+    schedule : str
+        See `learning_rate_factor`.
+    weight_decay : float
+        L2 penalty of Adam.
+    precision : str
+        "float32" or "bfloat16" (autocast; weights stay float32).
+    generator : torch.Generator
+        Of the order of the samples.
+    renew : callable
+        From the number of an epoch to the `X` of that epoch, for transformations drawn anew; None: always `X`.
+    verbose : bool
+        Show a progress bar on stderr.
+
+    Returns
+    -------
+    history : dict
+        "loss" and, with validation data, "val_accuracy": a list over epochs; "best_epoch": number, from 0, of the epoch
+        whose weights are kept.
+
+    Raises
+    ------
+    ValueError
+        If the loss becomes NaN or infinite.
+    """
+    device = next(network.parameters()).device
+    if device.type != "mps":
+        network.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(
+        network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=device.type in ("cpu", "cuda")
+    )
+    labels = torch.from_numpy(y)
+    n_batches = math.ceil(len(X) / batch_size)
+    n_steps = epochs * n_batches
+    history = {"loss": [], "best_epoch": epochs - 1} | ({} if X_val is None else {"val_accuracy": []})
+    best_weights = None
+    bar = tqdm(total=n_steps, desc="training", unit="step", disable=not verbose)
+    for epoch in range(epochs):
+        images = X if renew is None else renew(epoch)
+        network.train()
+        losses = []
+        for indices in torch.randperm(len(X), generator=generator).tensor_split(n_batches):
+            factor = learning_rate_factor(schedule, epoch * n_batches + len(losses), n_steps)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate * factor
+            batch = to_tensor(images[indices.numpy()], device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+                logits = network(batch)
+            loss = nn.functional.cross_entropy(logits.float(), labels[indices].to(device))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.detach())
+            bar.update()
+        mean_loss = torch.stack(losses).mean().item()
+        if not math.isfinite(mean_loss):
+            raise ValueError(
+                f"the training loss became {mean_loss} in epoch {epoch + 1}: lower learning_rate={learning_rate}"
+            )
+        history["loss"].append(mean_loss)
+        if X_val is not None:
+            predictions = compute_outputs(network, X_val).argmax(axis=1)
+            accuracy = float(np.mean(predictions == y_val))
+            if accuracy > max(history["val_accuracy"], default=-1.0):
+                history["best_epoch"] = epoch
+                best_weights = {name: value.clone() for name, value in network.state_dict().items()}
+            history["val_accuracy"].append(accuracy)
+        bar.set_postfix(loss=f"{mean_loss:.3f}")
+    bar.close()
+    if best_weights is not None:
+        network.load_state_dict(best_weights)
+    network.eval()
+    return history

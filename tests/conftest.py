@@ -1,0 +1,22 @@
+import numpy as np
+import pytest
+
+from invtransfer import Transforms2D, load_objects
+
+
+@pytest.fixture(scope="session")
+def objects():
+    return load_objects("procedural", size=32)
+
+
+@pytest.fixture(scope="session")
+def images():
+    """Forty images of 16 x 16 random pixels; read-only, so that no test can depend on another."""
+    images = np.random.default_rng(0).integers(256, size=(40, 16, 16, 3), dtype=np.uint8)
+    images.flags.writeable = False
+    return images
+
+
+@pytest.fixture(scope="session")
+def source(objects):
+    return Transforms2D(objects[:5], ["rotate", "hue"], image_size=16, random_state=3)

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+import torch
+
+from invtransfer.images import check_count, check_images, check_labels, to_tensor
+
+
+def test_uint8_images_are_not_copied(images):
+    assert check_images(images) is images
+
+
+def test_float64_becomes_float32():
+    X = check_images(np.full((1, 2, 2, 3), 0.5))
+    assert X.dtype == np.float32
+    assert (X == 0.5).all()
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.zeros((4, 3, 32, 32), "uint8"), r"X has shape \(4, 3, 32, 32\), expected .* use X.transpose\(0, 2, 3, 1\)"),
+        (np.zeros((32, 32, 3), "uint8"), r"X has shape \(32, 32, 3\), expected .*: one image is X\[None\]"),
+        (np.zeros((4, 32, 32, 4), "uint8"), r"expected \(n_samples, height, width, 3\): objects with an alpha channel"),
+        (np.zeros((4, 32, 32, 1), "uint8"), r"grey images are np.repeat\(X, 3, axis=3\)"),
+        (np.zeros((4, 7), "uint8"), r"X has shape \(4, 7\), expected \(n_samples, height, width, 3\)"),
+        (np.zeros((0, 32, 32, 3), "uint8"), r"X has shape \(0, 32, 32, 3\): it is empty"),
+        (np.zeros((1, 2, 2, 3), "int64"), r"X has dtype int64, expected uint8 \(0 to 255\) or floats in \[0, 1\]"),
+        (np.full((1, 2, 2, 3), 2.5), r"X holds floats from 2.5 to 2.5, expected \[0, 1\]: divide by 255"),
+        (np.full((1, 2, 2, 3), -0.1), r"X holds floats from -0.1 to -0.1, expected \[0, 1\]"),
+        (np.full((1, 2, 2, 3), np.nan), r"X holds NaN or infinity"),
+    ],
+)
+def test_bad_images_are_named(X, message):
+    with pytest.raises(ValueError, match=message):
+        check_images(X)
+
+
+def test_the_argument_is_called_as_the_caller_calls_it():
+    with pytest.raises(ValueError, match="^X_val has dtype"):
+        check_images(np.zeros((1, 2, 2, 3), "int8"), "X_val")
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "3", True, None, np.nan])
+def test_a_count_is_a_whole_number_of_at_least_one(value):
+    with pytest.raises(ValueError, match=r"^epochs is .*, expected a whole number of at least 1$"):
+        check_count(value, "epochs")
+
+
+def test_count_bounds():
+    assert check_count(np.int64(7), "n") == 7
+    with pytest.raises(ValueError, match=r"^image_size is 9999, expected a whole number from 2 to 4096$"):
+        check_count(9999, "image_size", low=2, high=4096)
+
+
+@pytest.mark.parametrize("y", [[0, 1], [[0], [1], [2]], 5])
+def test_labels_are_one_per_image(y):
+    with pytest.raises(ValueError, match=r"^y_val has shape .*, expected \(3,\): one label per image"):
+        check_labels(y, 3, "y_val")
+
+
+def test_tensor_is_channels_last_and_scaled():
+    X = np.zeros((2, 4, 5, 3), dtype=np.uint8)
+    X[1, 2, 3, 0] = 51  # a fifth of 255
+    tensor = to_tensor(X)
+    assert tensor.shape == (2, 3, 4, 5)
+    assert tensor[1, 0, 2, 3] == pytest.approx(0.2)
+    assert tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_tensor_of_read_only_and_float_arrays(images):
+    assert to_tensor(images).shape == (40, 3, 16, 16)  # warnings are errors
+    assert to_tensor(np.full((3, 2), 7.0)).tolist() == [[7.0, 7.0]] * 3

@@ -20,8 +20,8 @@ def summarise(values, dim="seed"):
     Returns
     -------
     summary : xarray.Dataset over the other dimensions
-        "mean"; "std" (with n - 1); "low" and "high", Student's 95 % interval of the mean; and "n", the number of values. Std and
-        interval are NaN where n < 2.
+        "mean"; "std" (with n - 1); "low" and "high", Student's 95 % interval of the mean; and "n", the number of
+        values. Std and interval are NaN where n < 2.
 
     Examples
     --------
@@ -47,15 +47,16 @@ def factor_contrasts(accuracy):
     Returns
     -------
     contrasts : xarray.DataArray over "factor_name", "contrast" and "seed"
-        "within_disjoint" and "within_same": accuracy at the best level of that factor minus that at the worst, among encoders of
-        one relation; "same_minus_disjoint": the mean over its levels of the difference between the relations.
+        "within_disjoint" and "within_same": accuracy at the best level of that factor minus that at the worst, among
+        encoders of one relation; "same_minus_disjoint": the mean over its levels of the difference between the
+        relations.
 
     Notes
     -----
-    Best and worst level are those of the mean over seeds, the same for every seed: a maximum taken seed by seed would be larger
-    the noisier the accuracies are. Best and worst are still chosen on the data they are reported on, so the two
-    "within" contrasts are biased upwards, which is in disfavour of the claim that invariance matters more. Figure 3 of the
-    paper shows these three values.
+    Best and worst level are those of the mean over seeds, the same for every seed: a maximum taken seed by seed would
+    be larger the noisier the accuracies are. Best and worst are still chosen on the data they are reported on, so the
+    two "within" contrasts are biased upwards, which is in disfavour of the claim that invariance matters more. Figure 3
+    of the paper shows these three values.
 
     Examples
     --------
@@ -72,11 +73,13 @@ def factor_contrasts(accuracy):
     rows = []
     for name in names:
         levels = accuracy.isel(factor=np.flatnonzero(accuracy.factor_name.values == name))
-        same, disjoint = levels.sel(relation="same"), levels.sel(relation="disjoint")
+        same, disjoint = (levels.sel(relation=relation, drop=True) for relation in ("same", "disjoint"))
         rows.append([_range(disjoint), (same - disjoint).mean("factor", skipna=False), _range(same)])
     stacked = xr.concat([xr.concat(row, "contrast", coords="minimal") for row in rows], "factor_name", coords="minimal")
-    stacked = stacked.assign_coords(factor_name=names, contrast=list(CONTRASTS)).drop_vars("relation", errors="ignore")
-    return stacked.transpose("factor_name", "contrast", "seed").assign_attrs(units="1", long_name="difference in accuracy")
+    stacked = stacked.assign_coords(factor_name=names, contrast=list(CONTRASTS))
+    return stacked.transpose("factor_name", "contrast", "seed").assign_attrs(
+        units="1", long_name="difference in accuracy"
+    )
 
 
 def _range(levels):

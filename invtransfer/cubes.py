@@ -198,8 +198,8 @@ def assemble(points, cells, coordinates):
     cells : list of xarray.Dataset or None
         As `write` and `read` handle them; None: not there. One that failed has no data but the attribute "message". A
         cell may have dimensions of its own, which come last.
-    coordinates : dict of str to sequence
-        The grid: labels along each dimension, in order.
+    coordinates : dict of str to list, or to tuple of (dimension, list)
+        The grid: a list of labels makes a dimension, in order; a tuple is a further coordinate along one of them.
 
     Returns
     -------
@@ -220,14 +220,14 @@ def assemble(points, cells, coordinates):
     >>> cube.status.values
     array([1, 0], dtype=int8)
     """
-    dims = tuple(coordinates)
-    shape = tuple(len(labels) for labels in coordinates.values())
-    cube = xr.Dataset(coords={name: list(labels) for name, labels in coordinates.items()})
+    dims = tuple(name for name, labels in coordinates.items() if isinstance(labels, list))
+    shape = tuple(len(coordinates[dim]) for dim in dims)
+    cube = xr.Dataset(coords=coordinates)
     status = np.zeros(shape, dtype=np.int8)
     message = np.full(shape, "", dtype=object)
     data = {}
     for point, cell in zip(points, cells, strict=True):
-        place = tuple(_position(coordinates, dim, point[dim]) for dim in dims)
+        place = tuple(_position(coordinates[dim], point[dim], dim) for dim in dims)
         if cell is None:
             continue
         if "message" in cell.attrs:
@@ -253,8 +253,7 @@ def assemble(points, cells, coordinates):
 _FILL = {"f": np.nan, "i": -1, "U": "", "O": ""}
 
 
-def _position(coordinates, dim, label):
-    labels = list(coordinates[dim])
+def _position(labels, label, dim):
     if label not in labels:
         raise ValueError(f"{label!r} is not a label of {dim}: {labels}")
     return labels.index(label)

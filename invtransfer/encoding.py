@@ -8,7 +8,7 @@ from torch import nn
 from invtransfer.images import to_tensor
 
 
-def encode(encoder, X, batch_size=512):
+def encode(encoder, X, batch_size=128):
     """Compute the features of images with a frozen encoder.
 
     Parameters
@@ -64,7 +64,7 @@ def encode(encoder, X, batch_size=512):
     return _check_features(outputs, len(X))
 
 
-def compute_outputs(network, X, batch_size=512):
+def compute_outputs(network, X, batch_size=128):
     """Compute a network's output in evaluation mode, without gradients, in padded batches of one fixed size.
 
     Parameters

@@ -69,7 +69,9 @@ def resnet18(n_channels=3, width=1.0):
     Returns
     -------
     backbone : torch.nn.Sequential
-        From images (n_samples, n_channels, height, width) to features (n_samples, 512 * width).
+        From images (n_samples, n_channels, height, width) to features (n_samples, n_features).
+    n_features : int
+        512 * width.
 
     References
     ----------
@@ -78,8 +80,9 @@ def resnet18(n_channels=3, width=1.0):
     Examples
     --------
     >>> import torch
-    >>> resnet18(width=0.125)(torch.zeros(2, 3, 32, 32)).shape
-    torch.Size([2, 64])
+    >>> backbone, n_features = resnet18(width=0.125)
+    >>> backbone(torch.zeros(2, 3, 32, 32)).shape, n_features
+    (torch.Size([2, 64]), 64)
     """
     sizes = [max(1, round(n * width)) for n in (64, 128, 256, 512)]
     layers = [
@@ -91,7 +94,7 @@ def resnet18(n_channels=3, width=1.0):
     for n_out, stride in zip(sizes, (1, 2, 2, 2), strict=True):
         layers += [BasicBlock(n_in, n_out, stride), BasicBlock(n_out, n_out, 1)]
         n_in = n_out
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), n_in
 
 
 NETWORKS = {"resnet18": resnet18}
@@ -142,8 +145,7 @@ def build_network(name, n_classes, *, n_channels=3, width=1.0, mean=None, std=No
     if not 0 < width <= 16:
         raise ValueError(f"width is {width!r}, expected a number above 0 and up to 16")
     with torch.device("meta"):  # shapes only: the weights come from `generator`, never from torch's global one
-        backbone = NETWORKS[name](n_channels, width)
-        n_features = backbone(torch.empty(2, n_channels, 32, 32)).shape[1]
+        backbone, n_features = NETWORKS[name](n_channels, width)
         head = nn.Linear(n_features, n_classes)
     parts = OrderedDict(
         normalise=Normalise([0.0] * n_channels if mean is None else mean, [1.0] * n_channels if std is None else std),

@@ -11,7 +11,6 @@ import json
 import multiprocessing
 import os
 import signal
-import sys
 import time
 import traceback
 import warnings
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import torch
 import xarray as xr
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from invtransfer.cubes import DamagedFileError, assemble, canonical, check_writable, provenance, read, write
@@ -41,7 +41,7 @@ def study_parser(description, presets, default="quick"):
     Returns
     -------
     parser : argparse.ArgumentParser
-        With --preset, --out, --seeds and --jobs.
+        With --preset, --out, --seeds, --jobs and --threads.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -49,9 +49,8 @@ def study_parser(description, presets, default="quick"):
     )
     parser.add_argument("--out", type=Path, metavar="CUBE.nc", help="where the cube goes; the figure goes beside it")
     parser.add_argument("--seeds", type=positive, metavar="N", help="number of repetitions, with seeds 0 to N - 1")
-    parser.add_argument(
-        "--jobs", type=positive, default=1, metavar="N", help="processes that compute cells (default: 1)"
-    )
+    parser.add_argument("--jobs", type=positive, metavar="N", help="processes (default: one per core; 1 with a GPU)")
+    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="threads of each process (default: 1)")
     return parser
 
 
@@ -102,23 +101,28 @@ def cell_id(arguments):
     return hashlib.sha256(canonical(arguments).encode()).hexdigest()[:16]
 
 
-def run_study(function, grid, coordinates, path, settings, *, jobs=1):
+def run_study(function, grid, coordinates, path, settings, *, title, jobs=None, threads=1):
     """Compute the cells that are not there yet, and assemble the cube.
 
     Parameters
     ----------
     function : callable
-        Computes a cell; importable, so that other processes can be told to call it.
+        Computes a cell; importable, or a `functools.partial` of such, so that other processes can be told to call it.
     grid : list of (dict, dict)
         For each place in the cube, its labels and the arguments of its cell. Places may share a cell.
-    coordinates : dict of str to sequence
-        Labels along each dimension of the cube.
+    coordinates : dict of str to list, or to tuple of (dimension, list)
+        Labels along each dimension of the cube, and further coordinates, as for `assemble`.
     path : path-like
         Of the cube. The cells go into the folder `path` with the suffix ".cells".
     settings : dict
         Of the study, all that the cells have in common; a cube of other settings at `path` is not touched.
+    title : str
+        Of the cube.
     jobs : int
-        Number of processes; 1: no other than this one.
+        Number of processes; 1: no other than this one. None: one per CPU core, or 1 where there is a GPU.
+    threads : int
+        Of each cell. Sums depend on how they are split over threads: with the same number, the numbers are the same
+        bit for bit, however many processes compute them.
 
     Returns
     -------
@@ -143,7 +147,7 @@ def run_study(function, grid, coordinates, path, settings, *, jobs=1):
     cells = {name: _read_cell(folder / f"{name}.nc", arguments) for name, arguments in wanted.items()}
     todo = {name: wanted[name] for name, cell in cells.items() if cell is None or "message" in cell.attrs}
     try:
-        _compute(function, todo, folder, jobs, len(wanted))
+        _compute(function, todo, folder, jobs or default_jobs(), threads, len(wanted))
     except KeyboardInterrupt:
         n_done = sum((folder / f"{name}.nc").exists() for name in wanted)
         raise SystemExit(
@@ -152,7 +156,7 @@ def run_study(function, grid, coordinates, path, settings, *, jobs=1):
     cells |= {name: _read_cell(folder / f"{name}.nc", arguments) for name, arguments in todo.items()}
     points = [point for point, _ in grid]
     cube = assemble(points, [cells[cell_id(arguments)] for _, arguments in grid], coordinates)
-    cube = cube.assign_attrs(provenance(settings))
+    cube = cube.assign_attrs({"title": title} | provenance(settings) | {"threads": threads})
     write(cube, path)
     return cube
 
@@ -169,8 +173,8 @@ def _check_same_study(path, settings, coordinates):
         names = ours.keys() | theirs.keys() if isinstance(theirs, dict) else []
         differing = sorted(name for name in names if ours.get(name) != theirs.get(name))
         raise ValueError(f"{path} belongs to other settings ({', '.join(differing) or 'it has none'} differ): {advice}")
-    for dim, labels in coordinates.items():
-        missing = [label for label in there[dim].values.tolist() if label not in list(labels)]
+    for dim in there.status.dims:
+        missing = [label for label in there[dim].values.tolist() if label not in coordinates[dim]]
         if missing:
             raise ValueError(f"{path} holds {dim} {missing}, which this run would not: {advice}")
 
@@ -190,22 +194,40 @@ def _read_cell(path, arguments):
     return cell
 
 
-def _compute(function, todo, folder, jobs, n_cells):
+def default_jobs():
+    """Return how many processes compute cells if nobody says: one per CPU core, or one where there is a GPU.
+
+    Returns
+    -------
+    jobs : int
+    """
+    return (
+        1
+        if torch.cuda.is_available()
+        else len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count()
+    )
+
+
+def _compute(function, todo, folder, jobs, threads, n_cells):
     """Compute cells and show the progress; each writes its own file."""
-    bar = tqdm(total=n_cells, initial=n_cells - len(todo), desc="cells", unit="cell", smoothing=0, file=sys.stderr)
-    with bar:
-        if jobs == 1 or len(todo) < 2:
-            for name, arguments in todo.items():
-                compute_cell(function, arguments, folder / f"{name}.nc")
-                bar.update()
+    calls = [(function, arguments, folder / f"{name}.nc") for name, arguments in todo.items()]
+    with tqdm(total=n_cells, initial=n_cells - len(todo), desc="cells", unit="cell", smoothing=0) as bar:
+        if jobs == 1 or len(calls) < 2:
+            before = torch.get_num_threads()
+            torch.set_num_threads(threads)
+            try:
+                for call in calls:
+                    compute_cell(*call)
+                    bar.update()
+            finally:
+                torch.set_num_threads(before)
             return
-        threads = max(1, (os.cpu_count() or 1) // jobs)
-        executor = ProcessPoolExecutor(
-            min(jobs, len(todo)), multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(threads,)
-        )
+        spawn = multiprocessing.get_context("spawn")
+        executor = ProcessPoolExecutor(min(jobs, len(calls)), spawn, initializer=_start_worker, initargs=(threads,))
         try:
-            futures = [executor.submit(compute_cell, function, a, folder / f"{n}.nc") for n, a in todo.items()]
-            for future in as_completed(futures):
+            for future in as_completed([executor.submit(compute_cell, *call) for call in calls]):
                 future.result()
                 bar.update()
         except BrokenProcessPool:
@@ -213,11 +235,11 @@ def _compute(function, todo, folder, jobs, n_cells):
                 "a worker process died (out of memory?): the same command continues where it was"
             ) from None
         except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.terminate()
             raise
-        executor.shutdown()
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _start_worker(threads):
@@ -239,7 +261,8 @@ def compute_cell(function, arguments, path):
     """
     start = time.perf_counter()
     try:
-        cell = function(**arguments)
+        with threadpool_limits(torch.get_num_threads()):  # of BLAS and OpenMP in NumPy, SciPy and scikit-learn
+            cell = function(**arguments)
     except Exception as error:
         cell = xr.Dataset(attrs={"message": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
     else:

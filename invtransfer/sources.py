@@ -38,7 +38,7 @@ class Source(ABC):
     def _labels_at(self, indices):
         """Return one label per index, inside one block."""
 
-    def sample(self, n, start=0):
+    def sample(self, n, start=0, transformations=None):
         """Make the samples from `start` on.
 
         Parameters
@@ -47,6 +47,8 @@ class Source(ABC):
             Number of samples.
         start : int
             Index of the first.
+        transformations : sequence of str or Transformation
+            Applied instead of the source's own; () shows the images as they are. None: the source's own.
 
         Returns
         -------
@@ -58,9 +60,9 @@ class Source(ABC):
         Raises
         ------
         ValueError
-            If `n` or `start` is no number of samples.
+            If `n` or `start` is no number of samples, or a transformation is unknown.
         """
-        X = self._fill(n, start, self.transformations, twin=False)
+        X = self._fill(n, start, self._chosen(transformations), twin=False)
         return X, np.concatenate([self._labels_at(indices) for indices in _blocks(n, start)])
 
     def twins(self, n, start=0, transformations=None):
@@ -85,8 +87,11 @@ class Source(ABC):
         ValueError
             If `n` or `start` is no number of samples, or a transformation is unknown.
         """
-        chosen = self.transformations if transformations is None else get_transformations(transformations)
+        chosen = self._chosen(transformations)
         return self._fill(n, start, chosen, twin=False), self._fill(n, start, chosen, twin=True)
+
+    def _chosen(self, transformations):
+        return self.transformations if transformations is None else get_transformations(transformations)
 
     def _fill(self, n, start, transformations, twin):
         X = np.empty((check_count(n, "n"), *self.image_shape), dtype=self.dtype)

@@ -1,0 +1,274 @@
+"""How important is sharing the target's invariances, compared with other factors of pretraining?
+
+Question
+    Pairs of encoders differ in whether they were pretrained with the target task's transformations ("same") or with
+    others ("disjoint"). Is the difference in transfer accuracy between them larger than the differences that the
+    relation of the classes, the number of training samples and the width of the network make? The paper finds that it
+    is, or comparable (Section 4.1, Figures 2 and 3).
+Grid
+    One factor is varied at a time, the others stay at their defaults: class_relation (subset: a third of the target's
+    classes; disjoint, the default: as many others; same; superset: the target's and as many others), n_samples, width.
+    Each level for both relations and every seed. A seed draws objects, transformations (one of each category for the
+    target, another of each for "disjoint"), images and weights anew; cells of one seed share the target.
+Cell
+    Pretrain on the source, probe on the target, score sensitivity to each of the 18 transformations on the target's
+    images.
+Cube
+    factor x relation x seed (x transformation): source_accuracy, transfer_accuracy, sensitivity with its interval,
+    composed_sensitivity, which transformations source and target use, status, seconds. Written to data/cubes/.
+Cost
+    On two CPU cores: smoke seconds, quick some minutes; paper needs a GPU for days.
+Reference
+    Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Section 4.1 and
+    C.1.
+"""
+
+import hashlib
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from invtransfer import (
+    TRANSFORMATIONS,
+    FrozenFeatureProbe,
+    InvariantPretrainer,
+    SensitivityScorer,
+    TransformedImages,
+    Transforms2D,
+    load_cifar10,
+    load_objects,
+)
+from invtransfer.analysis import factor_contrasts, summarise
+from invtransfer.running import run_study, study_parser
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+OBJECT_SIZE = 64  # pixels that objects are loaded with, before they are scaled to the image
+CLASS_RELATIONS = ("subset", "disjoint", "same", "superset")
+PRESETS = {  # single numbers are the defaults that hold while another factor varies
+    "smoke": {
+        "seeds": 1, "levels": {"n_samples": [64, 128], "width": [0.0625, 0.125]},
+        "n_classes": 4, "n_samples": 128, "width": 0.0625, "epochs": 2, "batch_size": 32, "learning_rate": 1e-2,
+        "schedule": "one-cycle", "n_validation": 64, "solver": "lbfgs", "n_probe": 128, "n_test": 128, "n_pairs": 16,
+    },
+    "quick": {
+        "seeds": 3, "levels": {"n_samples": [750, 3_000], "width": [0.125, 0.25]},
+        "n_classes": 15, "n_samples": 3_000, "width": 0.125, "epochs": 6, "batch_size": 64, "learning_rate": 1e-2,
+        "schedule": "one-cycle", "n_validation": 500, "solver": "lbfgs", "n_probe": 2_000, "n_test": 2_000, "n_pairs": 200,
+    },
+    "paper": {
+        "seeds": 10, "levels": {"n_samples": [1_000, 10_000, 50_000, 100_000, 500_000], "width": [0.5, 1.0]},
+        "n_classes": 30, "n_samples": 50_000, "width": 1.0, "epochs": 50, "batch_size": 512, "learning_rate": 1e-3,
+        "schedule": "constant", "n_validation": 10_000, "solver": "adam", "n_probe": 50_000, "n_test": 10_000,
+        "n_pairs": 10_000,
+    },
+}  # fmt: skip
+
+
+def draw_transformations(seed):
+    """Draw one transformation of each category for the target, and another of each for disjoint sources."""
+    generator = np.random.default_rng([seed, 0])
+    by_category = {}
+    for transformation in TRANSFORMATIONS.values():
+        by_category.setdefault(transformation.category, []).append(transformation.name)
+    pairs = [generator.choice(names, size=2, replace=False).tolist() for names in by_category.values()]
+    return {"same": [pair[0] for pair in pairs], "disjoint": [pair[1] for pair in pairs]}
+
+
+def draw_classes(class_relation, n_classes, n_available, seed):
+    """Draw the target's classes and the source's."""
+    order = np.random.default_rng([seed, 1]).permutation(n_available)
+    if 2 * n_classes > n_available:
+        raise ValueError(f"n_classes is {n_classes}: two tasks need {2 * n_classes} classes, there are {n_available}")
+    target, others = order[:n_classes], order[n_classes : 2 * n_classes]
+    sources = {
+        "subset": target[: max(2, round(n_classes / 3))],
+        "disjoint": others,
+        "same": target,
+        "superset": np.concatenate([target, others]),
+    }
+    return sources[class_relation], target
+
+
+def transforms2d_task(classes, names, folder, random_state):
+    """Return sources of the same objects for training, validation and test."""
+    objects = load_objects(folder, size=OBJECT_SIZE)[classes]
+    return [Transforms2D(objects, names, random_state=3 * random_state + part) for part in range(3)]
+
+
+def cifar10_task(classes, names, folder, random_state):
+    """Return the same for some of CIFAR-10's classes."""
+    images, labels = load_cifar10(folder)
+    chosen = np.random.default_rng([random_state, 2]).permutation(np.flatnonzero(np.isin(labels, classes)))
+    n_validation = len(chosen) // 10
+    test_images, test_labels = load_cifar10(folder, split="test")
+    tested = np.isin(test_labels, classes)
+    parts = [
+        (images[chosen[n_validation:]], labels[chosen[n_validation:]]),
+        (images[chosen[:n_validation]], labels[chosen[:n_validation]]),
+        (test_images[tested], test_labels[tested]),
+    ]
+    return [TransformedImages(*part, names, random_state=3 * random_state + i) for i, part in enumerate(parts)]
+
+
+def cell(
+    *, folder, dataset, class_relation, n_samples, width, relation, seed, n_classes, epochs, batch_size, learning_rate,
+    schedule, n_validation, n_probe, n_test, n_pairs, solver,
+):  # fmt: skip
+    """Pretrain one encoder, probe it on the target, and score its sensitivity there."""
+    drawn = draw_transformations(seed)
+    if dataset == "cifar10":
+        task, n_available = cifar10_task, 10
+    else:
+        task, n_available = transforms2d_task, len(load_objects(folder, size=OBJECT_SIZE))
+    source_classes, target_classes = draw_classes(class_relation, n_classes, n_available, seed)
+    train, validation, test = task(source_classes, drawn[relation], folder, random_state=2 * seed)
+    target_train, target_validation, target_test = task(
+        target_classes, drawn["same"], folder, random_state=2 * seed + 1
+    )
+
+    if dataset == "cifar10":  # photographs are augmented anew in every epoch; Transforms-2D is a set of fixed images
+        (X, y), augmentations = train.sample(n_samples, transformations=()), drawn[relation]
+    else:
+        (X, y), augmentations = train.sample(n_samples), ()
+    encoder = InvariantPretrainer(
+        "resnet18", width=width, transformations=augmentations, epochs=epochs, batch_size=batch_size,
+        learning_rate=learning_rate, schedule=schedule, random_state=seed,
+    )  # fmt: skip
+    encoder.fit(X, y, *validation.sample(n_validation))
+    probe = FrozenFeatureProbe(encoder, solver=solver, random_state=seed)
+    probe.fit(*target_train.sample(n_probe), *target_validation.sample(n_validation))
+    scorer = SensitivityScorer(encoder, n_pairs=n_pairs, random_state=seed).fit(target_test)
+
+    low, high = scorer.sensitivity_interval_.transpose("bound", "transformation")
+    names = scorer.sensitivity_.transformation.values
+    values = {
+        "source_accuracy": ((), encoder.score(*test.sample(n_test)), "accuracy on the source task"),
+        "transfer_accuracy": ((), probe.score(*target_test.sample(n_test)), "accuracy of the probe on the target task"),
+        "sensitivity": ("transformation", scorer.sensitivity_.values, "sensitivity on the target's images"),
+        "sensitivity_low": ("transformation", low.values, "lower end of its 95 % interval over pairs"),
+        "sensitivity_high": ("transformation", high.values, "upper end of its 95 % interval over pairs"),
+        "composed_sensitivity": (
+            (),
+            scorer.composed_sensitivity_,
+            "sensitivity to the target's transformations together",
+        ),
+        "source_transformation": (
+            "transformation",
+            np.isin(names, drawn[relation]).astype("int8"),
+            "used by the source",
+        ),
+        "target_transformation": ("transformation", np.isin(names, drawn["same"]).astype("int8"), "used by the target"),
+    }
+    return xr.Dataset(
+        {name: (dims, value, {"long_name": text, "units": "1"}) for name, (dims, value, text) in values.items()},
+        coords=scorer.sensitivity_.coords,
+    )
+
+
+def make_grid(settings, n_seeds):
+    """Return the place and arguments of every cell, and the cube's coordinates."""
+    levels = {"class_relation": CLASS_RELATIONS} | settings["levels"]
+    defaults = {name: value for name, value in settings.items() if name != "levels"} | {"class_relation": "disjoint"}
+    factors = {f"{name}={level}": (name, level) for name in levels for level in levels[name]}
+    coordinates = {
+        "factor": list(factors),
+        "factor_name": ("factor", [name for name, _ in factors.values()]),
+        "level": ("factor", [str(level) for _, level in factors.values()]),
+        "relation": ["same", "disjoint"],
+        "seed": list(range(n_seeds)),
+    }
+    cells = []
+    for factor, relation, seed in product(factors, coordinates["relation"], coordinates["seed"]):
+        name, level = factors[factor]
+        place = {"factor": factor, "relation": relation, "seed": seed}
+        cells.append((place, defaults | {name: level, "relation": relation, "seed": seed}))
+    return cells, coordinates
+
+
+def identify(folder):
+    """Return what tells these objects from others: a digest of their pixels and names."""
+    if folder == "procedural":
+        return folder
+    objects = load_objects(folder, size=OBJECT_SIZE)
+    digest = hashlib.sha256(objects.images.tobytes() + "\n".join(objects.names).encode())
+    return f"{Path(folder).resolve().name} {digest.hexdigest()[:12]}"
+
+
+def print_table(cube):
+    """Print the three differences of the paper's Figure 3 for each factor."""
+    summary = summarise(factor_contrasts(cube.transfer_accuracy))
+    print("\ndifferences in transfer accuracy, mean ± std over seeds (n = " + str(cube.sizes["seed"]) + ")\n")
+    print(f"{'factor':<16}" + "".join(f"{name.replace('_', ' '):>22}" for name in summary.contrast.values))
+    for name in summary.factor_name.values:
+        rows = [summary.sel(factor_name=name, contrast=contrast) for contrast in summary.contrast.values]
+        cells = [f"{row['mean']:.3f} ± {row['std']:.3f}" for row in rows]
+        print(f"{name:<16}" + "".join(f"{text:>22}" for text in cells))
+
+
+def print_outcome(cube, out):
+    """Say whether the paper's pattern holds, what failed, and where the files are."""
+    contrasts = factor_contrasts(cube.transfer_accuracy).mean("seed")
+    for name in contrasts.factor_name.values:
+        disjoint, between, same = contrasts.sel(factor_name=name).values
+        verdict = "larger" if between > max(disjoint, same) else "not larger"
+        print(
+            f"sharing transformations changes {between:+.3f}, {verdict} than {name} ({disjoint:.3f} disjoint, {same:.3f} same)"
+        )
+    failed = int((cube.status == 2).sum())
+    if failed:
+        print(f"{failed} places of the cube failed; the first: {next(m for m in cube.message.values.flat if m)}")
+    print(f"cube: {out}")
+    try:
+        from invtransfer.plots import plot_factors
+    except ModuleNotFoundError:
+        print("figure: none, it needs matplotlib: pip install 'invtransfer[plot]'")
+        return
+    plot_factors(cube).savefig(out.with_suffix(".png"), dpi=110)
+    print(f"figure: {out.with_suffix('.png')}")
+
+
+def main():
+    """Run the study from the command line."""
+    parser = study_parser(__doc__, PRESETS)
+    parser.add_argument(
+        "--dataset", choices=["transforms2d", "cifar10"], default="transforms2d", help="(default: transforms2d)"
+    )
+    parser.add_argument(
+        "--objects", metavar="FOLDER", help="other objects than the procedural ones, see data/README.md"
+    )
+    parser.add_argument(
+        "--data", default=DATA / "sets", metavar="FOLDER", help="where CIFAR-10 is (default: data/sets)"
+    )
+    options = parser.parse_args()
+    if options.dataset == "cifar10" and options.objects:
+        parser.error("--objects is for --dataset transforms2d")
+    settings = dict(PRESETS[options.preset])
+    n_seeds = options.seeds or settings.pop("seeds")
+    settings.pop("seeds", None)
+    try:
+        if options.dataset == "cifar10":
+            load_cifar10(options.data, split="test")
+            name, folder = "cifar10", str(options.data)
+            settings |= {"dataset": "cifar10", "n_classes": min(settings["n_classes"], 5)}
+        else:
+            folder = options.objects or "procedural"
+            name = Path(folder).resolve().name if options.objects else ""
+            settings["dataset"] = identify(folder)
+        parts = ["factors", name, options.preset if options.preset != "quick" else ""]
+        out = options.out or DATA / "cubes" / ("-".join(part for part in parts if part) + ".nc")
+        cells, coordinates = make_grid(settings, n_seeds)
+        cube = run_study(
+            partial(cell, folder=folder), cells, coordinates, out, settings,
+            title="Invariance and other factors of transfer", jobs=options.jobs, threads=options.threads,
+        )  # fmt: skip
+    except (OSError, ValueError, RuntimeError) as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+    print_table(cube)
+    print_outcome(cube, out)
+
+
+if __name__ == "__main__":
+    main()

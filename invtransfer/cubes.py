@@ -11,6 +11,7 @@ import platform
 import subprocess
 import tempfile
 from datetime import UTC, datetime
+from functools import reduce
 from importlib import metadata
 from pathlib import Path
 
@@ -157,13 +158,14 @@ def provenance(settings):
     """
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     now = datetime.now(UTC) if epoch is None else datetime.fromtimestamp(int(epoch), UTC)
+    changes = _git("status", "--porcelain", "--untracked-files=no")
     versions = {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
     return {
         "Conventions": "CF-1.11",
         "settings": canonical(settings),
         "versions": canonical(versions),
         "git_commit": _git("rev-parse", "HEAD") or "unknown",
-        "git_state": "modified" if _git("status", "--porcelain", "--untracked-files=no") else "clean",
+        "git_state": "unknown" if changes is None else "modified" if changes else "clean",
         "processor": platform.processor() or platform.machine(),
         "date_created": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "references": PAPER,
@@ -184,8 +186,8 @@ def _git(*arguments):
             ["git", "-C", folder, *arguments], capture_output=True, text=True, timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def assemble(points, cells, coordinates):
@@ -210,7 +212,8 @@ def assemble(points, cells, coordinates):
     Raises
     ------
     ValueError
-        If cells disagree about their own dimensions, or a label is not in the grid.
+        If cells disagree about their own dimensions or labels along them, a label is not in the grid, or a variable
+        holds what has no value for "missing", such as booleans.
 
     Examples
     --------
@@ -225,7 +228,7 @@ def assemble(points, cells, coordinates):
     cube = xr.Dataset(coords=coordinates)
     status = np.zeros(shape, dtype=np.int8)
     message = np.full(shape, "", dtype=object)
-    data = {}
+    placed = {}  # for each variable, place in the cube -> what the cell there holds
     for point, cell in zip(points, cells, strict=True):
         place = tuple(_position(coordinates[dim], point[dim], dim) for dim in dims)
         if cell is None:
@@ -235,15 +238,12 @@ def assemble(points, cells, coordinates):
             continue
         status[place] = STATUS.index("done")
         for name, variable in cell.data_vars.items():
-            if name not in data:
-                empty = np.full(shape + variable.shape, _FILL[variable.dtype.kind], dtype=variable.dtype)
-                data[name] = (dims + variable.dims, empty, variable.attrs)
-                cube = cube.assign_coords(variable.coords)
-            if data[name][1].shape[len(shape) :] != variable.shape:
-                raise ValueError(
-                    f"{name} has shape {variable.shape} in one cell, {data[name][1].shape[len(shape) :]} in another"
-                )
-            data[name][1][place] = variable.values
+            placed.setdefault(name, {})[place] = variable
+    data = {}
+    for name, variables in placed.items():
+        values, first = _fill(name, variables, shape)
+        data[name] = (dims + first.dims, values, first.attrs)
+        cube = cube.assign_coords(first.coords)
     flags = {"flag_values": np.arange(len(STATUS), dtype=np.int8), "flag_meanings": " ".join(STATUS)}
     data["status"] = (dims, status, flags | {"long_name": "state of the cell", "units": "1"})
     data["message"] = (dims, message.astype(str), {"long_name": "why the cell failed; empty otherwise", "units": "1"})
@@ -251,6 +251,23 @@ def assemble(points, cells, coordinates):
 
 
 _FILL = {"f": np.nan, "i": -1, "U": "", "O": ""}
+
+
+def _fill(name, variables, shape):
+    """Return one variable of all cells, and that of the first cell, which says what it is like."""
+    first = next(iter(variables.values()))
+    for variable in variables.values():
+        if (variable.dims, variable.shape) != (first.dims, first.shape):
+            raise ValueError(f"{name} has {dict(variable.sizes)} in one cell, {dict(first.sizes)} in another")
+        if not variable.coords.equals(first.coords):
+            raise ValueError(f"{name} has other coordinates in one cell than in another")
+    dtype = reduce(np.promote_types, [variable.dtype for variable in variables.values()])  # the longest string's
+    if dtype.kind not in _FILL:
+        raise ValueError(f"{name} has dtype {dtype}, expected floats, signed integers or strings")
+    values = np.full(shape + first.shape, _FILL[dtype.kind], dtype)
+    for place, variable in variables.items():
+        values[place] = variable.values
+    return values, first
 
 
 def _position(labels, label, dim):

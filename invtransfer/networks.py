@@ -47,13 +47,17 @@ class BasicBlock(nn.Module):
             nn.Conv2d(n_out, n_out, 3, padding=1, bias=False),
             nn.BatchNorm2d(n_out),
         )
+        self.stride = stride
         self.shortcut = nn.Identity()
         if stride != 1 or n_in != n_out:
-            self.shortcut = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
+            self.shortcut = nn.Sequential(nn.Conv2d(n_in, n_out, 1, bias=False), nn.BatchNorm2d(n_out))
 
     def forward(self, x):
         """Return features of shape (n_samples, n_out, height / stride, width / stride)."""
-        return torch.relu(self.residual(x) + self.shortcut(x))
+        # Strided before the 1 x 1 convolution, not by it: the same values, but the gradient of a strided 1 x 1 one of few
+        # channels writes out of bounds on CPUs (oneDNN issue 6035: wrong values or a crash, as of torch 2.15).
+        subsampled = x[:, :, :: self.stride, :: self.stride]
+        return torch.relu(self.residual(x) + self.shortcut(subsampled))
 
 
 def resnet18(n_channels=3, width=1.0):

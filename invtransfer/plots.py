@@ -23,7 +23,7 @@ def plot_factors(cube):
     """
     names = list(dict.fromkeys(cube.factor_name.values.tolist()))
     n_seeds = cube.sizes["seed"]
-    figure = Figure(figsize=(4 * len(names), 8.4), layout="constrained")
+    figure = Figure(figsize=(4 * max(2, len(names)), 8.4), layout="constrained")
     upper, lower = figure.subfigures(2, 1)
     for axes, name in zip(np.atleast_1d(upper.subplots(1, len(names), sharey=True)), names, strict=True):
         _plot_levels(axes, cube.isel(factor=np.flatnonzero(cube.factor_name.values == name)), name)
@@ -83,12 +83,11 @@ def _plot_contrasts(axes, contrasts):
 def _plot_sensitivity(axes, cube):
     """Draw the sensitivity of encoders that were, and were not, pretrained with each transformation."""
     trained = cube.source_transformation == 1
-    done = cube.sensitivity.notnull()
     x = np.arange(cube.sizes["transformation"])
     for i, (label, which, colour) in enumerate(
         (
             ("pretrained with it", trained, COLOURS["same"]),
-            ("pretrained with others", done & ~trained, COLOURS["neither"]),
+            ("pretrained with others", ~trained, COLOURS["neither"]),
         )
     ):
         values = cube.sensitivity.where(which)

@@ -7,7 +7,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from invtransfer.encoding import compute_outputs
-from invtransfer.images import check_count, check_images, validate_input, validate_validation
+from invtransfer.images import check_count, validate_input, validate_validation
 from invtransfer.networks import build_network
 from invtransfer.sources import TransformedImages
 from invtransfer.training import resolve_device, resolve_precision, train
@@ -141,7 +141,7 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"y holds one class only, {self.classes_[0]!r}, expected at least 2 classes")
+            raise ValueError(f"y holds one class only, {self.classes_.tolist()[0]!r}, expected at least 2 classes")
         X_val, codes_val = validate_validation(self, X_val, y_val)
         seed = check_random_state(self.random_state).randint(2**31)
         generator = torch.Generator().manual_seed(seed)
@@ -181,7 +181,11 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
         """Return the function from an epoch to its images, or None if they are always the same."""
         if not len(self.transformations):
             return None
-        source = TransformedImages(check_images(X), transformations=self.transformations, random_state=seed)
+        if X.shape[3] != 3:
+            raise ValueError(
+                "transformations act on images, but X is rows of pixels: give image_shape=(height, width, 3)"
+            )
+        source = TransformedImages(X, transformations=self.transformations, random_state=seed)
         return lambda epoch: source.sample(len(X), start=epoch * len(X))[0]
 
     def module(self):
@@ -249,6 +253,10 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
         check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
+    def __sklearn_is_fitted__(self):
+        """Tell whether `fit` has come to its end."""
+        return hasattr(self, "weights_")
+
     def __sklearn_tags__(self):
         """Say that features are float32, whatever came in."""
         tags = super().__sklearn_tags__()
@@ -277,8 +285,8 @@ def channel_statistics(X, block=1024):
     >>> X = np.zeros((2, 1, 1, 3), dtype="uint8")
     >>> X[1, 0, 0, 0] = 255
     >>> mean, std = channel_statistics(X)
-    >>> print(mean, std)
-    [0.5 0.  0. ] [0.5 1.  1. ]
+    >>> mean.tolist(), std.tolist()
+    ([0.5, 0.0, 0.0], [0.5, 1.0, 1.0])
     """
     scale = 255.0 if X.dtype == np.uint8 else 1.0
     n_pixels = X.size // X.shape[3]

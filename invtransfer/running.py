@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import traceback
 import warnings
@@ -142,6 +143,8 @@ def run_study(function, grid, coordinates, path, settings, *, title, jobs=None, 
     check_writable(path)
     _check_same_study(path, settings, coordinates)
     folder = path.with_suffix(".cells")
+    if folder == path:
+        raise OSError(f"cannot write {path}: .cells is the suffix of the folder that the cells go into")
     folder.mkdir(exist_ok=True)
     wanted = {cell_id(arguments): arguments for _, arguments in grid}
     cells = {name: _read_cell(folder / f"{name}.nc", arguments) for name, arguments in wanted.items()}
@@ -172,7 +175,8 @@ def _check_same_study(path, settings, coordinates):
     if theirs != ours:
         names = ours.keys() | theirs.keys() if isinstance(theirs, dict) else []
         differing = sorted(name for name in names if ours.get(name) != theirs.get(name))
-        raise ValueError(f"{path} belongs to other settings ({', '.join(differing) or 'it has none'} differ): {advice}")
+        how = f"{', '.join(differing)} differ" if differing else "it has none"
+        raise ValueError(f"{path} belongs to other settings ({how}): {advice}")
     for dim in there.status.dims:
         missing = [label for label in there[dim].values.tolist() if label not in coordinates[dim]]
         if missing:
@@ -244,7 +248,14 @@ def _compute(function, todo, folder, jobs, threads, n_cells):
 
 def _start_worker(threads):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends the workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
+
+
+def _end_with_parent():
+    """End this process when its parent has ended, however it did: nobody would assemble what it computes."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def compute_cell(function, arguments, path):

@@ -109,7 +109,7 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
     pair_distances_, random_distances_ : xarray.DataArray over "transformation" and "pair"
         Distances between the features of twins, and of random pairs of the same images, in units of the features.
     composed_sensitivity_ : float
-        To the source's own transformations together; only if fitted on a source that has some.
+        To the source's own transformations together; NaN if fitted on images, or on a source that has none.
     composed_sensitivity_interval_ : tuple of (low, high)
         Its 95 % interval.
     image_shape_ : tuple of int
@@ -188,9 +188,10 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         self.sensitivity_interval_ = xr.DataArray(
             ratios[:, 1:], along | {"bound": ["low", "high"]}, ["transformation", "bound"], attrs={"units": "1"}
         )
+        composed = (np.nan, np.nan, np.nan)
         if len(source.transformations):
             composed = sensitivity_interval(*self._measure(source, n_pairs, None))
-            self.composed_sensitivity_, self.composed_sensitivity_interval_ = composed[0], composed[1:]
+        self.composed_sensitivity_, self.composed_sensitivity_interval_ = composed[0], composed[1:]
         return self
 
     def transform(self, X):
@@ -254,7 +255,10 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         return np.array([t.name for t in self._chosen()], dtype=object)
 
     def _chosen(self):
-        return get_transformations(list(TRANSFORMATIONS) if self.transformations is None else self.transformations)
+        chosen = get_transformations(list(TRANSFORMATIONS) if self.transformations is None else self.transformations)
+        if not chosen:
+            raise ValueError("transformations is empty, expected at least one to be sensitive to, or None for all 18")
+        return chosen
 
     def _source(self, X, reset):
         """Return `X` if it is a source, else a source of whole images."""

@@ -121,7 +121,7 @@ def learning_rate_factor(schedule, step, n_steps):
         return 1.0
     if schedule != "one-cycle":
         raise ValueError(f"schedule is {schedule!r}, expected one of: {', '.join(SCHEDULES)}")
-    warm_up = max(1, round(0.2 * n_steps))
+    warm_up = round(0.2 * n_steps)
     return min((step + 1) / (warm_up + 1), (n_steps - step) / (n_steps - warm_up))
 
 
@@ -182,8 +182,12 @@ def train(
     Raises
     ------
     ValueError
-        If the loss becomes NaN or infinite.
+        If `learning_rate` or `weight_decay` is out of range, or the loss becomes NaN or infinite.
     """
+    if not 0 < learning_rate < math.inf:
+        raise ValueError(f"learning_rate is {learning_rate!r}, expected a number above 0")
+    if not 0 <= weight_decay < math.inf:
+        raise ValueError(f"weight_decay is {weight_decay!r}, expected a number of at least 0")
     device = next(network.parameters()).device
     if device.type != "mps":
         network.to(memory_format=torch.channels_last)

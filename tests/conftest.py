@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
+import torch
 
 from invtransfer import Transforms2D, load_objects
+
+torch.set_num_threads(1)  # the networks of the tests are too small to gain from more
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,446 @@
+"""Writing, reading and assembling cells whose digits show where they belong, and provenance."""
+
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+import time
+from importlib import metadata
+
+import netCDF4
+import numpy as np
+import pytest
+import xarray as xr
+
+import invtransfer
+from invtransfer import cubes
+from invtransfer.cubes import DamagedFileError, assemble, canonical, check_writable, provenance, read, write
+
+GRID = {"factor": ["a", "b", "c"], "relation": ["same", "disjoint"], "seed": [0, 1]}
+POINTS = [{"factor": f, "relation": r, "seed": s} for f in "abc" for r in ("same", "disjoint") for s in (0, 1)]
+
+
+def number(factor, relation, seed):
+    """Factor in units, relation in tens, seed in hundreds: a permuted axis shows."""
+    return "abc".index(factor) + 10 * ("same", "disjoint").index(relation) + 100 * seed
+
+
+def cell(value, **more):
+    return xr.Dataset({"accuracy": ((), float(value), {"long_name": "accuracy", "units": "1"})} | more)
+
+
+def hashed(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# writing
+
+
+def test_round_trip(tmp_path):
+    dataset = xr.Dataset(
+        {
+            "accuracy": ("seed", [0.1, np.nan], {"units": "1", "long_name": "accuracy"}),
+            "single": ("seed", np.array([0.1, 2], np.float32)),
+            "used": ("seed", np.array([-1, 1], np.int8)),
+            "message": ("seed", ["", "größer"]),
+        },
+        {"seed": [0, 1], "strength": ("seed", [0.5, 1.5])},
+        {"title": "cube", "threads": 2},
+    )
+    write(dataset, tmp_path / "cube.nc")
+    back = read(tmp_path / "cube.nc")
+    xr.testing.assert_identical(back, dataset)
+    assert {name: back[name].dtype for name in back.variables} == {n: dataset[n].dtype for n in dataset.variables}
+    assert os.listdir(tmp_path) == ["cube.nc"]
+
+
+def test_no_fill_value_where_nothing_can_be_missing_by_accident(tmp_path):
+    write(xr.Dataset({"accuracy": ("strength", [np.nan])}, {"strength": [0.5]}), tmp_path / "cube.nc")
+    with netCDF4.Dataset(tmp_path / "cube.nc") as file:  # CF forbids _FillValue on coordinates
+        assert [file[name].ncattrs() for name in ("accuracy", "strength")] == [[], []]
+        file.set_auto_mask(False)
+        assert np.isnan(file["accuracy"][0])
+
+
+def test_the_dataset_is_left_as_it_is(tmp_path):
+    write(cell(1), tmp_path / "a.nc")
+    dataset = read(tmp_path / "a.nc")
+    before = dict(dataset.accuracy.encoding)
+    assert before
+    write(dataset, tmp_path / "b.nc")
+    assert dataset.accuracy.encoding == before
+
+
+def test_strings_that_grow_after_reading_are_whole(tmp_path):
+    write(xr.Dataset({"message": ("seed", ["a", "b"])}), tmp_path / "cube.nc")
+    short = read(tmp_path / "cube.nc")
+    long = short.copy(data={"message": np.array(["a", "longer"])})
+    assert long.message.encoding == short.message.encoding  # which says: one character
+    write(long, tmp_path / "cube.nc")
+    assert read(tmp_path / "cube.nc").message.values.tolist() == ["a", "longer"]
+
+
+def test_two_writes_are_byte_identical(tmp_path):
+    cube = assemble(POINTS, [cell(number(**point)) for point in POINTS], GRID)
+    for name in "ab":
+        write(cube, tmp_path / name)
+    assert hashed(tmp_path / "a") == hashed(tmp_path / "b")
+
+
+@pytest.mark.parametrize("old", [True, False])
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+@pytest.mark.parametrize("where", [(xr.Dataset, "to_netcdf"), (os, "fsync"), (os, "replace")])
+def test_failed_write_leaves_what_was_there(tmp_path, monkeypatch, where, error, old):
+    path = tmp_path / "cell.nc"
+    if old:
+        write(cell(1), path)
+        before = hashed(path)
+
+    def fail(*arguments, **more):
+        if where[1] == "to_netcdf":  # half a file is there by now
+            with open(arguments[1], "wb") as file:
+                file.write(b"\x89HDF half")
+        raise error
+
+    monkeypatch.setattr(*where, fail)
+    with pytest.raises(type(error)):
+        write(cell(2), path)
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == (["cell.nc"] if old else [])
+    if old:
+        assert hashed(path) == before
+
+
+def test_attribute_that_netcdf_cannot_hold_leaves_what_was_there(tmp_path):
+    write(cell(1), tmp_path / "cell.nc")
+    with pytest.raises(TypeError, match="Invalid value for attr"):
+        write(cell(2).assign_attrs(nothing=None), tmp_path / "cell.nc")
+    assert os.listdir(tmp_path) == ["cell.nc"]
+    assert read(tmp_path / "cell.nc").accuracy == 1
+
+
+def test_until_the_new_file_is_whole_the_old_one_is_read(tmp_path, monkeypatch):
+    path, seen = tmp_path / "cell.nc", []
+    write(cell(1), path)
+    replace = os.replace
+
+    def look_first(temporary, final):
+        seen.append((read(final).accuracy.item(), read(temporary).accuracy.item()))
+        assert os.path.dirname(temporary) == str(tmp_path)  # elsewhere, renaming may copy
+        replace(temporary, final)
+
+    monkeypatch.setattr(os, "replace", look_first)
+    write(cell(2), path)
+    assert seen == [(1, 2)]
+    assert read(path).accuracy == 2
+
+
+def test_permissions_follow_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write(cell(1), tmp_path / "cell.nc")
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+    assert (tmp_path / "cell.nc").stat().st_mode & 0o777 == 0o640  # 0o666 & ~0o027
+
+
+# reading
+
+
+def test_file_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.nc does not exist"):
+        read(tmp_path / "none.nc")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "text", "empty", "folder"])
+def test_damaged_file_is_named(tmp_path, damage):
+    path = tmp_path / "cell.nc"
+    write(cell(1), path)
+    whole = path.read_bytes()
+    if damage == "folder":
+        path.unlink()
+        path.mkdir()
+    else:
+        path.write_bytes({"truncated": whole[: len(whole) // 2], "text": b"accuracy,0.5\n", "empty": b""}[damage])
+    with pytest.raises(DamagedFileError, match=r"cell\.nc cannot be read as netCDF: "):
+        read(path)
+    assert issubclass(DamagedFileError, ValueError)
+
+
+def test_file_is_closed_after_reading(tmp_path):
+    write(cell(1), tmp_path / "cell.nc")
+    dataset = read(tmp_path / "cell.nc")
+    (tmp_path / "cell.nc").write_bytes(b"")
+    assert dataset.accuracy == 1
+
+
+# the door to the disk
+
+
+def test_folders_are_made_and_nothing_is_left_in_them(tmp_path):
+    check_writable(tmp_path / "new" / "newer" / "cube.nc")
+    assert os.listdir(tmp_path / "new" / "newer") == []
+
+
+def test_file_that_is_there_is_left(tmp_path):
+    (tmp_path / "cube.nc").write_text("old")
+    check_writable(str(tmp_path / "cube.nc"))
+    assert (tmp_path / "cube.nc").read_text() == "old"
+
+
+def test_path_below_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file" / "cube.nc", tmp_path / "file" / "below" / "cube.nc"):
+        with pytest.raises(OSError, match=f"^cannot write {re.escape(str(path))}: (Not a directory|File exists)$"):
+            check_writable(path)
+
+
+def test_path_that_is_a_folder(tmp_path):
+    with pytest.raises(OSError, match=f"^cannot write {re.escape(str(tmp_path))}: it is a folder$"):
+        check_writable(tmp_path)
+
+
+def test_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
+    def refuse(**options):
+        raise PermissionError(13, "Permission denied", "/somewhere/tmpabc")
+
+    monkeypatch.setattr(cubes.tempfile, "TemporaryFile", refuse)  # permissions do not stop an administrator
+    with pytest.raises(OSError, match=r"^cannot write .*cube\.nc: Permission denied$"):
+        check_writable(tmp_path / "cube.nc")
+
+
+# assembling
+
+
+def test_each_number_is_in_its_place():
+    order = np.random.default_rng(0).permutation(len(POINTS))  # the order of the cells says nothing
+    cube = assemble([POINTS[i] for i in order], [cell(number(**POINTS[i])) for i in order], GRID)
+    assert cube.accuracy.dims == ("factor", "relation", "seed")
+    # factor a: relation same [0, 100] over seeds, disjoint [10, 110]; each next factor is 1 more
+    np.testing.assert_array_equal(cube.accuracy.sel(factor="a"), [[0, 100], [10, 110]])
+    np.testing.assert_array_equal(cube.accuracy.sel(factor="c"), [[2, 102], [12, 112]])
+    assert cube.accuracy.attrs == {"long_name": "accuracy", "units": "1"}
+    assert (cube.status == 1).all()
+    assert (cube.message == "").all()
+    for point in POINTS:
+        assert cube.accuracy.sel(point) == number(**point)
+
+
+def test_dimensions_of_the_cells_come_last_with_their_coordinates():
+    def with_vector(point):
+        base = number(**point)
+        vector = ("transformation", base + np.array([1000, 2000]), {"units": "1"})
+        return cell(base, sensitivity=vector).assign_coords(
+            transformation=["rotate", "blur"], category=("transformation", ["geometric", "corruption"])
+        )
+
+    cube = assemble(POINTS, [with_vector(point) for point in POINTS], GRID)
+    assert cube.sensitivity.dims == ("factor", "relation", "seed", "transformation")
+    assert cube.sensitivity.sel(factor="b", relation="disjoint", seed=1, transformation="blur") == 2111
+    assert cube.category.sel(transformation="blur") == "corruption"
+    assert cube.sensitivity.attrs == {"units": "1"}
+
+
+def test_further_coordinates_lie_along_a_dimension():
+    coordinates = {"factor": ["w=1", "w=2"], "level": ("factor", ["1", "2"]), "seed": [0]}
+    cube = assemble([{"factor": "w=2", "seed": 0}], [cell(5)], coordinates)
+    assert cube.sizes == {"factor": 2, "seed": 1}
+    assert cube.accuracy.swap_dims(factor="level").sel(level="2", seed=0) == 5
+    np.testing.assert_array_equal(cube.accuracy, [[np.nan], [5]])
+
+
+def test_places_may_share_a_cell():
+    cube = assemble([{"seed": 0}, {"seed": 2}], [cell(7)] * 2, {"seed": [0, 1, 2]})
+    np.testing.assert_array_equal(cube.accuracy, [7, np.nan, 7])
+
+
+def test_what_is_not_there_is_nan_minus_one_or_empty():
+    whole = cell(
+        0.5, used=("transformation", np.array([0, 1], np.int8)), word=((), "word"), single=((), np.float32(0.5))
+    )
+    failed = xr.Dataset(attrs={"message": "ValueError: no", "traceback": "Traceback"})
+    cube = assemble([{"seed": i} for i in range(3)], [failed, whole, None], {"seed": [0, 1, 2]})
+    np.testing.assert_array_equal(cube.accuracy, [np.nan, 0.5, np.nan])
+    np.testing.assert_array_equal(cube.used, [[-1, -1], [0, 1], [-1, -1]])
+    assert cube.word.values.tolist() == ["", "word", ""]
+    assert [cube[name].dtype for name in ("accuracy", "single", "used", "status")] == ["f8", "f4", "i1", "i1"]
+    assert cube.status.values.tolist() == [2, 1, 0]
+    assert cube.message.values.tolist() == ["ValueError: no", "", ""]
+
+
+def test_status_explains_itself_as_cf_flags(tmp_path):
+    write(assemble([], [], {"seed": [0, 1]}), tmp_path / "cube.nc")
+    status = read(tmp_path / "cube.nc").status
+    assert status.dtype == status.attrs["flag_values"].dtype == np.int8  # CF: flag_values have the variable's type
+    meanings = dict(zip(status.attrs["flag_values"].tolist(), status.attrs["flag_meanings"].split(), strict=True))
+    assert meanings == {0: "missing", 1: "done", 2: "failed"}
+    assert status.values.tolist() == [0, 0]
+    assert {"units", "long_name"} <= status.attrs.keys()
+
+
+def test_strings_are_as_long_as_the_longest_cell_has_them():
+    cells = [xr.Dataset({"word": ((), text)}) for text in ("a", "growing", "ab")]
+    cube = assemble([{"seed": i} for i in range(3)], cells, {"seed": [0, 1, 2]})
+    assert cube.word.values.tolist() == ["a", "growing", "ab"]
+
+
+@pytest.mark.parametrize("numbers", [(1, 0.5), (0.5, 1), (np.int8(1), np.int64(1000)), (np.float32(1), 1e300)])
+def test_numbers_of_different_types_are_not_rounded(numbers):
+    cells = [xr.Dataset({"x": ((), value)}) for value in numbers]
+    cube = assemble([{"seed": 0}, {"seed": 1}], cells, {"seed": [0, 1]})
+    assert cube.x.values.tolist() == list(numbers)
+
+
+def test_variables_that_only_some_cells_have():
+    cube = assemble([{"seed": 0}, {"seed": 1}], [cell(1), cell(2, more=((), 3.0))], {"seed": [0, 1]})
+    np.testing.assert_array_equal(cube.accuracy, [1, 2])
+    np.testing.assert_array_equal(cube.more, [np.nan, 3])
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (xr.Dataset({"x": ("t", [1.0])}, {"t": ["a"]}), r"x has \{'t': 1\} in one cell, \{'t': 2\} in another"),
+        (xr.Dataset({"x": ("u", [1.0, 2])}), r"x has \{'u': 2\} in one cell, \{'t': 2\} in another"),
+        (xr.Dataset({"x": ((), 1.0)}), r"x has \{\} in one cell, \{'t': 2\} in another"),
+        (xr.Dataset({"x": ("t", [1.0, 2])}, {"t": ["b", "a"]}), "x has other coordinates in one cell than in another"),
+    ],
+)
+def test_cells_that_disagree(second, message):
+    first = xr.Dataset({"x": ("t", [1.0, 2])}, {"t": ["a", "b"]})
+    with pytest.raises(ValueError, match=message):
+        assemble([{"seed": 0}, {"seed": 1}], [first, second], {"seed": [0, 1]})
+
+
+def test_label_that_is_not_in_the_grid():
+    with pytest.raises(ValueError, match=r"2 is not a label of seed: \[0, 1\]"):
+        assemble([{"seed": 2}], [cell(1)], {"seed": [0, 1]})
+
+
+@pytest.mark.parametrize("value", [True, np.uint8(1)])
+def test_variable_without_a_value_for_missing(value):
+    with pytest.raises(ValueError, match="x has dtype (bool|uint8), expected floats, signed integers or strings"):
+        assemble([{"seed": 0}], [xr.Dataset({"x": ((), value)})], {"seed": [0]})
+
+
+def test_points_without_cells():
+    with pytest.raises(ValueError, match="shorter"):
+        assemble([{"seed": 0}], [], {"seed": [0]})
+
+
+# how the numbers came about
+
+
+def test_canonical_is_the_same_for_the_same_settings():
+    assert canonical({"b": (1, 2.5), "a": {"z": None, "y": "é"}}) == '{"a": {"y": "\\u00e9", "z": null}, "b": [1, 2.5]}'
+    assert canonical({"a": 1, "b": 2}) == canonical({"b": 2, "a": 1})
+    assert canonical({"a": 1}) != canonical({"a": "1"})
+
+
+def test_provenance_is_complete_and_fits_in_netcdf(tmp_path):
+    settings = {"width": 0.25, "levels": {"n_samples": [1, 2]}}
+    attributes = provenance(settings)
+    assert list(attributes) == [
+        "Conventions", "settings", "versions", "git_commit", "git_state", "processor", "date_created", "references"
+    ]  # fmt: skip
+    assert all(isinstance(value, str) and value for value in attributes.values())
+    write(xr.Dataset(attrs=attributes), tmp_path / "cube.nc")
+    back = read(tmp_path / "cube.nc").attrs
+    assert back == attributes
+    assert json.loads(back["settings"]) == settings
+    versions = json.loads(back["versions"])
+    assert versions["python"] == platform.python_version()
+    assert versions["numpy"] == np.__version__
+    assert versions["xarray"] == xr.__version__
+    assert versions["torch"] == metadata.version("torch")
+    assert versions["invtransfer"] == metadata.version("invtransfer")
+    assert set(cubes.PACKAGES) < versions.keys()
+    assert "2407.04325" in back["references"]
+
+
+def test_package_that_is_not_installed(monkeypatch):
+    monkeypatch.setattr(cubes, "PACKAGES", ("numpy", "no-such-package"))
+    assert json.loads(provenance({})["versions"])["no-such-package"] == "not installed"
+
+
+@pytest.mark.parametrize(
+    ("epoch", "date"), [("0", "1970-01-01T00:00:00Z"), ("86399", "1970-01-01T23:59:59Z")]
+)  # a day has 86400 s
+def test_date_can_be_given(monkeypatch, epoch, date):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    with monkeypatch.context() as context:
+        context.setenv("TZ", "UTC-9")  # a reader's time zone says nothing
+        time.tzset()
+        assert provenance({})["date_created"] == date
+    time.tzset()
+
+
+def test_date_is_now_otherwise(monkeypatch):
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    now = np.datetime64("now")
+    date = provenance({})["date_created"]
+    assert date.endswith("Z")
+    assert np.timedelta64(0, "s") <= np.datetime64(date[:-1]) - now <= np.timedelta64(60, "s")
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_git_commit_and_state(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(cubes, "__file__", str(tmp_path / "cubes.py"))
+    assert provenance({})["git_commit"] == provenance({})["git_state"] == "unknown"  # no repository
+
+    def git(*arguments):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+        done = subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    (tmp_path / "cubes.py").write_text("1")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "one")
+    (tmp_path / "untracked").write_text("")
+    assert provenance({})["git_commit"] == git("log", "-1", "--format=%H")
+    assert provenance({})["git_state"] == "clean"
+    (tmp_path / "cubes.py").write_text("2")
+    assert provenance({})["git_state"] == "modified"
+
+
+def test_without_git_the_state_is_unknown(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    attributes = provenance({})
+    assert attributes["git_commit"] == attributes["git_state"] == "unknown"
+
+
+# the layers
+
+WITHOUT_TORCH = """
+    import sys, types
+    package = sys.modules["invtransfer"] = types.ModuleType("invtransfer")  # whose own __init__ imports everything
+    package.__path__ = [{folder!r}]
+    import xarray as xr
+    from invtransfer.cubes import assemble, provenance, read, write
+    from invtransfer.analysis import factor_contrasts, summarise
+    import invtransfer.plots
+    cells = [xr.Dataset({{"accuracy": float(i)}}) for i in range(8)]
+    factors, relations, seeds = ["w=1", "w=2"], ["same", "disjoint"], [0, 1]
+    points = [dict(factor=f, relation=r, seed=s) for f in factors for r in relations for s in seeds]
+    names = ("factor", ["w", "w"])
+    cube = assemble(points, cells, dict(factor=factors, factor_name=names, relation=relations, seed=seeds))
+    write(cube.assign_attrs(provenance({{}})), {path!r})
+    summarise(factor_contrasts(read({path!r}).accuracy))
+    print(*sorted(name for name in sys.modules if name.startswith("invtransfer.") or name.split(".")[0] == "torch"))
+"""
+
+
+def test_cubes_analysis_and_plots_know_no_torch(tmp_path):
+    script = WITHOUT_TORCH.format(folder=os.path.dirname(invtransfer.__file__), path=str(tmp_path / "cube.nc"))
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["invtransfer.analysis", "invtransfer.cubes", "invtransfer.plots"]

@@ -1,0 +1,176 @@
+import hashlib
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from invtransfer import FrozenFeatureProbe, InvariantPretrainer
+
+
+@pytest.fixture(scope="module")
+def encoder(source):
+    pretrainer = InvariantPretrainer(width=0.125, epochs=5, batch_size=32, learning_rate=1e-2, random_state=0)
+    return pretrainer.fit(*source.sample(400))
+
+
+def blobs(n=400, n_classes=4, spread=1.0, seed=0):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(n_classes, size=n)
+    return (rng.normal(size=(n_classes, 6)) * 2)[y] + rng.normal(size=(n, 6)) * spread, y
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_lbfgs_is_scikit_learns_logistic_regression(n_classes):
+    X, y = blobs(n_classes=n_classes)
+    X = X.astype(np.float32)
+    reference = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(X, y)
+    probe = FrozenFeatureProbe().fit(X, y)
+    assert np.allclose(probe.predict_proba(X), reference.predict_proba(X), atol=1e-4)
+    assert (probe.predict(X) == reference.predict(X)).all()
+    assert probe.score(X, y) == reference.score(X, y)
+
+
+def test_a_visible_answer():
+    # the feature is the mean red of an image; class "red" has 200, class "dark" 10: any line between them separates
+    X = np.zeros((20, 4, 4, 3), dtype=np.uint8)
+    X[:10, ..., 0] = 200
+    X[10:, ..., 0] = 10
+    y = np.array(["red"] * 10 + ["dark"] * 10)
+    probe = FrozenFeatureProbe(lambda images: images[..., 0].mean(axis=(1, 2))[:, None]).fit(X, y)
+    assert probe.classes_.tolist() == ["dark", "red"]
+    assert probe.predict(X[::9]).tolist() == ["red", "red", "dark"]
+    # (200 + 10) / 2 = 105 is the mean of the standardised feature, where both classes are equally probable
+    assert probe.predict_proba(np.full((1, 4, 4, 3), 105, dtype=np.uint8))[0] == pytest.approx([0.5, 0.5], abs=1e-3)
+
+
+def test_the_two_solvers_agree_within_half_a_point(encoder, source):
+    # 8,000 test images: half a point is 40 of them. 16,000 samples are 6,400 steps of "adam" in the paper's settings
+    X, y = source.sample(16_000, start=10_240)
+    X_test, y_test = source.sample(8_000, start=102_400)
+    Z, Z_test = encoder.transform(X), encoder.transform(X_test)
+    lbfgs = FrozenFeatureProbe().fit(Z, y)
+    adam = FrozenFeatureProbe(solver="adam", random_state=0).fit(Z, y)
+    assert lbfgs.score(Z_test, y_test) > 0.6
+    assert abs(lbfgs.score(Z_test, y_test) - adam.score(Z_test, y_test)) <= 0.005
+
+
+def test_probing_images_is_probing_their_features(encoder, source):
+    X, y = source.sample(100, start=10_000)
+    Z = encoder.transform(X)
+    assert np.allclose(
+        FrozenFeatureProbe(encoder).fit(X, y).predict_proba(X), FrozenFeatureProbe().fit(Z, y).predict_proba(Z)
+    )
+
+
+def test_features_are_computed_once(source):
+    calls = []
+
+    def encode(images):
+        calls.append(len(images))
+        return images.mean(axis=(1, 2))
+
+    FrozenFeatureProbe(encode, solver="adam", epochs=5, random_state=0).fit(*source.sample(300))
+    assert calls == [128, 128, 128]  # 300 images in batches, the last one filled up; not once per epoch
+
+
+def test_frozen_is_frozen(encoder, source):
+    module = encoder.module()[:2].train()
+    before = hashlib.sha256(b"".join(v.numpy().tobytes() for v in module.state_dict().values())).hexdigest()
+    weights = {name: value.copy() for name, value in encoder.weights_.items()}
+    for solver in ("lbfgs", "adam"):
+        for frozen in (module, encoder):
+            probe = FrozenFeatureProbe(frozen, solver=solver, epochs=2).fit(*source.sample(100))
+            probe.score(*source.sample(50))
+    assert hashlib.sha256(b"".join(v.numpy().tobytes() for v in module.state_dict().values())).hexdigest() == before
+    assert all((encoder.weights_[name] == value).all() for name, value in weights.items())
+
+
+def test_adam_keeps_the_best_validation_epoch():
+    # validation labels are rotated, so each step of learning makes it worse: an early epoch is kept, with small weights
+    X, y = blobs(spread=0.3)
+    with_validation = FrozenFeatureProbe(solver="adam", epochs=30, learning_rate=0.1, random_state=0).fit(
+        X, y, X, (y + 1) % 4
+    )
+    without = FrozenFeatureProbe(solver="adam", epochs=30, learning_rate=0.1, random_state=0).fit(X, y)
+    assert with_validation.score(X, (y + 1) % 4) >= without.score(X, (y + 1) % 4)
+    assert np.abs(with_validation.coef_).max() < np.abs(without.coef_).max()
+
+
+def test_clone_keeps_the_encoder_and_forgets_the_rest(encoder, source):
+    probe = FrozenFeatureProbe(encoder, C=0.5).fit(*source.sample(50))
+    twin = clone(probe)
+    assert twin.encoder is encoder
+    assert twin.C == 0.5
+    assert not hasattr(twin, "coef_")
+
+
+def test_cross_validation_and_grid_search_on_images(encoder, source):
+    X, y = source.sample(150)
+    assert cross_val_score(FrozenFeatureProbe(encoder), X, y, cv=3).shape == (3,)
+    search = GridSearchCV(FrozenFeatureProbe(encoder), {"C": [0.01, 1.0]}, cv=2).fit(X, y)
+    assert search.best_estimator_.encoder is encoder
+
+
+def test_pickle(encoder, source):
+    X, y = source.sample(60)
+    probe = FrozenFeatureProbe(encoder).fit(X, y)
+    assert (pickle.loads(pickle.dumps(probe)).predict_proba(X) == probe.predict_proba(X)).all()
+
+
+def test_flattened_images(source):
+    X, y = source.sample(60)
+
+    def mean_colour(images):
+        return images.mean(axis=(1, 2))
+
+    flat = FrozenFeatureProbe(mean_colour, image_shape=(16, 16, 3)).fit(X.reshape(60, -1), y)
+    assert (flat.predict(X.reshape(60, -1)) == FrozenFeatureProbe(mean_colour).fit(X, y).predict(X)).all()
+
+
+def test_random_state_decides_adam():
+    X, y = blobs()
+    settings = {"solver": "adam", "epochs": 2}
+    state = torch.random.get_rng_state()
+    one, same, other = (FrozenFeatureProbe(**settings, random_state=i).fit(X, y).coef_ for i in (0, 0, 1))
+    assert (one == same).all()
+    assert (one != other).any()
+    assert (torch.random.get_rng_state() == state).all()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"solver": "sgd"}, "solver is 'sgd', expected one of: lbfgs, adam"),
+        ({"solver": "adam", "epochs": 0}, "epochs is 0, expected a whole number of at least 1"),
+        ({"solver": "adam", "batch_size": 0}, "batch_size is 0, expected a whole number of at least 1"),
+        ({"solver": "adam", "learning_rate": -1}, "learning_rate is -1, expected a number above 0"),
+        ({"C": -1.0}, "'C' parameter .* Got -1.0"),
+        ({"encoder": lambda X: np.full((len(X), 2), np.nan)}, "encoder returned NaN or infinity for 400 of 400"),
+        ({"image_shape": (2, 2, 3)}, r"X has 6 features, expected 12: images of image_shape \(2, 2, 3\)"),
+    ],
+)
+def test_bad_parameters_are_named(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        FrozenFeatureProbe(**parameters).fit(*blobs())
+
+
+def test_bad_data_are_named(source):
+    X, y = source.sample(30)
+    probe = FrozenFeatureProbe()
+    with pytest.raises(ValueError, match="y holds one class only, 'a', expected at least 2 classes"):
+        probe.fit(X, ["a"] * 30)
+    with pytest.raises(ValueError, match="X_val is None, expected validation images and their labels"):
+        probe.fit(X, y, y_val=y)
+    with pytest.raises(ValueError, match=r"y_val has shape \(3,\), expected \(30,\)"):
+        probe.fit(X, y, X, y[:3])
+    with pytest.raises(NotFittedError):
+        probe.predict(X)
+    with pytest.raises(TypeError, match="encoder is of type str"):
+        FrozenFeatureProbe("resnet18").fit(X, y)

@@ -1,0 +1,239 @@
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import cross_val_score
+
+from invtransfer import TRANSFORMATIONS, InvariantPretrainer, SensitivityScorer, TransformedImages, Transforms2D
+from invtransfer.sensitivity import _ring, distances, sensitivity_interval
+
+
+def mean_colour(X):
+    return X.mean(axis=(1, 2))
+
+
+def test_distances():
+    # 3-4-5 and 5-12-13 triangles
+    assert distances(np.array([[0.0, 0], [1, 1]]), np.array([[3.0, 4], [6, 13]])).tolist() == [5, 13]
+
+
+def test_a_ratio_of_means_not_a_mean_of_ratios():
+    # twins 1 and 3 apart (mean 2), random pairs 2 and 6 (mean 4): 2 / 4 = 0.5
+    sensitivity, low, high = sensitivity_interval(np.array([1.0, 3.0]), np.array([2.0, 6.0]), np.array([1, 0]))
+    assert sensitivity == 0.5
+    assert low == high == 0.5  # each twin is exactly half its random pair: the ratio has no spread
+
+
+def test_no_distance_at_all_is_nan():
+    assert np.isnan(sensitivity_interval(np.zeros(3), np.zeros(3), np.array([1, 2, 0]))).all()
+
+
+def test_the_interval_covers_the_truth_19_times_in_20():
+    # Images are points z with N(0, 1) coordinates in 8 dimensions, twins z + 0.5 e, e like z. Twins differ by 0.5 e,
+    # random pairs by z - z' - 0.5 e, of std sqrt(1 + 1 + 0.25) = 1.5 per coordinate: the ratio is 0.5 / 1.5 = 1 / 3.
+    rng = np.random.default_rng(0)
+    covered, n_trials = 0, 600
+    for trial in range(n_trials):
+        Z = rng.normal(size=(100, 8))
+        Z_twin = Z + 0.5 * rng.normal(size=(100, 8))
+        partners = _ring(100, trial)
+        _, low, high = sensitivity_interval(distances(Z, Z_twin), distances(Z, Z_twin[partners]), partners)
+        covered += low <= 1 / 3 <= high
+    assert 0.92 < covered / n_trials < 0.98  # binomial std is 0.009
+
+
+def test_partners_are_a_ring_of_all():
+    partners = _ring(50, 0)
+    seen = [0]
+    while len(seen) < 50:
+        seen.append(partners[seen[-1]])
+    assert sorted(seen) == list(range(50))
+
+
+def test_planted_invariance_on_a_source(objects):
+    black = np.zeros((1, 32, 32, 3), dtype=np.uint8)  # else a flipped object hides another part of its background
+    source = Transforms2D(objects[:10], backgrounds=black, random_state=0)
+    names = ["h_flip", "v_flip", "invert", "hue"]
+    scorer = SensitivityScorer(mean_colour, transformations=names, n_pairs=300, random_state=0).fit(source)
+    flips, others = scorer.sensitivity_.values[:2], scorer.sensitivity_.values[2:]
+    assert (flips < 1e-4).all()  # the mean colour knows no left and right, whatever the object
+    assert (others > 0.05).all()
+    assert scorer.score(source) == pytest.approx(1 - scorer.sensitivity_.mean().item())
+
+
+def test_an_encoder_of_grey_is_invariant_to_hue_less_than_to_nothing(objects):
+    def grey(X):  # the weights of PIL's "L": grayscale does not change it
+        return (X @ [0.299, 0.587, 0.114]).reshape(len(X), -1)
+
+    source = Transforms2D(objects[:10], random_state=0)
+    scorer = SensitivityScorer(grey, transformations=["grayscale", "invert"], n_pairs=200, random_state=0).fit(source)
+    grayscale, invert = scorer.sensitivity_.values
+    assert grayscale < 0.01 < 0.1 < invert  # not quite 0: pixels are rounded to 8 bits
+
+
+def test_identity_transformations_give_zero(objects):
+    from invtransfer import Transformation
+
+    def draw(n, generator, image_shape):
+        return {"unused": generator.random(n)}
+
+    nothing = Transformation("nothing", "identity", draw, lambda images, unused: images)
+    scorer = SensitivityScorer(transformations=[nothing], n_pairs=50, random_state=0)
+    assert scorer.fit(Transforms2D(objects[:5])).sensitivity_.item() == 0
+
+
+def test_rotating_or_scaling_the_features_changes_nothing(objects):
+    source = Transforms2D(objects[:10], image_size=16, random_state=0)
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    plain, turned = (
+        SensitivityScorer(encoder, n_pairs=100, random_state=0).fit(source).sensitivity_
+        for encoder in (mean_colour, lambda X: 7 * mean_colour(X) @ turn + 3)
+    )
+    assert np.allclose(plain, turned, rtol=1e-4)
+
+
+def test_it_is_computed_as_the_definition_says(source):
+    # by hand: twins from the source, means over all pairs, one ratio
+    scorer = SensitivityScorer(mean_colour, transformations=["rotate"], n_pairs=64, random_state=5).fit(source)
+    X, X_twin = source.twins(64, transformations=["rotate"])
+    pairs = np.linalg.norm(mean_colour(X) - mean_colour(X_twin), axis=1)
+    assert np.allclose(scorer.pair_distances_.sel(transformation="rotate"), pairs, rtol=1e-4)
+    assert scorer.sensitivity_.item() == pytest.approx(pairs.mean() / scorer.random_distances_.mean().item(), rel=1e-4)
+    # the normaliser over all pairs of those images, not just a sample of 64
+    every = np.linalg.norm(mean_colour(X)[:, None] - mean_colour(X_twin)[None], axis=2)
+    assert scorer.random_distances_.mean().item() == pytest.approx(every[~np.eye(64, dtype=bool)].mean(), rel=0.15)
+
+
+def test_composed_sensitivity_is_of_the_sources_own_transformations(source, objects):
+    scorer = SensitivityScorer(mean_colour, transformations=["blur"], n_pairs=64, random_state=0).fit(source)
+    X, X_twin = source.twins(64)
+    pairs = np.linalg.norm(mean_colour(X) - mean_colour(X_twin), axis=1).mean()
+    every = np.linalg.norm(mean_colour(X)[:, None] - mean_colour(X_twin)[None], axis=2)
+    assert scorer.composed_sensitivity_ == pytest.approx(pairs / every[~np.eye(64, dtype=bool)].mean(), rel=0.15)
+    low, high = scorer.composed_sensitivity_interval_
+    assert low < scorer.composed_sensitivity_ < high
+    plain = SensitivityScorer(mean_colour, transformations=["blur"], n_pairs=64, random_state=0)
+    assert np.isnan(plain.fit(Transforms2D(objects)).composed_sensitivity_)
+
+
+def test_refitting_on_a_plain_source_forgets_the_composition(source, objects):
+    scorer = SensitivityScorer(mean_colour, transformations=["blur"], n_pairs=10, random_state=0).fit(source)
+    assert np.isnan(scorer.fit(Transforms2D(objects)).composed_sensitivity_)
+
+
+def test_labels_of_the_result(source):
+    scorer = SensitivityScorer(mean_colour, n_pairs=20, random_state=0).fit(source)
+    assert scorer.sensitivity_.transformation.values.tolist() == list(TRANSFORMATIONS)
+    assert scorer.sensitivity_.category.sel(transformation="blur") == "corruption"
+    assert scorer.pair_distances_.sizes == {"transformation": 18, "pair": 20}
+    interval = scorer.sensitivity_interval_
+    assert interval.bound.values.tolist() == ["low", "high"]
+    assert (interval.sel(bound="low") <= scorer.sensitivity_).all()
+    assert (interval.sel(bound="high") >= scorer.sensitivity_).all()
+    assert scorer.get_feature_names_out().tolist() == list(TRANSFORMATIONS)
+
+
+def test_images_give_what_a_source_of_them_gives(images):
+    scorer = SensitivityScorer(mean_colour, transformations=["hue"], n_pairs=40, random_state=0).fit(images)
+    from_source = SensitivityScorer(mean_colour, transformations=["hue"], n_pairs=40, random_state=0)
+    from_source.fit(TransformedImages(images, random_state=scorer._seed))
+    assert scorer.sensitivity_.equals(from_source.sensitivity_)
+
+
+def test_transform_gives_a_column_per_transformation(images):
+    scorer = SensitivityScorer(mean_colour, transformations=["h_flip", "brightness"], n_pairs=200, random_state=0).fit(
+        images
+    )
+    columns = scorer.set_output(transform="pandas").transform(images)
+    assert columns.columns.tolist() == ["h_flip", "brightness"]
+    assert (columns["h_flip"] < 1e-4).all()
+    # the mean over images is the sensitivity, up to the sampling of draws
+    assert columns["brightness"].mean() == pytest.approx(
+        scorer.sensitivity_.sel(transformation="brightness").item(), rel=0.3
+    )
+
+
+def test_a_row_of_transform_depends_on_its_image_alone(images):
+    scorer = SensitivityScorer(transformations=["noise", "elastic"], n_pairs=10, random_state=0).fit(images)
+    together = scorer.transform(images)
+    assert np.allclose(scorer.transform(images[::-1])[::-1], together)
+    assert np.allclose(scorer.transform(images[7:9]), together[7:9])
+
+
+def test_random_state_decides(images):
+    def fit(seed):
+        return (
+            SensitivityScorer(transformations=["rotate"], n_pairs=40, random_state=seed).fit(images).sensitivity_.item()
+        )
+
+    assert fit(0) == fit(0) != fit(1)
+
+
+def test_batches_do_not_matter(source, monkeypatch):
+    import invtransfer.sensitivity as module
+
+    results = []
+    for batch_size in (1, 50, 500):
+        monkeypatch.setattr(module, "encode", lambda e, X, b=batch_size: e(X[:b]) if len(X) <= b else np.concatenate(
+            [e(X[i : i + b]) for i in range(0, len(X), b)]))  # fmt: skip
+        results.append(SensitivityScorer(mean_colour, n_pairs=64, random_state=0).fit(source).sensitivity_.values)
+    assert np.allclose(results[0], results[1])
+    assert np.allclose(results[0], results[2])
+
+
+def test_a_pretrained_encoder_is_less_sensitive_to_what_it_was_trained_with(objects):
+    source = Transforms2D(objects[:10], ["rotate"], image_size=16, random_state=0)
+    encoder = InvariantPretrainer(
+        width=0.125, epochs=8, batch_size=32, learning_rate=1e-2, schedule="one-cycle", random_state=0
+    ).fit(*source.sample(600))
+    plain = InvariantPretrainer(
+        width=0.125, epochs=8, batch_size=32, learning_rate=1e-2, schedule="one-cycle", random_state=0
+    ).fit(*source.sample(600, transformations=()))
+    other_objects = Transforms2D(objects[30:40], image_size=16, random_state=1)
+    trained, untrained = (
+        SensitivityScorer(e, transformations=["rotate"], n_pairs=300, random_state=0).fit(other_objects)
+        for e in (encoder, plain)
+    )
+    assert (
+        trained.sensitivity_interval_.sel(bound="high").item() < untrained.sensitivity_interval_.sel(bound="low").item()
+    )
+
+
+def test_clone_and_cross_validation_keep_the_encoder(images):
+    scorer = SensitivityScorer(mean_colour, transformations=["hue"], n_pairs=20, random_state=0)
+    assert clone(scorer).encoder is mean_colour
+    scores = cross_val_score(scorer, images, cv=2)
+    assert scores.shape == (2,)
+    assert (scores < 1).all()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"n_pairs": 1}, ValueError, "n_pairs is 1, expected a whole number of at least 2"),
+        ({"n_pairs": -5}, ValueError, "n_pairs is -5, expected a whole number of at least 2"),
+        ({"transformations": ["bluur"]}, ValueError, "bluur.*blur"),
+        ({"transformations": []}, ValueError, "transformations is empty"),
+        ({"encoder": lambda X: X[:3, 0, 0]}, ValueError, r"encoder returned shape \(3, 3\) for 128 images"),
+        ({"encoder": lambda X: np.full((len(X), 1), np.nan)}, ValueError, "encoder returned NaN"),
+        ({"encoder": 3}, TypeError, "encoder is of type int"),
+    ],
+)
+def test_bad_parameters_are_named(images, parameters, error, message):
+    with pytest.raises(error, match=message):
+        SensitivityScorer(**({"n_pairs": 10} | parameters)).fit(images)
+
+
+def test_bad_data_are_named(images, source):
+    with pytest.raises(ValueError, match="X has n_samples = 1, expected at least 2 images"):
+        SensitivityScorer(n_pairs=10).fit(images[:1])
+    scorer = SensitivityScorer(n_pairs=10, transformations=["hue"], random_state=0).fit(images)
+    with pytest.raises(ValueError, match=r"X has images of shape \(8, 16, 3\), expected \(16, 16, 3\)"):
+        scorer.transform(images[:, :8])
+    with pytest.raises(ValueError, match=r"X has images of shape \(32, 32, 3\), expected \(16, 16, 3\), as in fit"):
+        scorer.score(Transforms2D(_objects(), image_size=32))
+
+
+def _objects():
+    from invtransfer import load_objects
+
+    return load_objects("procedural", size=32)[:3]

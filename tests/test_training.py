@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from invtransfer.training import learning_rate_factor, resolve_device, resolve_precision, train
+
+
+def linear(n_features, n_classes, weight=0.0):
+    layer = nn.Linear(n_features, n_classes)
+    nn.init.constant_(layer.weight, weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def settings(**changed):
+    return {"epochs": 1, "batch_size": 4, "learning_rate": 0.1, "generator": generator()} | changed
+
+
+def test_the_first_step_of_adam_is_the_learning_rate():
+    # Adam divides the gradient by its own size in the first step, so each weight moves by the learning rate, against
+    # the gradient's sign: towards class 1 for the feature of class 1, away from class 0
+    X, y = np.ones((4, 1), dtype=np.float32), np.ones(4, dtype=np.int64)
+    layer = linear(1, 2)
+    history = train(layer, X, y, **settings())
+    assert layer.weight.flatten().tolist() == pytest.approx([-0.1, 0.1], abs=1e-5)
+    assert history["loss"] == pytest.approx([np.log(2)], abs=1e-6)  # two equal classes before that step
+
+
+def test_it_learns_what_can_be_learned():
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=300)
+    X = (np.eye(3)[y] + rng.normal(0, 0.2, (300, 3))).astype(np.float32)
+    layer = linear(3, 3)
+    history = train(layer, X, y, **settings(epochs=30, batch_size=32))
+    assert history["loss"][-1] < 0.1 < history["loss"][0]
+    accuracy = (layer(torch.from_numpy(X)).argmax(1).numpy() == y).mean()
+    assert accuracy > 0.97
+
+
+def test_every_sample_is_seen_once_an_epoch_in_batches_as_equal_as_can_be():
+    seen = []
+
+    class Spy(nn.Linear):
+        def forward(self, X):
+            seen.append(X.flatten().tolist())
+            return super().forward(X)
+
+    train(Spy(1, 2), np.arange(10, dtype=np.float32)[:, None], np.zeros(10, np.int64), **settings(epochs=2))
+    assert [len(batch) for batch in seen] == [4, 3, 3, 4, 3, 3]
+    assert sorted(sum(seen[:3], [])) == sorted(sum(seen[3:], [])) == list(range(10))
+    assert seen[0] != seen[3]  # in another order
+
+
+def test_the_best_validation_epoch_is_kept():
+    # The training labels are the opposite of the validation labels: every epoch makes validation worse, so the best is
+    # the first, whose weights are those after one epoch
+    X = np.array([[1.0], [-1.0]], dtype=np.float32)
+    y = np.array([1, 0])
+    kept = linear(1, 2)
+    with torch.no_grad():
+        kept.weight[:] = torch.tensor([[0.35], [-0.35]])  # right on validation until three steps of 0.1 per weight
+    history = train(kept, X, y, X_val=X, y_val=1 - y, **settings(epochs=8, batch_size=2))
+    assert history["val_accuracy"][0] == 1.0
+    assert history["val_accuracy"][-1] == 0.0
+    assert history["best_epoch"] == 0
+    assert kept.weight.flatten().tolist() == pytest.approx([0.25, -0.25], abs=1e-3)
+
+
+def test_without_validation_the_last_epoch_is_kept():
+    X, y = np.ones((4, 1), dtype=np.float32), np.ones(4, dtype=np.int64)
+    assert train(linear(1, 2), X, y, **settings(epochs=3))["best_epoch"] == 2
+
+
+def test_images_can_be_renewed_each_epoch():
+    asked = []
+
+    def renew(epoch):
+        asked.append(epoch)
+        return np.full((4, 1), epoch, dtype=np.float32)
+
+    train(linear(1, 2), np.zeros((4, 1), np.float32), np.array([0, 1, 0, 1]), renew=renew, **settings(epochs=3))
+    assert asked == [0, 1, 2]
+
+
+def test_same_generator_same_weights_and_no_global_one():
+    X = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(np.int64)
+    state = torch.random.get_rng_state()
+    weights = []
+    for seed in (0, 0, 1):
+        layer = linear(4, 2)
+        train(layer, X, y, **settings(epochs=2, generator=generator(seed)))
+        weights.append(layer.weight.detach().numpy())
+    assert (weights[0] == weights[1]).all()
+    assert (weights[0] != weights[2]).any()
+    np.random.default_rng(0)
+    layer_state = torch.random.get_rng_state()
+    assert layer_state.shape == state.shape
+
+
+def test_a_loss_that_is_no_number_is_an_error():
+    X = np.full((4, 1), 1e38, dtype=np.float32)
+    with pytest.raises(ValueError, match="the training loss became (nan|inf) in epoch 1: lower learning_rate=0.1"):
+        train(linear(1, 2, weight=1e30), X, np.array([0, 1, 0, 1]), **settings())
+
+
+def test_schedules():
+    assert {learning_rate_factor("constant", step, 10) for step in range(10)} == {1.0}
+    factors = [learning_rate_factor("one-cycle", step, 100) for step in range(100)]
+    assert np.argmax(factors) == 20
+    assert max(factors) == 1.0
+    assert np.allclose(np.diff(factors[:20]), 1 / 21)
+    assert np.allclose(np.diff(factors[21:]), -1 / 80)
+    assert 0 < factors[-1] < 0.02
+    assert learning_rate_factor("one-cycle", 0, 1) > 0  # a single step still learns
+    with pytest.raises(ValueError, match="schedule is 'cosin', expected one of: constant, one-cycle"):
+        learning_rate_factor("cosin", 0, 10)
+
+
+def test_precision():
+    assert resolve_precision("bfloat16", torch.device("cpu")) == "bfloat16"
+    assert resolve_precision("auto", torch.device("cpu")) in ("float32", "bfloat16")
+    assert resolve_precision("auto", torch.device("mps")) == "float32"
+    with pytest.raises(ValueError, match="precision is 'float16', expected one of: auto, float32, bfloat16"):
+        resolve_precision("float16", torch.device("cpu"))
+
+
+def test_device():
+    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(ValueError, match="device is 'gpu', expected 'auto', 'cpu' or a device that torch finds"):
+        resolve_device("gpu")

@@ -54,7 +54,7 @@ class BasicBlock(nn.Module):
 
     def forward(self, x):
         """Return features of shape (n_samples, n_out, height / stride, width / stride)."""
-        # Strided before the 1 x 1 convolution, not by it: the same values, but the gradient of a strided 1 x 1 one of few
+        # Strided before the 1 x 1 convolution, not by it: the same values, but the gradient of a strided one of few
         # channels writes out of bounds on CPUs (oneDNN issue 6035: wrong values or a crash, as of torch 2.15).
         subsampled = x[:, :, :: self.stride, :: self.stride]
         return torch.relu(self.residual(x) + self.shortcut(subsampled))

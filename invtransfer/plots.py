@@ -1,7 +1,6 @@
 """From cubes to figures. Knows no torch and no study; needs matplotlib, the extra "plot"."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from invtransfer.analysis import CONTRASTS, factor_contrasts, summarise
 
@@ -21,6 +20,8 @@ def plot_factors(cube):
     figure : matplotlib.figure.Figure
         With `savefig`. Panels correspond to the paper's Figures 2 and 3.
     """
+    from matplotlib.figure import Figure  # here, so that studies run without the extra
+
     names = list(dict.fromkeys(cube.factor_name.values.tolist()))
     n_seeds = cube.sizes["seed"]
     figure = Figure(figsize=(4 * max(2, len(names)), 8.4), layout="constrained")

@@ -24,7 +24,7 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from invtransfer.cubes import DamagedFileError, assemble, canonical, check_writable, provenance, read, write
+from invtransfer.cubes import STATUS, DamagedFileError, assemble, canonical, check_writable, provenance, read, write
 
 
 def study_parser(description, presets, default="quick"):
@@ -82,6 +82,68 @@ def positive(text):
     return int(text)
 
 
+def default_path(folder, study, *parts):
+    """Return where a study's cube goes if nobody says.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Of cubes.
+    study : str
+        Its name.
+    *parts : str
+        What tells this run from the default one; "" and "quick" do not.
+
+    Returns
+    -------
+    path : pathlib.Path
+
+    Examples
+    --------
+    >>> default_path(Path("cubes"), "factors", "cifar10", "quick").name
+    'factors-cifar10.nc'
+    >>> default_path(Path("cubes"), "factors", "", "smoke").name
+    'factors-smoke.nc'
+    """
+    return folder / ("-".join([study, *(part for part in parts if part not in ("", "quick"))]) + ".nc")
+
+
+def report(cube, path, print_table, plot):
+    """Say how a study came out: table, failures, files; and draw its figure beside the cube.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        As `run_study` returns it.
+    path : pathlib.Path
+        Of the cube.
+    print_table : callable
+        From a cube to lines on the terminal.
+    plot : callable
+        From a cube to a matplotlib figure.
+
+    Raises
+    ------
+    SystemExit
+        With code 1, if cells failed.
+    """
+    failed = cube.status.values == STATUS.index("failed")
+    if not failed.all():
+        print_table(cube)
+        figure = path.with_suffix(".png")
+        try:
+            plot(cube).savefig(figure, dpi=110)
+        except ModuleNotFoundError as error:
+            figure = f"none: {error}; pip install 'invtransfer[plot]'"
+        print(f"\nfigure  {figure}")
+    print(f"cube    {path}")
+    if failed.any():
+        raise SystemExit(
+            f"{failed.sum()} of {failed.size} places of the cube failed, the first with: {cube.message.values[failed][0]}\n"
+            "the same command tries them again; tracebacks are in the cells beside the cube"
+        )
+
+
 def cell_id(arguments):
     """Return the name of a cell: a hash of all that decides its numbers.
 
@@ -135,16 +197,16 @@ def run_study(function, grid, coordinates, path, settings, *, title, jobs=None, 
     OSError
         If `path` cannot be written; nothing has been computed then.
     ValueError
-        If there is a cube of other settings at `path`, or one with labels that this grid lacks.
+        If `path` does not end in .nc, or there is a cube of other settings, or one with labels that this grid lacks.
     SystemExit
         If interrupted (Ctrl-C): finished cells are kept, and the message says how to go on.
     """
     path = Path(path)
+    if path.suffix != ".nc":  # beside it go the cells (.cells) and the figure (.png)
+        raise ValueError(f"cannot write {path}: the name of a cube ends in .nc")
     check_writable(path)
     _check_same_study(path, settings, coordinates)
     folder = path.with_suffix(".cells")
-    if folder == path:
-        raise OSError(f"cannot write {path}: .cells is the suffix of the folder that the cells go into")
     folder.mkdir(exist_ok=True)
     wanted = {cell_id(arguments): arguments for _, arguments in grid}
     cells = {name: _read_cell(folder / f"{name}.nc", arguments) for name, arguments in wanted.items()}
@@ -205,13 +267,9 @@ def default_jobs():
     -------
     jobs : int
     """
-    return (
-        1
-        if torch.cuda.is_available()
-        else len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count()
-    )
+    if torch.cuda.is_available():
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _compute(function, todo, folder, jobs, threads, n_cells):

@@ -42,7 +42,8 @@ from invtransfer import (
     load_objects,
 )
 from invtransfer.analysis import factor_contrasts, summarise
-from invtransfer.running import run_study, study_parser
+from invtransfer.plots import plot_factors
+from invtransfer.running import default_path, report, run_study, study_parser
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 OBJECT_SIZE = 64  # pixels that objects are loaded with, before they are scaled to the image
@@ -56,7 +57,8 @@ PRESETS = {  # single numbers are the defaults that hold while another factor va
     "quick": {
         "seeds": 3, "levels": {"n_samples": [750, 3_000], "width": [0.125, 0.25]},
         "n_classes": 15, "n_samples": 3_000, "width": 0.125, "epochs": 6, "batch_size": 64, "learning_rate": 1e-2,
-        "schedule": "one-cycle", "n_validation": 500, "solver": "lbfgs", "n_probe": 2_000, "n_test": 2_000, "n_pairs": 200,
+        "schedule": "one-cycle", "n_validation": 500, "solver": "lbfgs", "n_probe": 2_000, "n_test": 2_000,
+        "n_pairs": 200,
     },
     "paper": {
         "seeds": 10, "levels": {"n_samples": [1_000, 10_000, 50_000, 100_000, 500_000], "width": [0.5, 1.0]},
@@ -198,76 +200,56 @@ def identify(folder):
 
 
 def print_table(cube):
-    """Print the three differences of the paper's Figure 3 for each factor."""
+    """Print the three differences of the paper's Figure 3 for each factor, and whether its pattern holds."""
     summary = summarise(factor_contrasts(cube.transfer_accuracy))
-    print("\ndifferences in transfer accuracy, mean ± std over seeds (n = " + str(cube.sizes["seed"]) + ")\n")
-    print(f"{'factor':<16}" + "".join(f"{name.replace('_', ' '):>22}" for name in summary.contrast.values))
+    print(f"\ndifferences in transfer accuracy, mean ± std over seeds (n = {cube.sizes['seed']})\n")
+    print(
+        f"{'factor':<16}{'within disjoint':>18}{'same minus disjoint':>22}{'within same':>18}{'invariance matters':>22}"
+    )
     for name in summary.factor_name.values:
-        rows = [summary.sel(factor_name=name, contrast=contrast) for contrast in summary.contrast.values]
-        cells = [f"{row['mean']:.3f} ± {row['std']:.3f}" for row in rows]
-        print(f"{name:<16}" + "".join(f"{text:>22}" for text in cells))
-
-
-def print_outcome(cube, out):
-    """Say whether the paper's pattern holds, what failed, and where the files are."""
-    contrasts = factor_contrasts(cube.transfer_accuracy).mean("seed")
-    for name in contrasts.factor_name.values:
-        disjoint, between, same = contrasts.sel(factor_name=name).values
-        verdict = "larger" if between > max(disjoint, same) else "not larger"
-        print(
-            f"sharing transformations changes {between:+.3f}, {verdict} than {name} ({disjoint:.3f} disjoint, {same:.3f} same)"
-        )
-    failed = int((cube.status == 2).sum())
-    if failed:
-        print(f"{failed} places of the cube failed; the first: {next(m for m in cube.message.values.flat if m)}")
-    print(f"cube: {out}")
-    try:
-        from invtransfer.plots import plot_factors
-    except ModuleNotFoundError:
-        print("figure: none, it needs matplotlib: pip install 'invtransfer[plot]'")
-        return
-    plot_factors(cube).savefig(out.with_suffix(".png"), dpi=110)
-    print(f"figure: {out.with_suffix('.png')}")
+        row = summary.sel(factor_name=name)
+        disjoint, between, same = row["mean"].values
+        texts = [
+            f"{mean:.3f} ± {std:.3f}".replace("nan", "?") for mean, std in zip(row["mean"], row["std"], strict=True)
+        ]
+        verdict = "more" if between > max(disjoint, same) else "less"
+        print(f"{name:<16}{texts[0]:>18}{texts[1]:>22}{texts[2]:>18}{verdict + ' than it':>22}")
 
 
 def main():
     """Run the study from the command line."""
     parser = study_parser(__doc__, PRESETS)
-    parser.add_argument(
-        "--dataset", choices=["transforms2d", "cifar10"], default="transforms2d", help="(default: transforms2d)"
-    )
-    parser.add_argument(
-        "--objects", metavar="FOLDER", help="other objects than the procedural ones, see data/README.md"
-    )
-    parser.add_argument(
-        "--data", default=DATA / "sets", metavar="FOLDER", help="where CIFAR-10 is (default: data/sets)"
-    )
+    parser.add_argument("--dataset", choices=["transforms2d", "cifar10"], default="transforms2d", help="of both tasks")
+    parser.add_argument("--objects", metavar="FOLDER", help="objects to show, not the procedural ones: data/README.md")
+    parser.add_argument("--data", default=DATA / "sets", metavar="FOLDER", help="where CIFAR-10 is (data/sets)")
     options = parser.parse_args()
-    if options.dataset == "cifar10" and options.objects:
-        parser.error("--objects is for --dataset transforms2d")
     settings = dict(PRESETS[options.preset])
-    n_seeds = options.seeds or settings.pop("seeds")
-    settings.pop("seeds", None)
+    n_seeds = options.seeds or settings["seeds"]
+    del settings["seeds"]
     try:
         if options.dataset == "cifar10":
-            load_cifar10(options.data, split="test")
-            name, folder = "cifar10", str(options.data)
+            if options.objects:
+                raise ValueError("--objects is for --dataset transforms2d")
+            name, folder, n_available = "cifar10", options.data, 10
+            load_cifar10(folder, split="test")
             settings |= {"dataset": "cifar10", "n_classes": min(settings["n_classes"], 5)}
         else:
-            folder = options.objects or "procedural"
-            name = Path(folder).resolve().name if options.objects else ""
+            name, folder = (
+                (Path(options.objects).resolve().name if options.objects else ""),
+                options.objects or "procedural",
+            )
+            n_available = len(load_objects(folder, size=OBJECT_SIZE))
             settings["dataset"] = identify(folder)
-        parts = ["factors", name, options.preset if options.preset != "quick" else ""]
-        out = options.out or DATA / "cubes" / ("-".join(part for part in parts if part) + ".nc")
+        draw_classes("disjoint", settings["n_classes"], n_available, seed=0)
+        out = options.out or default_path(DATA / "cubes", "factors", name, options.preset)
         cells, coordinates = make_grid(settings, n_seeds)
         cube = run_study(
-            partial(cell, folder=folder), cells, coordinates, out, settings,
+            partial(cell, folder=str(folder)), cells, coordinates, out, settings,
             title="Invariance and other factors of transfer", jobs=options.jobs, threads=options.threads,
         )  # fmt: skip
     except (OSError, ValueError, RuntimeError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
-    print_table(cube)
-    print_outcome(cube, out)
+    report(cube, out, print_table, plot_factors)
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ def report(cube, path, print_table, plot):
     print(f"cube    {path}")
     if failed.any():
         raise SystemExit(
-            f"{failed.sum()} of {failed.size} places of the cube failed, the first with: {cube.message.values[failed][0]}\n"
+            f"{failed.sum()} of {failed.size} places of the cube failed; the first: {cube.message.values[failed][0]}\n"
             "the same command tries them again; tracebacks are in the cells beside the cube"
         )
 
@@ -206,6 +206,7 @@ def run_study(function, grid, coordinates, path, settings, *, title, jobs=None, 
         raise ValueError(f"cannot write {path}: the name of a cube ends in .nc")
     check_writable(path)
     _check_same_study(path, settings, coordinates)
+    attributes = {"title": title} | provenance(settings) | {"threads": threads}  # now: the code may change meanwhile
     folder = path.with_suffix(".cells")
     folder.mkdir(exist_ok=True)
     wanted = {cell_id(arguments): arguments for _, arguments in grid}
@@ -221,7 +222,7 @@ def run_study(function, grid, coordinates, path, settings, *, title, jobs=None, 
     cells |= {name: _read_cell(folder / f"{name}.nc", arguments) for name, arguments in todo.items()}
     points = [point for point, _ in grid]
     cube = assemble(points, [cells[cell_id(arguments)] for _, arguments in grid], coordinates)
-    cube = cube.assign_attrs({"title": title} | provenance(settings) | {"threads": threads})
+    cube = cube.assign_attrs(attributes)
     write(cube, path)
     return cube
 

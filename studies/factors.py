@@ -24,7 +24,7 @@ Reference
 """
 
 import hashlib
-from functools import partial
+from functools import lru_cache, partial
 from itertools import product
 from pathlib import Path
 
@@ -32,22 +32,20 @@ import numpy as np
 import xarray as xr
 
 from invtransfer import (
-    TRANSFORMATIONS,
     FrozenFeatureProbe,
     InvariantPretrainer,
     SensitivityScorer,
-    TransformedImages,
-    Transforms2D,
     load_cifar10,
     load_objects,
 )
 from invtransfer.analysis import factor_contrasts, summarise
+from invtransfer.cifar import CIFAR10_CLASSES
 from invtransfer.plots import plot_factors
 from invtransfer.running import default_path, report, run_study, study_parser
+from invtransfer.tasks import CLASS_RELATIONS, draw_classes, draw_transformations, images_task, objects_task
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 OBJECT_SIZE = 64  # pixels that objects are loaded with, before they are scaled to the image
-CLASS_RELATIONS = ("subset", "disjoint", "same", "superset")
 PRESETS = {  # single numbers are the defaults that hold while another factor varies
     "smoke": {
         "seeds": 1, "levels": {"n_samples": [64, 128], "width": [0.0625, 0.125]},
@@ -55,8 +53,8 @@ PRESETS = {  # single numbers are the defaults that hold while another factor va
         "schedule": "one-cycle", "n_validation": 64, "solver": "lbfgs", "n_probe": 128, "n_test": 128, "n_pairs": 16,
     },
     "quick": {
-        "seeds": 3, "levels": {"n_samples": [750, 3_000], "width": [0.125, 0.25]},
-        "n_classes": 15, "n_samples": 3_000, "width": 0.125, "epochs": 6, "batch_size": 64, "learning_rate": 1e-2,
+        "seeds": 3, "levels": {"n_samples": [500, 2_000], "width": [0.125, 0.25]},
+        "n_classes": 15, "n_samples": 2_000, "width": 0.125, "epochs": 6, "batch_size": 64, "learning_rate": 1e-2,
         "schedule": "one-cycle", "n_validation": 500, "solver": "lbfgs", "n_probe": 2_000, "n_test": 2_000,
         "n_pairs": 200,
     },
@@ -69,50 +67,10 @@ PRESETS = {  # single numbers are the defaults that hold while another factor va
 }  # fmt: skip
 
 
-def draw_transformations(seed):
-    """Draw one transformation of each category for the target, and another of each for disjoint sources."""
-    generator = np.random.default_rng([seed, 0])
-    by_category = {}
-    for transformation in TRANSFORMATIONS.values():
-        by_category.setdefault(transformation.category, []).append(transformation.name)
-    pairs = [generator.choice(names, size=2, replace=False).tolist() for names in by_category.values()]
-    return {"same": [pair[0] for pair in pairs], "disjoint": [pair[1] for pair in pairs]}
-
-
-def draw_classes(class_relation, n_classes, n_available, seed):
-    """Draw the target's classes and the source's."""
-    order = np.random.default_rng([seed, 1]).permutation(n_available)
-    if 2 * n_classes > n_available:
-        raise ValueError(f"n_classes is {n_classes}: two tasks need {2 * n_classes} classes, there are {n_available}")
-    target, others = order[:n_classes], order[n_classes : 2 * n_classes]
-    sources = {
-        "subset": target[: max(2, round(n_classes / 3))],
-        "disjoint": others,
-        "same": target,
-        "superset": np.concatenate([target, others]),
-    }
-    return sources[class_relation], target
-
-
-def transforms2d_task(classes, names, folder, random_state):
-    """Return sources of the same objects for training, validation and test."""
-    objects = load_objects(folder, size=OBJECT_SIZE)[classes]
-    return [Transforms2D(objects, names, random_state=3 * random_state + part) for part in range(3)]
-
-
-def cifar10_task(classes, names, folder, random_state):
-    """Return the same for some of CIFAR-10's classes."""
-    images, labels = load_cifar10(folder)
-    chosen = np.random.default_rng([random_state, 2]).permutation(np.flatnonzero(np.isin(labels, classes)))
-    n_validation = len(chosen) // 10
-    test_images, test_labels = load_cifar10(folder, split="test")
-    tested = np.isin(test_labels, classes)
-    parts = [
-        (images[chosen[n_validation:]], labels[chosen[n_validation:]]),
-        (images[chosen[:n_validation]], labels[chosen[:n_validation]]),
-        (test_images[tested], test_labels[tested]),
-    ]
-    return [TransformedImages(*part, names, random_state=3 * random_state + i) for i, part in enumerate(parts)]
+@lru_cache
+def load_cifar10_parts(folder):
+    """Return CIFAR-10's training and test part, once per process."""
+    return load_cifar10(folder), load_cifar10(folder, split="test")
 
 
 def cell(
@@ -122,14 +80,13 @@ def cell(
     """Pretrain one encoder, probe it on the target, and score its sensitivity there."""
     drawn = draw_transformations(seed)
     if dataset == "cifar10":
-        task, n_available = cifar10_task, 10
+        n_available, make_task = len(CIFAR10_CLASSES), partial(images_task, *load_cifar10_parts(folder))
     else:
-        task, n_available = transforms2d_task, len(load_objects(folder, size=OBJECT_SIZE))
+        objects = load_objects(folder, size=OBJECT_SIZE)
+        n_available, make_task = len(objects), partial(objects_task, objects)
     source_classes, target_classes = draw_classes(class_relation, n_classes, n_available, seed)
-    train, validation, test = task(source_classes, drawn[relation], folder, random_state=2 * seed)
-    target_train, target_validation, target_test = task(
-        target_classes, drawn["same"], folder, random_state=2 * seed + 1
-    )
+    train, validation, test = make_task(source_classes, drawn[relation], 2 * seed)
+    target_train, target_validation, target_test = make_task(target_classes, drawn["same"], 2 * seed + 1)
 
     if dataset == "cifar10":  # photographs are augmented anew in every epoch; Transforms-2D is a set of fixed images
         (X, y), augmentations = train.sample(n_samples, transformations=()), drawn[relation]
@@ -230,7 +187,7 @@ def main():
         if options.dataset == "cifar10":
             if options.objects:
                 raise ValueError("--objects is for --dataset transforms2d")
-            name, folder, n_available = "cifar10", options.data, 10
+            name, folder, n_available = "cifar10", options.data, len(CIFAR10_CLASSES)
             load_cifar10(folder, split="test")
             settings |= {"dataset": "cifar10", "n_classes": min(settings["n_classes"], 5)}
         else:

@@ -17,8 +17,8 @@ from invtransfer import FrozenFeatureProbe, InvariantPretrainer, SensitivityScor
 PACKAGE = Path(invtransfer.__file__).parent
 ORDER = (
     "images", "transformations", "drawing", "procedural_objects", "procedural_backgrounds", "objects", "sources",
-    "cifar", "encoding", "networks", "training", "pretraining", "probing", "sensitivity", "cubes", "analysis",
-    "running", "plots",
+    "tasks", "cifar", "encoding", "networks", "training", "pretraining", "probing", "sensitivity", "cubes", "analysis",
+    "plots", "running",
 )  # fmt: skip
 
 

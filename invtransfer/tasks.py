@@ -1,0 +1,155 @@
+"""Source and target tasks of transfer: which classes, which transformations, and sources of their images."""
+
+import numpy as np
+
+from invtransfer.sources import TransformedImages, Transforms2D
+from invtransfer.transformations import TRANSFORMATIONS
+
+CLASS_RELATIONS = ("subset", "disjoint", "same", "superset")
+
+
+def draw_transformations(seed):
+    """Draw the transformations of a target task, and others of a source task that shares none with it.
+
+    Parameters
+    ----------
+    seed : int
+        Of the repetition.
+
+    Returns
+    -------
+    names : dict of str to list of str
+        "same", the target's: one of each category; "disjoint": another one of each.
+
+    Examples
+    --------
+    >>> names = draw_transformations(0)
+    >>> len(names["same"]), set(names["same"]) & set(names["disjoint"])
+    (3, set())
+    """
+    generator = np.random.default_rng([seed, 0])
+    by_category = {}
+    for transformation in TRANSFORMATIONS.values():
+        by_category.setdefault(transformation.category, []).append(transformation.name)
+    pairs = [generator.choice(names, size=2, replace=False).tolist() for names in by_category.values()]
+    return {"same": [pair[0] for pair in pairs], "disjoint": [pair[1] for pair in pairs]}
+
+
+def draw_classes(class_relation, n_classes, n_available, seed):
+    """Draw the classes of a source and a target task.
+
+    Parameters
+    ----------
+    class_relation : str
+        Of the source's classes to the target's: "subset" (a third of them, at least 2), "disjoint" (as many others),
+        "same", or "superset" (them and as many others).
+    n_classes : int
+        Of the target.
+    n_available : int
+        To choose from. All relations draw the same target.
+    seed : int
+        Of the repetition.
+
+    Returns
+    -------
+    source, target : ndarray of int
+        Numbers of the classes.
+
+    Raises
+    ------
+    ValueError
+        If there are less than two times `n_classes`, or no such relation.
+
+    Examples
+    --------
+    >>> source, target = draw_classes("superset", 3, 10, seed=0)
+    >>> len(source), set(target.tolist()) <= set(source.tolist())
+    (6, True)
+    >>> draw_classes("disjoint", 30, 45, seed=0)
+    Traceback (most recent call last):
+    ...
+    ValueError: n_classes is 30: source and target need 60 classes, there are 45
+    """
+    if class_relation not in CLASS_RELATIONS:
+        raise ValueError(f"class_relation is {class_relation!r}, expected one of: {', '.join(CLASS_RELATIONS)}")
+    if 2 * n_classes > n_available:
+        raise ValueError(
+            f"n_classes is {n_classes}: source and target need {2 * n_classes} classes, there are {n_available}"
+        )
+    order = np.random.default_rng([seed, 1]).permutation(n_available)
+    target, others = order[:n_classes], order[n_classes : 2 * n_classes]
+    sources = {
+        "subset": target[: max(2, round(n_classes / 3))],
+        "disjoint": others,
+        "same": target,
+        "superset": np.concatenate([target, others]),
+    }
+    return sources[class_relation], target
+
+
+def objects_task(objects, classes, transformations, random_state):
+    """Return sources of images of some objects for training, validation and test.
+
+    Parameters
+    ----------
+    objects : Objects
+        To choose from.
+    classes : sequence of int
+        Numbers of those to show.
+    transformations : sequence of str or Transformation
+        Of all three.
+    random_state : int
+        Of the task; the three draw from different ones.
+
+    Returns
+    -------
+    train, validation, test : Transforms2D
+
+    Examples
+    --------
+    >>> from invtransfer import load_objects
+    >>> train, validation, test = objects_task(load_objects("procedural"), [4, 7, 9], ["rotate"], 0)
+    >>> test
+    Transforms2D(3 objects, rotate, random_state=2)
+    """
+    shown = objects[classes]
+    return tuple(Transforms2D(shown, transformations, random_state=3 * random_state + part) for part in range(3))
+
+
+def images_task(training, test, classes, transformations, random_state):
+    """Return sources of labelled images of some classes for training, validation and test.
+
+    Parameters
+    ----------
+    training, test : tuple of (images, labels)
+        Both parts of a data set, as of `load_cifar10`; a random tenth of the training images is for validation.
+    classes : sequence of int
+        Labels to keep.
+    transformations : sequence of str or Transformation
+        Of all three.
+    random_state : int
+        Of the task: order of the training images, and transformations.
+
+    Returns
+    -------
+    train, validation, test : TransformedImages
+
+    Examples
+    --------
+    >>> images, labels = np.zeros((100, 8, 8, 3), dtype="uint8"), np.repeat([0, 1], 50)
+    >>> train, validation, test = images_task((images, labels), (images, labels), [1], ["hue"], random_state=0)
+    >>> train
+    TransformedImages(45 images, hue, random_state=0)
+    """
+    (images, labels), (test_images, test_labels) = training, test
+    chosen = np.random.default_rng([random_state, 2]).permutation(np.flatnonzero(np.isin(labels, classes)))
+    n_validation = len(chosen) // 10
+    kept, held_out, tested = chosen[n_validation:], chosen[:n_validation], np.isin(test_labels, classes)
+    parts = [
+        (images[kept], labels[kept]),
+        (images[held_out], labels[held_out]),
+        (test_images[tested], test_labels[tested]),
+    ]
+    return tuple(
+        TransformedImages(*part, transformations, random_state=3 * random_state + i) for i, part in enumerate(parts)
+    )

@@ -15,7 +15,7 @@ from PIL import Image
 
 from invtransfer.images import check_count, check_images, check_labels
 from invtransfer.objects import Objects, load_backgrounds
-from invtransfer.transformations import apply_transformations, get_transformations
+from invtransfer.transformations import CPU_BLOCK_PIXELS, apply_transformations, get_transformations
 
 BLOCK = 256  # consecutive samples whose parameters are drawn together
 OBJECT_SIDE = 0.7  # of the image's side, before any transformation (Speicher et al. 2024, Appendix A)
@@ -31,8 +31,8 @@ class Source(ABC):
     dtype = np.uint8
 
     @abstractmethod
-    def _images_at(self, indices, transformations, twin):
-        """Return images (n, height, width, 3) of `dtype` for consecutive indices inside one block."""
+    def _fill_block(self, X, indices, transformations, twin):
+        """Write the images of consecutive indices inside one block into `X`, (n, height, width, 3)."""
 
     @abstractmethod
     def _labels_at(self, indices):
@@ -96,7 +96,8 @@ class Source(ABC):
     def _fill(self, n, start, transformations, twin):
         X = np.empty((check_count(n, "n"), *self.image_shape), dtype=self.dtype)
         for indices in _blocks(n, start):
-            X[indices - start] = self._images_at(indices, transformations, twin)
+            first = indices[0] - start
+            self._fill_block(X[first : first + len(indices)], indices, transformations, twin)
         return X
 
 
@@ -176,14 +177,19 @@ class Transforms2D(Source):
     def _backgrounds_at(self, indices):
         generator = _generator(self.random_state, "backgrounds", indices[0] // BLOCK)
         if self._backgrounds is None:
-            return generator.integers(256, size=(BLOCK, *self.image_shape), dtype=np.uint8)[indices % BLOCK]
+            shape = (BLOCK, 3, *self.image_shape[:2])
+            return generator.integers(256, size=shape, dtype=np.uint8)[indices % BLOCK]
         return self._backgrounds[generator.integers(len(self._backgrounds), size=BLOCK)[indices % BLOCK]]
 
-    def _images_at(self, indices, transformations, twin):
-        objects = self._objects[torch.from_numpy(self._object_numbers(indices))]
-        return paste(
-            transform(objects, transformations, indices, self.random_state, twin), self._backgrounds_at(indices)
-        )
+    def _fill_block(self, X, indices, transformations, twin):
+        numbers = torch.from_numpy(self._object_numbers(indices))
+        backgrounds = self._backgrounds_at(indices)
+        shape = self.image_shape[:2]
+        drawn = [draw_rows(t, indices, shape, self.random_state, twin) for t in transformations]
+        for rows in cache_sized(len(indices), shape):
+            objects = self._objects.index_select(0, numbers[rows])
+            parameters = [{name: values[rows] for name, values in one.items()} for one in drawn]
+            paste(apply_transformations(objects, transformations, parameters), backgrounds[rows], out=X[rows])
 
     _labels_at = _object_numbers
 
@@ -238,9 +244,9 @@ class TransformedImages(Source):
         names = ", ".join(t.name for t in self.transformations) or "no transformations"
         return f"TransformedImages({len(self._images)} images, {names}, random_state={self.random_state})"
 
-    def _images_at(self, indices, transformations, twin):
+    def _fill_block(self, X, indices, transformations, twin):
         images = self._images[indices % len(self._images)]
-        return transform_whole(images, transformations, indices, self.random_state, twin)
+        X[:] = transform_whole(images, transformations, indices, self.random_state, twin)
 
     def _labels_at(self, indices):
         return self._labels[indices % len(self._labels)]
@@ -289,9 +295,11 @@ def transform_whole(images, transformations, indices, random_state, twin=False):
     if not len(transformations):
         return images
     scale = 255 if images.dtype == np.uint8 else 1
-    tensor = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.float32, order="C") / scale)
-    transformed = transform(tensor, transformations, indices, random_state, twin)
-    return _to_array(transformed, images.dtype)
+    tensor = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float() / scale
+    transformed = transform(tensor, transformations, indices, random_state, twin) * scale
+    out = np.empty_like(images)
+    _write_pixels(transformed.round_() if scale == 255 else transformed, out)
+    return out
 
 
 def draw_rows(transformation, indices, image_shape, random_state, twin=False):
@@ -363,26 +371,38 @@ def place_objects(images, size):
     return placed
 
 
-def paste(objects, backgrounds):
+def paste(objects, backgrounds, out=None):
     """Paste objects on backgrounds.
 
     Parameters
     ----------
     objects : torch.Tensor of shape (n, 4, height, width), float32 in [0, 1]
         With straight alpha.
-    backgrounds : ndarray of shape (n, height, width, 3), uint8
+    backgrounds : ndarray of shape (n, 3, height, width), uint8
         What shows where the alpha is below 1.
+    out : ndarray of shape (n, height, width, 3), uint8
+        Where the images go; None: into a new array.
 
     Returns
     -------
     images : ndarray of shape (n, height, width, 3), uint8
     """
-    behind = torch.from_numpy(np.ascontiguousarray(backgrounds.transpose(0, 3, 1, 2))).float().div_(255)
-    return _to_array(behind.lerp_(objects[:, :3], objects[:, 3:]), np.uint8)
+    if out is None:
+        out = np.empty((*backgrounds.shape[:1], *backgrounds.shape[2:], 3), dtype=np.uint8)
+    mixed = torch.from_numpy(backgrounds).float().lerp_(objects[:, :3] * 255, objects[:, 3:])
+    _write_pixels(mixed.round_(), out)
+    return out
+
+
+def _write_pixels(images, out):
+    """Write images (n, 3, height, width) into an array (n, height, width, 3), channel by channel: the fastest way."""
+    pixels = images.numpy().astype(out.dtype, copy=False)
+    for channel in range(3):
+        out[..., channel] = pixels[:, channel]
 
 
 def _prepare_backgrounds(backgrounds, size):
-    """Return backgrounds of the image's size, or None for random ones."""
+    """Return backgrounds (n_backgrounds, 3, size, size), or None for random ones."""
     if backgrounds is None:
         backgrounds = load_backgrounds("procedural", size=max(size, 8))
     if isinstance(backgrounds, str):
@@ -394,13 +414,7 @@ def _prepare_backgrounds(backgrounds, size):
     backgrounds = check_images(backgrounds, "backgrounds")
     if backgrounds.dtype != np.uint8:
         backgrounds = np.round(backgrounds * 255).astype(np.uint8)
-    return _resize(backgrounds, size)
-
-
-def _to_array(images, dtype):
-    if dtype == np.uint8:
-        images = (images * 255).round_().to(torch.uint8)
-    return images.permute(0, 2, 3, 1).numpy()
+    return np.ascontiguousarray(_resize(backgrounds, size).transpose(0, 3, 1, 2))
 
 
 def _resize(images, size):
@@ -409,6 +423,29 @@ def _resize(images, size):
         return images
     resized = [Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR) for image in images]
     return np.stack([np.asarray(image) for image in resized])
+
+
+def cache_sized(n, image_shape):
+    """Cut n images into slices that stay in a processor's cache while they are transformed.
+
+    Parameters
+    ----------
+    n : int
+        Number of images.
+    image_shape : tuple of int
+        (height, width).
+
+    Returns
+    -------
+    slices : list of slice
+
+    Examples
+    --------
+    >>> cache_sized(150, (32, 32))
+    [slice(0, 64, None), slice(64, 128, None), slice(128, 150, None)]
+    """
+    step = max(1, CPU_BLOCK_PIXELS // (image_shape[0] * image_shape[1]))
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
 def _blocks(n, start):

@@ -28,7 +28,7 @@ def test_an_object_is_scaled_to_seven_tenths_and_centred():
 def test_pasting_mixes_by_alpha():
     # alpha 0.4 of 1.0 over 200 / 255: 0.4 * 255 + 0.6 * 200 = 222
     objects = torch.tensor([1.0, 1.0, 1.0, 0.4]).view(1, 4, 1, 1)
-    assert paste(objects, np.full((1, 1, 1, 3), 200, dtype=np.uint8)).tolist() == [[[[222, 222, 222]]]]
+    assert paste(objects, np.full((1, 3, 1, 1), 200, dtype=np.uint8)).tolist() == [[[[222, 222, 222]]]]
 
 
 @pytest.mark.parametrize("kind", ["objects", "images"])

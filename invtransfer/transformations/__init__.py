@@ -223,11 +223,13 @@ def apply_transformations(images, transformations, parameters):
     drawn = [to_tensors(one, images.device) for one in parameters]
     pixels = images.shape[2] * images.shape[3]
     block = max(1, CPU_BLOCK_PIXELS // pixels) if images.device.type == "cpu" else max(1, len(images))
-    done = torch.empty_like(images)
+    if not transformations:
+        return images.clone()
+    done = []
     for start in range(0, len(images), block):
         rows = slice(start, start + block)
         changed = images[rows]
         for transformation, one in zip(transformations, drawn, strict=True):
             changed = transformation.apply(changed, **{name: values[rows] for name, values in one.items()})
-        done[rows] = changed
-    return done
+        done.append(changed)
+    return done[0] if len(done) == 1 else torch.cat(done) if done else images.clone()

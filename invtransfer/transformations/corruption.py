@@ -116,9 +116,10 @@ def noise(images, applied, field):
     -----
     The paper's released code lets sums above 1 wrap around to black.
     """
-    changed = images.clone()
-    changed[applied, :3] = field[applied].clamp_(0, 1).add_(images[applied, :3]).clamp_(max=1)
-    return changed
+    rows = applied.nonzero()[:, 0]
+    chosen = images.index_select(0, rows)
+    chosen[:, :3].add_(field.index_select(0, rows).clamp_(0, 1)).clamp_(max=1)
+    return images.index_copy(0, rows, chosen)
 
 
 def pixelate(images, applied):
@@ -150,12 +151,14 @@ def pixelate(images, applied):
     """
     height, width = images.shape[-2:]
     # Doubling the last row or column of an odd size leaves its mean as it is.
-    even = functional.pad(premultiply(images[applied]), (0, width % 2, 0, height % 2), mode="replicate")
+    rows = applied.nonzero()[:, 0]
+    even = premultiply(images.index_select(0, rows))
+    if height % 2 or width % 2:
+        even = functional.pad(even, (0, width % 2, 0, height % 2), mode="replicate")
     halves = even[:, :, ::2] + even[:, :, 1::2]
     coarse = unpremultiply_((halves[..., ::2] + halves[..., 1::2]).div_(4))
-    changed = images.clone()
-    changed[applied] = coarse.repeat_interleave(2, 2).repeat_interleave(2, 3)[:, :, :height, :width]
-    return changed
+    fine = coarse[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2).reshape(even.shape)
+    return images.index_copy(0, rows, fine[:, :, :height, :width])
 
 
 def elastic(images, applied, field, alpha=150.0, sigma=5.0):
@@ -194,12 +197,12 @@ def elastic(images, applied, field, alpha=150.0, sigma=5.0):
     radius = int(4 * sigma * scale)
     spread = torch.full((1,), sigma * scale, dtype=field.dtype, device=field.device)
     down, across = _gaussian_matrices(spread, radius, height, width)
-    smooth = down @ (field[applied] @ across.mT)
+    rows = applied.nonzero()[:, 0]
+    smooth = down @ (field.index_select(0, rows) @ across.mT)
     x, y = centred_pixels(images)
     pixels = torch.stack(torch.broadcast_tensors(x, y))
-    changed = images.clone()
-    changed[applied] = resample_(images[applied], smooth.mul_(alpha / 2 * scale**2).add_(pixels))
-    return changed
+    distorted = resample_(images.index_select(0, rows), smooth.mul_(alpha / 2 * scale**2).add_(pixels))
+    return images.index_copy(0, rows, distorted)
 
 
 def erase(images, applied, position, side=14.0):

@@ -169,9 +169,8 @@ def v_flip(images, applied):
     images : Tensor of the same shape
         The images, some of them with their rows in reverse order.
     """
-    flipped = images.clone()
-    flipped[applied] = images[applied].flip(2)
-    return flipped
+    rows = applied.nonzero()[:, 0]
+    return images.index_copy(0, rows, images.index_select(0, rows).flip(2))
 
 
 def h_flip(images, applied):
@@ -189,9 +188,8 @@ def h_flip(images, applied):
     images : Tensor of the same shape
         The images, some of them with their columns in reverse order.
     """
-    flipped = images.clone()
-    flipped[applied] = images[applied].flip(3)
-    return flipped
+    rows = applied.nonzero()[:, 0]
+    return images.index_copy(0, rows, images.index_select(0, rows).flip(3))
 
 
 def place(position, n_places):

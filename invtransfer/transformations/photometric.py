@@ -94,9 +94,10 @@ def grayscale(images, applied):
     images : Tensor of the same shape
         The images, some of them grey.
     """
-    changed = images.clone()
-    changed[applied, :3] = luma(images[applied])[:, None].expand(-1, 3, -1, -1)
-    return changed
+    rows = applied.nonzero()[:, 0]
+    chosen = images.index_select(0, rows)
+    chosen[:, :3] = luma(chosen)[:, None]
+    return images.index_copy(0, rows, chosen)
 
 
 def luma(images):
@@ -138,10 +139,11 @@ def posterize(images, applied):
     >>> posterize(images, torch.tensor([True])).flatten() * 255
     tensor([  0.,   0., 128.])
     """
-    changed = images.clone()
+    rows = applied.nonzero()[:, 0]
+    chosen = images.index_select(0, rows)
     # The nearest 8-bit value is at least 128 from 127.5 / 255 on.
-    changed[applied, :3] = (images[applied, :3] >= 0.5).to(images.dtype).mul_(HIGHEST_BIT)
-    return changed
+    torch.mul(chosen[:, :3] >= 0.5, HIGHEST_BIT, out=chosen[:, :3])
+    return images.index_copy(0, rows, chosen)
 
 
 def invert(images, applied):
@@ -161,9 +163,10 @@ def invert(images, applied):
     images : Tensor of the same shape
         The images, some of them as negatives.
     """
-    changed = images.clone()
-    changed[applied, :3] = images[applied, :3].neg_().add_(1)
-    return changed
+    rows = applied.nonzero()[:, 0]
+    chosen = images.index_select(0, rows)
+    chosen[:, :3].neg_().add_(1)
+    return images.index_copy(0, rows, chosen)
 
 
 def sharpen(images, applied, factor=7.0):
@@ -193,14 +196,14 @@ def sharpen(images, applied, factor=7.0):
     PIL and torchvision let it shine through at the object's edge.
     """
     height, width = images.shape[-2:]
-    changed = images.clone()
     if min(height, width) < 3:
-        return changed
-    sharp = images[applied]
-    smooth = _smooth(sharp)
-    inner = sharp[:, :3, 1:-1, 1:-1]
-    changed[applied, :3, 1:-1, 1:-1] = smooth.lerp_(inner, factor).clamp_(0, 1)
-    return changed
+        return images.clone()
+    rows = applied.nonzero()[:, 0]
+    chosen = images.index_select(0, rows)
+    smooth = _smooth(chosen)
+    inner = chosen[:, :3, 1:-1, 1:-1]
+    inner.copy_(smooth.lerp_(inner, factor).clamp_(0, 1))
+    return images.index_copy(0, rows, chosen)
 
 
 def _smooth(images):

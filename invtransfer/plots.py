@@ -1,9 +1,11 @@
 """From cubes to figures. Knows no torch and no study; needs matplotlib, the extra "plot"."""
 
 import numpy as np
+import xarray as xr
 
 from invtransfer.analysis import CONTRASTS, factor_contrasts, summarise
 
+MANY_SEEDS = 5  # from which on an interval says more than the range: Student's with 3 seeds is 2.5 std to either side
 COLOURS = {"same": "#0072b2", "disjoint": "#d55e00", "neither": "#6f6f6f"}  # Okabe and Ito: safe for colour-blind eyes
 
 
@@ -33,9 +35,9 @@ def plot_factors(cube):
     left, right = lower.subplots(1, 2, width_ratios=[1, 1.6])
     _plot_contrasts(left, factor_contrasts(cube.transfer_accuracy))
     _plot_sensitivity(right, cube)
-    figure.suptitle(
-        f"{cube.attrs.get('title', '')} ({n_seeds} seed{'s' * (n_seeds > 1)}; bands and whiskers: 95 % interval)"
-    )
+    spread = "95 % interval" if n_seeds >= MANY_SEEDS else "range over seeds"
+    seeds = f"{n_seeds} seed{'s' * (n_seeds > 1)}"
+    figure.suptitle(f"{cube.attrs.get('title', '')} ({seeds}; bands and whiskers: {spread})")
     return figure
 
 
@@ -45,12 +47,12 @@ def _plot_levels(axes, levels, name):
     for relation in ("same", "disjoint"):
         for variable, style in (("transfer_accuracy", "-"), ("source_accuracy", ":")):
             values = levels[variable].sel(relation=relation)
-            summary = summarise(values)
+            mean, low, high = _spread(values)
             task = "target" if variable == "transfer_accuracy" else "source"
             label = f"{task}, {relation} transformations"
-            axes.plot(x, summary["mean"], style, color=COLOURS[relation], marker="o", ms=4, label=label)
+            axes.plot(x, mean, style, color=COLOURS[relation], marker="o", ms=4, label=label)
             if task == "target":
-                axes.fill_between(x, summary["low"], summary["high"], color=COLOURS[relation], alpha=0.15, lw=0)
+                axes.fill_between(x, low, high, color=COLOURS[relation], alpha=0.15, lw=0)
                 axes.plot(x, values.values, ".", color=COLOURS[relation], alpha=0.5, ms=4)
     axes.set_xticks(x, levels.level.values)
     axes.set_xlim(-0.3, len(x) - 0.7)
@@ -61,24 +63,40 @@ def _plot_levels(axes, levels, name):
 
 def _plot_contrasts(axes, contrasts):
     """Draw the paper's Figure 3: differences in accuracy within and between the relations."""
-    summary = summarise(contrasts)
+    mean, low, high = _spread(contrasts)
     width = 0.26
     colours = (COLOURS["disjoint"], "#333333", COLOURS["same"])
     for i, (contrast, colour) in enumerate(zip(CONTRASTS, colours, strict=True)):
         x = np.arange(contrasts.sizes["factor_name"]) + (i - 1) * width
-        chosen = summary.sel(contrast=contrast)
-        half = (chosen["high"] - chosen["mean"]).fillna(0)
+        height = mean.sel(contrast=contrast)
+        whiskers = [height - low.sel(contrast=contrast), high.sel(contrast=contrast) - height]
+        label = contrast.replace("_", " ")
         axes.bar(
-            x, chosen["mean"], width, yerr=half, color=colour, alpha=0.75, capsize=3, label=contrast.replace("_", " ")
+            x,
+            height,
+            width,
+            yerr=xr.concat(whiskers, "end").fillna(0),
+            color=colour,
+            alpha=0.75,
+            capsize=3,
+            label=label,
         )
     axes.set_xticks(
         np.arange(contrasts.sizes["factor_name"]), [n.replace("_", " ") for n in contrasts.factor_name.values]
     )
     axes.axhline(0, color="black", lw=0.8)
     axes.set_ylabel("difference in transfer accuracy")
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.25 * (high - low))  # room for the legend above the bars
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(bottom, top + 0.25 * (top - bottom))  # room for the legend above the bars
     axes.legend(loc="upper center", ncols=3, frameon=False, fontsize="small", columnspacing=1.0, handlelength=1.2)
+
+
+def _spread(values):
+    """Return mean, and lower and upper end of the 95 % interval over seeds, or of the range if they are few."""
+    summary = summarise(values)
+    if values.sizes["seed"] < MANY_SEEDS:
+        return summary["mean"], values.min("seed"), values.max("seed")
+    return summary["mean"], summary["low"], summary["high"]
 
 
 def _plot_sensitivity(axes, cube):

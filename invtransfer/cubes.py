@@ -5,6 +5,7 @@ cells of a study along dimensions that are singular nouns, with labels that a re
 there are NaN, and `status` says why.
 """
 
+import hashlib
 import json
 import os
 import platform
@@ -48,6 +49,7 @@ def write(dataset, path):
     0.5
     """
     path = Path(path)
+    dataset = dataset.assign_attrs(sha256=_digest(dataset))
     dataset = dataset.drop_encoding()  # else strings are cut to the length that they were read with
     encoding = {name: {"_FillValue": None} for name in dataset.variables if dataset[name].dtype.kind == "f"}
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -86,16 +88,30 @@ def read(path):
     FileNotFoundError
         If there is none.
     DamagedFileError
-        If it cannot be read as netCDF.
+        If it cannot be read as netCDF, or its values are not those that `write` wrote.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist")
     try:
-        return xr.load_dataset(path, engine="netcdf4")
+        dataset = xr.load_dataset(path, engine="netcdf4")
     except (
         Exception
     ) as error:  # the library raises OSError, RuntimeError, ValueError, KeyError, depending on the damage
         raise DamagedFileError(f"{path} cannot be read as netCDF: {error}") from error
+    expected = dataset.attrs.pop("sha256", None)
+    if expected is not None and expected != _digest(dataset):
+        raise DamagedFileError(f"{path} holds other values than were written: its checksum differs")
+    return dataset
+
+
+def _digest(dataset):
+    """Return the SHA-256 of names and values, however they are stored."""
+    digest = hashlib.sha256()
+    for name in sorted(dataset.variables):
+        values = np.asarray(dataset[name].values)
+        data = "\0".join(values.astype(str).flat).encode() if values.dtype.kind in "UO" else values.tobytes()
+        digest.update(f"{name} {values.shape} ".encode() + data)
+    return digest.hexdigest()
 
 
 def check_writable(path):
@@ -158,18 +174,33 @@ def provenance(settings):
     """
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     now = datetime.now(UTC) if epoch is None else datetime.fromtimestamp(int(epoch), UTC)
+    ours = _git("ls-files", "--error-unmatch", __file__)  # not some repository that an environment lies in
     changes = _git("status", "--porcelain", "--untracked-files=no")
-    versions = {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
     return {
         "Conventions": "CF-1.11",
         "settings": canonical(settings),
-        "versions": canonical(versions),
-        "git_commit": _git("rev-parse", "HEAD") or "unknown",
-        "git_state": "unknown" if changes is None else "modified" if changes else "clean",
+        "versions": canonical(versions()),
+        "git_commit": (_git("rev-parse", "HEAD") or "unknown") if ours else "unknown",
+        "git_state": "unknown" if changes is None or not ours else "modified" if changes else "clean",
         "processor": platform.processor() or platform.machine(),
         "date_created": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "references": PAPER,
     }
+
+
+def versions():
+    """Return the versions of Python and of the packages that numbers depend on.
+
+    Returns
+    -------
+    versions : dict of str to str
+
+    Examples
+    --------
+    >>> sorted(versions())[:3]
+    ['invtransfer', 'netCDF4', 'numpy']
+    """
+    return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
 
 
 def _version(name):

@@ -53,7 +53,8 @@ def encode(encoder, X, batch_size=128):
     elif isinstance(encoder, nn.Module):
         outputs = compute_outputs(encoder, X, batch_size)
     elif hasattr(encoder, "transform"):
-        outputs = encoder.transform(X.reshape(len(X), -1))
+        ours = hasattr(encoder, "image_shape_")  # it takes images, and says if they have another shape than its own
+        outputs = encoder.transform(X if ours and X.shape[3] == 3 else X.reshape(len(X), -1))
     elif callable(encoder):
         outputs = np.concatenate([_call(encoder, *batch) for batch in _padded_batches(X, batch_size)])
     else:
@@ -113,7 +114,9 @@ def _call(function, batch, n_kept):
         output = output.detach().float().cpu().numpy()
     output = np.asarray(output)
     if output.ndim == 0 or len(output) != len(batch):
-        raise ValueError(f"encoder returned shape {output.shape} for {len(batch)} images, expected one row per image")
+        raise ValueError(
+            f"encoder returned shape {output.shape} for a batch of {len(batch)} images, expected one row per image"
+        )
     return output[:n_kept]
 
 

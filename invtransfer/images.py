@@ -169,7 +169,11 @@ def validate_input(estimator, X, y="no_validation", *, reset):
     ValueError
         If `X` or `y` breaks the image contract, or the images have another shape than in fit.
     """
-    if getattr(X, "ndim", 2) == 4:
+    if isinstance(X, (list, tuple)) and len(X) and getattr(X[0], "ndim", 0) == 3:
+        X = np.asarray(X)
+    if estimator.image_shape is not None:
+        check_image_shape(estimator.image_shape)
+    if getattr(X, "ndim", 2) > 2:
         X = check_images(X)
         shape = X.shape[1:]
         _check_shape(shape, estimator.image_shape if reset else estimator.image_shape_)
@@ -222,6 +226,31 @@ def validate_validation(estimator, X_val, y_val):
     if len(unknown):
         raise ValueError(f"y_val holds labels that y does not: {unknown[:5].tolist()}")
     return X_val, np.searchsorted(estimator.classes_, y_val)
+
+
+def check_image_shape(image_shape):
+    """Say what is wrong with a parameter `image_shape`.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        (height, width, 3).
+
+    Raises
+    ------
+    ValueError
+        If it is another.
+
+    Examples
+    --------
+    >>> check_image_shape((32, 32))
+    Traceback (most recent call last):
+    ...
+    ValueError: image_shape is (32, 32), expected (height, width, 3), whole numbers of at least 1
+    """
+    whole = isinstance(image_shape, (tuple, list)) and all(isinstance(n, (int, np.integer)) for n in image_shape)
+    if not whole or len(image_shape) != 3 or min(image_shape) < 1 or image_shape[2] != 3:
+        raise ValueError(f"image_shape is {image_shape!r}, expected (height, width, 3), whole numbers of at least 1")
 
 
 def _check_shape(shape, expected):

@@ -101,6 +101,9 @@ def _spread(values):
 
 def _plot_sensitivity(axes, cube):
     """Draw the sensitivity of encoders that were, and were not, pretrained with each transformation."""
+    first = np.zeros(cube.cell.size, dtype=bool)
+    first[np.unique(cube.cell.values, return_index=True)[1]] = True  # an encoder in several places counts once
+    sensitivity = cube.sensitivity.where(xr.DataArray(first.reshape(cube.cell.shape), dims=cube.cell.dims))
     trained = cube.source_transformation == 1
     x = np.arange(cube.sizes["transformation"])
     for i, (label, which, colour) in enumerate(
@@ -109,7 +112,7 @@ def _plot_sensitivity(axes, cube):
             ("pretrained with others", ~trained, COLOURS["neither"]),
         )
     ):
-        values = cube.sensitivity.where(which)
+        values = sensitivity.where(which)
         dims = [dim for dim in values.dims if dim != "transformation"]
         mean, std = values.mean(dims), values.std(dims)
         axes.errorbar(x + 0.2 * (i - 0.5), mean, std, fmt="o", ms=5, color=colour, capsize=2, lw=1, label=label)

@@ -4,11 +4,12 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from invtransfer.encoding import compute_outputs
 from invtransfer.images import check_count, validate_input, validate_validation
 from invtransfer.networks import build_network
+from invtransfer.randomness import derive_seed
 from invtransfer.sources import TransformedImages
 from invtransfer.training import resolve_device, resolve_precision, train
 
@@ -26,7 +27,8 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
     width : float
         Multiple of the network's standard numbers of channels.
     transformations : sequence of str or Transformation
-        Applied to whole images in training, in this order; validation and prediction see images as they are given.
+        Applied to whole images in training, in this order; validation and prediction see images as they are given. A
+        second copy of the training images is held for it. () or None: none.
     epochs : int
         Passes over the training data.
     batch_size : int
@@ -143,7 +145,7 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
         if len(self.classes_) < 2:
             raise ValueError(f"y holds one class only, {self.classes_.tolist()[0]!r}, expected at least 2 classes")
         X_val, codes_val = validate_validation(self, X_val, y_val)
-        seed = check_random_state(self.random_state).randint(2**31)
+        seed = derive_seed(self.random_state, "pretraining")
         generator = torch.Generator().manual_seed(seed)
         device = resolve_device(self.device)
         mean, std = channel_statistics(X)
@@ -163,7 +165,7 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
             X_val=X_val,
             y_val=codes_val,
             epochs=check_count(self.epochs, "epochs"),
-            batch_size=check_count(self.batch_size, "batch_size"),
+            batch_size=check_count(self.batch_size, "batch_size", low=2),  # batch norm needs two
             learning_rate=self.learning_rate,
             schedule=self.schedule,
             weight_decay=self.weight_decay,
@@ -173,13 +175,14 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
             verbose=self.verbose,
         )
         self.weights_ = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
+        self._architecture = {"name": self.network, "width": self.width}
         self.n_iter_ = self.epochs
         self._n_features_out = network.head.in_features
         return self
 
     def _transformed(self, X, seed):
         """Return the function from an epoch to its images, or None if they are always the same."""
-        if not len(self.transformations):
+        if self.transformations is None or not len(self.transformations):
             return None
         if X.shape[3] != 3:
             raise ValueError(
@@ -199,7 +202,7 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
             estimator.
         """
         check_is_fitted(self)
-        network = build_network(self.network, len(self.classes_), n_channels=self.image_shape_[2], width=self.width)
+        network = build_network(n_classes=len(self.classes_), n_channels=self.image_shape_[2], **self._architecture)
         network.load_state_dict({name: torch.tensor(value) for name, value in self.weights_.items()})
         return network.eval()
 

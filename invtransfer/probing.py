@@ -9,12 +9,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, check_random_state
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from invtransfer.encoding import clone_around_encoder, encode
 from invtransfer.images import check_count, validate_input, validate_validation
 from invtransfer.networks import initialise
+from invtransfer.randomness import derive_seed
 from invtransfer.training import train
 
 SOLVERS = ("lbfgs", "adam")
@@ -160,7 +161,7 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
         self.n_iter_ = int(classifier.n_iter_.max())
 
     def _fit_adam(self, Z, codes, X_val, codes_val):
-        generator = torch.Generator().manual_seed(check_random_state(self.random_state).randint(2**31))
+        generator = torch.Generator().manual_seed(derive_seed(self.random_state, "probing"))
         classifier = nn.Linear(Z.shape[1], len(self.classes_), device="meta").to_empty(device="cpu")
         initialise(classifier, generator)
         Z = self.scaler_.transform(Z)

@@ -19,12 +19,23 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+import numpy as np
 import torch
 import xarray as xr
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from invtransfer.cubes import STATUS, DamagedFileError, assemble, canonical, check_writable, provenance, read, write
+from invtransfer.cubes import (
+    STATUS,
+    DamagedFileError,
+    assemble,
+    canonical,
+    check_writable,
+    provenance,
+    read,
+    versions,
+    write,
+)
 
 
 def study_parser(description, presets, default="quick"):
@@ -208,7 +219,7 @@ def run_study(function, grid, coordinates, path, settings, *, title, jobs=None, 
     _check_same_study(path, settings, coordinates)
     attributes = {"title": title} | provenance(settings) | {"threads": threads}  # now: the code may change meanwhile
     folder = path.with_suffix(".cells")
-    folder.mkdir(exist_ok=True)
+    check_writable(folder / "cell.nc")
     wanted = {cell_id(arguments): arguments for _, arguments in grid}
     cells = {name: _read_cell(folder / f"{name}.nc", arguments) for name, arguments in wanted.items()}
     todo = {name: wanted[name] for name, cell in cells.items() if cell is None or "message" in cell.attrs}
@@ -222,6 +233,10 @@ def run_study(function, grid, coordinates, path, settings, *, title, jobs=None, 
     cells |= {name: _read_cell(folder / f"{name}.nc", arguments) for name, arguments in todo.items()}
     points = [point for point, _ in grid]
     cube = assemble(points, [cells[cell_id(arguments)] for _, arguments in grid], coordinates)
+    ids = np.full(cube.status.shape, "", dtype="<U16")
+    for point, arguments in grid:
+        ids[tuple(list(coordinates[dim]).index(point[dim]) for dim in cube.status.dims)] = cell_id(arguments)
+    cube["cell"] = (cube.status.dims, ids, {"long_name": "name of the cell; places may share one", "units": "1"})
     cube = cube.assign_attrs(attributes)
     write(cube, path)
     return cube
@@ -255,6 +270,10 @@ def _read_cell(path, arguments):
     except DamagedFileError as error:
         warnings.warn(f"{error}: the cell is computed again", stacklevel=3)
         return None
+    if cell.attrs.get("versions") != canonical(versions()):
+        warnings.warn(
+            f"{path} was computed with other versions than this run's: delete it to do it again", stacklevel=3
+        )
     if cell.attrs.get("arguments") != canonical(arguments):
         warnings.warn(f"{path} belongs to other settings: the cell is computed again", stacklevel=3)
         return None
@@ -338,4 +357,4 @@ def compute_cell(function, arguments, path):
     else:
         seconds = {"long_name": "time to compute the cell", "units": "s"}
         cell["seconds"] = ((), time.perf_counter() - start, seconds)
-    write(cell.assign_attrs(arguments=canonical(arguments)), path)
+    write(cell.assign_attrs(arguments=canonical(arguments), versions=canonical(versions())), path)

@@ -11,10 +11,11 @@ import zlib
 import numpy as np
 import xarray as xr
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from invtransfer.encoding import clone_around_encoder, encode
 from invtransfer.images import check_count, validate_input
+from invtransfer.randomness import derive_seed
 from invtransfer.sources import TransformedImages, transform_whole
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
@@ -57,7 +58,7 @@ def sensitivity_interval(pair_distances, random_distances, partners):
     Returns
     -------
     sensitivity, low, high : float
-        NaN if all random pairs are equal.
+        NaN if all random pairs are equal; the interval also if there are less than 4 pairs.
 
     Notes
     -----
@@ -77,6 +78,8 @@ def sensitivity_interval(pair_distances, random_distances, partners):
     residuals = (pair_distances - sensitivity * random_distances) / scale  # mean 0: the ratio's linear part
     own = np.square(residuals).mean()
     shared = 2 * (residuals * residuals[partners]).mean()
+    if n_pairs < 4:  # in a ring of three or less, these sum to nothing
+        return sensitivity, np.nan, np.nan
     half = Z_95 * np.sqrt(max(own + shared, 0.0) / n_pairs)
     return sensitivity, float(max(sensitivity - half, 0.0)), float(sensitivity + half)
 
@@ -91,7 +94,7 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
     transformations : sequence of str or Transformation
         Each is measured alone; None: all 18.
     n_pairs : int
-        Twins per transformation. More than there are images show the images again, in new draws.
+        Twins per transformation; of a given set of images no more than there are, one for each image.
     image_shape : tuple of int
         (height, width, 3) of the images, if `X` is given as flattened images of shape (n_samples, n_features). None:
         such an `X` is read as rows of pixels, whose values are scaled to [0, 1] by the range seen in fit, transformed
@@ -171,9 +174,10 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
             If `encoder` is of a kind that cannot be used.
         """
         n_pairs = check_count(self.n_pairs, "n_pairs", low=2)
-        chosen = self._chosen()
-        self._seed = check_random_state(self.random_state).randint(2**31)
+        chosen = self._transformations = self._chosen()
+        self._seed = derive_seed(self.random_state, "sensitivity")
         source = self._source(X, reset=True)
+        n_pairs = min(n_pairs, getattr(source, "n_images", n_pairs))
         measured = [self._measure(source, n_pairs, [transformation]) for transformation in chosen]
         along = {
             "transformation": ("transformation", [t.name for t in chosen]),
@@ -213,7 +217,7 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         images = self._to_images(X)
         indices = np.array([zlib.crc32(np.ascontiguousarray(image).data) % N_ROW_DRAWS for image in images])
         columns = []
-        for transformation in self._chosen():
+        for transformation in self._transformations:
             twins = [transform_whole(images, [transformation], indices, self._seed, twin) for twin in (False, True)]
             columns.append(distances(*[self._encode(images) for images in twins]))
         scales = self.random_distances_.mean("pair").to_numpy()
@@ -236,7 +240,8 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         source = self._source(X, reset=False)
-        sensitivities = [sensitivity_interval(*self._measure(source, self.n_pairs, [t]))[0] for t in self._chosen()]
+        n_pairs = min(self.n_pairs, getattr(source, "n_images", self.n_pairs))
+        sensitivities = [sensitivity_interval(*self._measure(source, n_pairs, [t]))[0] for t in self._transformations]
         return 1.0 - float(np.mean(sensitivities))
 
     def get_feature_names_out(self, input_features=None):
@@ -252,7 +257,7 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         names : ndarray of shape (n_transformations,), object
         """
         check_is_fitted(self)
-        return np.array([t.name for t in self._chosen()], dtype=object)
+        return np.array([t.name for t in self._transformations], dtype=object)
 
     def _chosen(self):
         chosen = get_transformations(list(TRANSFORMATIONS) if self.transformations is None else self.transformations)

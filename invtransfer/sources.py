@@ -6,7 +6,6 @@ block and each stream (objects, backgrounds, every transformation) with a genera
 `random_state` that differ in their transformations alone show the same objects on the same backgrounds.
 """
 
-import zlib
 from abc import ABC, abstractmethod
 
 import numpy as np
@@ -15,6 +14,7 @@ from PIL import Image
 
 from invtransfer.images import check_count, check_images, check_labels
 from invtransfer.objects import Objects, load_backgrounds
+from invtransfer.randomness import derive_generator
 from invtransfer.transformations import CPU_BLOCK_PIXELS, apply_transformations, get_transformations
 
 BLOCK = 256  # consecutive samples whose parameters are drawn together
@@ -135,7 +135,8 @@ class Transforms2D(Source):
     Notes
     -----
     Objects are scaled to 0.7 of the image's side and centred before they are transformed, as in the paper. Images are
-    always made on the CPU, so that they are the same on every machine with or without a GPU.
+    always made on the CPU, so that a GPU changes nothing. Other kinds of processor and versions of torch may round a
+    few pixels of resampled objects to the next of the 256 levels.
 
     References
     ----------
@@ -171,11 +172,11 @@ class Transforms2D(Source):
         return f"Transforms2D({len(self.class_names)} objects, {names}, random_state={self.random_state})"
 
     def _object_numbers(self, indices):
-        generator = _generator(self.random_state, "objects", indices[0] // BLOCK)
+        generator = derive_generator(self.random_state, "objects", indices[0] // BLOCK)
         return generator.integers(len(self._objects), size=BLOCK)[indices % BLOCK]
 
     def _backgrounds_at(self, indices):
-        generator = _generator(self.random_state, "backgrounds", indices[0] // BLOCK)
+        generator = derive_generator(self.random_state, "backgrounds", indices[0] // BLOCK)
         if self._backgrounds is None:
             shape = (BLOCK, 3, *self.image_shape[:2])
             return generator.integers(256, size=shape, dtype=np.uint8)[indices % BLOCK]
@@ -214,6 +215,8 @@ class TransformedImages(Source):
         Those applied, in order.
     image_shape : tuple of int
         (height, width, 3).
+    n_images : int
+        Number of different images.
 
     Raises
     ------
@@ -233,6 +236,7 @@ class TransformedImages(Source):
     def __init__(self, images, labels=None, transformations=(), *, random_state=0):
         self._images = check_images(images, "images")
         self.dtype = self._images.dtype
+        self.n_images = len(self._images)
         n_images = len(self._images)
         self._labels = np.arange(n_images) if labels is None else check_labels(labels, n_images, "labels")
         self.transformations = get_transformations(transformations)
@@ -332,11 +336,11 @@ def draw_rows(transformation, indices, image_shape, random_state, twin=False):
     >>> bool(first["angle"][2] == again["angle"][0])
     True
     """
-    stream = transformation.name + ("/twin" if twin else "")
+    stream = ("twin/" if twin else "transformation/") + transformation.name
     blocks = indices // BLOCK
     parameters = None
     for block in np.unique(blocks):
-        drawn = transformation.draw(BLOCK, _generator(random_state, stream, block), image_shape)
+        drawn = transformation.draw(BLOCK, derive_generator(random_state, stream, block), image_shape)
         here = blocks == block
         rows = {name: values[indices[here] % BLOCK] for name, values in drawn.items()}
         if here.all():
@@ -456,7 +460,3 @@ def _blocks(n, start):
         end = min(stop, (start // BLOCK + 1) * BLOCK)
         yield np.arange(start, end)
         start = end
-
-
-def _generator(random_state, stream, block):
-    return np.random.default_rng(np.random.SeedSequence([random_state, zlib.crc32(stream.encode()), int(block)]))

@@ -201,6 +201,7 @@ def train(
     best_weights = None
     bar = tqdm(total=n_steps, desc="training", unit="step", disable=not verbose)
     for epoch in range(epochs):
+        images = None  # let go of the last epoch's before the next are made
         images = X if renew is None else renew(epoch)
         network.train()
         losses = []

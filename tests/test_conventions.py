@@ -16,9 +16,9 @@ from invtransfer import FrozenFeatureProbe, InvariantPretrainer, SensitivityScor
 
 PACKAGE = Path(invtransfer.__file__).parent
 ORDER = (
-    "images", "transformations", "drawing", "procedural_objects", "procedural_backgrounds", "objects", "sources",
-    "tasks", "cifar", "encoding", "networks", "training", "pretraining", "probing", "sensitivity", "cubes", "analysis",
-    "plots", "running",
+    "images", "randomness", "transformations", "drawing", "procedural_objects", "procedural_backgrounds", "objects",
+    "sources", "tasks", "cifar", "encoding", "networks", "training", "pretraining", "probing", "sensitivity", "cubes",
+    "analysis", "plots", "running",
 )  # fmt: skip
 
 

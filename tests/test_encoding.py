@@ -87,7 +87,7 @@ def test_a_feature_does_not_depend_on_who_else_is_there(images):
     [
         (
             lambda X: X[:2].mean(axis=(1, 2)),
-            r"encoder returned shape \(2, 3\) for 128 images, expected one row per image",
+            r"encoder returned shape \(2, 3\) for a batch of 128 images, expected one row",
         ),
         (lambda X: 1.0, "expected one row per image"),
         (lambda X: X[:, 0, 0, 0], r"encoder returned shape \(40,\) for 40 images, expected \(40, n_features\)"),
@@ -113,3 +113,11 @@ def test_other_kinds_of_encoders_are_refused(images, encoder, message):
 def test_an_unfitted_encoder_says_so(images):
     with pytest.raises(NotFittedError):
         encode(PCA(2), images)
+
+
+def test_images_of_another_shape_are_not_cut_anew(images):
+    from invtransfer import InvariantPretrainer
+
+    encoder = InvariantPretrainer(width=0.0625, epochs=1, random_state=0).fit(images, np.arange(40) % 2)
+    with pytest.raises(ValueError, match=r"X has images of shape \(8, 32, 3\), expected \(16, 16, 3\)"):
+        encode(encoder, images.reshape(40, 8, 32, 3))

@@ -70,3 +70,13 @@ def test_tensor_is_channels_last_and_scaled():
 def test_tensor_of_read_only_and_float_arrays(images):
     assert to_tensor(images).shape == (40, 3, 16, 16)  # warnings are errors
     assert to_tensor(np.full((3, 2), 7.0)).tolist() == [[7.0, 7.0]] * 3
+
+
+def test_estimators_give_the_hints_too(images):
+    from invtransfer import FrozenFeatureProbe
+
+    with pytest.raises(ValueError, match=r"one image is X\[None\]"):
+        FrozenFeatureProbe().fit(images[0], [0])
+    y = np.arange(40) % 2
+    listed = FrozenFeatureProbe().fit(list(images), y)
+    assert (listed.predict(images) == FrozenFeatureProbe().fit(images, y).predict(images)).all()

@@ -151,7 +151,8 @@ def bad(name, value, message):
     [
         bad("network", "resnet", r"network is 'resnet', expected one of: resnet18 \(nearest: resnet18\)"),
         bad("epochs", 0, "epochs is 0, expected a whole number of at least 1"),
-        bad("batch_size", -3, "batch_size is -3, expected a whole number of at least 1"),
+        bad("batch_size", 1, "batch_size is 1, expected a whole number of at least 2"),
+        bad("image_shape", (16, 16), r"image_shape is \(16, 16\), expected \(height, width, 3\), whole numbers"),
         bad("width", -1, "width is -1, expected a number above 0"),
         bad("schedule", "linear", "schedule is 'linear', expected one of: constant, one-cycle"),
         bad("precision", "half", "precision is 'half', expected one of: auto, float32, bfloat16"),

@@ -18,7 +18,8 @@ def test_distances():
 
 def test_a_ratio_of_means_not_a_mean_of_ratios():
     # twins 1 and 3 apart (mean 2), random pairs 2 and 6 (mean 4): 2 / 4 = 0.5
-    sensitivity, low, high = sensitivity_interval(np.array([1.0, 3.0]), np.array([2.0, 6.0]), np.array([1, 0]))
+    partners = np.array([1, 2, 3, 0])
+    sensitivity, low, high = sensitivity_interval(np.array([1.0, 3, 1, 3]), np.array([2.0, 6, 2, 6]), partners)
     assert sensitivity == 0.5
     assert low == high == 0.5  # each twin is exactly half its random pair: the ratio has no spread
 
@@ -39,6 +40,38 @@ def test_the_interval_covers_the_truth_19_times_in_20():
         _, low, high = sensitivity_interval(distances(Z, Z_twin), distances(Z, Z_twin[partners]), partners)
         covered += low <= 1 / 3 <= high
     assert 0.92 < covered / n_trials < 0.98  # binomial std is 0.009
+
+
+def test_three_pairs_are_too_few_for_an_interval():
+    sensitivity, low, high = sensitivity_interval(np.array([1.0, 2, 3]), np.array([4.0, 5, 6]), np.array([1, 2, 0]))
+    assert sensitivity == 0.4  # 2 / 5
+    assert np.isnan([low, high]).all()
+
+
+def test_an_image_is_in_one_pair_only(images):
+    # 40 images, 10,000 pairs asked for: repeats of an image would be its own random partners
+    scorer = SensitivityScorer(mean_colour, transformations=["hue"], random_state=0).fit(images)
+    assert scorer.pair_distances_.sizes["pair"] == 40
+
+
+def test_what_was_fitted_is_what_is_transformed(images):
+    scorer = SensitivityScorer(mean_colour, transformations=["hue"], n_pairs=20, random_state=0).fit(images)
+    columns = scorer.transform(images)
+    scorer.set_params(transformations=["blur", "invert"])
+    assert (scorer.transform(images) == columns).all()
+    assert scorer.get_feature_names_out().tolist() == ["hue"]
+
+
+def test_training_and_measuring_draw_different_numbers(images, monkeypatch):
+    import invtransfer.pretraining as pretraining
+
+    seen = []
+    monkeypatch.setattr(pretraining, "TransformedImages", lambda *a, random_state, **k: seen.append(random_state))
+    with pytest.raises(AttributeError):  # the spy is no source
+        InvariantPretrainer(width=0.0625, epochs=1, transformations=["hue"], random_state=0).fit(
+            images, np.arange(40) % 2
+        )
+    assert seen[0] != SensitivityScorer(n_pairs=10, random_state=0).fit(images)._seed
 
 
 def test_partners_are_a_ring_of_all():
@@ -213,7 +246,7 @@ def test_clone_and_cross_validation_keep_the_encoder(images):
         ({"n_pairs": -5}, ValueError, "n_pairs is -5, expected a whole number of at least 2"),
         ({"transformations": ["bluur"]}, ValueError, "bluur.*blur"),
         ({"transformations": []}, ValueError, "transformations is empty"),
-        ({"encoder": lambda X: X[:3, 0, 0]}, ValueError, r"encoder returned shape \(3, 3\) for 128 images"),
+        ({"encoder": lambda X: X[:3, 0, 0]}, ValueError, r"encoder returned shape \(3, 3\) for a batch of 128 images"),
         ({"encoder": lambda X: np.full((len(X), 1), np.nan)}, ValueError, "encoder returned NaN"),
         ({"encoder": 3}, TypeError, "encoder is of type int"),
     ],

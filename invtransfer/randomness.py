@@ -1,0 +1,57 @@
+"""Where random numbers come from: one seed and the name of what draws, never a global generator."""
+
+import zlib
+
+import numpy as np
+from sklearn.utils.validation import check_random_state
+
+
+def derive_generator(seed, stream, index=0):
+    """Return the generator that belongs to a seed, a stream and an index.
+
+    Parameters
+    ----------
+    seed : int
+        At least 0.
+    stream : str
+        What draws; streams of one seed are independent.
+    index : int
+        Which part of the stream.
+
+    Returns
+    -------
+    generator : numpy.random.Generator
+
+    Examples
+    --------
+    >>> one, same = derive_generator(0, "objects"), derive_generator(0, "objects")
+    >>> bool(one.random() == same.random() != derive_generator(0, "backgrounds").random())
+    True
+    """
+    return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(stream.encode()), int(index)]))
+
+
+def derive_seed(random_state, stage):
+    """Return the seed of one stage of work, as an estimator's `random_state` and the stage's name decide it.
+
+    Parameters
+    ----------
+    random_state : int, RandomState or None
+        As scikit-learn has it, but that None takes entropy from the operating system, not from a global generator.
+    stage : str
+        What the seed is for; with one `random_state` different stages draw different numbers.
+
+    Returns
+    -------
+    seed : int
+
+    Examples
+    --------
+    >>> derive_seed(0, "pretraining") == derive_seed(0, "pretraining") != derive_seed(0, "sensitivity")
+    True
+    """
+    if random_state is None:
+        entropy = np.random.SeedSequence().entropy
+    else:
+        entropy = check_random_state(random_state).randint(2**31)
+    return int(np.random.SeedSequence([entropy, zlib.crc32(stage.encode())]).generate_state(1)[0])

@@ -91,6 +91,8 @@ def test_the_public_names_are_those_of_all():
 @pytest.mark.parametrize("word", ["augment", "TODO", "FIXME", "print("])
 def test_words_that_are_not_ours(word):
     for path in PACKAGE.rglob("*.py"):
+        if word == "print(" and path.name == "running.py":  # what studies say on the terminal
+            continue
         assert word not in path.read_text(), f"{word!r} in {path.name}"
 
 

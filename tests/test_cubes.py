@@ -444,3 +444,16 @@ def test_cubes_analysis_and_plots_know_no_torch(tmp_path):
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["invtransfer.analysis", "invtransfer.cubes", "invtransfer.plots"]
+
+
+def test_a_flipped_bit_is_noticed(tmp_path):
+    path = tmp_path / "cell.nc"
+    cubes.write(xr.Dataset({"accuracy": ("pair", np.array([0.571, 0.25]))}), path)
+    data = bytearray(path.read_bytes())
+    place = data.index(np.array([0.571, 0.25]).tobytes())
+    data[place + 6] ^= 0x10  # in the exponent: 0.571 becomes another number
+    path.write_bytes(data)
+    with pytest.raises(
+        cubes.DamagedFileError, match="cell.nc holds other values than were written: its checksum differs"
+    ):
+        cubes.read(path)

@@ -18,7 +18,7 @@ import xarray as xr
 from threadpoolctl import threadpool_info
 
 from invtransfer import running
-from invtransfer.cubes import DamagedFileError, canonical, read, write
+from invtransfer.cubes import DamagedFileError, canonical, read, versions, write
 from invtransfer.running import cell_id, compute_cell, default_jobs, positive, run_study, study_parser
 
 FACTORS, RELATIONS = ["a", "b"], ["same", "disjoint"]
@@ -339,8 +339,8 @@ def test_path_that_cannot_be_written_is_found_first(tmp_path, log):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"cannot write .*cube\.nc"):
         run(tmp_path / "file" / "cube.nc", log=str(log))
-    with pytest.raises(OSError, match=r"cannot write .*cube\.cells: \.cells is the suffix of the folder"):
-        run(tmp_path / "cube.cells", log=str(log))
+    with pytest.raises(ValueError, match=r"cannot write .*cube\.png: the name of a cube ends in \.nc"):
+        run(tmp_path / "cube.png", log=str(log))
     assert lines(log) == []
 
 
@@ -410,7 +410,21 @@ def test_compute_cell_writes_result_arguments_and_seconds(tmp_path):
     cell = read(tmp_path / "cell.nc")
     assert cell.accuracy == 111  # factor 1, relation 10, seed 100
     assert 0 <= cell.seconds < 10
-    assert cell.attrs == {"arguments": canonical(arguments)}
+    assert cell.attrs == {"arguments": canonical(arguments), "versions": canonical(versions())}
+
+
+def test_cell_of_other_versions_is_named(path, monkeypatch):
+    run(path)
+    monkeypatch.setattr("invtransfer.running.versions", lambda: {"torch": "0.1"})
+    with pytest.warns(UserWarning, match=r"\.nc was computed with other versions than this run's: delete it"):
+        run(path)
+
+
+def test_places_that_share_a_cell_say_so(path):
+    cube = run(path)
+    assert cube.cell.dims == cube.status.dims
+    assert len(set(cube.cell.values.flat)) == cube.cell.size  # toys share none
+    assert all((path.with_suffix(".cells") / f"{name}.nc").exists() for name in cube.cell.values.flat)
 
 
 def test_cell_that_cannot_be_written_is_an_error(tmp_path):

@@ -1,0 +1,424 @@
+"""How fast is it, and how much memory does it take, compared with doing the same in the ordinary way?
+
+Question
+    Do batches of tensors make images much faster than PIL does one by one? Does the data set stay in memory but once?
+    Does scoring sensitivity cost little more than the forward passes? Is the reduced precision faster, and harmless?
+Grid
+    Making images: 18 transformations x two implementations. Memory: made; made and trained on. Sensitivity: widths.
+    Training: formats, and seeds for the accuracy.
+Cell
+    None: times and memory are not cached. What is compared runs in turn, A B A B, in one process; memory is measured
+    in a new process for each size.
+Cube
+    image_time (transformation x implementation x repetition), memory (stage x size), sensitivity_time (width x work x
+    repetition), training_time (format x repetition), accuracy (precision x seed), and value, low, high, target and
+    verdict over measure, computed from them. Times mean little on another machine, ratios more. To data/cubes/.
+Cost
+    On two CPU cores, which nothing else uses: smoke half a minute, quick about ten minutes and 3 GB of memory.
+Reference
+    Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Appendix A.1, for
+    the transformations. The targets are this package's own.
+"""
+
+import multiprocessing
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from PIL import Image, ImageOps
+from threadpoolctl import threadpool_limits
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as tv
+from tqdm import tqdm
+
+from invtransfer import (
+    TRANSFORMATIONS,
+    InvariantPretrainer,
+    SensitivityScorer,
+    Transforms2D,
+    load_backgrounds,
+    load_objects,
+)
+from invtransfer.cubes import check_writable, provenance, write
+from invtransfer.images import to_tensor
+from invtransfer.networks import build_network
+from invtransfer.running import study_parser
+from invtransfer.sources import place_objects
+from invtransfer.training import train
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+SIDE = 32  # pixels
+SOURCE = ("rotate", "hue", "blur")  # of images that are trained on: one of each category
+MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)  # that both implementations normalise with
+BATCH = 128  # images in a tensor
+BILINEAR = InterpolationMode.BILINEAR
+FORMATS = {  # precision, and whether the channels come last in memory
+    "float32 channels-first": ("float32", False),
+    "float32": ("float32", True),
+    "bfloat16": ("bfloat16", True),
+}
+PRECISIONS = ("float32", "bfloat16")
+VERDICTS = ("missed", "met", "not_judged")
+PRESETS = {
+    "smoke": {
+        "repetitions": 1, "n_images": 256, "n_held": 5_000, "n_few": 1_024, "n_pairs": 128, "widths": [0.02],
+        "n_steps": 1, "seeds": 2, "n_train": 128, "n_test": 128, "epochs": 1,
+    },
+    "quick": {
+        "repetitions": 5, "n_images": 2_048, "n_held": 500_000, "n_few": 5_000, "n_pairs": 128, "widths": [0.125, 0.25],
+        "n_steps": 10, "seeds": 5, "n_train": 1_500, "n_test": 2_000, "epochs": 6,
+    },
+}  # fmt: skip
+
+
+def on_colours(change, image):
+    """Change the colours of a PIL image, and keep its alpha."""
+    changed = change(image.convert("RGB"))
+    changed.putalpha(image.getchannel("A"))
+    return changed
+
+
+def translate(image, draw):
+    """Move the object's bounding box to a place inside the image."""
+    part = image.crop(image.getchannel("A").getbbox())
+    moved = Image.new("RGBA", image.size)
+    place = [int(draw.random() * (SIDE - side + 1)) for side in part.size]
+    moved.paste(part, place)
+    return moved
+
+
+def noise(image, draw):
+    """Add positive Gaussian noise to the colours."""
+    pixels = np.array(image)
+    field = draw.standard_normal((SIDE, SIDE, 3), dtype=np.float32).clip(0, 1) * 255
+    pixels[..., :3] = np.minimum(pixels[..., :3] + field, 255)
+    return Image.fromarray(pixels)
+
+
+def elastic(image, draw):
+    """Displace the pixels by a smooth field, as torchvision's ElasticTransform does."""
+    field = torch.from_numpy(draw.random((1, 2, SIDE, SIDE), dtype=np.float32) * 2 - 1)
+    smooth = tv.gaussian_blur(field, [41, 41], [5.0, 5.0]) * 150 / SIDE
+    return tv.elastic_transform(image, smooth.permute(0, 2, 3, 1), BILINEAR)
+
+
+def erase(image, draw):
+    """Make a square transparent."""
+    x, y = (int(draw.random() * (SIDE - 14 + 1)) for _ in range(2))
+    image = image.copy()
+    image.paste((0, 0, 0, 0), (x, y, x + 14, y + 14))
+    return image
+
+
+def affine(image, scale=1.0, shear=(0.0, 0.0)):
+    """Scale and shear about the centre."""
+    return tv.affine(image, 0.0, [0, 0], scale, list(shear), BILINEAR)
+
+
+ALWAYS = {  # a PIL image and a numpy Generator to the transformed image
+    "translate": translate,
+    "rotate": lambda image, draw: tv.rotate(image, draw.uniform(0, 360), BILINEAR),
+    "scale": lambda image, draw: affine(image, scale=draw.uniform(0.4, 1.0)),
+    "shear": lambda image, draw: affine(image, shear=(draw.uniform(-50, 50), draw.uniform(-50, 50))),
+    "hue": lambda image, draw: on_colours(lambda rgb: tv.adjust_hue(rgb, draw.uniform(-0.5, 0.5)), image),
+    "brightness": lambda image, draw: tv.adjust_brightness(image, draw.uniform(0, 2)),
+    "blur": lambda image, draw: tv.gaussian_blur(image, [7, 7], [draw.uniform(0.1, 1.5)] * 2),
+    "contrast": lambda image, draw: tv.adjust_contrast(image, draw.uniform(0, 2)),
+}
+SOMETIMES = {  # with probability 0.5
+    "v_flip": lambda image, draw: tv.vflip(image),
+    "h_flip": lambda image, draw: tv.hflip(image),
+    "grayscale": lambda image, draw: image.convert("LA").convert("RGBA"),
+    "posterize": lambda image, draw: on_colours(lambda rgb: ImageOps.posterize(rgb, 1), image),
+    "invert": lambda image, draw: on_colours(ImageOps.invert, image),
+    "sharpen": lambda image, draw: tv.adjust_sharpness(image, 7.0),
+    "noise": noise,
+    "pixelate": lambda image, draw: image.reduce(2).resize((SIDE, SIDE), Image.Resampling.NEAREST),
+    "elastic": elastic,
+    "erasing": erase,
+}
+
+
+def make_one_by_one(name, n, objects, backgrounds, draw):
+    """Make images the ordinary way: each by itself, with PIL, then normalised tensors (batch, 3, side, side)."""
+    tensors = []
+    for _ in range(n):
+        image = objects[draw.integers(len(objects))]
+        if name in ALWAYS:
+            image = ALWAYS[name](image, draw)
+        elif draw.random() < 0.5:
+            image = SOMETIMES[name](image, draw)
+        pasted = backgrounds[draw.integers(len(backgrounds))].copy()
+        pasted.paste(image, mask=image)
+        tensors.append(tv.normalize(tv.to_tensor(pasted), MEAN, STD, inplace=True))
+    return [torch.stack(tensors[start : start + BATCH]) for start in range(0, n, BATCH)]
+
+
+def make_in_batches(source, n):
+    """Make images with this package: uint8 arrays first, then normalised tensors (batch, 3, side, side)."""
+    mean, std = (torch.tensor(values).repeat(SIDE) for values in (MEAN, STD))
+    X, _ = source.sample(n)
+    batches = [to_tensor(X[start : start + BATCH]) for start in range(0, n, BATCH)]
+    for batch in batches:  # by rows of pixels: ten times as fast as by channels, which come last in memory
+        batch.permute(0, 2, 3, 1).flatten(2).sub_(mean).div_(std)
+    return batches
+
+
+def alternate(functions, repetitions, description=None):
+    """Time functions in turn, after one round that does not count; return seconds, (n_functions, repetitions)."""
+    seconds = np.empty((len(functions), repetitions))
+    for function in functions:
+        function()
+    for repetition in tqdm(range(repetitions), desc=description, disable=description is None):
+        for row, function in enumerate(functions):
+            start = time.perf_counter()
+            function()
+            seconds[row, repetition] = time.perf_counter() - start
+    return seconds
+
+
+def time_images(settings):
+    """Time the making of one image; return seconds, (transformation, implementation, repetition)."""
+    images, backgrounds = load_objects(size=64), load_backgrounds(size=SIDE)
+    placed = np.round(place_objects(images.images, SIDE) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    pil_objects = [Image.fromarray(np.ascontiguousarray(image)) for image in placed]
+    pil_backgrounds = [Image.fromarray(image) for image in backgrounds]
+    n, draw, times = settings["n_images"], np.random.default_rng(0), []
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for name in tqdm(TRANSFORMATIONS, desc="making images"):
+            source = Transforms2D(images, [name], backgrounds=backgrounds, image_size=SIDE, random_state=0)
+            functions = [
+                lambda source=source: make_in_batches(source, n),
+                lambda name=name: make_one_by_one(name, n, pil_objects, pil_backgrounds, draw),
+            ]
+            times.append(alternate(functions, settings["repetitions"]) / n)
+    finally:
+        torch.set_num_threads(before)
+    return np.stack(times)
+
+
+def peak_bytes():
+    """Return the most memory that this process has held so far, in bytes."""
+    try:
+        # ru_maxrss of a new process begins with what the process that started it has held; this does not.
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        import resource  # not on Windows
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+
+def hold(n, threads):
+    """Make images and train the narrowest network on them; return the peak memory after each, in bytes."""
+    torch.set_num_threads(threads)
+    X, y = Transforms2D(load_objects(size=64), SOURCE, image_size=SIDE, random_state=0).sample(n)
+    made = peak_bytes()
+    InvariantPretrainer("resnet18", width=0.02, epochs=1, precision="float32", device="cpu", random_state=0).fit(X, y)
+    return made, peak_bytes()
+
+
+def measure_memory(settings):
+    """Return the peak memory, (stage, size), of processes that hold few images and many."""
+    spawn = multiprocessing.get_context("spawn")
+    peaks = []
+    for n in tqdm((settings["n_few"], settings["n_held"]), desc="holding images"):
+        with ProcessPoolExecutor(1, spawn) as executor:
+            peaks.append(executor.submit(hold, n, torch.get_num_threads()).result())
+    return np.array(peaks, dtype=np.float64).T
+
+
+def time_sensitivity(settings):
+    """Time the scoring of 18 transformations, and as many bare forward passes: seconds, (width, work, repetition)."""
+    n_pairs, times = settings["n_pairs"], []
+    source = Transforms2D(load_objects(size=64), image_size=SIDE, random_state=0)
+    batches = to_tensor(source.sample(2 * n_pairs)[0]).split(BATCH)
+    for width in settings["widths"]:
+        generator = torch.Generator().manual_seed(0)
+        encoder = build_network("resnet18", 10, width=width, generator=generator)[:-1].eval()
+        scorer = SensitivityScorer(encoder, n_pairs=n_pairs, random_state=0)
+
+        def forward(encoder=encoder):
+            with torch.inference_mode():
+                for _ in TRANSFORMATIONS:
+                    for batch in batches:
+                        encoder(batch)
+
+        functions = [lambda scorer=scorer: scorer.fit(source), forward]
+        times.append(alternate(functions, settings["repetitions"], f"sensitivity at width {width:g}"))
+    return np.stack(times)
+
+
+def train_network(precision, channels_last, X, y):
+    """Train a ResNet-18 for one epoch through the package's loop."""
+    generator = torch.Generator().manual_seed(0)
+    network = build_network("resnet18", 61, width=0.25, generator=generator)
+    if not channels_last:  # the loop always asks for channels-last: refuse, and undo it on what comes in
+        network.to = lambda **_: network
+        network.register_forward_pre_hook(lambda module, inputs: (inputs[0].contiguous(),))
+    train(network, X, y, epochs=1, batch_size=BATCH, learning_rate=1e-3, precision=precision, generator=generator)
+
+
+def time_training(settings):
+    """Time one training step in each format; return seconds, (format, repetition)."""
+    n_steps = settings["n_steps"]
+    X, y = Transforms2D(load_objects(size=64), SOURCE, image_size=SIDE, random_state=0).sample(BATCH * n_steps)
+    functions = [lambda chosen=chosen: train_network(*chosen, X, y) for chosen in FORMATS.values()]
+    return alternate(functions, settings["repetitions"], "training") / n_steps
+
+
+def compare_accuracy(settings, seeds):
+    """Return the test accuracy after training in each precision, (precision, seed)."""
+    objects = load_objects(size=64)[:15]
+    train_set = Transforms2D(objects, SOURCE, image_size=SIDE, random_state=0).sample(settings["n_train"])
+    test_set = Transforms2D(objects, SOURCE, image_size=SIDE, random_state=1).sample(settings["n_test"])
+    accuracy = np.empty((len(PRECISIONS), len(seeds)))
+    for column, seed in enumerate(tqdm(seeds, desc="accuracy")):
+        for row, precision in enumerate(PRECISIONS):
+            encoder = InvariantPretrainer(
+                "resnet18", width=0.125, epochs=settings["epochs"], batch_size=64, learning_rate=1e-2,
+                schedule="one-cycle", precision=precision, device="cpu", random_state=seed,
+            )  # fmt: skip
+            accuracy[row, column] = encoder.fit(*train_set).score(*test_set)
+    return accuracy
+
+
+def measure(settings, seeds):
+    """Measure everything, and return the cube without its conclusions."""
+    values = {
+        "image_time": (
+            ("transformation", "implementation", "repetition"), time_images(settings), "s", "time to make one image",
+        ),
+        "memory": (("stage", "size"), measure_memory(settings), "byte", "peak memory of a process"),
+        "sensitivity_time": (
+            ("width", "work", "repetition"), time_sensitivity(settings), "s", "time for 18 transformations",
+        ),
+        "training_time": (("format", "repetition"), time_training(settings), "s", "time of one training step"),
+        "accuracy": (("precision", "seed"), compare_accuracy(settings, seeds), "1", "accuracy on test images"),
+    }  # fmt: skip
+    coordinates = {
+        "transformation": list(TRANSFORMATIONS),
+        "implementation": ["invtransfer", "PIL and torchvision"],
+        "repetition": np.arange(settings["repetitions"]),
+        "stage": ["made", "made and trained on"],
+        "size": [settings["n_few"], settings["n_held"]],
+        "width": settings["widths"],
+        "work": ["SensitivityScorer.fit", "forward passes"],
+        "format": list(FORMATS),
+        "precision": list(PRECISIONS),
+        "seed": seeds,
+    }
+    cube = xr.Dataset(
+        {name: (dims, data, {"long_name": text, "units": unit}) for name, (dims, data, unit, text) in values.items()},
+        coords=coordinates,
+    )
+    texts = {"size": "number of images held", "width": "multiple of the ResNet-18's channels", "seed": "of weights"}
+    for name in cube.coords:
+        cube[name].attrs |= {"long_name": texts.get(name, name), "units": "1"}
+    return cube
+
+
+def compare(slow, quick):
+    """Return the ratio of median times, averaged over other dimensions, and the least and largest of one repetition."""
+    value = slow.median("repetition").mean() / quick.median("repetition").mean()
+    others = [dim for dim in slow.dims if dim != "repetition"]
+    single = slow.mean(others) / quick.mean(others)
+    return float(value), float(single.min()), float(single.max())
+
+
+def conclude(cube, judged):
+    """Add the measures, with their targets and whether they are met, to the cube."""
+    ours, theirs = (cube.image_time.sel(implementation=name, drop=True) for name in cube.implementation.values)
+    rows = {"making images, times as fast as one by one": (*compare(theirs, ours), "at least", 8.0)}
+    for stage in cube.stage.values:
+        few, many = cube.memory.sel(stage=stage).values
+        value = (many - few) / (3 * SIDE**2 * float(cube["size"][1] - cube["size"][0]))
+        rows[f"memory for images {stage}, in their bytes"] = (value, np.nan, np.nan, "at most", 1.3)
+    for width in cube.width.values:
+        scorer, forward = (cube.sensitivity_time.sel(width=width, work=name, drop=True) for name in cube.work.values)
+        rows[f"sensitivity at width {width:g}, in forward passes"] = (*compare(scorer, forward), "at most", 1.3)
+    times = {name: cube.training_time.sel(format=name, drop=True) for name in FORMATS}
+    first, float32, bfloat16 = times.values()
+    rows["channels-last, times as fast as channels-first"] = (*compare(first, float32), "at least", 1.0)
+    rows["bfloat16, times as fast as float32"] = (*compare(float32, bfloat16), "at least", 1.0)
+    difference = cube.accuracy.sel(precision="bfloat16", drop=True) - cube.accuracy.sel(precision="float32", drop=True)
+    in_stds = difference / cube.accuracy.sel(precision="float32", drop=True).std("seed", ddof=1)
+    rows["bfloat16's accuracy less float32's, in std over seeds"] = (
+        float(in_stds.mean()), float(in_stds.min()), float(in_stds.max()), "at most", 1.0,
+    )  # fmt: skip
+    value, low, high, sense, target = (np.array(column) for column in zip(*rows.values(), strict=True))
+    met = np.where(sense == "at least", value >= target, np.abs(value) <= target)
+    verdict = np.where(judged, met, VERDICTS.index("not_judged")).astype(np.int8)
+    texts = {
+        "value": (value, "ratio of medians over repetitions; of memory, one run; of accuracy, mean over seeds"),
+        "low": (low, "smallest in one repetition or seed"),
+        "high": (high, "largest in one repetition or seed"),
+        "sense": (sense, "whether the value should be at least or (its magnitude) at most the target"),
+        "target": (target, "what the value is judged by"),
+        "verdict": (verdict, "whether the target is met"),
+    }
+    cube = cube.assign_coords(measure=("measure", list(rows), {"long_name": "what is compared", "units": "1"}))
+    for name, (data, text) in texts.items():
+        cube[name] = ("measure", data, {"long_name": text, "units": "1"})
+    cube.verdict.attrs |= {"flag_values": np.arange(3, dtype=np.int8), "flag_meanings": " ".join(VERDICTS)}
+    return cube
+
+
+def print_tables(cube):
+    """Print times per transformation, accuracies, and all measures with target and verdict."""
+    n, names = cube.sizes["repetition"], cube.implementation.values
+    print(f"\nmicroseconds per image, median (least to largest) of {n} repetitions, one thread\n")
+    print(f"{'':<16}" + "".join(f"{name:>26}" for name in names) + f"{'ratio':>8}")
+    for name in cube.transformation.values:
+        times = cube.image_time.sel(transformation=name) * 1e6
+        columns = [(row.median().item(), row.min().item(), row.max().item()) for row in times]
+        cells = [f"{median:.0f} ({low:.0f} to {high:.0f})" for median, low, high in columns]
+        print(f"{name:<16}" + "".join(f"{text:>26}" for text in cells) + f"{columns[1][0] / columns[0][0]:>8.1f}")
+    accuracies = [
+        f"{name} {row.mean():.3f} ± {row.std(ddof=1):.3f}" for name, row in cube.accuracy.groupby("precision")
+    ]
+    print(f"\naccuracy, mean ± std over seeds (n = {cube.sizes['seed']}): {', '.join(accuracies)}")
+    print(f"\n{'':<56}{'value':>7}{'least to largest':>18}{'target':>15}  verdict")
+    for name in cube.measure.values:
+        row = cube.sel(measure=name)
+        spread = "" if np.isnan(row.low) else f"{row.low:.2f} to {row.high:.2f}"
+        target = f"{row.sense.item()} {row.target:g}"
+        print(f"{name:<56}{row.value:>7.2f}{spread:>18}{target:>15}  {VERDICTS[int(row.verdict)].replace('_', ' ')}")
+
+
+def main():
+    """Run the study from the command line."""
+    parser = study_parser(__doc__, PRESETS)
+    options = parser.parse_args()
+    if options.jobs not in (None, 1):
+        parser.error(f"--jobs is {options.jobs}, expected 1: what is timed must not run beside something else")
+    settings = dict(PRESETS[options.preset])
+    seeds = list(range(options.seeds or settings["seeds"]))
+    out = options.out or DATA / "cubes" / ("speed.nc" if options.preset == "quick" else f"speed-{options.preset}.nc")
+    try:
+        check_writable(out)
+    except OSError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0  # mean number of busy processes, last minute
+    if load > 0.5:
+        print(f"{load:.1f} other processes have been busy in the last minute: do not trust the times", file=sys.stderr)
+    torch.set_num_threads(options.threads)
+    with threadpool_limits(options.threads):
+        cube = conclude(measure(settings, seeds), judged=options.preset != "smoke")
+    settings |= {"preset": options.preset, "seeds": len(seeds), "threads": options.threads, "source": list(SOURCE)}
+    attributes = {"title": "Speed and memory, in ratios", **provenance(settings), "load_average": load}
+    write(cube.assign_attrs(attributes), out)
+    print_tables(cube)
+    print(f"\ncube: {out}")
+
+
+if __name__ == "__main__":
+    main()

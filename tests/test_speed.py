@@ -1,0 +1,105 @@
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from invtransfer import TRANSFORMATIONS, Transforms2D, load_objects
+from invtransfer.cubes import read
+from invtransfer.sources import place_objects
+
+SCRIPT = Path(__file__).resolve().parent.parent / "studies" / "speed.py"
+
+
+@pytest.fixture(scope="module")
+def speed():
+    spec = importlib.util.spec_from_file_location("speed", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def cube(tmp_path_factory):
+    out = tmp_path_factory.mktemp("speed") / "speed.nc"
+    command = [sys.executable, SCRIPT, "--preset", "smoke", "--out", out]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "not judged" in done.stdout
+    return read(out)
+
+
+def test_cube_explains_itself(cube):
+    assert all({"units", "long_name"} <= cube[name].attrs.keys() for name in cube.variables)
+    assert json.loads(cube.attrs["settings"])["preset"] == "smoke"
+    assert cube.image_time.dims == ("transformation", "implementation", "repetition")
+    assert cube.transformation.values.tolist() == list(TRANSFORMATIONS)
+    assert cube.value.notnull().sum() >= cube.sizes["measure"] - 1  # accuracies may all be equal
+
+
+def test_ratios_follow_from_the_times(cube):
+    ours, theirs = cube.image_time.median("repetition").mean("transformation").values
+    assert cube.value[0] == pytest.approx(theirs / ours)
+    assert cube.target[0] == 8
+    few, many = cube.memory.sel(stage="made").values
+    n_bytes = int(cube["size"][1] - cube["size"][0]) * 32 * 32 * 3
+    assert cube.value[1] == pytest.approx((many - few) / n_bytes)
+
+
+def test_baseline_covers_the_transformations(speed):
+    assert speed.ALWAYS.keys() | speed.SOMETIMES.keys() == TRANSFORMATIONS.keys()
+    assert not speed.ALWAYS.keys() & speed.SOMETIMES.keys()
+
+
+@pytest.mark.parametrize("name", ["v_flip", "h_flip", "grayscale", "posterize", "invert", "pixelate"])
+def test_baseline_shows_the_same(speed, name):
+    placed = place_objects(load_objects(size=64).images[:20], 32)
+    levels = np.round(placed * 255).astype(np.uint8)
+    changed = [
+        speed.SOMETIMES[name](Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))), None) for image in levels
+    ]
+    backgrounds = np.full((20, 32, 32, 3), 100, dtype=np.uint8)
+    theirs = []
+    for image, background in zip(changed, backgrounds, strict=True):
+        pasted = Image.fromarray(background)
+        pasted.paste(image, mask=image)
+        theirs.append(np.asarray(pasted))
+    objects = torch.from_numpy(levels / np.float32(255))
+    shown = TRANSFORMATIONS[name].apply(objects, applied=torch.ones(20, dtype=torch.bool)).numpy().transpose(0, 2, 3, 1)
+    ours = backgrounds + (255 * shown[..., :3] - backgrounds) * shown[..., 3:]
+    # PIL rounds to 8 bits, twice: by less than half a level on average.
+    assert np.abs(ours - theirs).mean() < 0.5
+
+
+def test_both_end_with_the_same_tensors(speed):
+    objects = load_objects(size=64)
+    source = Transforms2D(objects, image_size=32, random_state=0)
+    X, _ = source.sample(130)
+    ours = torch.cat(speed.make_in_batches(source, 130))
+    expected = (torch.from_numpy(X).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
+    assert torch.allclose(ours, expected, atol=1e-6)
+    pil = [Image.fromarray(image).convert("RGBA") for image in X[:1]]  # opaque: the background does not show
+    theirs = speed.make_one_by_one("rotate", 2, pil, [Image.fromarray(X[1])], Still())
+    assert torch.allclose(torch.cat(theirs), expected[:1].expand(2, -1, -1, -1), atol=1e-6)
+
+
+class Still:
+    """Draws nothing but the least."""
+
+    def integers(self, high):
+        return 0
+
+    def uniform(self, low, high):
+        return low
+
+
+def test_more_jobs_are_refused(speed, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["speed.py", "--jobs", "2"])
+    with pytest.raises(SystemExit, match="2"):
+        speed.main()
+    assert "--jobs is 2, expected 1" in capsys.readouterr().err

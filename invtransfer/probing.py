@@ -35,7 +35,8 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
         "lbfgs": scikit-learn's `LogisticRegression`, to convergence; "adam": the paper's, by steps on batches, for
         `epochs`.
     C : float
-        Inverse strength of the L2 penalty of "lbfgs", as in scikit-learn.
+        Inverse strength of the L2 penalty of "lbfgs", as in scikit-learn, whose default is 1. The paper's probe has no
+        penalty, and with 1 accuracy was measured up to 2 points below it.
     max_iter : int
         Largest number of iterations of "lbfgs".
     epochs : int
@@ -94,7 +95,7 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
         encoder=None,
         *,
         solver="lbfgs",
-        C=1.0,
+        C=100.0,
         max_iter=1000,
         epochs=200,
         batch_size=None,

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from invtransfer.encoding import compute_outputs
 from invtransfer.images import to_tensor
 
-SCHEDULES = ("constant", "one-cycle")
+SCHEDULES = ("constant", "one-cycle", "cosine")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -93,15 +93,19 @@ def resolve_precision(precision, device):
     return "bfloat16" if in_hardware else "float32"
 
 
-def learning_rate_factor(schedule, step, n_steps):
+def learning_rate_factor(schedule, step, n_steps, steps_per_epoch=1):
     """Return what the learning rate is multiplied by at one step.
 
     Parameters
     ----------
     schedule : str
-        "constant"; or "one-cycle": up linearly over the first fifth of the steps, then down linearly to 0.
+        "constant"; "one-cycle": up linearly over the first fifth of the steps, then down linearly to 0; "cosine": up
+        linearly over the first 5 epochs, but no more than a tenth of the steps, then down to 1 % along a cosine, the
+        paper's schedule for the ViT.
     step, n_steps : int
         Number of the step, from 0, and of all steps.
+    steps_per_epoch : int
+        What an epoch is to "cosine".
 
     Returns
     -------
@@ -116,13 +120,21 @@ def learning_rate_factor(schedule, step, n_steps):
     --------
     >>> [learning_rate_factor("one-cycle", step, 11) for step in (0, 1, 2, 6, 10)]
     [0.333..., 0.666..., 1.0, 0.5..., 0.11...]
+    >>> [learning_rate_factor("cosine", step, 51) for step in (0, 4, 5, 50)]
+    [0.166..., 0.833..., 1.0, 0.01]
     """
     if schedule == "constant":
         return 1.0
-    if schedule != "one-cycle":
-        raise ValueError(f"schedule is {schedule!r}, expected one of: {', '.join(SCHEDULES)}")
-    warm_up = round(0.2 * n_steps)
-    return min((step + 1) / (warm_up + 1), (n_steps - step) / (n_steps - warm_up))
+    if schedule == "one-cycle":
+        warm_up = round(0.2 * n_steps)
+        return min((step + 1) / (warm_up + 1), (n_steps - step) / (n_steps - warm_up))
+    if schedule == "cosine":
+        warm_up = min(5 * steps_per_epoch, n_steps // 10)
+        if step < warm_up:
+            return (step + 1) / (warm_up + 1)
+        progress = (step - warm_up) / max(1, n_steps - 1 - warm_up)
+        return 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
+    raise ValueError(f"schedule is {schedule!r}, expected one of: {', '.join(SCHEDULES)}")
 
 
 def train(
@@ -155,7 +167,7 @@ def train(
     X_val, y_val : ndarray
         Validation data of the same kind; None: the last epoch is kept.
     epochs : int
-        Passes over the data.
+        Passes over the data; 0 leaves the initial weights.
     batch_size : int
         Samples per step; an epoch is split into batches as equal as can be, none larger.
     learning_rate : float
@@ -177,7 +189,7 @@ def train(
     -------
     history : dict
         "loss" and, with validation data, "val_accuracy": a list over epochs; "best_epoch": number, from 0, of the epoch
-        whose weights are kept.
+        whose weights are kept (-1: none).
 
     Raises
     ------
@@ -206,7 +218,7 @@ def train(
         network.train()
         losses = []
         for indices in torch.randperm(len(X), generator=generator).tensor_split(n_batches):
-            factor = learning_rate_factor(schedule, epoch * n_batches + len(losses), n_steps)
+            factor = learning_rate_factor(schedule, epoch * n_batches + len(losses), n_steps, n_batches)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate * factor
             batch = to_tensor(images[indices.numpy()], device)

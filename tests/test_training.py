@@ -134,3 +134,32 @@ def test_device():
     assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(ValueError, match="device is 'gpu', expected 'auto', 'cpu' or a device that torch finds"):
         resolve_device("gpu")
+
+
+def test_cosine_schedule_is_the_papers_for_the_vit():
+    """1e-3 to 1e-5 over 50 epochs, after 5 epochs of warm-up (Appendix B.2); torch's own schedulers say the same."""
+    n_batches = 7
+    factors = [learning_rate_factor("cosine", step, 50 * n_batches, n_batches) for step in range(50 * n_batches)]
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1e-3)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 45 * n_batches - 1, eta_min=1e-5)
+    for factor in factors[5 * n_batches :]:
+        assert 1e-3 * factor == pytest.approx(decay.get_last_lr()[0], rel=1e-9)
+        optimizer.step()
+        decay.step()
+    assert np.diff(factors[: 5 * n_batches + 1]) == pytest.approx(1 / (5 * n_batches + 1))  # linear, up to 1
+    assert factors[5 * n_batches] == 1
+    assert factors[-1] == pytest.approx(0.01)
+    short = [learning_rate_factor("cosine", step, 6 * n_batches, n_batches) for step in range(6 * n_batches)]
+    assert np.argmax(short) == 4  # a tenth of 42 steps, where 5 epochs would be nearly all
+
+
+def test_no_epochs_leave_the_initial_weights():
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2))
+    before = network[1].weight.clone()
+    X, y = np.zeros((4, 2, 2, 3), dtype=np.uint8), np.array([0, 1, 0, 1])
+    history = train(network, X, y, X_val=X, y_val=y, epochs=0, batch_size=2, learning_rate=1.0,
+                    generator=torch.Generator().manual_seed(0))  # fmt: skip
+    assert history == {"loss": [], "best_epoch": -1, "val_accuracy": []}
+    assert torch.equal(network[1].weight, before)
+    assert not network.training

@@ -122,7 +122,8 @@ def images_task(training, test, classes, transformations, random_state):
     Parameters
     ----------
     training, test : tuple of (images, labels)
-        Both parts of a data set, as of `load_cifar10`; a random tenth of the training images is for validation.
+        Both parts of a data set, as of `load_cifar10`; a random tenth of the training images is for validation. The
+        classes take turns, so that the first n * k of k classes' images are n of each where that many are there.
     classes : sequence of int
         Labels to keep.
     transformations : sequence of str or Transformation
@@ -143,6 +144,7 @@ def images_task(training, test, classes, transformations, random_state):
     """
     (images, labels), (test_images, test_labels) = training, test
     chosen = np.random.default_rng([random_state, 2]).permutation(np.flatnonzero(np.isin(labels, classes)))
+    chosen = chosen[_turns(labels[chosen])]
     n_validation = len(chosen) // 10
     kept, held_out, tested = chosen[n_validation:], chosen[:n_validation], np.isin(test_labels, classes)
     parts = [
@@ -153,3 +155,11 @@ def images_task(training, test, classes, transformations, random_state):
     return tuple(
         TransformedImages(*part, transformations, random_state=3 * random_state + i) for i, part in enumerate(parts)
     )
+
+
+def _turns(labels):
+    """Return an order in which the classes take turns; within a class it stays as it is."""
+    rank = np.empty(len(labels), dtype=int)
+    for label in np.unique(labels):
+        rank[labels == label] = np.arange(np.count_nonzero(labels == label))
+    return np.argsort(rank, kind="stable")

@@ -63,3 +63,16 @@ def test_the_parts_of_a_task_of_images_share_no_image():
         assert len(seen[-1]) == n
     assert not seen[0] & seen[1]
     assert seen[2] == {i for i in range(40) if i % 4 in (1, 3)}
+
+
+def test_classes_take_turns_so_that_few_samples_are_as_many_of_each():
+    labels = np.repeat([0, 1, 2, 3], [40, 40, 40, 40])
+    images = np.arange(160, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), dtype=np.uint8)
+    for seed in range(5):
+        train, validation, _ = images_task((images, labels), (images, labels), [1, 3, 2], [], random_state=seed)
+        _, y = train.sample(30)
+        assert np.bincount(y).tolist() == [0, 10, 10, 10]
+        assert np.bincount(validation.sample(12)[1]).tolist() == [0, 4, 4, 4]
+    first = images_task((images, labels), (images, labels), [1, 3, 2], [], random_state=0)[0].sample(30)[0]
+    second = images_task((images, labels), (images, labels), [1, 3, 2], [], random_state=1)[0].sample(30)[0]
+    assert not np.array_equal(first, second)

@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 import warnings
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -38,8 +38,8 @@ from invtransfer.cubes import (
 )
 
 
-def study_parser(description, presets, default="quick"):
-    """Return a command line with the options that all studies have.
+def study_parser(description, presets, default="quick", *, settings=None, choices=None):
+    """Return a command line with the options that all studies have, and one for each number of a protocol.
 
     Parameters
     ----------
@@ -49,11 +49,16 @@ def study_parser(description, presets, default="quick"):
         Names for ``--preset``.
     default : str
         The preset that is run if none is named.
+    settings : dict
+        Names and values of one preset: each becomes an option that overrides it, see `override`. The entry "levels", a
+        dict of str to list, makes options such as ``--width-levels 0.5 1``. None: no such options.
+    choices : dict of str to sequence
+        What some of the settings may be.
 
     Returns
     -------
     parser : argparse.ArgumentParser
-        With --preset, --out, --seeds, --jobs and --threads.
+        With --preset, --out, --seeds, --jobs and --threads, and with --dry-run and --only if there are settings.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -63,7 +68,54 @@ def study_parser(description, presets, default="quick"):
     parser.add_argument("--seeds", type=positive, metavar="N", help="number of repetitions, with seeds 0 to N - 1")
     parser.add_argument("--jobs", type=positive, metavar="N", help="processes (default: one per core; 1 with a GPU)")
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="threads of each process (default: 1)")
+    if settings is None:
+        return parser
+    parser.add_argument("--dry-run", action="store_true", help="list the cells, what is there, and the projected time")
+    parser.add_argument(
+        "--only", nargs="+", metavar="LABEL", help="compute these factors (width) or levels (width=0.5) alone"
+    )
+    protocol = parser.add_argument_group("protocol", "what the preset says, to be overridden one by one")
+    choices = choices or {}
+    for name, value in settings.items():
+        if name != "levels":
+            _add_setting(protocol, name, value, choices.get(name))
+    for name, levels in settings.get("levels", {}).items():
+        _add_setting(protocol, f"{name}_levels", levels[0], choices.get(name), nargs="+")
     return parser
+
+
+def _add_setting(group, name, value, choices, **more):
+    kind = positive if isinstance(value, int) else type(value)
+    metavar = None if choices else {int: "N", float: "X", str: "NAME"}[type(value)]
+    group.add_argument(f"--{name.replace('_', '-')}", type=kind, choices=choices, metavar=metavar, **more)
+
+
+def override(settings, options):
+    """Return settings with what was said on the command line.
+
+    Parameters
+    ----------
+    settings : dict
+        Of a preset; the entry "levels" is a dict of str to list.
+    options : argparse.Namespace
+        Of a `study_parser` with settings.
+
+    Returns
+    -------
+    settings : dict
+        Another one.
+
+    Examples
+    --------
+    >>> parser = study_parser("", ["quick"], settings={"epochs": 6, "levels": {"width": [0.5, 1.0]}})
+    >>> options = parser.parse_args(["--epochs", "2", "--width-levels", "0.25"])
+    >>> override({"epochs": 10, "levels": {"width": [1.0]}}, options)
+    {'epochs': 2, 'levels': {'width': [0.25]}}
+    """
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    levels = {name: given.get(f"{name}_levels", values) for name, values in settings.get("levels", {}).items()}
+    changed = {name: given.get(name, value) for name, value in settings.items()}
+    return changed | ({"levels": levels} if levels else {})
 
 
 def positive(text):
@@ -175,15 +227,16 @@ def cell_id(arguments):
     return hashlib.sha256(canonical(arguments).encode()).hexdigest()[:16]
 
 
-def run_study(function, grid, coordinates, path, settings, *, title, jobs=None, threads=1):
+def run_study(function, grid, coordinates, path, settings, *, title, attributes=None, jobs=None, threads=1):
     """Compute the cells that are not there yet, and assemble the cube.
 
     Parameters
     ----------
     function : callable
         Computes a cell; importable, or a `functools.partial` of such, so that other processes can be told to call it.
-    grid : list of (dict, dict)
-        For each place in the cube, its labels and the arguments of its cell. Places may share a cell.
+    grid : list of (dict, dict) or (dict, dict, dict)
+        For each place in the cube, its labels and the arguments of its cell; and, if only a part of the cell belongs
+        there, the labels of this part along dimensions of the cell. Places may share a cell.
     coordinates : dict of str to list, or to tuple of (dimension, list)
         Labels along each dimension of the cube, and further coordinates, as for `assemble`.
     path : path-like
@@ -192,6 +245,8 @@ def run_study(function, grid, coordinates, path, settings, *, title, jobs=None, 
         Of the study, all that the cells have in common; a cube of other settings at `path` is not touched.
     title : str
         Of the cube.
+    attributes : dict of str to str
+        Further attributes of the cube.
     jobs : int
         Number of processes; 1: no other than this one. None: one per CPU core, or 1 where there is a GPU.
     threads : int
@@ -217,10 +272,11 @@ def run_study(function, grid, coordinates, path, settings, *, title, jobs=None, 
         raise ValueError(f"cannot write {path}: the name of a cube ends in .nc")
     check_writable(path)
     _check_same_study(path, settings, coordinates)
-    attributes = {"title": title} | provenance(settings) | {"threads": threads}  # now: the code may change meanwhile
+    # Now, not at the end: the code may change meanwhile.
+    attributes = {"title": title} | provenance(settings) | {"threads": threads} | (attributes or {})
     folder = path.with_suffix(".cells")
     check_writable(folder / "cell.nc")
-    wanted = {cell_id(arguments): arguments for _, arguments in grid}
+    wanted = {cell_id(arguments): arguments for _, arguments, *_ in grid}
     cells = {name: _read_cell(folder / f"{name}.nc", arguments) for name, arguments in wanted.items()}
     todo = {name: wanted[name] for name, cell in cells.items() if cell is None or "message" in cell.attrs}
     try:
@@ -231,15 +287,77 @@ def run_study(function, grid, coordinates, path, settings, *, title, jobs=None, 
             f"\ninterrupted: {n_done} of {len(wanted)} cells are in {folder}; the same command continues from there"
         ) from None
     cells |= {name: _read_cell(folder / f"{name}.nc", arguments) for name, arguments in todo.items()}
-    points = [point for point, _ in grid]
-    cube = assemble(points, [cells[cell_id(arguments)] for _, arguments in grid], coordinates)
+    parts = [_part(cells[cell_id(arguments)], *labels) for _, arguments, *labels in grid]
+    cube = assemble([point for point, *_ in grid], parts, coordinates)
     ids = np.full(cube.status.shape, "", dtype="<U16")
-    for point, arguments in grid:
+    for point, arguments, *_ in grid:
         ids[tuple(list(coordinates[dim]).index(point[dim]) for dim in cube.status.dims)] = cell_id(arguments)
     cube["cell"] = (cube.status.dims, ids, {"long_name": "name of the cell; places may share one", "units": "1"})
     cube = cube.assign_attrs(attributes)
     write(cube, path)
     return cube
+
+
+def _part(cell, labels=None):
+    """Return what of a cell belongs in one place of the cube."""
+    if cell is None or "message" in cell.attrs:
+        return cell
+    return cell.sel(labels or {}, drop=True)
+
+
+def plan_study(grid, path, estimate, jobs=None):
+    """Say which cells a study has, which are there, and how long the others will take; compute nothing.
+
+    Parameters
+    ----------
+    grid, path
+        As for `run_study`.
+    estimate : callable
+        From the arguments of a cell to the seconds it will take.
+    jobs : int
+        Number of processes; None: as for `run_study`.
+
+    Returns
+    -------
+    text : str
+        One line per cell: state, seconds projected or taken, and its places; then the sum.
+    """
+    places = {}
+    for labels, arguments, *_ in grid:
+        place = " ".join(str(label) for label in labels.values())
+        places.setdefault(cell_id(arguments), (arguments, []))[1].append(place)
+    lines, seconds, folder = [], {"done": 0.0, "failed": 0.0, "to do": 0.0}, Path(path).with_suffix(".cells")
+    counts = dict.fromkeys(seconds, 0)
+    for name, (arguments, labels) in places.items():
+        cell = _read_cell(folder / f"{name}.nc", arguments)
+        state = "to do" if cell is None else "failed" if "message" in cell.attrs else "done"
+        time_needed = float(cell.seconds) if state == "done" else estimate(arguments)
+        counts[state] += 1
+        seconds[state] += time_needed
+        lines.append(f"{state:<7}{_duration(time_needed):>9}  {'; '.join(labels)}")
+    left = seconds["to do"] + seconds["failed"]
+    n_jobs = max(1, min(jobs or default_jobs(), counts["to do"] + counts["failed"]))
+    n_processes = "1 process" if n_jobs == 1 else f"{n_jobs} processes"
+    lines += [
+        "",
+        f"{len(places)} cells: {counts['done']} done, {counts['failed']} failed, {counts['to do']} to do",
+        f"projected time for the rest: {_duration(left)} of computing, {_duration(left / n_jobs)} with {n_processes}",
+    ]
+    return "\n".join(lines)
+
+
+def _duration(seconds):
+    """Say a time in the unit that fits.
+
+    Examples
+    --------
+    >>> _duration(8), _duration(1000), _duration(10_000), _duration(1e6)
+    ('8 s', '17 min', '2.8 h', '11.6 days')
+    """
+    for limit, size, unit, digits in ((120, 1, "s", 0), (7200, 60, "min", 0), (172_800, 3600, "h", 1)):
+        if seconds < limit:
+            return f"{seconds / size:.{digits}f} {unit}"
+    return f"{seconds / 86_400:.1f} days"
 
 
 def _check_same_study(path, settings, coordinates):
@@ -306,22 +424,36 @@ def _compute(function, todo, folder, jobs, threads, n_cells):
             finally:
                 torch.set_num_threads(before)
             return
-        spawn = multiprocessing.get_context("spawn")
-        executor = ProcessPoolExecutor(min(jobs, len(calls)), spawn, initializer=_start_worker, initargs=(threads,))
-        try:
-            for future in as_completed([executor.submit(compute_cell, *call) for call in calls]):
-                future.result()
-                bar.update()
-        except BrokenProcessPool:
-            raise RuntimeError(
-                "a worker process died (out of memory?): the same command continues where it was"
-            ) from None
-        except BaseException:
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
-        finally:
-            executor.shutdown(wait=False, cancel_futures=True)
+        while calls:
+            left = _compute_in_processes(calls, jobs, threads, bar)
+            # If some are left, a worker died. The cells that were being computed are among the first of them, one more
+            # than there are workers: computed one at a time, each can only be the death of its own worker.
+            for call in left[: jobs + 1]:
+                if _compute_in_processes([call], 1, threads, bar):
+                    _write_failed(*call[1:], "its process died: killed, or out of memory")
+                    bar.update()
+            calls = left[jobs + 1 :]
+
+
+def _compute_in_processes(calls, jobs, threads, bar):
+    """Compute cells in processes; return those that are left if a worker dies."""
+    spawn = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(min(jobs, len(calls)), spawn, initializer=_start_worker, initargs=(threads,))
+    futures = [executor.submit(compute_cell, *call) for call in calls]
+    try:
+        for future in as_completed(futures):
+            future.result()
+            bar.update()
+    except BrokenProcessPool:
+        wait(futures)
+        return [call for call, future in zip(calls, futures, strict=True) if future.exception()]
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+    return []
 
 
 def _start_worker(threads):
@@ -353,8 +485,14 @@ def compute_cell(function, arguments, path):
         with threadpool_limits(torch.get_num_threads()):  # of BLAS and OpenMP in NumPy, SciPy and scikit-learn
             cell = function(**arguments)
     except Exception as error:
-        cell = xr.Dataset(attrs={"message": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
+        _write_failed(arguments, path, f"{type(error).__name__}: {error}", traceback.format_exc())
     else:
         seconds = {"long_name": "time to compute the cell", "units": "s"}
         cell["seconds"] = ((), time.perf_counter() - start, seconds)
-    write(cell.assign_attrs(arguments=canonical(arguments), versions=canonical(versions())), path)
+        write(cell.assign_attrs(arguments=canonical(arguments), versions=canonical(versions())), path)
+
+
+def _write_failed(arguments, path, message, trace=""):
+    """Write what went wrong in place of a cell."""
+    attributes = {"arguments": canonical(arguments), "versions": canonical(versions())}
+    write(xr.Dataset(attrs={"message": message, "traceback": trace} | attributes), path)

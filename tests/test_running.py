@@ -19,7 +19,16 @@ from threadpoolctl import threadpool_info
 
 from invtransfer import running
 from invtransfer.cubes import DamagedFileError, canonical, read, versions, write
-from invtransfer.running import cell_id, compute_cell, default_jobs, positive, run_study, study_parser
+from invtransfer.running import (
+    cell_id,
+    compute_cell,
+    default_jobs,
+    override,
+    plan_study,
+    positive,
+    run_study,
+    study_parser,
+)
 
 FACTORS, RELATIONS = ["a", "b"], ["same", "disjoint"]
 
@@ -371,23 +380,21 @@ def test_processes_give_the_same_numbers_with_their_threads_limited(tmp_path):
     assert 1 <= len(processes) <= 2
 
 
-def test_death_of_a_process_keeps_finished_cells_and_says_how_to_go_on(path, tmp_path):
-    folder, marker = path.with_suffix(".cells"), tmp_path / "repaired"
-    more = {"folder": str(folder), "unless": str(marker)}
-    with pytest.raises(RuntimeError, match=r"a worker process died .*: the same command continues where it was"):
-        run(path, dying, jobs=2, **more)
-    assert not path.exists()
-    before = {name: file for name, file in files(folder).items() if not name.endswith(".tmp")}
-    assert 1 <= len(before) <= 7
-    for name in before:
-        cell = read(folder / name)
-        arguments = json.loads(cell.attrs["arguments"])
-        assert cell.accuracy == number(arguments["factor"], arguments["relation"], arguments["seed"])
+def test_cell_that_kills_its_process_is_recorded_and_the_others_go_on(path, tmp_path):
+    marker = tmp_path / "repaired"
+    more = {"folder": str(path.with_suffix(".cells")), "unless": str(marker)}
+    cube = run(path, dying, jobs=2, **more)
+    failed = cube.status == 2
+    assert failed.sum() == 1
+    assert cube.message.values[failed.values] == ["its process died: killed, or out of memory"]
+    for place in np.ndindex(failed.shape):
+        labels = [cube[dim].values[i].item() for dim, i in zip(failed.dims, place, strict=True)]
+        assert failed.values[place] or cube.accuracy.values[place] == number(*labels)
+    before = files(path.with_suffix(".cells"))
     marker.write_text("")
-    cube = run(path, dying, **more)
-    assert float(cube.accuracy.sum()) == 444
-    after = files(folder)
-    assert {name: after[name] for name in before} == before
+    assert float(run(path, dying, **more).accuracy.sum()) == 444
+    after = files(path.with_suffix(".cells"))
+    assert sum(after[name] != before[name] for name in before) == 1  # the one that had failed
 
 
 def test_processes_end_with_a_parent_that_is_killed(path, tmp_path):
@@ -495,3 +502,54 @@ def test_positive_refuses(text):
 
 def test_positive():
     assert [positive(text) for text in ("1", "007", "12")] == [1, 7, 12]
+
+
+def probing(*, seed, n_probe):
+    return xr.Dataset({"accuracy": ("n_probe", [seed + n / 1000 for n in n_probe])}, {"n_probe": n_probe})
+
+
+def test_places_take_their_part_of_a_shared_cell(path):
+    arguments = {"seed": 0, "n_probe": [50, 200]}
+    cells = [({"factor": f"n_probe={n}"}, arguments, {"n_probe": n}) for n in (200, 50)]
+    cube = run_study(probing, cells, {"factor": ["n_probe=200", "n_probe=50"]}, path, {}, title="", jobs=1)
+    assert cube.accuracy.dims == ("factor",)
+    assert cube.accuracy.values.tolist() == [0.2, 0.05]
+    assert len(files(path.with_suffix(".cells"))) == 1
+
+
+def test_plan_lists_cells_and_adds_up_their_time(path):
+    cells, coordinates = grid(factors=("a",), seeds=(0, 1))  # 4 cells
+    run_study(toy, cells[:1], {name: [labels[0]] for name, labels in coordinates.items()}, path, {}, title="", jobs=1)
+    text = plan_study(cells, path, lambda arguments: 3000.0 + 600 * arguments["seed"], jobs=2)
+    lines = text.splitlines()
+    assert [line.split()[0] for line in lines[:4]] == ["done", "to", "to", "to"]
+    assert lines[1] == "to do     60 min  a same 1"
+    assert lines[-2] == "4 cells: 1 done, 0 failed, 3 to do"
+    assert lines[-1] == "projected time for the rest: 2.8 h of computing, 85 min with 2 processes"  # 3600 + 3000 + 3600
+    assert sorted(os.listdir(path.with_suffix(".cells"))) == sorted(files(path.with_suffix(".cells")))
+
+
+def test_every_setting_is_an_option():
+    settings = {"epochs": 6, "learning_rate": 1e-2, "solver": "lbfgs", "levels": {"width": [0.5], "n": [7]}}
+    parser = study_parser("", ["quick"], settings=settings, choices={"solver": ["lbfgs", "adam"]})
+    assert override(settings, parser.parse_args([])) == settings
+    words = "--epochs 3 --learning-rate 1e-3 --solver adam --width-levels 1 2 --n-levels 8"
+    assert override(settings, parser.parse_args(words.split())) == {
+        "epochs": 3, "learning_rate": 1e-3, "solver": "adam", "levels": {"width": [1.0, 2.0], "n": [8]}
+    }  # fmt: skip
+    assert settings["levels"] == {"width": [0.5], "n": [7]}  # left as they were
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--epochs 0", "argument --epochs: is '0', expected a whole number of at least 1"),
+        ("--learning-rate fast", "argument --learning-rate: invalid float value: 'fast'"),
+        ("--solver sgd", "argument --solver: invalid choice: 'sgd'"),
+    ],
+)
+def test_bad_settings_are_refused(words, message, capsys):
+    settings = {"epochs": 6, "learning_rate": 1e-2, "solver": "lbfgs"}
+    with pytest.raises(SystemExit):
+        study_parser("", ["quick"], settings=settings, choices={"solver": ["lbfgs"]}).parse_args(words.split())
+    assert message in capsys.readouterr().err

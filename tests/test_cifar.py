@@ -3,6 +3,7 @@
 import builtins
 import hashlib
 import pickle
+import re
 import struct
 from pathlib import Path
 
@@ -82,6 +83,9 @@ def hundred(tmp_path, monkeypatch):
     columns = {"data": planes(30), "fine_labels": [19, 99], "coarse_labels": [11, 13]}
     md5 = write(folder / "train", official_pickle(columns), "md5")
     monkeypatch.setattr(CIFAR100, "train_list", [["train", md5]])
+    columns = {"data": planes(40), "fine_labels": [49, 33], "coarse_labels": [10, 10]}
+    md5 = write(folder / "test", official_pickle(columns), "md5")
+    monkeypatch.setattr(CIFAR100, "test_list", [["test", md5]])
     names = official_pickle({"fine_label_names": ["apple", "aquarium_fish"], "coarse_label_names": ["fish"]})
     monkeypatch.setattr(CIFAR100, "meta", CIFAR100.meta | {"md5": write(folder / "meta", names, "md5")})
     return tmp_path
@@ -138,7 +142,44 @@ def test_cifar100_has_fine_labels_and_names(hundred):
     images, labels = cifar.load_cifar100(hundred, "train")
     assert labels.tolist() == [19, 99]
     assert images[0, 2, 5].tolist() == [69, 30, 7]
+    assert images.shape == (2, 32, 32, 3)
+    assert images.dtype == np.uint8
+    assert images.flags.c_contiguous
+    assert labels.dtype == np.int64
     assert cifar.cifar100_classes(hundred) == ("apple", "aquarium_fish")
+    images, labels = cifar.load_cifar100(str(hundred), split="test")
+    assert labels.tolist() == [49, 33]
+    assert images[0, 2, 5].tolist() == [69, 40, 7]
+
+
+def test_cifar100_agrees_with_torchvision(hundred, monkeypatch):
+    monkeypatch.setattr(CIFAR100, "_load_meta", lambda self: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pickle.load", lambda file, encoding: cifar._unpickle(file.read(), Path(file.name)))
+        theirs = CIFAR100(hundred, train=False)
+    images, labels = cifar.load_cifar100(hundred, "test")
+    np.testing.assert_array_equal(images, theirs.data)
+    np.testing.assert_array_equal(labels, theirs.targets)
+
+
+@pytest.mark.parametrize("name", ["train", "test", "meta"])
+def test_damaged_file_of_cifar100_is_named_with_both_checksums(hundred, name):
+    path = hundred / "cifar-100-python" / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    command = re.escape(f"mend it with `python data/fetch.py cifar100 --to {hundred}`")
+    damaged = f"{name} is damaged: its {len(whole) - 1:,} bytes have MD5 {hashlib.md5(whole[:-1]).hexdigest()},"
+    with pytest.raises(ValueError, match=f"{damaged} expected {hashlib.md5(whole).hexdigest()}; {command}"):
+        cifar.cifar100_classes(hundred) if name == "meta" else cifar.load_cifar100(hundred, name)
+
+
+def test_cifar100_pickle_that_names_anything_but_arrays_is_refused(hundred, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    data = pickle.dumps(Malice(), protocol=2)
+    monkeypatch.setattr(CIFAR100, "test_list", [["test", write(hundred / "cifar-100-python" / "test", data, "md5")]])
+    with pytest.raises(ValueError, match=r"test is no official CIFAR file: it asks for \S+, which no array"):
+        cifar.load_cifar100(hundred, "test")
+    assert not Path("malice-was-here").exists()
 
 
 def test_class_names_are_in_label_order():

@@ -4,21 +4,31 @@ import hashlib
 import importlib.util
 import io
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
+import huggingface_hub
 import numpy as np
+import pyarrow as pa
 import pytest
+from huggingface_hub import errors
 from PIL import Image
+from pyarrow import parquet
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from invtransfer import cifar
+from invtransfer.objects import load_backgrounds, load_objects
 
 SCRIPT = Path(__file__).parents[1] / "data" / "fetch.py"
 BATCHES = [*[f"data_batch_{i}" for i in range(1, 6)], "test_batch"]
+COMMIT = "62130fd" + 33 * "a"
+IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 
 
 @pytest.fixture
@@ -53,6 +63,20 @@ def official(tmp_path, monkeypatch):
     monkeypatch.setattr(CIFAR10, "test_list", [[n, hexdigest("md5", files[n])] for n in BATCHES[5:]])
     meta_md5 = hexdigest("md5", files["batches.meta"])
     monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": meta_md5})
+    return archive
+
+
+@pytest.fixture
+def official100(tmp_path, monkeypatch):
+    """As `official`, for CIFAR-100."""
+    files = {name: f"contents of {name}".encode() for name in ("train", "test", "meta")}
+    archive = pack(tmp_path / "cifar-100-python.tar.gz", {f"cifar-100-python/{name}": d for name, d in files.items()})
+    md5 = {name: hexdigest("md5", data) for name, data in files.items()}
+    monkeypatch.setattr(CIFAR100, "url", archive.as_uri())
+    monkeypatch.setattr(CIFAR100, "tgz_md5", hexdigest("md5", archive.read_bytes()))
+    monkeypatch.setattr(CIFAR100, "train_list", [["train", md5["train"]]])
+    monkeypatch.setattr(CIFAR100, "test_list", [["test", md5["test"]]])
+    monkeypatch.setattr(CIFAR100, "meta", CIFAR100.meta | {"md5": md5["meta"]})
     return archive
 
 
@@ -136,6 +160,26 @@ def test_damaged_set_is_replaced(fetch, official, tmp_path):
     (to / "cifar-10-batches-py" / "data_batch_2").write_text("damage")
     assert fetch.main(["cifar10", "--to", str(to)]) == 0
     assert (to / "cifar-10-batches-py" / "data_batch_2").read_text() == "contents of data_batch_2"
+
+
+def test_cifar100_is_fetched_once_and_mended(fetch, official100, tmp_path, capsys):
+    to = tmp_path / "sets"
+    assert fetch.main(["cifar100", "--to", str(to)]) == 0
+    assert [path.name for path in to.iterdir()] == ["cifar-100-python"]
+    assert sorted(path.name for path in (to / "cifar-100-python").iterdir()) == ["meta", "test", "train"]
+    (to / "cifar-100-python" / "meta").unlink()
+    assert fetch.main(["cifar100", "--to", str(to)]) == 0
+    assert (to / "cifar-100-python" / "meta").read_text() == "contents of meta"
+    official100.unlink()
+    assert fetch.main(["cifar100", "--to", str(to)]) == 0
+    assert "already there and intact:" in capsys.readouterr().out
+
+
+def test_cifar100_with_another_file_inside_is_refused(fetch, official100, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(CIFAR100, "meta", CIFAR100.meta | {"md5": "0" * 32})
+    assert fetch.main(["cifar100", "--to", str(tmp_path / "sets")]) == 1
+    assert "checksum of meta" in error_of(capsys)
+    assert list((tmp_path / "sets").iterdir()) == []
 
 
 def test_cut_download_leaves_nothing(fetch, official, tmp_path, capsys):
@@ -222,6 +266,422 @@ def test_emoji_table_has_61_distinct_objects(fetch):
     assert fetch.EMOJI["banana"] == f"{ord('🍌'):x}"
 
 
+def image_bytes(color, kind="PNG", size=(8, 8)):
+    """An image of one colour (RGBA or RGB); its top left pixel is black, so that turning it would show."""
+    image = Image.new("RGBA" if len(color) == 4 else "RGB", size, color)
+    image.putpixel((0, 0), (0, 0, 0, 255)[: len(color)])
+    file = io.BytesIO()
+    image.save(file, kind)
+    return file.getvalue()
+
+
+def write_table(path, images, labels=None, names=None):
+    """Write a table as the hub's library does: `images` are pairs of bytes and path, `names` go to the metadata."""
+    columns = {"image": pa.array([{"bytes": data, "path": name} for data, name in images], IMAGE)}
+    features = {"image": {"_type": "Image"}}
+    if labels is not None:
+        columns["label"] = pa.array(labels)
+        features["label"] = {"_type": "ClassLabel", "names": names} if names else {"dtype": "int64", "_type": "Value"}
+    table = pa.table(columns).replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(table, path)
+
+
+OBJECTS_HERE = [  # out of order by name, in two tables; of each category the first by name counts
+    (image_bytes((200, 0, 0, 255)), "b1.png"),
+    (image_bytes((0, 200, 0, 128)), "a7.png"),
+    (image_bytes((0, 0, 200, 255)), "a2.png"),
+]
+BACKGROUNDS_HERE = [(image_bytes((10 * i, 90, 0), "JPEG", (16, 12)), f"{i}.jpg") for i in range(4)]
+
+
+@pytest.fixture
+def snapshot(fetch, tmp_path, monkeypatch):
+    """A snapshot as on the hub's branch refs/convert/parquet, of two categories and four backgrounds."""
+    counts = {"foregrounds": (2, "categories"), "backgrounds": (4, "images")}
+    monkeypatch.setattr(fetch, "TRANSFORMS2D_COUNTS", counts)
+    folder = tmp_path / "snapshot"
+    for i, part in enumerate((slice(0, 1), slice(1, 3))):
+        path = folder / "foregrounds" / "train" / f"000{i}.parquet"
+        write_table(path, OBJECTS_HERE[part], [1, 0, 0][part], ["pear", "mug"])
+    write_table(folder / "backgrounds" / "train" / "0000.parquet", BACKGROUNDS_HERE)
+    (folder / "README.md").write_text("the card")
+    return folder
+
+
+@pytest.fixture
+def hub(monkeypatch, snapshot):
+    """A huggingface_hub whose main branch is `commits`, latest first, and whose every commit is `snapshot`."""
+
+    class Hub:
+        commits, branches, calls, failure = [COMMIT, "0" * 40], {"refs/convert/parquet": "c" * 40}, 0, None
+
+        def dataset_info(self, repo_id, revision=None, timeout=None):
+            assert repo_id == "tillspeicher/transforms_2d_base"
+            assert timeout <= 10
+            self.calls += 1
+            if self.failure is not None:
+                raise self.failure
+            return SimpleNamespace(sha=self.branches[revision] if revision else self.commits[0])
+
+        def list_repo_commits(self, repo_id, repo_type):
+            assert repo_type == "dataset"
+            return [SimpleNamespace(commit_id=commit) for commit in self.commits]
+
+        def snapshot_download(self, repo_id, repo_type, revision, local_dir, etag_timeout, ignore_patterns):
+            assert repo_type == "dataset"
+            assert etag_timeout <= 10
+            self.revision = revision
+            shutil.copytree(snapshot, local_dir)
+
+    hub = Hub()
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: hub)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", hub.snapshot_download)
+    return hub
+
+
+def names_below(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def take(fetch, tmp_path, *words):
+    """Fetch transforms2d to tmp_path / "sets"; return the exit status and the folder."""
+    to = tmp_path / "sets"
+    return fetch.main(["transforms2d", "--to", str(to), *map(str, words)]), to / "transforms2d"
+
+
+def refused(fetch, tmp_path, capsys, *words):
+    """Fetch in vain: nothing is left; return the error."""
+    status, folder = take(fetch, tmp_path, *words)
+    assert status == 1
+    assert not folder.parent.exists() or list(folder.parent.iterdir()) == []
+    return error_of(capsys)
+
+
+def test_snapshot_becomes_si_scores_layout(fetch, snapshot, tmp_path, capsys):
+    status, folder = take(fetch, tmp_path, "--from", snapshot)
+    assert status == 0
+    assert "a local snapshot" in capsys.readouterr().out
+    expected = [f"backgrounds/{i}.jpg" for i in range(4)]
+    expected += [f"foregrounds/{name}.png" for name in ("mug/b1", "pear/a2", "pear/a7")]
+    assert names_below(folder) == sorted(["README.md", "SOURCE.json", *expected])
+    for data, name in BACKGROUNDS_HERE:
+        assert (folder / "backgrounds" / name).read_bytes() == data  # JPEG is not compressed again
+    objects, backgrounds = load_objects(folder, size=8), load_backgrounds(folder, size=12)
+    assert objects.names == ("mug", "pear")
+    assert objects.images[:, 4, 4].tolist() == [[200, 0, 0, 255], [0, 0, 200, 255]]  # a2 sorts before a7
+    assert objects.images[:, 0, 0].tolist() == [[0, 0, 0, 255]] * 2
+    for background, (data, _) in zip(backgrounds, BACKGROUNDS_HERE, strict=True):
+        with Image.open(io.BytesIO(data)) as image:
+            np.testing.assert_array_equal(background, np.asarray(image)[:, :12])  # the left 12 of 16 columns
+    record = json.loads((folder / "SOURCE.json").read_text())
+    assert record["commit"] is None
+    assert record["files"]["backgrounds/3.jpg"] == hexdigest("sha256", BACKGROUNDS_HERE[3][0])
+    assert len(record["files"]) == 8
+    assert str(tmp_path) not in (folder / "SOURCE.json").read_text()
+
+
+def test_set_is_mended_but_not_made_twice(fetch, snapshot, tmp_path, capsys):
+    _, folder = take(fetch, tmp_path, "--from", snapshot)
+    before = (folder / "SOURCE.json").stat().st_mtime_ns
+    (folder / "backgrounds" / ".DS_Store").write_text("not ours")
+    assert take(fetch, tmp_path, "--from", snapshot)[0] == 0
+    assert "already there and intact" in capsys.readouterr().out
+    assert (folder / "SOURCE.json").stat().st_mtime_ns == before
+    (folder / "backgrounds" / "1.jpg").write_text("damage")
+    (folder / "foregrounds" / "mug" / "a.png").write_text("a file that load_objects would take instead")
+    assert take(fetch, tmp_path, "--from", snapshot)[0] == 0
+    assert (folder / "backgrounds" / "1.jpg").read_bytes() == BACKGROUNDS_HERE[1][0]
+    assert not (folder / "foregrounds" / "mug" / "a.png").exists()
+
+
+def test_another_source_is_not_mixed_in(fetch, snapshot, tmp_path, capsys):
+    _, folder = take(fetch, tmp_path, "--from", snapshot)
+    before = (folder / "SOURCE.json").read_bytes()
+    other = [(image_bytes((0, 0, 99), "JPEG"), name) for _, name in BACKGROUNDS_HERE]
+    write_table(snapshot / "backgrounds" / "train" / "0000.parquet", other)
+    assert take(fetch, tmp_path, "--from", snapshot)[0] == 1
+    assert re.search(
+        r"transforms2d was made from a local snapshot, not from \S+snapshot: .*--replace", error_of(capsys)
+    )
+    assert (folder / "SOURCE.json").read_bytes() == before
+    assert take(fetch, tmp_path, "--from", snapshot, "--replace")[0] == 0
+    assert (folder / "backgrounds" / "2.jpg").read_bytes() == other[2][0]
+    (folder / "SOURCE.json").write_text("no JSON")
+    assert take(fetch, tmp_path, "--from", snapshot)[0] == 1
+    assert "was made from something unknown (it has no SOURCE.json)" in error_of(capsys)
+
+
+def test_main_branchs_image_files_are_read(fetch, snapshot, tmp_path, monkeypatch):
+    shutil.rmtree(snapshot)
+    images = {f"data/backgrounds/{name}": data for data, name in BACKGROUNDS_HERE[:3]}
+    images["data/backgrounds/3.jpg"] = image_bytes((1, 2, 3), "PNG")  # under a wrong suffix
+    images["data/foregrounds/pear/x.JPG.png"] = OBJECTS_HERE[0][0]
+    images["data/foregrounds/mug/y.png"] = OBJECTS_HERE[1][0]
+    images[".cache/foregrounds/zebra/z.png"] = b"not seen"
+    for name, data in images.items():
+        (snapshot / name).parent.mkdir(parents=True, exist_ok=True)
+        (snapshot / name).write_bytes(data)
+    (snapshot / "samples_attribution.md").write_text("thanks")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # needed for tables only
+    status, folder = take(fetch, tmp_path, "--from", snapshot)
+    assert status == 0
+    assert names_below(folder / "foregrounds") == ["mug/y.png", "pear/x.JPG.png"]
+    assert names_below(folder / "backgrounds") == ["0.jpg", "1.jpg", "2.jpg", "3.png"]
+    assert (folder / "samples_attribution.md").read_text() == "thanks"
+    assert (folder / "foregrounds" / "mug" / "y.png").read_bytes() == OBJECTS_HERE[1][0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "expected"),
+    [
+        (["mug", "pear", "pear"], None, ["mug", "pear"]),
+        ([10, 2, 2], None, ["02", "10"]),
+        ([1, 0, 0], ["pear", "mug"], ["mug", "pear"]),
+    ],
+)
+@pytest.mark.parametrize(
+    "path", ["data/foregrounds-00000-of-00001.parquet", "foregrounds/train-00000-of-00001.parquet"]
+)
+def test_labels_and_layouts(fetch, snapshot, tmp_path, labels, names, expected, path):
+    shutil.rmtree(snapshot / "foregrounds")
+    write_table(snapshot / path, OBJECTS_HERE, labels, names)
+    status, folder = take(fetch, tmp_path, "--from", snapshot)
+    assert status == 0
+    assert load_objects(folder, size=8).names == tuple(expected)
+
+
+def test_rows_without_a_path_keep_their_order(fetch, snapshot, tmp_path):
+    images = [(data, None if i else "") for i, (data, _) in enumerate(BACKGROUNDS_HERE)]
+    write_table(snapshot / "backgrounds" / "train" / "0000.parquet", images)
+    status, folder = take(fetch, tmp_path, "--from", snapshot)
+    assert status == 0
+    assert names_below(folder / "backgrounds") == ["0000.jpg", "0001.jpg", "0002.jpg", "0003.jpg"]
+    assert (folder / "backgrounds" / "0003.jpg").read_bytes() == BACKGROUNDS_HERE[3][0]
+
+
+def test_first_row_that_is_not_the_first_by_name_is_told(fetch, snapshot, tmp_path, capsys):
+    take(fetch, tmp_path, "--from", snapshot)  # pear: a7, then a2
+    assert (
+        "each category's first row, load_objects the first by name, another one of: pear\n" in capsys.readouterr().out
+    )
+
+
+def test_other_formats_become_png(fetch, snapshot, tmp_path):
+    images = [*BACKGROUNDS_HERE[:3], (image_bytes((50, 60, 70), "BMP"), "3.bmp")]
+    write_table(snapshot / "backgrounds" / "train" / "0000.parquet", images)
+    _, folder = take(fetch, tmp_path, "--from", snapshot)
+    with Image.open(folder / "backgrounds" / "3.bmp.png") as image:
+        assert image.getpixel((5, 5)) == (50, 60, 70)
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("/etc/passwd", "passwd.jpg"),
+        ("../../climbed.jpg", "climbed.jpg"),
+        ("C:\\somewhere\\x.jpeg", "x.jpeg"),
+        ("..", None),
+        ("a/..", None),
+        ("a/", None),
+        (".hidden.jpg", None),
+        ("x\0.jpg", None),
+        ("x:y.jpg", None),
+        ("x" * 151, None),
+        ("1.JPG", None),  # the same as 1.jpg where upper case does not count
+    ],
+)
+def test_hostile_paths(fetch, snapshot, tmp_path, capsys, name, written):
+    images = [*BACKGROUNDS_HERE[:3], (BACKGROUNDS_HERE[3][0], name)]
+    write_table(snapshot / "backgrounds" / "train" / "0000.parquet", images)
+    if written is None:
+        error = refused(fetch, tmp_path, capsys, "--from", snapshot)
+        assert re.search(r"backgrounds/train/0000.parquet, row 3 has the name '.*', expected|as another image", error)
+    else:
+        status, folder = take(fetch, tmp_path, "--from", snapshot)
+        assert status == 0
+        assert names_below(folder / "backgrounds") == sorted(["0.jpg", "1.jpg", "2.jpg", written])
+    assert not list(tmp_path.rglob("climbed*")) or written == "climbed.jpg"
+    assert {path.name for path in tmp_path.iterdir()} <= {"snapshot", "sets"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "message"),
+    [
+        ([1, 0, 0], ["..", "mug"], "has the name '..', expected one that every system takes"),
+        ([1, 0, 0], ["a/b", "mug"], "has the label 'a/b', expected the name of a category"),
+        ([1, 0, 0], ["", "mug"], "has the name '', expected"),
+        ([1, 0, -1], ["pear", "mug"], "row 2 has the label -1, expected the name of a category"),
+        ([1, 0, 2], ["pear", "mug"], "row 2 has the label 2, expected the name of a category"),
+        ([1, 0, None], None, "row 2 has the label None, expected the name of a category"),
+        ([0.5, 1.5, 1.5], None, "row 0 has the label 0.5, expected the name of a category"),
+        ([0, 1, 2], None, "foregrounds has 3 categories, expected 2: this is not, or not all of, the data set"),
+    ],
+)
+def test_wrong_labels(fetch, snapshot, tmp_path, capsys, labels, names, message):
+    shutil.rmtree(snapshot / "foregrounds")
+    write_table(snapshot / "foregrounds" / "0.parquet", OBJECTS_HERE, labels, names)
+    assert message in refused(fetch, tmp_path, capsys, "--from", snapshot)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (BACKGROUNDS_HERE[0][0][:-100], "0.parquet, row 3 cannot be read as an image: "),
+        (b"no image", "0.parquet, row 3 cannot be read as an image: cannot identify image file"),
+        (b"", "0.parquet, row 3 has no bytes of an image"),
+        (None, "0.parquet, row 3 has no bytes of an image"),
+    ],
+)
+def test_damaged_images(fetch, snapshot, tmp_path, capsys, data, message):
+    write_table(snapshot / "backgrounds" / "train" / "0000.parquet", [*BACKGROUNDS_HERE[:3], (data, "3.jpg")])
+    assert message in refused(fetch, tmp_path, capsys, "--from", snapshot)
+
+
+def test_sixteen_bit_image_is_refused(fetch, snapshot, tmp_path, capsys):
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8), np.uint16)).save(file, "PNG")
+    images = [*BACKGROUNDS_HERE[:3], (file.getvalue(), "3.png")]
+    write_table(snapshot / "backgrounds" / "train" / "0000.parquet", images)
+    assert "mode is I;16, expected 8 bits per channel" in refused(fetch, tmp_path, capsys, "--from", snapshot)
+
+
+def test_wrong_snapshots(fetch, snapshot, tmp_path, capsys):
+    path = snapshot / "backgrounds" / "train" / "0000.parquet"
+    write_table(path, BACKGROUNDS_HERE[:3])
+    error = refused(fetch, tmp_path, capsys, "--from", snapshot)
+    assert "backgrounds has 3 images, expected 4: this is not, or not all of, the data set tillspeicher/" in error
+    parquet.write_table(pa.table({"image": [b"bytes alone"], "text": ["a"]}), path)
+    error = refused(fetch, tmp_path, capsys, "--from", snapshot)
+    assert "0000.parquet has the columns image (binary), text (string); expected image, image with bytes and" in error
+    write_table(snapshot / "foregrounds" / "train" / "0001.parquet", OBJECTS_HERE)
+    error = refused(fetch, tmp_path, capsys, "--from", snapshot)
+    assert "foregrounds/train/0001.parquet has the columns image (struct<" in error
+    assert "expected image and label, image with bytes and path" in error
+    path.write_bytes(b"no table")
+    (snapshot / "foregrounds" / "train" / "0001.parquet").write_bytes(b"no table")
+    assert "0001.parquet cannot be read as parquet: " in refused(fetch, tmp_path, capsys, "--from", snapshot)
+    path.unlink()
+    error = refused(fetch, tmp_path, capsys, "--from", snapshot)
+    assert "has nothing of the configuration backgrounds, expected *.parquet with that word in its path" in error
+    assert "found README.md, foregrounds/train/0000.parquet, foregrounds/train/0001.parquet\n" in error + "\n"
+    error = refused(fetch, tmp_path, capsys, "--from", tmp_path / "nowhere")
+    assert "nowhere is no folder, expected a snapshot of the data set" in error
+
+
+def test_pinned_commit_is_downloaded_once(fetch, hub, tmp_path, capsys):
+    status, folder = take(fetch, tmp_path)
+    assert status == 0
+    assert f"from commit {COMMIT}" in capsys.readouterr().out
+    assert hub.revision == COMMIT  # the whole hash, which the hub asks for
+    record = json.loads((folder / "SOURCE.json").read_text())
+    assert record["commit"] == COMMIT
+    assert record["data_set"] == "tillspeicher/transforms_2d_base"
+    assert [path.name for path in folder.parent.iterdir()] == ["transforms2d"]
+    for words in ([], ["--revision", COMMIT], ["--revision", COMMIT[:9]]):
+        assert take(fetch, tmp_path, *words)[0] == 0
+        assert "already there and intact" in capsys.readouterr().out
+    assert hub.calls == 1
+    (folder / "README.md").unlink()
+    assert take(fetch, tmp_path)[0] == 0
+    assert (folder / "README.md").exists()
+
+
+def test_pinned_commit_is_found_behind_later_ones(fetch, hub, tmp_path, capsys):
+    hub.commits = ["f" * 40, COMMIT, "0" * 40]
+    assert take(fetch, tmp_path)[0] == 0
+    assert hub.revision == COMMIT
+    assert take(fetch, tmp_path, "--revision", "fffffff")[0] == 1
+    assert f"was made from commit {COMMIT}, not from revision fffffff: choose another folder" in error_of(capsys)
+    assert take(fetch, tmp_path, "--revision", "fffffff", "--replace")[0] == 0
+    assert hub.revision == "f" * 40
+    hub.branches["e" * 40] = "e" * 40  # a whole hash may be one of another branch
+    assert take(fetch, tmp_path, "--revision", "e" * 40, "--replace")[0] == 0
+    assert hub.revision == "e" * 40
+
+
+def test_commit_that_is_gone(fetch, hub, tmp_path, capsys):
+    hub.commits = ["f" * 40]
+    error = refused(fetch, tmp_path, capsys)
+    assert "no commits of tillspeicher/transforms_2d_base begin with 62130fd, the latest is ffff" in error
+
+
+def test_branch_that_has_moved_on_is_noticed(fetch, hub, tmp_path, capsys):
+    _, folder = take(fetch, tmp_path, "--revision", "refs/convert/parquet")
+    assert hub.revision == "c" * 40
+    (folder / "README.md").write_text("damage")
+    hub.branches = {"refs/convert/parquet": "d" * 40}
+    assert take(fetch, tmp_path, "--revision", "refs/convert/parquet")[0] == 1
+    assert f"was made from commit {'c' * 40}, not from commit {'d' * 40}" in error_of(capsys)
+
+
+def hub_errors():
+    """Errors as the hub's library raises them; those of HTTP carry the answer."""
+    answer = SimpleNamespace(headers={}, request=None, status_code=404, text="", json=dict)
+    yield errors.OfflineModeIsEnabled("offline mode is enabled"), "OfflineModeIsEnabled: offline mode"
+    yield errors.LocalEntryNotFoundError("no network\n\nand no cache"), "no network and no cache;"
+    for name in ("RepositoryNotFoundError", "RevisionNotFoundError", "GatedRepoError", "HfHubHTTPError"):
+        yield getattr(errors, name)("401 or 404", response=answer), f"{name}: 401 or 404"
+    yield TimeoutError("timed out"), "TimeoutError: timed out"
+
+
+@pytest.mark.parametrize(("failure", "message"), list(hub_errors()))
+@pytest.mark.parametrize("late", [False, True])
+def test_unreachable_hub_names_other_ways(fetch, hub, tmp_path, capsys, monkeypatch, failure, message, late):
+    def fails(*arguments, local_dir, **options):
+        local_dir.mkdir()
+        (local_dir / "half").write_text("half")
+        raise failure
+
+    hub.failure = None if late else failure
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
+    error = refused(fetch, tmp_path, capsys)
+    assert "cannot get tillspeicher/transforms_2d_base from the Hugging Face hub: " in error
+    assert message in error
+    assert "--from FOLDER" in error
+    assert "python data/fetch.py emoji" in error
+    assert 'load_objects("procedural")' in error
+
+
+def test_missing_packages_say_what_to_install(fetch, snapshot, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    error = refused(fetch, tmp_path, capsys, "--from", snapshot)
+    assert error == "error: pyarrow is missing: pip install 'invtransfer[hub]'"
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    error = refused(fetch, tmp_path, capsys)
+    assert error == "error: huggingface_hub is missing: pip install 'invtransfer[hub]'"
+
+
+def test_whole_set_as_a_script(tmp_path):
+    """The real command with the real counts, offline: 61 categories of two images, 867 backgrounds."""
+    images = [(image_bytes((4 * i, 0, 0, 255)), f"{name}{i}.png") for i in range(61) for name in "ab"]
+    names = [f"thing {i:02d}" for i in range(61)]
+    write_table(tmp_path / "snapshot/foregrounds/train/0000.parquet", images, [i // 2 for i in range(122)], names)
+    backgrounds = [(image_bytes((i % 256, i // 256, 0), "PNG"), f"{i:03d}.png") for i in range(867)]
+    write_table(tmp_path / "snapshot/backgrounds/train/0000.parquet", backgrounds)
+    command = [sys.executable, SCRIPT, "transforms2d", "--to", tmp_path, "--from", tmp_path / "snapshot"]
+    subprocess.run(command, capture_output=True, check=True)
+    objects, backgrounds = load_objects(tmp_path / "transforms2d", 8), load_backgrounds(tmp_path / "transforms2d", 8)
+    assert objects.names == tuple(names)
+    assert objects.images[:, 4, 4, 0].tolist() == [4 * i for i in range(61)]
+    assert (backgrounds[:, 4, 4, 0] + 256 * backgrounds[:, 4, 4, 1].astype(int)).tolist() == list(range(867))
+    command = [sys.executable, SCRIPT, "transforms2d", "--to", tmp_path / "other"]
+    offline = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"})
+    assert offline.returncode == 1
+    assert re.fullmatch(r"error: cannot get .* OfflineModeIsEnabled: .*other ways: --from .*\n", offline.stderr)
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_options_of_transforms2d_alone(fetch, capsys):
+    for words in (["--from", "folder"], ["--revision", "main"], ["--replace"]):
+        with pytest.raises(SystemExit):
+            fetch.main(["emoji", *words])
+        assert "--from, --revision and --replace go with transforms2d, not with emoji" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        fetch.main(["transforms2d", "--from", "folder", "--revision", "main"])
+    assert "--revision goes with a download, not with --from" in capsys.readouterr().err
+
+
 def test_another_tarball_is_refused(fetch, npm, tiny_emoji, capsys):
     npm.tarball.write_bytes(npm.tarball.read_bytes()[:-1])
     assert fetch.main(["emoji", "--to", str(tiny_emoji)]) == 1
@@ -274,7 +734,7 @@ def test_way_that_a_set_does_not_have(fetch, capsys):
 
 def test_help_runs_as_a_script_and_the_default_destination_is_git_ignored(fetch):
     run = subprocess.run([sys.executable, SCRIPT, "--help"], capture_output=True, text=True, check=True)
-    assert "{cifar10,cifar100,emoji}" in run.stdout
+    assert "{cifar10,cifar100,transforms2d,emoji}" in run.stdout
     assert SCRIPT.parent / "sets" == fetch.SETS
     assert "/data/sets/" in (SCRIPT.parents[1] / ".gitignore").read_text().split()
 

@@ -170,6 +170,17 @@ def test_grey_and_palette_files(folder):
     assert (load_objects(folder, size=8)["b"].images == (255, 0, 0, 255)).all()
 
 
+def test_photographs_are_turned_upright(folder):
+    """EXIF's orientation 8: what is stored stands upright after a quarter turn to the left, the right half on top."""
+    stored = Image.new("RGB", (32, 16), BLUE)
+    stored.paste(RED, (0, 0, 16, 16))  # the square that is cropped if nobody turns it
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    stored.save(folder / "backgrounds" / "a.jpg", exif=exif, quality=100)
+    first = load_backgrounds(folder, size=16)[0].astype(int)
+    assert abs(first[:12] - BLUE).max() < 8  # JPEG blurs the seam below
+
+
 @pytest.mark.parametrize("load", [load_objects, load_backgrounds])
 @pytest.mark.parametrize(
     ("size", "error"), [(7, ValueError), (1025, ValueError), (True, TypeError), (32.0, TypeError), ("32", TypeError)]

@@ -87,7 +87,7 @@ def draw_classes(class_relation, n_classes, n_available, seed):
     return sources[class_relation], target
 
 
-def objects_task(objects, classes, transformations, random_state):
+def objects_task(objects, classes, transformations, random_state, backgrounds=None):
     """Return sources of images of some objects for training, validation and test.
 
     Parameters
@@ -100,6 +100,8 @@ def objects_task(objects, classes, transformations, random_state):
         Of all three.
     random_state : int
         Of the task; the three draw from different ones.
+    backgrounds : ndarray of shape (n_backgrounds, height, width, 3), uint8, "random" or None
+        Of all three, as for `Transforms2D`.
 
     Returns
     -------
@@ -113,7 +115,10 @@ def objects_task(objects, classes, transformations, random_state):
     Transforms2D(3 objects, rotate, random_state=2)
     """
     shown = objects[classes]
-    return tuple(Transforms2D(shown, transformations, random_state=3 * random_state + part) for part in range(3))
+    return tuple(
+        Transforms2D(shown, transformations, backgrounds=backgrounds, random_state=3 * random_state + part)
+        for part in range(3)
+    )
 
 
 def images_task(training, test, classes, transformations, random_state):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from invtransfer import TRANSFORMATIONS
+from invtransfer import TRANSFORMATIONS, load_objects
 from invtransfer.tasks import CLASS_RELATIONS, draw_classes, draw_transformations, images_task, objects_task
 
 
@@ -76,3 +76,11 @@ def test_classes_take_turns_so_that_few_samples_are_as_many_of_each():
     first = images_task((images, labels), (images, labels), [1, 3, 2], [], random_state=0)[0].sample(30)[0]
     second = images_task((images, labels), (images, labels), [1, 3, 2], [], random_state=1)[0].sample(30)[0]
     assert not np.array_equal(first, second)
+
+
+def test_objects_stand_on_the_backgrounds_given():
+    objects, black = load_objects("procedural", size=32), np.zeros((1, 32, 32, 3), dtype=np.uint8)
+    for part in objects_task(objects, [3, 5], [], 0, backgrounds=black):
+        X, _ = part.sample(20)
+        assert not X[:, 0].any()  # objects take up 0.7 of the side, in the middle
+        assert X.any(axis=(1, 2, 3)).all()

@@ -1,5 +1,7 @@
 """From images to features, whatever kind of encoder a person has."""
 
+import difflib
+
 import numpy as np
 import torch
 from sklearn.base import clone
@@ -8,7 +10,129 @@ from torch import nn
 from invtransfer.images import to_tensor
 
 
-def encode(encoder, X, batch_size=128):
+class LayerFeatures(nn.Module):
+    """A module that gives what one layer of another module computes, flattened to one row per image.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        From images to anything. It is not copied, and nothing is left on it after a forward pass.
+    layer : str or None
+        Name of a layer in ``module.named_modules()``, whose output is given; "" is the module itself. None: what goes
+        into the last linear layer, if the last layer that has weights is one, as the head of a classifier is (dropout
+        or softmax after it do not matter); else the output of the module.
+
+    Attributes
+    ----------
+    description : str
+        Which it is: "input of fc", "output of layer3", "output of the module".
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer; or, in a forward pass, if it is not reached or its output is no tensor.
+
+    Notes
+    -----
+    The last layer is the last one in ``module.named_modules()``, which lists layers in the order of their making. Of a
+    layer that runs more than once in a forward pass, the last run counts. If the head of a module was taken off before,
+    and the layer below it is linear, too, that one counts as the head: then give "".
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 2))
+    >>> features = LayerFeatures(network)
+    >>> features.description, features(torch.zeros(3, 3, 2, 2)).shape
+    ('input of 3', torch.Size([3, 5]))
+    >>> LayerFeatures(network, layer="")(torch.zeros(3, 3, 2, 2)).shape
+    torch.Size([3, 2])
+    """
+
+    def __init__(self, module, layer=None):
+        super().__init__()
+        self._takes_input = layer is None and (head := _find_head(module)) is not None
+        self._layer = head if self._takes_input else "" if layer is None else layer
+        names = [name for name, _ in module.named_modules(remove_duplicate=False)]
+        if self._layer not in names:
+            nearest = difflib.get_close_matches(str(layer), names, n=3) or [name for name, _ in module.named_children()]
+            raise ValueError(
+                f"layer is {layer!r}, expected the name of a layer of {type(module).__name__}"
+                f" (nearest: {', '.join(nearest) or 'it has none'}), '' for its output, or None"
+            )
+        side = "input" if self._takes_input else "output"
+        self.description = f"{side} of {self._layer or 'the module'}"
+        self.module = module
+
+    def forward(self, images):
+        """Return features of shape (n_samples, n_features)."""
+        seen = []
+        layer = self.module.get_submodule(self._layer)
+
+        def keep_input(_, args, kwargs):
+            seen.append(args[0] if args else kwargs["input"])
+
+        def keep_output(_, args, output):
+            # copied, because a layer that follows may work in place
+            seen.append(output.clone() if isinstance(output, torch.Tensor) else output)
+
+        # only for the time of this pass: a module with hooks of ours in it could not be pickled
+        if self._takes_input:
+            handle = layer.register_forward_pre_hook(keep_input, with_kwargs=True)
+        else:
+            handle = layer.register_forward_hook(keep_output)
+        try:
+            self.module(images)
+        finally:
+            handle.remove()
+        if not seen:
+            raise ValueError(
+                f"layer {self._layer!r} of {type(self.module).__name__} is not reached by its forward pass: name"
+                " another layer, or '' for its output"
+            )
+        if not isinstance(seen[-1], torch.Tensor):
+            raise ValueError(
+                f"the {self.description} ({type(self.module).__name__}) is of type {type(seen[-1]).__name__}, expected"
+                " a tensor: name another layer"
+            )
+        return seen[-1].flatten(1) if seen[-1].ndim > 2 else seen[-1]
+
+
+def _find_head(module):
+    """Return the name of the last layer with weights of its own if that is a linear one, else None."""
+    layers = dict(module.named_modules())
+    # LayerFeatures has said already what its features are: a head inside of it is not in use
+    closed = tuple(f"{name}." if name else "" for name, layer in layers.items() if isinstance(layer, LayerFeatures))
+    last = None
+    for name, layer in layers.items():
+        if next(layer.parameters(recurse=False), None) is not None:
+            last = name
+    return last if last is not None and isinstance(layers[last], nn.Linear) and not last.startswith(closed) else None
+
+
+def describe_layer(encoder, layer):
+    """Say which layer of an encoder gives the features.
+
+    Parameters
+    ----------
+    encoder : object
+        As for `encode`.
+    layer : str or None
+        As for `encode`.
+
+    Returns
+    -------
+    description : str or None
+        Such as "input of fc", see `LayerFeatures`; None if `encoder` is no torch module.
+
+    Examples
+    --------
+    >>> describe_layer(nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), None)
+    'input of 1'
+    """
+    return LayerFeatures(encoder, layer).description if isinstance(encoder, nn.Module) else None
+
+
+def encode(encoder, X, batch_size=128, *, layer=None):
     """Compute the features of images with a frozen encoder.
 
     Parameters
@@ -16,8 +140,8 @@ def encode(encoder, X, batch_size=128):
     encoder : torch.nn.Module, fitted estimator, callable or None
         One of:
 
-        - a torch module from float images in [0, 1] of shape (n_samples, 3, height, width) to features; it runs where
-          it is, in evaluation mode, and is left as it was;
+        - a torch module that takes float images in [0, 1] of shape (n_samples, 3, height, width), and gives the
+          features at `layer`; it runs where it is, in evaluation mode, and is left as it was;
         - a fitted scikit-learn transformer or pipeline with `transform`; it gets each image as one row;
         - a function from arrays of images, in the shape, dtype and range of `X`, to features;
         - None: the pixels themselves.
@@ -26,6 +150,9 @@ def encode(encoder, X, batch_size=128):
     batch_size : int
         Images that a module or function sees at once. The last batch is filled up with copies of its first image, so
         that no feature depends on how many others are in its batch.
+    layer : str or None
+        Of a torch module: name of the layer whose output are the features, "" for the module's own output. None: what
+        goes into its linear head if it ends in one, else its output. See `LayerFeatures`.
 
     Returns
     -------
@@ -37,7 +164,8 @@ def encode(encoder, X, batch_size=128):
     TypeError
         If `encoder` is none of these.
     ValueError
-        If it returns another number of rows than there are images, no numbers, NaN or infinity.
+        If it returns another number of rows than there are images, no numbers, NaN or infinity; if there is no such
+        layer, or a layer is named of what is no torch module.
 
     Examples
     --------
@@ -48,10 +176,14 @@ def encode(encoder, X, batch_size=128):
     """
     if isinstance(encoder, type):
         raise TypeError(f"encoder is the class {encoder.__name__}, expected an instance of it")
+    if layer is not None and not isinstance(encoder, nn.Module):
+        raise ValueError(
+            f"layer is {layer!r}, expected None: encoder is of type {type(encoder).__name__}, which is no torch module"
+        )
     if encoder is None:
         outputs = X
     elif isinstance(encoder, nn.Module):
-        outputs = compute_outputs(encoder, X, batch_size)
+        outputs = compute_outputs(LayerFeatures(encoder, layer), X, batch_size)
     elif hasattr(encoder, "transform"):
         ours = hasattr(encoder, "image_shape_")  # it takes images, and says if they have another shape than its own
         outputs = encoder.transform(X if ours and X.shape[3] == 3 else X.reshape(len(X), -1))

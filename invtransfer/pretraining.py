@@ -1,10 +1,14 @@
 """InvariantPretrainer: a network trained to classify images whatever transformation they show."""
 
+import copy
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
 from invtransfer.encoding import compute_outputs
 from invtransfer.images import check_count, validate_input, validate_validation
@@ -22,15 +26,22 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
 
     Parameters
     ----------
-    network : str
-        "resnet18", for small images.
+    network : str or torch.nn.Module
+        "resnet18", "resnet50", "densenet121", "vgg11" or "vit", for small images, with new weights; or a module of your
+        own (torchvision's and timm's among them), of which a copy is trained, from the weights that it has, under a new
+        linear head.
     width : float
-        Multiple of the network's standard numbers of channels.
+        Multiple of a named network's standard numbers of channels; of "vit", of its heads. 1.0 for a module.
+    layer : str or None
+        Where the features are taken, under the new head: the name of a layer, as in ``named_modules()`` of the named
+        network's backbone or of the module, whose output are the features, flattened; "" is the backbone's or module's
+        own output. None: the pooled features of a named network; of a module what goes into its last linear layer, if
+        the last layer with weights is one, else its output.
     transformations : sequence of str or Transformation
         Applied to whole images in training, in this order; validation and prediction see images as they are given. A
         second copy of the training images is held for it. () or None: none.
     epochs : int
-        Passes over the training data.
+        Passes over the training data; 0 leaves the weights that training starts from.
     batch_size : int
         Images per step.
     learning_rate : float
@@ -58,6 +69,8 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
         Labels seen in fit.
     weights_ : dict of str to ndarray
         The network's weights and statistics, on the CPU; `module` makes a torch module of them.
+    layer_ : str
+        Where the features are taken: "output of the module", "input of fc", "output of layer3".
     history_ : dict
         "loss" and, with validation data, "val_accuracy" over epochs, and "best_epoch", the one that is kept.
     image_shape_ : tuple of int
@@ -71,8 +84,10 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
     -----
     The paper's settings are the defaults: 50 epochs, batches of 512, Adam with 1e-3, and the epoch with the best
     validation accuracy if `X_val` is given. Images are normalised with the training data's mean and standard deviation
-    per channel, which the paper does not mention. Pickles hold the weights as NumPy arrays: like all pickles, open only
-    those that you trust.
+    per channel, which the paper does not mention. A module of your own gets the normalised images, too, in training and
+    afterwards, so leave a normalisation of its own out of it. Its layers whose weights do not require gradients stay as
+    they are; its dropout is drawn from `random_state`. Pickles hold the weights as NumPy arrays: like all pickles, open
+    only those that you trust.
 
     References
     ----------
@@ -92,6 +107,7 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
         network="resnet18",
         *,
         width=1.0,
+        layer=None,
         transformations=(),
         epochs=50,
         batch_size=512,
@@ -106,6 +122,7 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
     ):
         self.network = network
         self.width = width
+        self.layer = layer
         self.transformations = transformations
         self.epochs = epochs
         self.batch_size = batch_size
@@ -119,7 +136,7 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
         self.verbose = verbose
 
     def fit(self, X, y, X_val=None, y_val=None):
-        """Train from new initial weights.
+        """Train from new initial weights, or from those of the module that was given, which is not changed.
 
         Parameters
         ----------
@@ -137,7 +154,10 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
         Raises
         ------
         ValueError
-            If the data or a parameter is not as described, or the loss diverges.
+            If the data or a parameter is not as described, the network cannot take images of that size, or the loss
+            diverges.
+        TypeError
+            If `network` is a class.
         """
         X, y = validate_input(self, X, y, reset=True)
         check_classification_targets(y)
@@ -149,35 +169,44 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
         generator = torch.Generator().manual_seed(seed)
         device = resolve_device(self.device)
         mean, std = channel_statistics(X)
-        network = build_network(
-            self.network,
-            len(self.classes_),
-            n_channels=X.shape[3],
-            width=self.width,
-            mean=mean,
-            std=std,
-            generator=generator,
-        ).to(device)
-        self.history_ = train(
-            network,
-            X,
-            codes.astype(np.int64),
-            X_val=X_val,
-            y_val=codes_val,
-            epochs=check_count(self.epochs, "epochs"),
-            batch_size=check_count(self.batch_size, "batch_size", low=2),  # batch norm needs two
-            learning_rate=self.learning_rate,
-            schedule=self.schedule,
-            weight_decay=self.weight_decay,
-            precision=resolve_precision(self.precision, device),
-            generator=generator,
-            renew=self._transformed(X, seed),
-            verbose=self.verbose,
-        )
+        with _global_generators(seed, device):
+            network = build_network(
+                self.network,
+                len(self.classes_),
+                image_shape=self.image_shape_,
+                width=self.width,
+                layer=self.layer,
+                mean=mean,
+                std=std,
+                generator=generator,
+            ).to(device)
+            self.history_ = train(
+                network,
+                X,
+                codes.astype(np.int64),
+                X_val=X_val,
+                y_val=codes_val,
+                epochs=check_count(self.epochs, "epochs", low=0),
+                batch_size=check_count(self.batch_size, "batch_size", low=2),  # batch norm needs two
+                learning_rate=self.learning_rate,
+                schedule=self.schedule,
+                weight_decay=self.weight_decay,
+                precision=resolve_precision(self.precision, device),
+                generator=generator,
+                renew=self._transformed(X, seed),
+                verbose=self.verbose,
+            )
         self.weights_ = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
-        self._architecture = {"name": self.network, "width": self.width}
+        self.layer_ = getattr(network.backbone, "description", "output of the module")
         self.n_iter_ = self.epochs
         self._n_features_out = network.head.in_features
+        if isinstance(self.network, nn.Module):
+            # all but the weights, which `weights_` has: the module given may become another after the fit
+            nothing = {name: value.to("meta") for name, value in network.state_dict().items()}
+            network.cpu().load_state_dict(nothing, assign=True)
+            self._architecture = network
+        else:
+            self._architecture = {"network": self.network, "width": self.width, "layer": self.layer}
         return self
 
     def _transformed(self, X, seed):
@@ -202,8 +231,13 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
             estimator.
         """
         check_is_fitted(self)
-        network = build_network(n_classes=len(self.classes_), n_channels=self.image_shape_[2], **self._architecture)
-        network.load_state_dict({name: torch.tensor(value) for name, value in self.weights_.items()})
+        if isinstance(self._architecture, nn.Module):
+            network = copy.deepcopy(self._architecture)
+        else:
+            network = build_network(n_classes=len(self.classes_), image_shape=self.image_shape_, **self._architecture)
+        # copied in C order: training leaves another one, which pickles do not keep, and which rounds otherwise
+        weights = {name: torch.from_numpy(value.copy()) for name, value in self.weights_.items()}
+        network.load_state_dict(weights, assign=True)
         return network.eval()
 
     def _outputs(self, X, network):
@@ -211,7 +245,7 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
         return compute_outputs(network.to(resolve_device(self.device)), X)
 
     def transform(self, X):
-        """Compute the features of images: the pooled penultimate layer.
+        """Compute the features of images, at `layer_`: the pooled penultimate layer, unless another was chosen.
 
         Parameters
         ----------
@@ -265,6 +299,18 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+@contextmanager
+def _global_generators(seed, device):
+    """Seed torch's global generators, which dropout reads, and put them back as they were."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.default_generator.manual_seed(seed)
+        for device in devices:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 def channel_statistics(X, block=1024):

@@ -1,6 +1,7 @@
 """FrozenFeatureProbe: a linear classifier on the features of an encoder that does not change."""
 
 import math
+import warnings
 
 import numpy as np
 import torch
@@ -12,13 +13,14 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from invtransfer.encoding import clone_around_encoder, encode
+from invtransfer.encoding import clone_around_encoder, describe_layer, encode
 from invtransfer.images import check_count, validate_input, validate_validation
 from invtransfer.networks import initialise
 from invtransfer.randomness import derive_seed
 from invtransfer.training import train
 
 SOLVERS = ("lbfgs", "adam")
+FEW_SAMPLES = "The number of unique classes is greater than 50%"  # scikit-learn's warning; few per class are usual here
 
 
 class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
@@ -31,6 +33,10 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
     ----------
     encoder : InvariantPretrainer, fitted transformer or pipeline, torch.nn.Module, callable or None
         From images to features, see `invtransfer.encoding.encode`; None: the pixels themselves.
+    layer : str or None
+        Of a torch module: name of the layer, as in ``named_modules()``, whose output are the features; "" is the
+        module's own output. None: what goes into the module's last linear layer, if the last layer with weights is one,
+        else its output.
     solver : str
         "lbfgs": scikit-learn's `LogisticRegression`, to convergence; "adam": the paper's, by steps on batches, for
         `epochs`.
@@ -62,6 +68,9 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
         Their offsets.
     scaler_ : StandardScaler
         Mean and standard deviation of the features seen in fit.
+    layer_ : str or None
+        Where the features are taken in a torch module, such as "input of fc", "output of layer3", "output of the
+        module"; None for other encoders.
     image_shape_ : tuple of int
         (height, width, n_channels) of the images seen in fit.
     n_features_in_ : int
@@ -94,6 +103,7 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
         self,
         encoder=None,
         *,
+        layer=None,
         solver="lbfgs",
         C=100.0,
         max_iter=1000,
@@ -104,6 +114,7 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
         random_state=None,
     ):
         self.encoder = encoder
+        self.layer = layer
         self.solver = solver
         self.C = C
         self.max_iter = max_iter
@@ -133,19 +144,23 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the data or a parameter is not as described, or the encoder fails to return one finite row per image.
+            If the data or a parameter is not as described, the encoder has no such layer, or it fails to return one
+            finite row per image.
         TypeError
             If `encoder` is of a kind that cannot be used.
         """
         if self.solver not in SOLVERS:
             raise ValueError(f"solver is {self.solver!r}, expected one of: {', '.join(SOLVERS)}")
         X, y = validate_input(self, X, y, reset=True)
-        check_classification_targets(y)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", FEW_SAMPLES)
+            check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"y holds one class only, {self.classes_.tolist()[0]!r}, expected at least 2 classes")
         X_val, codes_val = validate_validation(self, X_val, y_val)
-        Z = encode(self.encoder, X)
+        Z = encode(self.encoder, X, layer=self.layer)
+        self.layer_ = describe_layer(self.encoder, self.layer)
         self.scaler_ = StandardScaler().fit(Z)
         if self.solver == "lbfgs":
             self._fit_lbfgs(Z, codes)
@@ -154,7 +169,9 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
         return self
 
     def _fit_lbfgs(self, Z, codes):
-        classifier = LogisticRegression(C=self.C, max_iter=self.max_iter).fit(self.scaler_.transform(Z), codes)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", FEW_SAMPLES)
+            classifier = LogisticRegression(C=self.C, max_iter=self.max_iter).fit(self.scaler_.transform(Z), codes)
         coef, intercept = classifier.coef_.astype(np.float64), classifier.intercept_.astype(np.float64)
         if len(self.classes_) == 2:  # scikit-learn keeps one row of weights, the second class against the first
             coef, intercept = np.vstack([np.zeros_like(coef), coef]), np.append(0.0, intercept)
@@ -168,7 +185,7 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
         Z = self.scaler_.transform(Z)
         decorrelation = decorrelate(Z)
         if X_val is not None:
-            X_val = self.scaler_.transform(encode(self.encoder, X_val)) @ decorrelation
+            X_val = self.scaler_.transform(encode(self.encoder, X_val, layer=self.layer)) @ decorrelation
         batch_size = min(512, math.ceil(len(Z) / 98)) if self.batch_size is None else self.batch_size
         train(
             classifier,
@@ -198,7 +215,8 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
         probabilities : ndarray of shape (n_samples, n_classes), float64
         """
         check_is_fitted(self)
-        Z = self.scaler_.transform(encode(self.encoder, validate_input(self, X, reset=False)))
+        X = validate_input(self, X, reset=False)
+        Z = self.scaler_.transform(encode(self.encoder, X, layer=self.layer))
         return softmax(Z @ self.coef_.T + self.intercept_, axis=1)
 
     def predict(self, X):

@@ -13,7 +13,7 @@ import xarray as xr
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from invtransfer.encoding import clone_around_encoder, encode
+from invtransfer.encoding import clone_around_encoder, describe_layer, encode
 from invtransfer.images import check_count, validate_input
 from invtransfer.randomness import derive_seed
 from invtransfer.sources import TransformedImages, transform_whole
@@ -91,6 +91,10 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
     ----------
     encoder : InvariantPretrainer, fitted transformer or pipeline, torch.nn.Module, callable or None
         From images to features, see `invtransfer.encoding.encode`; None: the pixels themselves.
+    layer : str or None
+        Of a torch module: name of the layer, as in ``named_modules()``, whose output are the features; "" is the
+        module's own output. None: what goes into the module's last linear layer, if the last layer with weights is one,
+        else its output.
     transformations : sequence of str or Transformation
         Each is measured alone; None: all 18.
     n_pairs : int
@@ -115,6 +119,9 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         To the source's own transformations together; NaN if fitted on images, or on a source that has none.
     composed_sensitivity_interval_ : tuple of (low, high)
         Its 95 % interval.
+    layer_ : str or None
+        Where the features are taken in a torch module, such as "input of fc", "output of layer3", "output of the
+        module"; None for other encoders.
     image_shape_ : tuple of int
         (height, width, n_channels) of the images seen in fit.
     n_features_in_ : int
@@ -143,8 +150,18 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
     True
     """
 
-    def __init__(self, encoder=None, *, transformations=None, n_pairs=10_000, image_shape=None, random_state=None):
+    def __init__(
+        self,
+        encoder=None,
+        *,
+        layer=None,
+        transformations=None,
+        n_pairs=10_000,
+        image_shape=None,
+        random_state=None,
+    ):
         self.encoder = encoder
+        self.layer = layer
         self.transformations = transformations
         self.n_pairs = n_pairs
         self.image_shape = image_shape
@@ -168,8 +185,8 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the data or a parameter is not as described, there is but one image, or the encoder fails to return one
-            finite row per image.
+            If the data or a parameter is not as described, there is but one image, the encoder has no such layer, or it
+            fails to return one finite row per image.
         TypeError
             If `encoder` is of a kind that cannot be used.
         """
@@ -196,6 +213,7 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         if len(source.transformations):
             composed = sensitivity_interval(*self._measure(source, n_pairs, None))
         self.composed_sensitivity_, self.composed_sensitivity_interval_ = composed[0], composed[1:]
+        self.layer_ = describe_layer(self.encoder, self.layer)
         return self
 
     def transform(self, X):
@@ -292,7 +310,7 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         if self.image_shape_[2] == 1:
             low, extent = self._pixel_range
             images = images.mean(axis=3, keepdims=True) * extent + low
-        return encode(self.encoder, images)
+        return encode(self.encoder, images, layer=self.layer)
 
     def _measure(self, source, n_pairs, transformations):
         """Return distances of twins, of random pairs, and who was paired with whom."""

@@ -1,15 +1,18 @@
+import copy
 import hashlib
+import pickle
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from invtransfer.encoding import compute_outputs, encode
+from invtransfer.encoding import LayerFeatures, compute_outputs, describe_layer, encode
 
 
 def small_network():
@@ -121,3 +124,179 @@ def test_images_of_another_shape_are_not_cut_anew(images):
     encoder = InvariantPretrainer(width=0.0625, epochs=1, random_state=0).fit(images, np.arange(40) % 2)
     with pytest.raises(ValueError, match=r"X has images of shape \(8, 32, 3\), expected \(16, 16, 3\)"):
         encode(encoder, images.reshape(40, 8, 32, 3))
+
+
+class Net(nn.Module):
+    """Two linear layers; one that is never called, one that gives two tensors, one that runs twice, one in place."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.relu = nn.ReLU(inplace=True)
+        self.unused = nn.Linear(2, 2)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.hidden = nn.Linear(4, 6)
+        self.lstm = nn.LSTM(6, 6)
+        self.fc = nn.Linear(6, 2)
+        self.softmax = nn.Softmax(dim=1)
+
+    def forward(self, images):
+        hidden = self.relu(self.hidden(self.pool(self.relu(self.conv(images))).flatten(1)))
+        self.lstm(hidden)
+        return self.softmax(self.fc(input=hidden))
+
+
+def tensor(images):
+    return torch.from_numpy(images.copy()).permute(0, 3, 1, 2).float() / 255
+
+
+@pytest.mark.parametrize(
+    ("layer", "description", "n_features"),
+    [
+        (None, "input of fc", 6),
+        ("", "output of the module", 2),
+        ("fc", "output of fc", 2),
+        ("hidden", "output of hidden", 6),
+        ("relu", "output of relu", 6),
+        ("conv", "output of conv", 4 * 14 * 14),
+    ],
+)
+def test_features_of_each_layer(images, layer, description, n_features):
+    net = Net()
+    x = tensor(images)
+    with torch.no_grad():
+        conv = net.conv(x)
+        hidden = net.hidden(conv.relu().mean(dim=(2, 3)))
+        expected = {None: hidden.relu(), "": net(x), "fc": net.fc(hidden.relu()), "hidden": hidden}
+        expected |= {"relu": hidden.relu(), "conv": conv.flatten(1)}
+    Z = encode(net, images, layer=layer)
+    assert describe_layer(net, layer) == description
+    assert Z.shape == (40, n_features)
+    assert np.allclose(Z, expected[layer], atol=1e-5)  # the ReLU after them works in place, but on a copy
+    if layer in ("conv", "hidden"):
+        assert (Z < 0).any()
+
+
+def torchvision_vit():
+    return torchvision.models.VisionTransformer(32, 8, 1, 2, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("build", "head", "n_features"),
+    [
+        (torchvision.models.resnet18, "fc", 512),
+        (torchvision.models.mobilenet_v3_small, "classifier.3", 1024),
+        (torchvision.models.densenet121, "classifier", 1024),
+        (torchvision_vit, "heads.head", 16),
+    ],
+)
+def test_features_of_torchvisions_are_those_without_their_head(build, head, n_features):
+    X = np.random.default_rng(0).integers(256, size=(3, 32, 32, 3), dtype=np.uint8)
+    module = build().eval()
+    if build is torchvision_vit:  # as made, its head is all zeros
+        nn.init.normal_(module.heads.head.weight)
+    assert describe_layer(module, None) == f"input of {head}"
+    logits, Z = encode(module, X, 3, layer=""), encode(module, X, 3)
+    assert Z.shape == (3, n_features)
+    layer = module.get_submodule(head)
+    with torch.no_grad():
+        assert np.allclose(logits, layer(torch.from_numpy(Z)).numpy(), atol=1e-4)
+    owner, _, name = head.rpartition(".")
+    setattr(module.get_submodule(owner), name, nn.Identity())
+    assert (encode(module, X, 3, layer="") == Z).all()
+
+
+@pytest.mark.parametrize("last", [nn.Identity(), nn.Dropout(), nn.Softmax(dim=1), nn.Sequential(nn.ReLU())])
+def test_layers_without_weights_after_the_head_do_not_matter(images, last):
+    body = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten()]
+    Z = encode(nn.Sequential(*body, nn.Linear(4 * 14 * 14, 2), last), images)
+    assert (encode(nn.Sequential(*body), images) == Z).all()
+
+
+def test_of_a_module_without_its_head_a_linear_layer_below_counts_as_one(images):
+    module = nn.Sequential(nn.Flatten(), nn.Linear(768, 5), nn.ReLU(), nn.Identity())  # was a second linear layer
+    assert encode(module, images).shape == (40, 768)
+    assert encode(module, images, layer="").shape == (40, 5)
+
+
+def test_a_module_that_does_not_end_in_a_linear_layer_gives_its_output(images):
+    module = nn.Sequential(nn.Flatten(), nn.Linear(16 * 16 * 3, 4), nn.BatchNorm1d(4))
+    assert describe_layer(module, None) == "output of the module"
+    assert (encode(module, images) == encode(module, images, layer="")).all()
+    assert describe_layer(nn.Flatten(), None) == "output of the module"
+    assert describe_layer(PCA(2), None) is None
+
+
+def test_a_layer_inside_of_a_layers_features_is_not_their_head(images):
+    inner = LayerFeatures(Net(), "hidden")
+    for module in (inner, nn.Sequential(nn.Identity(), inner)):
+        assert describe_layer(module, None) == "output of the module"
+        assert (encode(module, images) == encode(Net(), images, layer="hidden")).all()
+    assert describe_layer(nn.Sequential(inner, nn.Linear(6, 2)), None) == "input of 1"
+
+
+def test_a_layer_with_two_names_is_found_by_both(images):
+    module = nn.Sequential(nn.Flatten(), nn.Linear(768, 768))
+    module.append(module[1])
+    assert np.allclose(encode(module, images, layer="1"), encode(module, images, layer="2"))
+
+
+def test_nothing_is_left_on_the_module(images):
+    net = Net()
+    before = digest(net)
+    for layer in (None, "conv", ""):
+        features = LayerFeatures(net, layer)
+        compute_outputs(features, images)
+        with pytest.raises(RuntimeError):
+            features(torch.zeros(2, 5, 4, 4))  # five channels: a forward pass that fails
+        hooks = [hook for part in net.modules() for hook in (*part._forward_hooks, *part._forward_pre_hooks)]
+        assert hooks == []
+        for other in (copy.deepcopy(features), pickle.loads(pickle.dumps(features))):
+            assert (compute_outputs(other, images) == compute_outputs(features, images)).all()
+    assert digest(net) == before
+
+
+def test_gradients_go_through_the_features(images):
+    net = Net()
+    LayerFeatures(net)(tensor(images)).sum().backward()
+    assert net.hidden.weight.grad.isfinite().all()
+    assert net.fc.weight.grad is None
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (
+            "hiden",
+            r"layer is 'hiden', expected the name of a layer of Net \(nearest: hidden\), '' for its output, or None",
+        ),
+        ("xyz", r"layer is 'xyz', expected .* \(nearest: conv, relu, unused, pool, hidden, lstm, fc, softmax\)"),
+        (3, "layer is 3, expected the name of a layer of Net"),
+        (
+            "unused",
+            "layer 'unused' of Net is not reached by its forward pass: name another layer, or '' for its output",
+        ),
+        ("lstm", r"the output of lstm \(Net\) is of type tuple, expected a tensor: name another layer"),
+    ],
+)
+def test_bad_layers_are_named(images, layer, message):
+    with pytest.raises(ValueError, match=message):
+        encode(Net(), images, layer=layer)
+
+
+def test_a_module_that_returns_no_tensor(images):
+    class Two(nn.Module):
+        def forward(self, images):
+            return images, images
+
+    with pytest.raises(ValueError, match=r"the output of the module \(Two\) is of type tuple, expected a tensor"):
+        encode(Two(), images)
+
+
+@pytest.mark.parametrize("encoder", [None, PCA(2), np.mean])
+def test_only_torch_modules_have_layers(images, encoder):
+    with pytest.raises(
+        ValueError, match="layer is 'fc', expected None: encoder is of type .*, which is no torch module"
+    ):
+        encode(encoder, images, layer="fc")

@@ -1,10 +1,13 @@
+import hashlib
 import pickle
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from torch import nn
 
 from invtransfer import InvariantPretrainer, TransformedImages, Transforms2D
 from invtransfer.pretraining import channel_statistics
@@ -149,8 +152,10 @@ def bad(name, value, message):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        bad("network", "resnet", r"network is 'resnet', expected one of: resnet18 \(nearest: resnet18\)"),
-        bad("epochs", 0, "epochs is 0, expected a whole number of at least 1"),
+        bad("network", "resnet", r"network is 'resnet', expected a torch module or one of: .* \(nearest: resnet"),
+        bad("network", "vgg11", r"network 'vgg11' cannot take images of 16 x 16 pixels: it halves them 5 times"),
+        bad("layer", "stage5", r"layer is 'stage5', expected the name of a layer of Sequential \(nearest: stage"),
+        bad("epochs", -1, "epochs is -1, expected a whole number of at least 0"),
         bad("batch_size", 1, "batch_size is 1, expected a whole number of at least 2"),
         bad("image_shape", (16, 16), r"image_shape is \(16, 16\), expected \(height, width, 3\), whole numbers"),
         bad("width", -1, "width is -1, expected a number above 0"),
@@ -188,3 +193,182 @@ def test_bad_data_are_named(fitted, source):
         InvariantPretrainer(width=0.0625, epochs=1, transformations=["hue"]).fit(
             np.random.default_rng(0).normal(size=(20, 8)), y
         )
+
+
+@pytest.mark.parametrize(("name", "width"), [("resnet50", 0.03125), ("densenet121", 0.17), ("vit", 0.125)])
+def test_other_networks(source, name, width):
+    X, y = source.sample(64)
+    encoder = InvariantPretrainer(name, width=width, epochs=1, batch_size=32, random_state=0).fit(X, y)
+    Z = encoder.transform(X)
+    assert Z.shape == (64, encoder.module().head.in_features)
+    assert encoder.layer_ == "output of the module"
+    again = pickle.loads(pickle.dumps(encoder))
+    assert (again.transform(X) == Z).all()
+    assert (clone(encoder).fit(X, y).transform(X) == Z).all()
+
+
+def test_a_layer_of_a_named_network(source):
+    X, y = source.sample(64)
+    encoder = InvariantPretrainer(width=0.125, layer="stage3", epochs=1, random_state=0).fit(X, y)
+    assert encoder.layer_ == "output of stage3"
+    assert encoder.transform(X).shape == (64, 32 * 4 * 4)
+    assert len(encoder.get_feature_names_out()) == 32 * 4 * 4
+    module = encoder.module()
+    tensor = torch.from_numpy(X).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():  # by hand: the first four parts of the backbone
+        by_hand = module.backbone.module[:4](module.normalise(tensor)).flatten(1)
+        assert np.allclose(encoder.transform(X), by_hand, atol=1e-4)
+        assert np.allclose(encoder.predict_proba(X), module.head(by_hand).softmax(dim=1), atol=1e-4)
+    assert b"torch" not in pickle.dumps(encoder)
+
+
+class Own(nn.Module):
+    """A classifier with all that may get lost: dropout, a buffer that is not saved, a plain tensor, a frozen layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 16, 5, 2)
+        self.norm = nn.BatchNorm2d(16)
+        self.frozen = nn.Conv2d(16, 16, 1).requires_grad_(False)
+        self.dropout = nn.Dropout(0.1)
+        self.fc = nn.Linear(16, 1000)
+        self.register_buffer("scale", torch.tensor([2.0]), persistent=False)
+        self.offset = torch.tensor([3.0])
+
+    def forward(self, images):
+        features = self.frozen(self.norm(self.conv(images)).relu()).amax(dim=(2, 3))
+        return self.fc(self.dropout(features * self.scale + self.offset))
+
+
+def own(kind=Own):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return kind()
+
+
+def digest(module):
+    return hashlib.sha256(b"".join(v.numpy().tobytes() for v in module.state_dict().values())).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def fitted_own(source):
+    parameters = {"epochs": 20, "batch_size": 32, "learning_rate": 1e-2, "weight_decay": 1e-4}
+    return InvariantPretrainer(own(), **parameters, random_state=0).fit(*source.sample(400))
+
+
+def test_an_own_module_is_trained_from_its_weights(fitted_own, source):
+    X, y = source.sample(200, start=1000)
+    assert fitted_own.score(X, y) > 0.35  # chance is 0.2
+    assert fitted_own.layer_ == "input of fc"
+    assert fitted_own.transform(X).shape == (200, 16)
+    assert fitted_own.get_feature_names_out().tolist()[0] == "invariantpretrainer0"
+    given = own().state_dict()
+    weights = {name.removeprefix("backbone.module."): value for name, value in fitted_own.weights_.items()}
+    assert digest(fitted_own.network) == digest(own())  # the module given is as it was
+    assert fitted_own.network.training
+    assert all(weight.grad is None for weight in fitted_own.network.parameters())
+    assert (weights["conv.weight"] != given["conv.weight"].numpy()).all()
+    for name in ("frozen.weight", "frozen.bias", "fc.weight"):  # the old head is not in use
+        assert (weights[name] == given[name].numpy()).all()
+    assert weights["head.weight"].shape == (5, 16)
+
+
+def test_no_epochs_leave_an_own_module_as_it_is(source):
+    X, y = source.sample(20)
+    encoder = InvariantPretrainer(own(), epochs=0, random_state=0).fit(X, y)
+    weights = {name.removeprefix("backbone.module."): value for name, value in encoder.weights_.items()}
+    assert all((weights[name] == value.numpy()).all() for name, value in own().state_dict().items())
+    # images reach it normalised: by hand
+    images = torch.from_numpy(X).permute(0, 3, 1, 2) / 255.0
+    mean, std = images.mean(dim=(0, 2, 3), keepdim=True), images.std(dim=(0, 2, 3), keepdim=True, correction=0)
+    reference = own().eval()
+    reference.fc = nn.Identity()
+    with torch.no_grad():
+        assert np.allclose(encoder.transform(X), reference((images - mean) / std), atol=1e-4)
+
+
+def test_an_own_module_is_pickled_cloned_and_given_back(fitted_own, source):
+    X, _ = source.sample(20)
+    Z, probabilities = fitted_own.transform(X), fitted_own.predict_proba(X)
+    again = pickle.loads(pickle.dumps(fitted_own))
+    assert (again.transform(X) == Z).all()
+    assert (again.predict_proba(X) == probabilities).all()
+    assert all(isinstance(value, np.ndarray) for value in fitted_own.weights_.values())
+    tensor = torch.from_numpy(X).permute(0, 3, 1, 2).float() / 255
+    module = fitted_own.module()
+    with torch.no_grad():
+        assert np.allclose(module[:2](tensor), Z, atol=1e-4)
+        assert np.allclose(module(tensor).softmax(dim=1), probabilities, atol=1e-4)
+        assert not module.backbone.module.frozen.weight.requires_grad
+        assert module.backbone.module.conv.weight.requires_grad
+        for weight in module.parameters():
+            weight.zero_()
+    assert (fitted_own.transform(X) == Z).all()
+    twin = clone(fitted_own)
+    assert twin.network is not fitted_own.network
+    assert digest(twin.network) == digest(fitted_own.network)
+    # what becomes of the module given, later, is nothing to the estimator
+    again.network.fc, again.network.scale = nn.Identity(), torch.zeros(1)
+    assert (again.set_params(network="vit", layer="norm").transform(X) == Z).all()
+
+
+def test_random_state_decides_dropout_and_head_of_an_own_module(source):
+    X, y = source.sample(64)
+
+    def fit(random_state, global_seed):
+        with torch.random.fork_rng():
+            torch.manual_seed(global_seed)
+            before = torch.random.get_rng_state()
+            encoder = InvariantPretrainer(own(), epochs=2, batch_size=32, random_state=random_state).fit(X, y)
+            assert (torch.random.get_rng_state() == before).all()
+        return encoder.weights_
+
+    one, same, other = fit(0, 1), fit(0, 2), fit(1, 1)
+    assert all((one[name] == same[name]).all() for name in one)
+    assert (one["head.weight"] != other["head.weight"]).all()
+
+
+def test_the_layer_of_an_own_module(source):
+    X, y = source.sample(40)
+    for layer, description, n_features in (("conv", "output of conv", 16 * 6 * 6), ("", "output of the module", 1000)):
+        encoder = InvariantPretrainer(own(), layer=layer, epochs=1, random_state=0).fit(X, y)
+        assert encoder.layer_ == description
+        assert encoder.transform(X).shape == (40, n_features)
+
+
+def torchvision_vit():
+    return torchvision.models.VisionTransformer(16, 8, 1, 2, 16, 16)
+
+
+@pytest.mark.parametrize(("kind", "n_features"), [(torchvision_vit, 16), (torchvision.models.mobilenet_v3_small, 1024)])
+def test_torchvisions_modules(source, kind, n_features):
+    X, y = source.sample(32)
+    module = own(kind)
+    encoder = InvariantPretrainer(module, epochs=1, batch_size=16, random_state=0).fit(X, y)
+    assert digest(module) == digest(own(kind))
+    assert encoder.transform(X).shape == (32, n_features)
+    reference = encoder.module().backbone.module  # by hand: its last linear layer replaced by nothing
+    head = encoder.layer_.removeprefix("input of ")
+    owner, _, name = head.rpartition(".")
+    setattr(reference.get_submodule(owner), name, nn.Identity())
+    mean, std = channel_statistics(X)
+    tensor = torch.from_numpy((X / 255.0 - mean) / std).permute(0, 3, 1, 2).float()
+    with torch.no_grad():
+        assert np.allclose(encoder.transform(X), reference(tensor), atol=1e-3)
+
+
+def test_bad_modules_are_named(source):
+    X, y = source.sample(20)
+    with pytest.raises(TypeError, match="network is the class Own, expected an instance of it"):
+        InvariantPretrainer(Own).fit(X, y)
+    with pytest.raises(ValueError, match="width is 0.5, expected 1.0: network is a module, Own, whose layers"):
+        InvariantPretrainer(own(), width=0.5).fit(X, y)
+    with pytest.raises(ValueError, match=r"layer is 'cnov', expected the name of a layer of Own \(nearest: conv\)"):
+        InvariantPretrainer(own(), layer="cnov").fit(X, y)
+
+
+def test_a_module_of_another_precision_is_trained_in_float32(source):
+    X, y = source.sample(20)
+    encoder = InvariantPretrainer(own().double(), epochs=1, random_state=0).fit(X, y)
+    assert encoder.transform(X).dtype == np.float32
+    assert encoder.weights_["backbone.module.conv.weight"].dtype == np.float32

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch import nn
 
 from invtransfer import FrozenFeatureProbe, InvariantPretrainer
 
@@ -174,3 +175,61 @@ def test_bad_data_are_named(source):
         probe.predict(X)
     with pytest.raises(TypeError, match="encoder is of type str"):
         FrozenFeatureProbe("resnet18").fit(X, y)
+
+
+def classifier():
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+    return nn.Sequential(body, nn.Linear(24, 5), nn.Linear(5, 3))
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adam"])
+@pytest.mark.parametrize(
+    ("layer", "description", "used"),
+    [(None, "input of 2", slice(2)), ("0", "output of 0", slice(1)), ("", "output of the module", slice(3))],
+)
+def test_the_layer_of_a_module(source, solver, layer, description, used):
+    X, y = source.sample(60)
+    module = classifier()
+    settings = {"solver": solver, "epochs": 2, "random_state": 0}
+    probe = FrozenFeatureProbe(module, layer=layer, **settings).fit(X, y, X, y)
+    assert probe.layer_ == description
+    same = FrozenFeatureProbe(module[used], layer="", **settings).fit(X, y, X, y)
+    assert (probe.predict_proba(X) == same.predict_proba(X)).all()
+
+
+def test_grid_search_over_layers(source):
+    X, y = source.sample(150)
+    module = classifier()
+    search = GridSearchCV(FrozenFeatureProbe(module), {"layer": [None, "0.0", "0", ""]}, cv=2, error_score="raise")
+    search.fit(X, y)
+    assert search.best_estimator_.encoder is module
+    assert search.best_estimator_.layer == search.best_params_["layer"]
+    assert len(set(search.cv_results_["mean_test_score"])) > 1
+    name = {None: "input of 2", "0.0": "output of 0.0", "0": "output of 0", "": "output of the module"}
+    assert search.best_estimator_.layer_ == name[search.best_estimator_.layer]
+
+
+def test_only_modules_have_layers(encoder, source):
+    X, y = source.sample(30)
+    assert FrozenFeatureProbe(encoder).fit(X, y).layer_ is None
+    assert FrozenFeatureProbe().fit(X, y).layer_ is None
+    with pytest.raises(
+        ValueError, match="layer is 'head', expected None: encoder is of type InvariantPretrainer, which"
+    ):
+        FrozenFeatureProbe(encoder, layer="head").fit(X, y)
+    with pytest.raises(
+        ValueError, match=r"layer is '7', expected the name of a layer of Sequential \(nearest: 0, 1, 2\)"
+    ):
+        FrozenFeatureProbe(classifier(), layer="7").fit(X, y)
+    # the module of a pretrained encoder ends in its head: its features are the encoder's
+    probe = FrozenFeatureProbe(encoder.module()).fit(X, y)
+    assert probe.layer_ == "input of head"
+    assert np.allclose(probe.predict_proba(X), FrozenFeatureProbe(encoder).fit(X, y).predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adam"])
+def test_one_sample_of_each_class_is_enough_and_no_reason_to_warn(solver):
+    X = np.eye(20)
+    probe = FrozenFeatureProbe(solver=solver, learning_rate=0.01, random_state=0).fit(X, np.arange(20))
+    assert probe.score(X, np.arange(20)) == 1

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
+from torch import nn
 
 from invtransfer import TRANSFORMATIONS, InvariantPretrainer, SensitivityScorer, TransformedImages, Transforms2D
 from invtransfer.sensitivity import _ring, distances, sensitivity_interval
@@ -206,8 +208,11 @@ def test_batches_do_not_matter(source, monkeypatch):
 
     results = []
     for batch_size in (1, 50, 500):
-        monkeypatch.setattr(module, "encode", lambda e, X, b=batch_size: e(X[:b]) if len(X) <= b else np.concatenate(
-            [e(X[i : i + b]) for i in range(0, len(X), b)]))  # fmt: skip
+        monkeypatch.setattr(
+            module,
+            "encode",
+            lambda e, X, layer, b=batch_size: np.concatenate([e(X[i : i + b]) for i in range(0, len(X), b)]),
+        )
         results.append(SensitivityScorer(mean_colour, n_pairs=64, random_state=0).fit(source).sensitivity_.values)
     assert np.allclose(results[0], results[1])
     assert np.allclose(results[0], results[2])
@@ -270,3 +275,30 @@ def _objects():
     from invtransfer import load_objects
 
     return load_objects("procedural", size=32)[:3]
+
+
+@pytest.mark.parametrize(
+    ("layer", "description", "used"),
+    [(None, "input of 3.1", slice(3)), ("1", "output of 1", slice(2)), ("", "output of the module", slice(4))],
+)
+def test_the_layer_of_a_module(source, images, layer, description, used):
+    torch.manual_seed(0)
+    head = nn.Sequential(nn.Flatten(), nn.Linear(6, 2))
+    module = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), head)
+    settings = {"transformations": ["hue", "rotate"], "n_pairs": 30, "random_state": 0}
+    scorer = SensitivityScorer(module, layer=layer, **settings).fit(source)
+    same = SensitivityScorer(module[used], layer="", **settings).fit(source)
+    assert scorer.layer_ == description
+    assert np.allclose(scorer.sensitivity_, same.sensitivity_)
+    assert scorer.score(source) == pytest.approx(same.score(source))
+    assert np.allclose(scorer.transform(images), same.transform(images))
+    assert clone(scorer).layer == layer
+
+
+def test_only_modules_have_layers(images):
+    scorer = SensitivityScorer(mean_colour, transformations=["hue"], n_pairs=10)
+    assert scorer.fit(images).layer_ is None
+    with pytest.raises(
+        ValueError, match="layer is 'fc', expected None: encoder is of type function, which is no torch"
+    ):
+        scorer.set_params(layer="fc").fit(images)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from invtransfer.training import learning_rate_factor, resolve_device, resolve_precision, train
+from invtransfer.training import learning_rate_factor, resolve_device, resolve_precision, seconds_per_image, train
 
 
 def linear(n_features, n_classes, weight=0.0):
@@ -163,3 +163,9 @@ def test_no_epochs_leave_the_initial_weights():
     assert history == {"loss": [], "best_epoch": -1, "val_accuracy": []}
     assert torch.equal(network[1].weight, before)
     assert not network.training
+
+
+def test_projected_seconds_grow_with_the_network():
+    training, encoding = seconds_per_image("resnet18", 0.0625, 64)
+    assert 0 < encoding < training
+    assert seconds_per_image("resnet18", 0.5, 64)[0] > 2 * training  # 64 times the multiplications

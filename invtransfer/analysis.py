@@ -5,6 +5,8 @@ import xarray as xr
 from scipy import stats
 
 CONTRASTS = ("within_disjoint", "same_minus_disjoint", "within_same")
+COMPONENTS = ("level", "relation", "interaction", "seed", "residual")
+REFERENCE = "reference"  # the factor_name of encoders that do not depend on the relation, so have no contrast
 
 
 def summarise(values, dim="seed"):
@@ -23,17 +25,77 @@ def summarise(values, dim="seed"):
         "mean"; "std" (with n - 1); "low" and "high", Student's 95 % interval of the mean; and "n", the number of
         values. Std and interval are NaN where n < 2.
 
+    Raises
+    ------
+    ValueError
+        If `values` does not have the dimension.
+
     Examples
     --------
     >>> summary = summarise(xr.DataArray([0.7, 0.8, 0.9], dims="seed"))
     >>> round(summary["mean"].item(), 3), round(summary["std"].item(), 3), round(summary["low"].item(), 3)
     (0.8, 0.1, 0.552)
     """
+    _require(values, "values", dims=[dim])
     n = values.notnull().sum(dim)
     mean = values.mean(dim)
     std = np.sqrt(np.square(values - mean).sum(dim) / (n - 1).where(n > 1))
     half = stats.t.ppf(0.975, (n - 1).where(n > 1)) * std / np.sqrt(n.where(n > 0))
     return xr.Dataset({"mean": mean, "std": std, "low": mean - half, "high": mean + half, "n": n})
+
+
+def paired_contrast(values, dim, first, second):
+    """Compute the difference between two labels of one dimension, seed by seed.
+
+    Cells of the same seed share objects, backgrounds and draws, so that much of what makes accuracies vary over seeds
+    cancels in their difference. `summarise` turns the differences into their mean and interval.
+
+    Parameters
+    ----------
+    values : xarray.DataArray
+        With dimensions "seed" and `dim`.
+    dim : str
+        The dimension of both labels, such as "factor", "relation" or "transformation"; not "seed".
+    first, second : str or int
+        Labels along `dim`.
+
+    Returns
+    -------
+    difference : xarray.DataArray over "seed" and the other dimensions
+        `values` at `first` minus those at `second`, NaN where one of them is missing.
+
+    Raises
+    ------
+    ValueError
+        If there is no such dimension, it is "seed", or it has no such label.
+
+    Examples
+    --------
+    >>> accuracy = xr.DataArray(
+    ...     [[0.9, 0.7, 0.8], [0.6, 0.5, 0.4]],
+    ...     {"factor": ["architecture=vit", "reference=untrained"], "seed": [0, 1, 2]},
+    ... )
+    >>> difference = paired_contrast(accuracy, "factor", "architecture=vit", "reference=untrained")
+    >>> difference.values.round(3)
+    array([0.3, 0.2, 0.4])
+    >>> summary = summarise(difference)
+    >>> round(summary["mean"].item(), 3), round(summary["low"].item(), 3), round(summary["high"].item(), 3)
+    (0.3, 0.052, 0.548)
+    """
+    _require(values, "values", dims=["seed", dim])
+    if dim == "seed":
+        raise ValueError("dim is 'seed', expected another dimension: differences are paired over seeds")
+    labels = values[dim].values.tolist() if dim in values.coords else None
+    if labels is None:
+        raise ValueError(f"values has no labels along {dim!r}, expected a coordinate of that name")
+    for name, label in (("first", first), ("second", second)):
+        if label not in labels:
+            raise ValueError(f"{name} is {label!r}, expected a label of {dim!r}: {', '.join(map(str, labels))}")
+    one, two = (values.isel({dim: labels.index(label)}, drop=True) for label in (first, second))
+    difference = (one - two).rename(None)
+    return difference.assign_attrs(
+        units=values.attrs.get("units", "1"), long_name=f"difference between {dim} {first} and {second}"
+    )
 
 
 def factor_contrasts(accuracy):
@@ -43,6 +105,7 @@ def factor_contrasts(accuracy):
     ----------
     accuracy : xarray.DataArray over "factor", "relation" and "seed"
         Transfer accuracy; "factor" has the coordinate "factor_name", and the relations are "same" and "disjoint".
+        Encoders of the factor_name "reference" are left out: they are the same for both relations.
 
     Returns
     -------
@@ -50,6 +113,11 @@ def factor_contrasts(accuracy):
         "within_disjoint" and "within_same": accuracy at the best level of that factor minus that at the worst, among
         encoders of one relation; "same_minus_disjoint": the mean over its levels of the difference between the
         relations.
+
+    Raises
+    ------
+    ValueError
+        If a dimension, the coordinate or a relation is not there.
 
     Notes
     -----
@@ -69,14 +137,22 @@ def factor_contrasts(accuracy):
     >>> factor_contrasts(accuracy).sel(factor_name="width", seed=0).values.round(3)
     array([0.2 , 0.25, 0.1 ])
     """
-    names = list(dict.fromkeys(accuracy.factor_name.values.tolist()))
+    names = _factor_names(accuracy)
+    for relation in ("same", "disjoint"):
+        if relation not in accuracy.relation.values:
+            raise ValueError(
+                f"accuracy has the relations {accuracy.relation.values.tolist()}, expected {relation!r} too"
+            )
     rows = []
     for name in names:
         levels = accuracy.isel(factor=np.flatnonzero(accuracy.factor_name.values == name))
         same, disjoint = (levels.sel(relation=relation, drop=True) for relation in ("same", "disjoint"))
         rows.append([_range(disjoint), (same - disjoint).mean("factor", skipna=False), _range(same)])
+    if not rows:  # references alone
+        nothing = accuracy.isel(factor=0, relation=0, drop=True).rename(None)
+        rows = [[nothing] * len(CONTRASTS)]
     stacked = xr.concat([xr.concat(row, "contrast", coords="minimal") for row in rows], "factor_name", coords="minimal")
-    stacked = stacked.assign_coords(factor_name=names, contrast=list(CONTRASTS))
+    stacked = stacked.isel(factor_name=slice(len(names))).assign_coords(factor_name=names, contrast=list(CONTRASTS))
     return stacked.transpose("factor_name", "contrast", "seed").assign_attrs(
         units="1", long_name="difference in accuracy"
     )
@@ -89,3 +165,163 @@ def _range(levels):
         return levels.isel(factor=0, drop=True) * np.nan
     best, worst = np.nanargmax(mean), np.nanargmin(mean)
     return (levels.isel(factor=best, drop=True) - levels.isel(factor=worst, drop=True)).rename(None)
+
+
+def variance_explained(accuracy, n_resamples=2_000, random_state=0):
+    """Compute how much of the variance of accuracy each factor's level and the relation explain.
+
+    Parameters
+    ----------
+    accuracy : xarray.DataArray over "factor", "relation" and "seed"
+        Transfer accuracy; "factor" has the coordinate "factor_name". Encoders of the factor_name "reference" are left
+        out: they are the same for both relations.
+    n_resamples : int, default 2_000
+        Number of bootstrap samples of seeds.
+    random_state : int or numpy.random.Generator, default 0
+        Decides the bootstrap samples; with an int, the intervals of a factor do not depend on what other factors are
+        there.
+
+    Returns
+    -------
+    shares : xarray.Dataset over "factor_name" and "component"
+        "share" of the variance, its 95 % interval "low" and "high", and over "factor_name" alone "n", the number of
+        seeds, and "n_levels", the number of levels that were used. Components are "level"; "relation"; their
+        "interaction", that is, how much more the relation matters at some levels than at others; "seed", what the draw
+        of objects and transformations changes for all encoders alike; and "residual", what it changes for each.
+        The shares of a factor sum to 1.
+
+    Raises
+    ------
+    ValueError
+        If a dimension or the coordinate is not there, there is only one relation, or `n_resamples` is less than 2.
+
+    Notes
+    -----
+    Each factor is one two-way layout, level x relation, with seeds as blocks. The share is a bias-corrected one, in the
+    manner of omega squared: plain eta squared, a ratio of sums of squares, counts noise as an effect, and the more so
+    the more levels there are and the fewer seeds; of pure noise over 5 levels, 2 relations and 3 seeds it ascribes 14 %
+    to the level, and would so favour factors with many levels over the relation with its two. Here each effect's mean
+    square over its cells is reduced by what its own variation over seeds (level x seed, relation x seed, level x
+    relation x seed) adds to it on average. No equal variances are assumed, as transformations differ much in how much
+    they matter. A share may therefore be slightly below 0, which means that none was found.
+
+    The interval is the share plus and minus Student's quantile times its standard error, cut to [0, 1]. The standard
+    error is that over bootstrap samples in which whole seeds are resampled, so what is paired remains so, times
+    sqrt(n / (n - 1)), as resampled seeds vary too little by that. In simulations of 3, 5 and 10 seeds such intervals
+    held the true share of level, relation and interaction in 88 to 100 of 100 cases, quantiles of the bootstrap in as
+    few as 58, as resampling adds noise to the effects and has few distinct samples (10 with 3 seeds). With 2 or 3 seeds
+    they tend to be so wide that they say little, which is then the truth. Those of "seed" and "residual", variances
+    themselves, are too narrow: 74 to 98 of 100 cases.
+
+    With one seed nothing tells an effect from noise: the shares are plain eta squared without residual, so the
+    interaction holds all noise; seed, residual and intervals are NaN. Levels without any accuracy for one of the
+    relations are left out, and so are, for a factor, seeds that lack one of its remaining cells. With fewer than two
+    levels, no seed, or no variance at all, shares are NaN.
+
+    Examples
+    --------
+    >>> accuracy = xr.DataArray(
+    ...     [[[0.9, 0.9], [0.7, 0.7]], [[0.7, 0.7], [0.5, 0.5]]],
+    ...     {"factor": ["width=1", "width=2"], "factor_name": ("factor", ["width", "width"]),
+    ...      "relation": ["same", "disjoint"], "seed": [0, 1]},
+    ...     ["factor", "relation", "seed"],
+    ... )
+    >>> variance_explained(accuracy)["share"].sel(factor_name="width").values.round(3) + 0.0
+    array([0.5, 0.5, 0. , 0. , 0. ])
+    """
+    names = _factor_names(accuracy)
+    if accuracy.sizes["relation"] < 2:
+        raise ValueError(f"accuracy has the relations {accuracy.relation.values.tolist()}, expected two or more")
+    if n_resamples < 2:
+        raise ValueError(f"n_resamples is {n_resamples}, expected at least 2")
+    draws = np.random.default_rng(random_state).random((n_resamples, accuracy.sizes["seed"]))
+    values = accuracy.transpose("factor", "relation", "seed").values.astype(float)
+    result = {name: [] for name in ("share", "low", "high", "n", "n_levels")}
+    for name in names:
+        levels = values[accuracy.factor_name.values == name]
+        levels = levels[np.isfinite(levels).any(axis=2).all(axis=1)]
+        levels = levels[:, :, np.isfinite(levels).all(axis=(0, 1))]
+        for key, value in zip(result, _explain(levels, draws), strict=True):
+            result[key].append(value)
+    text = {
+        "share": "share of the variance of transfer accuracy",
+        "low": "lower end of its 95 % interval",
+        "high": "upper end of its 95 % interval",
+        "n": "number of seeds that have all cells",
+        "n_levels": "number of levels that have cells",
+    }
+    dims, shape = ("factor_name", "component"), (len(names), len(COMPONENTS))
+    n_dims = {"n": 1, "n_levels": 1}
+    return xr.Dataset(
+        {
+            key: (dims[:end], np.reshape(value, shape[:end]), {"units": "1", "long_name": text[key]})
+            for key, value, end in ((key, value, n_dims.get(key, 2)) for key, value in result.items())
+        },
+        {"factor_name": names, "component": list(COMPONENTS)},
+    )
+
+
+def _explain(levels, draws):
+    """Return shares, interval, and numbers of seeds and levels of one factor: (level, relation, seed) without gaps."""
+    n_levels, _, n = levels.shape
+    nothing = np.full(len(COMPONENTS), np.nan)
+    if n_levels < 2 or n == 0:
+        return nothing, nothing, nothing, n if n_levels else 0, n_levels
+    share = _shares(levels)
+    if n == 1:
+        return share, nothing, nothing, n, n_levels
+    picked = (draws[:, :n] * n).astype(int)
+    resampled = _shares(np.moveaxis(levels[:, :, picked], 2, 0))
+    resampled = resampled[np.isfinite(resampled).all(axis=1)]
+    if len(resampled) < 2 or np.isnan(share).any():
+        return share, nothing, nothing, n, n_levels
+    half = stats.t.ppf(0.975, n - 1) * np.sqrt(n / (n - 1)) * resampled.std(axis=0, ddof=1)
+    low = np.maximum(share - half, np.minimum(share, 0))
+    high = np.minimum(share + half, np.maximum(share, 1))
+    return share, low, high, n, n_levels
+
+
+def _shares(values):
+    """Return the share of each component in the variance, for any number of arrays over level, relation and seed."""
+    n = values.shape[-1]
+    cells = values.mean(axis=-1, keepdims=True)
+    deviations = values - cells
+    effects = _split(cells)
+    if n > 1:  # each part's mean square, less what its own spread over seeds adds to it
+        spread = [np.square(part).sum(axis=-1) / (n - 1) for part in _split(deviations)]
+        spread = [part.mean(axis=(-2, -1)) for part in spread]
+        squares = [np.square(part).mean(axis=(-3, -2, -1)) for part in effects[1:]]
+        explained = [square - part / n for square, part in zip(squares, spread[1:], strict=True)]
+        n_cells = values.shape[-3] * values.shape[-2]
+        residual = sum(spread[1:]) * n_cells / (n_cells - 1)
+        seed = sum(spread) - residual  # the mean covariance between cells
+        parts = np.stack([*explained, seed, residual], axis=-1)
+    else:
+        explained = [np.square(part).mean(axis=(-3, -2, -1)) for part in effects[1:]]
+        parts = np.stack([*explained, *[np.full_like(explained[0], np.nan)] * 2], axis=-1)
+    total = np.nansum(parts, axis=-1, keepdims=True)
+    scale = np.square(values).mean(axis=(-3, -2, -1))[..., None]
+    return parts / np.where(total > 1e-20 * scale, total, np.nan)  # below it, rounding errors of equal values
+
+
+def _split(values):
+    """Split arrays over level, relation and seed into grand mean, main effects and interaction, for every seed."""
+    mean = values.mean(axis=(-3, -2), keepdims=True)
+    level = values.mean(axis=-2, keepdims=True) - mean
+    relation = values.mean(axis=-3, keepdims=True) - mean
+    return mean, level, relation, values - mean - level - relation
+
+
+def _factor_names(accuracy):
+    """Return the factors that are not references, once each, as they appear."""
+    _require(accuracy, "accuracy", dims=["factor", "relation", "seed"], coordinates=["factor_name"])
+    return [name for name in dict.fromkeys(accuracy.factor_name.values.tolist()) if name != REFERENCE]
+
+
+def _require(values, argument, dims, coordinates=()):
+    """Raise an error if an array or dataset lacks a dimension or coordinate."""
+    for kind, needed, there in (("dimension", dims, values.dims), ("coordinate", coordinates, values.coords)):
+        missing = [name for name in needed if name not in there]
+        if missing:
+            found = ", ".join(map(str, there)) or "none"
+            raise ValueError(f"{argument} has no {kind} {', '.join(map(repr, missing))}; its {kind}s are: {found}")

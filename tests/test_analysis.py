@@ -1,11 +1,18 @@
-"""Spread over seeds and contrasts between factors: by hand, and against SciPy and NumPy."""
+"""Spread over seeds, contrasts between factors, shares of variance: by hand, against SciPy and NumPy, by simulation."""
 
 import numpy as np
 import pytest
 import xarray as xr
 from scipy import stats
 
-from invtransfer.analysis import CONTRASTS, factor_contrasts, summarise
+from invtransfer.analysis import (
+    COMPONENTS,
+    CONTRASTS,
+    factor_contrasts,
+    paired_contrast,
+    summarise,
+    variance_explained,
+)
 
 
 def accuracies(values, names=("width", "width"), **more):
@@ -89,6 +96,76 @@ def test_summary_over_another_dimension_keeps_labels():
     assert summary["mean"].sel(seed=5) == 3
     assert summary["std"].sel(seed=3).item() == pytest.approx(np.sqrt(2))
     xr.testing.assert_identical(summarise(values.T, "encoder"), summary)
+
+
+def test_summary_of_a_dimension_that_is_not_there():
+    with pytest.raises(ValueError, match=r"^values has no dimension 'seed'; its dimensions are: factor, relation$"):
+        summarise(xr.DataArray(np.zeros((2, 2)), dims=["factor", "relation"]))
+
+
+# paired_contrast
+
+
+def test_difference_by_hand():
+    accuracy = accuracies([[[0.9, 0.8], [0.5, 0.6]], [[0.7, 0.8], [0.4, 0.1]]])
+    difference = paired_contrast(accuracy, "relation", "same", "disjoint")
+    assert difference.dims == ("factor", "seed")
+    np.testing.assert_allclose(difference, [[0.4, 0.2], [0.3, 0.7]])
+    assert difference.factor.values.tolist() == accuracy.factor.values.tolist()
+    assert "relation" not in difference.coords
+    assert difference.attrs["long_name"] == "difference between relation same and disjoint"
+    difference = paired_contrast(accuracy, "factor", "width=0", "width=1")
+    np.testing.assert_allclose(difference, [[0.2, 0], [0.1, 0.5]], atol=1e-15)
+    assert set(difference.coords) == {"relation", "seed"}
+
+
+def test_differences_are_paired_by_seed():
+    # seeds differ by 10, the two labels by 1: the interval of the difference has no width, and unpaired it would
+    accuracy = accuracies([[[1, 11, 21]] * 2, [[0, 10, 20]] * 2])
+    summary = summarise(paired_contrast(accuracy, "factor", "width=0", "width=1")).sel(relation="same")
+    assert summary["low"] == summary["high"] == 1
+
+
+def test_interval_of_the_difference_against_scipy():
+    values = np.random.default_rng(0).random((2, 2, 6))
+    summary = summarise(paired_contrast(accuracies(values), "factor", "width=1", "width=0")).sel(relation="disjoint")
+    expected = stats.ttest_rel(values[1, 1], values[0, 1]).confidence_interval(0.95)
+    np.testing.assert_allclose([summary["low"], summary["high"]], expected)
+
+
+def test_difference_over_numbers_and_beside_other_dimensions():
+    values = xr.DataArray(np.arange(12.0).reshape(2, 3, 2), {"n": [10, 50, 200]}, ["seed", "n", "transformation"])
+    difference = paired_contrast(values, "n", 200, 10)
+    assert difference.dims == ("seed", "transformation")
+    assert (difference == 4).all()
+
+
+def test_difference_is_missing_where_either_is():
+    accuracy = accuracies([[[0.9, np.nan, 0.8]] * 2, [[0.5, 0.5, np.nan]] * 2])
+    difference = paired_contrast(accuracy, "factor", "width=0", "width=1").sel(relation="same")
+    np.testing.assert_allclose(difference, [0.4, np.nan, np.nan])
+    assert summarise(difference)["n"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("factor", "width=0", "width=9"), r"^second is 'width=9', expected a label of 'factor': width=0, width=1$"),
+        (("relation", "other", "same"), r"^first is 'other', expected a label of 'relation': same, disjoint$"),
+        (("encoder", "a", "b"), r"^values has no dimension 'encoder'; its dimensions are: factor, relation, seed$"),
+        (("seed", 0, 1), r"^dim is 'seed', expected another dimension: differences are paired over seeds$"),
+    ],
+)
+def test_difference_of_what_is_not_there(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        paired_contrast(accuracies(np.zeros((2, 2, 2))), *arguments)
+
+
+def test_difference_without_seeds_or_labels():
+    with pytest.raises(ValueError, match=r"^values has no dimension 'seed'; its dimensions are: factor, relation$"):
+        paired_contrast(accuracies(np.zeros((2, 2, 2))).mean("seed"), "relation", "same", "disjoint")
+    with pytest.raises(ValueError, match=r"^values has no labels along 'layer', expected a coordinate of that name$"):
+        paired_contrast(xr.DataArray(np.zeros((2, 2)), dims=["layer", "seed"]), "layer", 0, 1)
 
 
 # factor_contrasts
@@ -213,3 +290,244 @@ def test_contrasts_are_summarised_by_factor():
     # (0.4 + 0.1) / 2 for each seed
     assert summary["mean"].item() == pytest.approx(0.25)
     assert summary["std"].item() == pytest.approx(0, abs=1e-12)
+
+
+def test_references_have_no_contrast():
+    values = np.random.default_rng(0).random((4, 2, 3))
+    names = ["width", "width", "reference", "reference"]
+    contrasts = factor_contrasts(accuracies(values, names))
+    assert contrasts.factor_name.values.tolist() == ["width"]
+    xr.testing.assert_identical(contrasts, factor_contrasts(accuracies(values[:2], names[:2])))
+
+
+def test_references_alone():
+    contrasts = factor_contrasts(accuracies(np.zeros((2, 2, 3)), ["reference"] * 2))
+    assert contrasts.dims == ("factor_name", "contrast", "seed")
+    assert contrasts.shape == (0, 3, 3)
+
+
+@pytest.mark.parametrize("function", [factor_contrasts, variance_explained])
+def test_what_cubes_must_have(function):
+    accuracy = accuracies(np.zeros((2, 2, 2)))
+    message = r"^accuracy has no dimension 'relation', 'seed'; its dimensions are: factor$"
+    with pytest.raises(ValueError, match=message):
+        function(accuracy.isel(relation=0, seed=0))
+    message = r"^accuracy has no coordinate 'factor_name'; its coordinates are: factor, level, relation, seed$"
+    with pytest.raises(ValueError, match=message):
+        function(accuracy.drop_vars("factor_name"))
+    with pytest.raises(ValueError, match=r"^accuracy has the relations \['same'\], expected "):
+        function(accuracy.sel(relation=["same"]))
+
+
+# variance_explained
+
+
+def shares(values, names=None, **more):
+    """Return what each component explains of one factor, as a dict."""
+    values = np.array(values, float)
+    shares = variance_explained(accuracies(values, names or ["w"] * len(values)), **more).isel(factor_name=0)
+    return shares, dict(zip(COMPONENTS, shares["share"].values, strict=True))
+
+
+def test_level_and_relation_explain_half_each():
+    # means of level 0.8 and 0.6, of same 0.8 and of disjoint 0.6: each 0.1 from 0.7; all seeds alike
+    explained, share = shares([[[0.9] * 3, [0.7] * 3], [[0.7] * 3, [0.5] * 3]])
+    assert list(share.values()) == pytest.approx([0.5, 0.5, 0, 0, 0])
+    for end in ("low", "high"):  # nothing varies over seeds
+        np.testing.assert_allclose(explained[end], [0.5, 0.5, 0, 0, 0], atol=1e-12)
+    assert explained["n"] == 3
+    assert explained["n_levels"] == 2
+
+
+def test_level_and_seed_explain_half_each():
+    # levels 0.7 + a and 0.7 - a: variance a^2 over levels; seeds + b and - b: b^2 + b^2 over n - 1 = 1; a^2 = 2 b^2
+    b = 0.05
+    a = np.sqrt(2) * b
+    _, share = shares([[[0.7 + a + b, 0.7 + a - b]] * 2, [[0.7 - a + b, 0.7 - a - b]] * 2])
+    assert list(share.values()) == pytest.approx([0.5, 0, 0, 0.5, 0])
+
+
+def test_interaction_explains_all():
+    # "same" is better by 0.2 at one level and worse by 0.2 at the other
+    _, share = shares([[[0.7, 0.7], [0.5, 0.5]], [[0.5, 0.5], [0.7, 0.7]]])
+    assert list(share.values()) == pytest.approx([0, 0, 1, 0, 0])
+
+
+def test_shares_by_hand():
+    # means over seeds: same 0.7, 0.5; disjoint 0.5, 0.3: as above, 0.01 over levels and 0.01 over relations.
+    # Deviations of the seeds, first one: + 0.1 for same, - 0.1 for disjoint, the opposite of it for the second:
+    # relation x seed alone, whose square sums to 0.02 over 2 seeds, variance 0.02; half of it, 0.01, is what it adds to
+    # the mean square of the relation, of which nothing is left. Level: 0.01 of it stays.
+    # Variance within a cell 0.02; covariance between cells 0.02 in like relations and - 0.02 in unlike ones: of the 6
+    # pairs 2 are alike and 4 unlike, mean - 0.04 / 6; residual 0.02 + 0.04 / 6; total 0.01 + 0.02.
+    _, share = shares([[[0.8, 0.6], [0.4, 0.6]], [[0.6, 0.4], [0.2, 0.4]]])
+    expected = np.array([0.01, 0, 0, -0.04 / 6, 0.02 + 0.04 / 6]) / 0.03
+    np.testing.assert_allclose(list(share.values()), expected, atol=1e-12)
+
+
+def test_shares_against_sums_of_squares():
+    generator = np.random.default_rng(0)
+    y = generator.random((4, 2, 5))
+    n_levels, n_relations, n = y.shape
+    mean = y.mean()
+    a = [y[i].mean() - mean for i in range(n_levels)]
+    b = [y[:, j].mean() - mean for j in range(n_relations)]
+    expected = []
+    # the level: its mean square, less the mean square of level x seed over the number of values per level
+    squares = sum(n_relations * n * a[i] ** 2 for i in range(n_levels))
+    error = sum(
+        n_relations * (y[i, :, s].mean() - y[:, :, s].mean() - a[i]) ** 2 for i in range(n_levels) for s in range(n)
+    ) / ((n_levels - 1) * (n - 1))
+    expected.append((squares - (n_levels - 1) * error) / y.size)
+    squares = sum(n_levels * n * b[j] ** 2 for j in range(n_relations))
+    error = sum(
+        n_levels * (y[:, j, s].mean() - y[:, :, s].mean() - b[j]) ** 2 for j in range(n_relations) for s in range(n)
+    ) / ((n_relations - 1) * (n - 1))
+    expected.append((squares - (n_relations - 1) * error) / y.size)
+    cells = y.mean(axis=2)
+    both = [[cells[i, j] - mean - a[i] - b[j] for j in range(n_relations)] for i in range(n_levels)]
+    parts = y - y.mean(axis=(0, 1)) - (cells - mean)[:, :, None]
+    parts = parts - parts.mean(axis=0, keepdims=True) - parts.mean(axis=1, keepdims=True)
+    error = np.square(parts).sum() / ((n_levels - 1) * (n_relations - 1) * (n - 1))
+    expected.append((n * np.square(both).sum() - (n_levels - 1) * (n_relations - 1) * error) / y.size)
+    covariance = np.cov(y.reshape(-1, n))
+    off = covariance[~np.eye(len(covariance), dtype=bool)].mean()
+    expected += [off, np.diag(covariance).mean() - off]
+    _, share = shares(y)
+    np.testing.assert_allclose(list(share.values()), np.array(expected) / sum(expected))
+    assert sum(share.values()) == pytest.approx(1)
+
+
+def test_noise_is_no_effect():
+    # eta squared would give the level 4 of 29 degrees of freedom, 14 %; here it is 0 on average
+    generator = np.random.default_rng(0)
+    names = np.repeat([f"f{i}" for i in range(400)], 5)
+    explained = variance_explained(accuracies(generator.normal(0, 1, (2_000, 2, 3)), names), n_resamples=2)
+    mean = explained["share"].mean("factor_name")
+    error = explained["share"].std("factor_name") / np.sqrt(400)
+    for component in ("level", "relation", "interaction"):
+        assert abs(mean.sel(component=component)) < 3 * error.sel(component=component)
+        assert error.sel(component=component) < 0.01
+
+
+def planted(n_cases, n_seeds, seed=0):
+    """Return accuracies of factors whose shares are known: each level + relation + seed + residual."""
+    generator = np.random.default_rng(seed)
+    level = np.array([-1, 0, 1])[None, :, None, None] * 0.05
+    relation = np.array([1, -1])[None, None, :, None] * 0.05
+    common = generator.normal(0, 0.03, (n_cases, 1, 1, n_seeds))
+    residual = generator.normal(0, 0.03, (n_cases, 3, 2, n_seeds))
+    values = (0.7 + level + relation + common + residual).reshape(-1, 2, n_seeds)
+    truth = np.array([0.05**2 * 2 / 3, 0.05**2, 0, 0.03**2, 0.03**2])
+    return accuracies(values, np.repeat([f"f{i}" for i in range(n_cases)], 3)), truth / truth.sum()
+
+
+@pytest.mark.parametrize(("n_seeds", "rest"), [(3, 0.65), (10, 0.78)])
+def test_intervals_hold_the_true_shares(n_seeds, rest):
+    accuracy, truth = planted(300, n_seeds)
+    explained = variance_explained(accuracy, n_resamples=300)
+    held = (explained["low"] <= truth + 1e-9) & (truth - 1e-9 <= explained["high"])
+    held = dict(zip(COMPONENTS, held.mean("factor_name").values, strict=True))
+    for component in ("level", "relation", "interaction"):
+        assert held[component] > 0.90
+    assert held["seed"] > rest
+    assert held["residual"] > rest
+    np.testing.assert_allclose(explained["share"].mean("factor_name"), truth, atol=0.03)
+
+
+def test_more_seeds_narrow_the_interval():
+    widths = []
+    for n_seeds in (3, 10, 40):
+        explained = variance_explained(planted(20, n_seeds)[0], n_resamples=200)
+        widths.append((explained["high"] - explained["low"]).sel(component="relation").mean().item())
+    assert widths[0] > 2 * widths[1] > 4 * widths[2] / 1.5
+
+
+def test_shares_depend_on_neither_unit_nor_order():
+    accuracy, _ = planted(1, 4)
+    expected = variance_explained(accuracy)
+    xr.testing.assert_allclose(variance_explained(100 * accuracy + 7), expected)
+    xr.testing.assert_allclose(variance_explained(accuracy.isel(relation=[1, 0], factor=[2, 0, 1])), expected)
+    xr.testing.assert_allclose(variance_explained(accuracy.transpose("seed", "relation", "factor")), expected)
+    shuffled = variance_explained(accuracy.isel(seed=[2, 0, 3, 1]), n_resamples=20_000)
+    xr.testing.assert_allclose(shuffled["share"], expected["share"])
+    np.testing.assert_allclose(shuffled["low"], expected["low"], atol=0.02)
+
+
+def test_random_state_decides_the_interval():
+    accuracy, _ = planted(2, 4)
+    xr.testing.assert_identical(variance_explained(accuracy), variance_explained(accuracy, random_state=0))
+    xr.testing.assert_identical(
+        variance_explained(accuracy), variance_explained(accuracy, random_state=np.random.default_rng(0))
+    )
+    other = variance_explained(accuracy, random_state=1)
+    xr.testing.assert_identical(other["share"], variance_explained(accuracy)["share"])
+    assert (other["low"] != variance_explained(accuracy)["low"]).any()
+    alone = variance_explained(accuracy.isel(factor=slice(3, None)))
+    xr.testing.assert_identical(alone, variance_explained(accuracy).sel(factor_name=["f1"]))
+
+
+def test_interval_is_cut_and_contains_the_share():
+    explained = variance_explained(planted(50, 2)[0], n_resamples=200)
+    share, low, high = (explained[name].values for name in ("share", "low", "high"))
+    assert (low <= share).all()
+    assert (share <= high).all()
+    assert (low >= np.minimum(share, 0)).all()
+    assert (high <= np.maximum(share, 1)).all()
+    assert (share < 0).any()
+
+
+def test_one_seed_has_plain_shares_and_no_interval():
+    # level 0.1 and relation 0.05 from the mean: 0.01 and 0.0025; cells add up, so no interaction
+    explained, share = shares([[[0.95], [0.85]], [[0.75], [0.65]]])
+    assert [share[name] for name in COMPONENTS] == pytest.approx([0.8, 0.2, 0, np.nan, np.nan], nan_ok=True)
+    assert explained["low"].isnull().all()
+    assert explained["high"].isnull().all()
+    assert explained["n"] == 1
+
+
+def test_failed_level_is_left_out():
+    values = np.random.default_rng(0).random((4, 2, 5))
+    expected, _ = shares(values[[0, 1, 3]])
+    values[2, 1] = np.nan  # disjoint failed
+    explained, _ = shares(values)
+    xr.testing.assert_identical(explained, expected)
+    assert explained["n_levels"] == 3
+
+
+def test_seed_that_lacks_a_cell_is_left_out():
+    values = np.random.default_rng(0).random((4, 2, 5))
+    expected, _ = shares(values[:, :, [0, 1, 2, 4]])
+    values[2, 1, 3] = np.nan
+    explained, _ = shares(values)
+    xr.testing.assert_allclose(explained["share"], expected["share"])
+    assert explained["n"] == 4
+
+
+@pytest.mark.parametrize(
+    ("values", "n", "n_levels"),
+    [
+        (np.full((2, 2, 3), np.nan), 0, 0),
+        (np.full((2, 2, 3), 0.7), 3, 2),  # no variance
+        ([[[0.9, 0.8], [0.5, 0.6]]], 2, 1),
+        ([[[0.9, np.nan]] * 2, [[np.nan, 0.5]] * 2], 0, 2),  # no seed has both levels
+    ],
+)
+def test_nothing_to_explain(values, n, n_levels):
+    explained, _ = shares(values)
+    for name in ("share", "low", "high"):
+        assert explained[name].isnull().all()
+    assert (explained["n"], explained["n_levels"]) == (n, n_levels)
+
+
+def test_references_explain_nothing():
+    values = np.random.default_rng(0).random((4, 2, 3))
+    explained = variance_explained(accuracies(values, ["width", "width", "reference", "reference"]))
+    xr.testing.assert_identical(explained, variance_explained(accuracies(values[:2])))
+    alone = variance_explained(accuracies(values, ["reference"] * 4))
+    assert alone.sizes == {"factor_name": 0, "component": 5}
+
+
+def test_too_few_resamples():
+    with pytest.raises(ValueError, match=r"^n_resamples is 1, expected at least 2$"):
+        variance_explained(accuracies(np.zeros((2, 2, 2))), n_resamples=1)

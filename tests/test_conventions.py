@@ -18,7 +18,7 @@ PACKAGE = Path(invtransfer.__file__).parent
 ORDER = (
     "images", "randomness", "transformations", "drawing", "procedural_objects", "procedural_backgrounds", "objects",
     "sources", "tasks", "cifar", "encoding", "networks", "training", "pretraining", "probing", "sensitivity", "cubes",
-    "analysis", "plots", "running",
+    "analysis", "comparison", "plots", "running", "__main__",
 )  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def test_every_module_has_its_place_in_the_order():
                                    - {"__init__", "__pycache__"})  # fmt: skip
 
 
-@pytest.mark.parametrize("module", ["cubes", "analysis", "plots"])
+@pytest.mark.parametrize("module", ["cubes", "analysis", "comparison", "plots"])
 def test_what_reads_cubes_knows_no_torch(module):
     text = (PACKAGE / f"{module}.py").read_text()
     imported = {node.module or "" for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)}

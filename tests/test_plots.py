@@ -1,5 +1,6 @@
-"""The figure: that what it shows are the cube's numbers, and that it can be drawn whatever is missing."""
+"""The figures: that what they show are the cube's numbers, and that they can be drawn whatever is missing."""
 
+import json
 from io import BytesIO
 
 import numpy as np
@@ -7,13 +8,16 @@ import pytest
 import xarray as xr
 
 from invtransfer.analysis import factor_contrasts
+from invtransfer.comparison import compare_to_published
 
 pytest.importorskip("matplotlib")
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.container import BarContainer, ErrorbarContainer
+from matplotlib.figure import SubFigure
 from matplotlib.text import Text
 
-from invtransfer.plots import COLOURS, plot_factors
+from invtransfer.plots import COLOURS, plot_comparison, plot_factors
 
 FACTORS = [("class_relation", "same"), ("class_relation", "disjoint"), ("n_samples", "64"), ("n_samples", "128")]
 LEGEND = [f"{task}, {relation} transformations" for relation in ("same", "disjoint") for task in ("target", "source")]
@@ -47,11 +51,42 @@ def make_cube(n_seeds=3, factors=FACTORS):
     )
 
 
-def remove(cube, **place):
-    """Take cells out of a cube, as `assemble` leaves those that are missing."""
+def remove(cube, status=0, **place):
+    """Take cells out of a cube, as `assemble` leaves those that are missing (status 0) or failed (2)."""
     for name, variable in cube.drop_vars("cell").data_vars.items():
-        cube[name].loc[place] = np.nan if variable.dtype.kind == "f" else -1 if name != "status" else 0
+        cube[name].loc[place] = np.nan if variable.dtype.kind == "f" else -1 if name != "status" else status
     return cube
+
+
+REFERENCES = [("reference", "untrained"), ("reference", "no transformations")]
+
+
+def make_cube_with_references(n_seeds=3):
+    """Return a cube whose last two places are the same encoders for both relations, trained with no transformation."""
+    cube = make_cube(n_seeds, FACTORS + REFERENCES)
+    for variable in cube.data_vars.values():
+        variable.values[-2:, 1] = variable.values[-2:, 0]
+    cube.source_transformation.values[-2:] = 0
+    cube.source_accuracy.values[-2] = np.nan
+    return cube
+
+
+def draw_and_check_overlaps(figure):
+    """Draw for real; no legend or title lies over a panel, and nothing over the edge."""
+    figure.savefig(BytesIO(), dpi=110)
+    everything = [figure, *(part for part in figure.findobj(SubFigure) if part is not figure)]
+    legends = [legend for part in everything for legend in part.legends]
+    legends += [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+    boxes = [legend.get_window_extent() for legend in legends] + [figure._suptitle.get_window_extent()]
+    for box in boxes:
+        assert not any(box.overlaps(axes.get_window_extent()) for axes in figure.axes)
+        assert not any(box.overlaps(other) for other in boxes if other is not box)
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.x1
+    for axes in figure.axes:
+        labels = [tick.get_window_extent() for tick in axes.get_xticklabels() if tick.get_text()]
+        if not any(tick.get_rotation() for tick in axes.get_xticklabels()):
+            assert not any(one.overlaps(two) for one, two in zip(labels, labels[1:], strict=False))
 
 
 def texts(artist):
@@ -64,14 +99,18 @@ def draw(cube):
     file = BytesIO()
     figure.savefig(file, dpi=50)
     assert file.getvalue().startswith(b"\x89PNG")
-    n = len(set(cube.factor_name.values))
+    n = len(set(cube.factor_name.values) - {"reference"})
     assert len(figure.axes) == n + 2
     return figure, figure.axes[:n], *figure.axes[n:]
 
 
 @pytest.mark.parametrize(
     ("n_seeds", "counted"),
-    [(1, "1 seed; bands and whiskers: range over seeds"), (6, "6 seeds; bands and whiskers: 95 % interval")],
+    [
+        (1, "1 seed"),
+        (3, "3 seeds; bands and whiskers: range over seeds"),
+        (6, "6 seeds; bands and whiskers: 95 % interval"),
+    ],
 )
 def test_everything_is_labelled(n_seeds, counted):
     figure, levels, contrasts, sensitivity = draw(make_cube(n_seeds))
@@ -201,7 +240,7 @@ def test_one_factor_with_one_level():
 
 
 def test_cube_without_a_title():
-    assert "(1 seed;" in plot_factors(make_cube(1).drop_attrs()).get_suptitle()
+    assert "(1 seed)" in plot_factors(make_cube(1).drop_attrs()).get_suptitle()
 
 
 def test_cube_is_left_as_it_is():
@@ -213,3 +252,175 @@ def test_cube_is_left_as_it_is():
 
 def test_colours_of_the_relations_differ():
     assert len({to_hex(colour) for colour in COLOURS.values()}) == 3
+
+
+def test_references_are_lines_at_their_mean():
+    cube = make_cube_with_references()
+    figure, levels, contrasts, _ = draw(cube)
+    assert len(levels) == 2
+    assert {"target, untrained", "target, no transformations"} <= texts(figure)
+    for axes in levels:
+        lines = {line.get_label(): line for line in axes.get_lines()}
+        for i, level in enumerate(("untrained", "no transformations")):
+            mean = cube.transfer_accuracy.values[len(FACTORS) + i, 0].mean()
+            np.testing.assert_allclose(lines[f"target, {level}"].get_ydata(), [mean, mean])
+            assert axes.get_ylim()[0] < mean
+    assert "reference" not in texts(contrasts)
+
+
+def test_references_are_in_neither_contrasts_nor_sensitivity():
+    with_them = draw(make_cube_with_references())
+    without = draw(make_cube_with_references().isel(factor=slice(4)))
+    for one, two in ((with_them[2], without[2]), (with_them[3], without[3])):
+        assert len(one.containers) == len(two.containers)
+        for a, b in zip(one.containers, two.containers, strict=True):
+            if isinstance(a, BarContainer):
+                np.testing.assert_allclose([r.get_height() for r in a], [r.get_height() for r in b])
+            elif a.lines[0]:
+                np.testing.assert_allclose(a.lines[0].get_ydata(orig=False), b.lines[0].get_ydata(orig=False))
+
+
+def test_references_alone_and_failed_ones():
+    cube = remove(make_cube_with_references(), status=2, factor="reference=untrained").isel(factor=slice(4, None))
+    figure = plot_factors(cube)
+    figure.savefig(BytesIO())
+    assert len(figure.axes) == 1
+    assert {"target, untrained (failed or missing)", "target, no transformations"} <= texts(figure)
+
+
+def test_gaps_are_named_below_the_axis():
+    cube = make_cube(3, [("architecture", name) for name in ("resnet18", "resnet50", "vgg11", "vit", "densenet121")])
+    cube = remove(cube, status=2, factor="architecture=resnet50")
+    cube = remove(cube, status=0, factor="architecture=vgg11", relation="same")
+    cube = remove(cube, status=2, factor="architecture=vit", seed=0)
+    _, (axes,), contrasts, _ = draw(cube)
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == [
+        "resnet18", "resnet50\n(failed)", "vgg11\n(same:\nmissing)", "vit\n(2 of 3 seeds)", "densenet121"
+    ]  # fmt: skip
+    assert "architecture\n(3 of 5 levels)" in texts(contrasts)
+    assert "incomplete" in texts(contrasts)
+    line = next(line for line in axes.get_lines() if line.get_label() == LEGEND[0])
+    assert np.isnan(line.get_ydata(orig=False)).tolist() == [False, True, True, False, False]
+
+
+def test_level_between_gaps_shows_its_spread():
+    cube = remove(make_cube(3, [("width", level) for level in "1234"]), factor="width=2")  # 1 has no neighbour
+    _, (axes,), *_ = draw(cube)
+    alone = [lines for lines in axes.collections if isinstance(lines, LineCollection)]
+    values = cube.transfer_accuracy.sel(factor="width=1", relation="same").values
+    assert [len(lines.get_segments()) for lines in alone] == [1, 1]
+    np.testing.assert_allclose(alone[0].get_segments()[0][:, 1], [values.min(), values.max()])
+
+
+def test_the_axis_reaches_to_the_lowest_level_of_all_panels():
+    cube = make_cube()
+    cube.transfer_accuracy[3] = 0.01  # the last level of the last factor
+    _, levels, *_ = draw(cube)
+    for axes in levels:
+        assert axes.get_ylim()[0] < 0.01
+        assert axes.get_ylim()[1] == 1.02
+
+
+@pytest.mark.parametrize("n_seeds", [1, 3, 10])
+def test_nothing_lies_over_anything_else(n_seeds, tmp_path):
+    names = {
+        "class_relation": ["subset", "disjoint", "same", "superset"],
+        "architecture": ["resnet18", "resnet50", "densenet121", "vgg11", "vit"],
+        "n_samples": ["1000", "10000", "50000", "100000", "500000"],
+        "n_probe": ["50", "200", "2000", "50000"],
+        "reference": ["untrained", "no transformations"],
+    }
+    cube = make_cube(n_seeds, [(name, level) for name, levels in names.items() for level in levels])
+    cube = remove(cube, status=2, factor="architecture=vgg11", relation="same")
+    draw_and_check_overlaps(plot_factors(cube))
+    for comparison in make_comparisons(cube, tmp_path, epochs=3):
+        draw_and_check_overlaps(plot_comparison(comparison))
+
+
+# plot_comparison
+
+
+def make_comparisons(cube, folder, **settings):
+    """Return the comparisons of accuracies and of differences with made-up published ones."""
+    paper = {"dataset": "cifar10", "epochs": 50, "n_samples": 128}
+    cube = cube.assign_attrs(settings=json.dumps(paper | settings), paper_settings=json.dumps(paper))
+    levels = ["class_relation,same", "class_relation,disjoint", "n_samples,64", "n_samples,512"]
+    rows = [f"cifar10,{level},{relation},0.{i}5" for i, level in enumerate(levels, 5) for relation in COLOURS]
+    accuracies, differences = folder / "factors.csv", folder / "differences.csv"
+    rows = [row for row in rows if "neither" not in row]
+    accuracies.write_text("\n".join(["dataset,factor,level,relation,transfer_accuracy", *rows]))
+    differences.write_text(
+        "dataset,tuning,factor,within_disjoint,same_minus_disjoint,within_same\n"
+        "cifar10,linear,class_relation,0.17,0.19,0.31\ncifar10,linear,n_samples,0.13,0.06,0.23\n"
+    )
+    return compare_to_published(cube, accuracies), compare_to_published(cube, differences, levels=accuracies)
+
+
+def test_comparison_shows_both_accuracies(tmp_path):
+    cube = make_cube_with_references(6)
+    comparison, _ = make_comparisons(cube, tmp_path)
+    figure = plot_comparison(comparison)
+    figure.savefig(BytesIO())
+    assert [axes.get_title() for axes in figure.axes] == ["class relation", "n samples"]
+    assert [tick.get_text() for tick in figure.axes[1].get_xticklabels()] == ["64", "128", "512"]
+    assert figure.get_suptitle() == "cifar10: ours (mean of 6 seeds, 95 % interval) and published"
+    axes = figure.axes[1]
+    chosen = comparison.isel(factor=comparison.factor_name.values == "n_samples")
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    for relation in ("same", "disjoint"):
+        published = lines[f"published, {relation} transformations"]
+        np.testing.assert_array_equal(published.get_ydata(), chosen.published.sel(relation=relation)[[0, 2]])
+        assert published.get_markerfacecolor() == "white"
+        assert published.get_linestyle() == "--"
+        ours = next(c for c in axes.containers if c.get_label() == f"ours, {relation} transformations")
+        np.testing.assert_array_equal(ours.lines[0].get_ydata(), chosen.ours.sel(relation=relation)[[0, 1]])
+        np.testing.assert_allclose(np.round(published.get_xdata()), [0, 2])  # 64 and 512, past 128
+        segments = ours.lines[2][0].get_segments()[0][:, 1]
+        np.testing.assert_allclose(
+            segments, [end.sel(relation=relation)[0] for end in (chosen.ours_low, chosen.ours_high)]
+        )
+    assert "ours, untrained" in lines
+
+
+def test_comparison_shows_both_differences(tmp_path):
+    _, comparison = make_comparisons(make_cube_with_references(), tmp_path)
+    figure = plot_comparison(comparison)
+    figure.savefig(BytesIO())
+    for axes, name in zip(figure.axes, ("class_relation", "n_samples"), strict=True):
+        ours, published = [bars for bars in axes.containers if isinstance(bars, BarContainer)][:2]
+        row = comparison.sel(factor_name=name)
+        np.testing.assert_allclose([bar.get_height() for bar in ours], row.ours)
+        np.testing.assert_allclose([bar.get_height() for bar in published], row.published)
+    assert "within same\n(not in the cube)" in texts(figure.axes[1])  # level 512 is not
+    assert {"ours", "published"} <= texts(figure)
+
+
+def test_comparison_says_which_settings_differ(tmp_path):
+    comparison, _ = make_comparisons(make_cube(1), tmp_path, epochs=3)
+    title = plot_comparison(comparison).get_suptitle()
+    assert title.startswith("cifar10: ours (1 seed) and published\n")
+    assert title.endswith("so not compared: epochs")
+    comparison.attrs["ignored"] = '["epochs"]'
+    assert plot_comparison(comparison).get_suptitle().endswith("and ignored: epochs")
+
+
+def test_comparison_names_what_is_not_done(tmp_path):
+    cube = remove(make_cube(), status=2, factor="class_relation=disjoint")
+    cube = remove(cube, factor="n_samples=64", relation="same")
+    cube = remove(cube, factor="n_samples=128")  # not published either
+    for comparison in make_comparisons(cube, tmp_path):
+        figure = plot_comparison(comparison)
+        figure.savefig(BytesIO())
+        shown = texts(figure)
+        if "relation" in comparison.dims:
+            assert {"same", "disjoint\n(not done)", "64\n(partly done)", "128\n(not done)", "512"} <= shown
+        else:
+            assert {"within disjoint\n(not done)", "same minus\ndisjoint\n(not done)"} <= shown
+
+
+@pytest.mark.parametrize("kept", [[0], [4, 5]])
+def test_comparison_of_a_cube_with_little_in_it(tmp_path, kept):
+    for comparison in make_comparisons(make_cube_with_references(2).isel(factor=kept), tmp_path):
+        figure = plot_comparison(comparison)
+        figure.savefig(BytesIO())
+        assert [axes.get_title() for axes in figure.axes] == ["class relation", "n samples"]

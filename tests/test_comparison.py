@@ -1,0 +1,447 @@
+"""Our numbers beside published ones: what may be compared, what not and why, and how it is said."""
+
+import ast
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import invtransfer
+from invtransfer.analysis import factor_contrasts, summarise
+from invtransfer.comparison import compare_to_published, format_comparison
+from invtransfer.cubes import read, write
+
+PUBLISHED = Path(__file__).parent.parent / "data" / "published"
+PAPER = {
+    "dataset": "transforms2d", "objects": "transforms2d", "class_relation": "disjoint", "architecture": "resnet18",
+    "n_samples": 50_000, "n_probe": 50_000, "epochs": 50, "batch_size": 512, "schedule": "constant",
+    "n_pairs": 10_000, "seeds": 10, "vit_schedule": "cosine", "levels": {"n_samples": [1_000, 50_000]},
+}  # fmt: skip
+SETTINGS = {name: value for name, value in PAPER.items() if name != "seeds"}
+PLACES = [
+    ("class_relation", "disjoint"), ("class_relation", "same"), ("architecture", "resnet18"), ("architecture", "vit"),
+    ("n_samples", "10000"), ("n_samples", "50000"), ("n_probe", "200"), ("reference", "untrained"),
+]  # fmt: skip
+ROWS = [
+    ("class_relation", "disjoint", "same", 0.98), ("class_relation", "disjoint", "disjoint", 0.86),
+    ("class_relation", "same", "same", 1.0), ("class_relation", "same", "disjoint", 0.91),
+    ("architecture", "resnet18", "same", 0.98), ("architecture", "resnet18", "disjoint", 0.87),
+    ("architecture", "vit", "same", 0.97), ("architecture", "vit", "disjoint", 0.83),
+    ("n_samples", "1000", "same", 0.94), ("n_samples", "1000", "disjoint", 0.81),
+    ("n_samples", "50000", "same", 0.99), ("n_samples", "50000", "disjoint", 0.83),
+]  # fmt: skip
+
+
+def make_cube(n_seeds=3, places=PLACES, **settings):
+    """Return a cube with random accuracies of the paper's settings, but for those that are given."""
+    values = np.random.default_rng(0).uniform(0.5, 0.9, (len(places), 2, n_seeds))
+    return xr.Dataset(
+        {
+            "transfer_accuracy": (["factor", "relation", "seed"], values),
+            "status": (["factor", "relation", "seed"], np.ones(values.shape, np.int8)),
+        },
+        {
+            "factor": ["=".join(place) for place in places],
+            "factor_name": ("factor", [name for name, _ in places]),
+            "level": ("factor", [level for _, level in places]),
+            "relation": ["same", "disjoint"],
+            "seed": np.arange(n_seeds),
+        },
+        {"settings": json.dumps(SETTINGS | settings), "paper_settings": json.dumps(PAPER)},
+    )
+
+
+@pytest.fixture
+def factors(tmp_path):
+    lines = ["dataset,factor,level,relation,transfer_accuracy", "cifar10,class_relation,same,same,0.5"]
+    lines += [",".join(["transforms2d", *map(str, row)]) for row in ROWS]
+    path = tmp_path / "factors.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def differences(tmp_path):
+    path = tmp_path / "differences.csv"
+    path.write_text(
+        "dataset,tuning,factor,within_disjoint,same_minus_disjoint,within_same\n"
+        "transforms2d,linear,class_relation,0.15,0.12,0.05\n"
+        "transforms2d,linear,architecture,0.07,0.12,0.02\n"
+        "transforms2d,linear,n_samples,0.03,0.15,0.04\n"
+        "transforms2d,full-200,class_relation,0.17,0.14,0.13\n"
+        "cifar10,linear,class_relation,0.17,0.19,0.31\n"
+    )
+    return path
+
+
+def matches(comparison, *place):
+    """Return the two or three matches of one factor or level."""
+    label = "=".join(place)
+    return comparison["match"].sel({comparison.ours.dims[0]: label}).values.tolist()
+
+
+# accuracies
+
+
+def test_the_same_settings_are_compared(factors):
+    cube = make_cube()
+    comparison = compare_to_published(cube, factors)
+    assert comparison.ours.dims == ("factor", "relation")
+    summary = summarise(cube.transfer_accuracy)
+    at = {"factor": "class_relation=same", "relation": "disjoint"}
+    row = comparison.sel(at)
+    for ours, name in (("ours", "mean"), ("ours_std", "std"), ("ours_low", "low"), ("ours_high", "high"), ("n", "n")):
+        assert row[ours] == summary[name].sel(at)
+    assert row.published == 0.91
+    assert row.difference.item() == pytest.approx(summary["mean"].sel(at).item() - 0.91)
+    assert row["match"] == "compared"
+    assert (comparison["match"] == "compared").sum() == 10
+    assert comparison.attrs["differing_settings"] == "{}"
+    assert comparison.attrs["dataset"] == "transforms2d"
+
+
+def test_the_join_is_an_outer_one(factors):
+    comparison = compare_to_published(make_cube(), factors)
+    assert comparison.factor.values.tolist() == [
+        "class_relation=disjoint", "class_relation=same", "architecture=resnet18", "architecture=vit",
+        "n_samples=1000", "n_samples=10000", "n_samples=50000", "n_probe=200", "reference=untrained",
+    ]  # fmt: skip
+    assert comparison.factor_name.values.tolist()[4:8] == ["n_samples"] * 3 + ["n_probe"]
+    assert comparison.level.values.tolist()[4:8] == ["1000", "10000", "50000", "200"]
+    assert matches(comparison, "n_samples", "1000") == ["not in the cube"] * 2
+    theirs = comparison.sel(factor="n_samples=1000", relation="same")
+    assert theirs.published == 0.94
+    assert np.isnan(theirs.ours)
+    assert np.isnan(theirs.difference)
+    assert theirs["n"] == 0
+    for place in (("n_samples", "10000"), ("n_probe", "200"), ("reference", "untrained")):
+        assert matches(comparison, *place) == ["not published"] * 2
+        ours = comparison.sel(factor="=".join(place))
+        assert ours.ours.notnull().all()
+        assert ours.published.isnull().all()
+        assert ours.difference.isnull().all()
+
+
+def test_everything_has_units_and_a_name(factors, differences):
+    for path in (factors, differences):
+        for variable in compare_to_published(make_cube(), path).data_vars.values():
+            assert variable.attrs["units"] == "1"
+            assert variable.attrs["long_name"]
+
+
+def test_other_settings_are_not_compared(factors):
+    cube = make_cube(epochs=6, schedule="one-cycle")
+    comparison = compare_to_published(cube, factors)
+    assert set(comparison["match"].values.ravel()) == {"other settings", "not in the cube", "not published"}
+    assert comparison.difference.isnull().all()
+    same = compare_to_published(make_cube(), factors)
+    xr.testing.assert_identical(comparison.ours, same.ours)  # ours is ours, whatever it may be compared with
+    assert json.loads(comparison.attrs["differing_settings"]) == {
+        "epochs": [6, 50], "schedule": ["one-cycle", "constant"]
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("ignore", ["all", ["epochs", "schedule"], ("schedule", "epochs", "n_probe")])
+def test_settings_that_may_differ(factors, ignore):
+    comparison = compare_to_published(make_cube(epochs=6, schedule="one-cycle"), factors, ignore)
+    expected = compare_to_published(make_cube(), factors)
+    xr.testing.assert_equal(comparison, expected)
+    assert set(json.loads(comparison.attrs["differing_settings"])) == {"epochs", "schedule"}
+    assert set(json.loads(comparison.attrs["ignored"])) >= {"epochs", "schedule"}
+
+
+@pytest.mark.parametrize("ignore", ["epochs", ["epochs"]])
+def test_one_of_two_settings_that_differ_is_not_enough(factors, ignore):
+    comparison = compare_to_published(make_cube(epochs=6, batch_size=64), factors, ignore)
+    assert comparison.difference.isnull().all()
+    assert json.loads(comparison.attrs["ignored"]) == ["epochs"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("n_samples", 10_000), ("class_relation", "same"), ("architecture", "resnet50")]
+)
+def test_the_default_of_a_factor_does_not_bear_on_its_own_levels(factors, name, value):
+    comparison = compare_to_published(make_cube(**{name: value}), factors)
+    for factor, level in PLACES[:4] + PLACES[5:6]:
+        expected = "compared" if factor == name else "other settings"
+        assert matches(comparison, factor, level) == [expected] * 2
+
+
+@pytest.mark.parametrize("name", ["n_pairs", "levels"])
+def test_settings_that_do_not_bear_on_accuracy(factors, name):
+    comparison = compare_to_published(make_cube(**{name: 3}), factors)
+    xr.testing.assert_identical(comparison, compare_to_published(make_cube(), factors))
+
+
+def test_settings_of_the_vit_bear_on_it_alone(factors):
+    places = ("architecture", "vit"), ("architecture", "resnet18"), ("class_relation", "same")
+    other_vit = compare_to_published(make_cube(vit_schedule="constant"), factors)
+    assert [matches(other_vit, *place)[0] for place in places] == ["other settings", "compared", "compared"]
+    other_rest = compare_to_published(make_cube(schedule="one-cycle"), factors)
+    assert [matches(other_rest, *place)[0] for place in places] == ["compared", "other settings", "other settings"]
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [("transforms2d 0123456789ab", "compared"), ("procedural", "other settings"), ("emoji 01", "other settings")],
+)
+def test_objects_are_compared_by_name(factors, objects, expected):
+    assert matches(compare_to_published(make_cube(objects=objects), factors), "class_relation", "same")[0] == expected
+
+
+def test_setting_that_we_do_not_have(factors):
+    cube = make_cube()
+    cube.attrs["settings"] = json.dumps({name: value for name, value in SETTINGS.items() if name != "epochs"})
+    comparison = compare_to_published(cube, factors)
+    assert json.loads(comparison.attrs["differing_settings"]) == {"epochs": [None, 50]}
+    assert "epochs none (paper 50)" in format_comparison(comparison)
+
+
+def test_cells_that_are_not_done(factors):
+    cube = make_cube()
+    cube.transfer_accuracy.loc[{"factor": "architecture=vit", "relation": "same"}] = np.nan
+    cube.transfer_accuracy.loc[{"factor": "class_relation=same", "seed": 1}] = np.nan
+    comparison = compare_to_published(cube, factors)
+    assert matches(comparison, "architecture", "vit") == ["not done", "compared"]
+    assert matches(comparison, "class_relation", "same") == ["compared"] * 2
+    assert comparison["n"].sel(factor="class_relation=same").values.tolist() == [2, 2]
+    assert comparison.ours.sel(factor="architecture=vit", relation="same").isnull()
+
+
+def test_one_seed_has_no_interval(factors):
+    comparison = compare_to_published(make_cube(1), factors)
+    row = comparison.sel(factor="class_relation=same", relation="same")
+    assert row["match"] == "compared"
+    assert np.isnan([row.ours_std, row.ours_low, row.ours_high]).all()
+
+
+def test_relation_that_the_cube_does_not_have(factors):
+    comparison = compare_to_published(make_cube().sel(relation=["same"]), factors)
+    assert comparison.relation.values.tolist() == ["same", "disjoint"]
+    assert matches(comparison, "class_relation", "same") == ["compared", "not in the cube"]
+
+
+def test_comparison_and_cube_survive_the_disk(factors, tmp_path):
+    write(make_cube(epochs=6), tmp_path / "cube.nc")
+    comparison = compare_to_published(read(tmp_path / "cube.nc"), factors)
+    write(comparison, tmp_path / "comparison.nc")
+    xr.testing.assert_identical(read(tmp_path / "comparison.nc"), comparison)
+
+
+# differences
+
+
+def test_differences_of_the_same_levels_are_compared(factors, differences):
+    cube = make_cube()
+    comparison = compare_to_published(cube, differences, levels=factors)
+    assert comparison.ours.dims == ("factor_name", "contrast")
+    assert comparison.factor_name.values.tolist() == ["class_relation", "architecture", "n_samples", "n_probe"]
+    expected = summarise(factor_contrasts(cube.transfer_accuracy)).sel(factor_name="architecture")
+    row = comparison.sel(factor_name="architecture")
+    np.testing.assert_array_equal(row.ours, expected["mean"])
+    np.testing.assert_array_equal(row.ours_low, expected["low"])
+    np.testing.assert_array_equal(row.published, [0.07, 0.12, 0.02])
+    np.testing.assert_allclose(row.difference, expected["mean"] - row.published)
+    assert matches(comparison, "class_relation") == ["compared"] * 3
+    assert matches(comparison, "n_samples") == ["not in the cube"] * 3  # 1000 is not
+    assert matches(comparison, "n_probe") == ["not published"] * 3
+    assert comparison.attrs["tuning"] == "linear"
+
+
+def test_differences_span_the_published_levels_and_no_others(factors, differences):
+    places = [*PLACES[:2], ("class_relation", "subset"), *PLACES[2:]]
+    cube = make_cube(places=places)
+    cube.transfer_accuracy.loc[{"factor": "class_relation=subset"}] = 0.0  # would be by far the worst level
+    strict = compare_to_published(cube, differences, levels=factors).sel(factor_name="class_relation")
+    expected = factor_contrasts(cube.transfer_accuracy.isel(factor=[0, 1])).mean("seed").isel(factor_name=0)
+    np.testing.assert_allclose(strict.ours, expected)
+    assert strict.ours_levels == strict.published_levels == "disjoint, same"
+    loose = compare_to_published(cube, differences).sel(factor_name="class_relation")
+    assert loose.ours_levels == "disjoint, same, subset"
+    assert loose.published_levels == ""
+    assert loose.ours.sel(contrast="within_same") > 0.4
+
+
+def test_differences_need_all_cells_of_their_relations(factors, differences):
+    cube = make_cube()
+    cube.transfer_accuracy.loc[{"factor": "architecture=vit", "relation": "same"}] = np.nan
+    for levels in (factors, None):
+        comparison = compare_to_published(cube, differences, levels=levels)
+        assert matches(comparison, "architecture") == ["compared", "not done", "not done"]
+        assert matches(comparison, "class_relation") == ["compared"] * 3
+        assert comparison.difference.sel(factor_name="architecture").isnull().values.tolist() == [False, True, True]
+
+
+def test_seeds_that_no_level_shares_are_not_done(differences):
+    cube = make_cube(2, PLACES[:2])
+    cube.transfer_accuracy[0, :, 0] = cube.transfer_accuracy[1, :, 1] = np.nan
+    assert matches(compare_to_published(cube, differences), "class_relation") == ["not done"] * 3
+
+
+def test_differences_of_other_settings(differences):
+    comparison = compare_to_published(make_cube(n_samples=10, vit_schedule="constant"), differences)
+    assert matches(comparison, "n_samples") == ["compared"] * 3
+    assert matches(comparison, "architecture") == ["other settings"] * 3  # the vit is one of them
+    assert comparison.ours.notnull().all()
+
+
+def test_differences_of_another_tuning(differences):
+    comparison = compare_to_published(make_cube(tuning="full-200"), differences)
+    assert comparison.published.sel(factor_name="class_relation").values.tolist() == [0.17, 0.14, 0.13]
+    assert matches(comparison, "architecture") == ["not published"] * 3
+    with pytest.raises(ValueError, match=r"no row of tuning 'full-3' like the cube's; its .* are: linear, full-200$"):
+        compare_to_published(make_cube(tuning="full-3"), differences)
+
+
+def test_differences_where_no_level_was_published(factors, differences):
+    comparison = compare_to_published(make_cube(places=PLACES[4:5] + PLACES[7:]), differences, levels=factors)
+    assert set(comparison["match"].values.ravel()) == {"not in the cube"}
+    assert comparison.ours.isnull().all()
+
+
+# what is wrong
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda cube: cube.drop_attrs(), r"^cube has no attribute 'settings', 'paper_settings'; its .* are: none$"),
+        (lambda cube: cube.isel(seed=0), r"^cube has no dimension 'seed'; its dimensions are: factor, relation$"),
+        (lambda cube: cube.drop_vars("level"), r"^cube has no coordinate 'level'; its coordinates are: factor, "),
+        (lambda cube: cube.drop_vars("transfer_accuracy"), r"^cube has no variable 'transfer_accuracy'; .*: status$"),
+        (
+            lambda cube: cube.assign_attrs(paper_settings="[1]"),
+            r"^cube has the attribute 'paper_settings' '\[1\]', expected a JSON object$",
+        ),
+        (
+            lambda cube: cube.assign_attrs(settings='{"epochs": 1}'),
+            r"^cube has the attribute 'settings' '.*', expected a JSON object with the key 'dataset'$",
+        ),
+        (
+            lambda cube: cube.assign_attrs(settings='{"dataset": "mnist"}'),
+            r"factors.csv has no row of dataset 'mnist' like the cube's; its values of it are: cifar10, transforms2d$",
+        ),
+    ],
+)
+def test_cubes_that_cannot_be_compared(factors, change, message):
+    with pytest.raises(ValueError, match=message):
+        compare_to_published(change(make_cube()), factors)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"has the columns none, expected dataset,factor,level,relation,transfer_accuracy or dataset,tuning,"),
+        ("dataset,factor\na,b\n", r"has the columns dataset,factor, expected dataset,factor,level,"),
+        ("x\ttransforms2d,class_relation,same,same", r"has 4 values in row 2, expected 5$"),
+        ("x\ttransforms2d,class_relation,same,same,high", r"has transfer_accuracy 'high' in the row .*, expected a nu"),
+        ("x\ttransforms2d,class_relation,same,same,nan", r"has transfer_accuracy 'nan' in the row class_relation same"),
+        ("x\ttransforms2d,c,s,same,1\ntransforms2d,c,s,same,2", r"has the row c s same twice$"),
+        ('x\ttransforms2d,c,s,same,"1', r"cannot be read as CSV: "),
+    ],
+)
+def test_files_that_are_damaged(tmp_path, text, message):
+    path = tmp_path / "published.csv"
+    path.write_text(text.replace("x\t", "dataset,factor,level,relation,transfer_accuracy\n"))
+    with pytest.raises(ValueError, match=rf"published.csv {message}"):
+        compare_to_published(make_cube(), path)
+
+
+def test_files_that_are_not_there_or_not_text(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing.csv"):
+        compare_to_published(make_cube(), tmp_path / "nothing.csv")
+    (tmp_path / "image.csv").write_bytes(b"\x89PNG\xff")
+    with pytest.raises(ValueError, match=r"image.csv cannot be read as CSV: "):
+        compare_to_published(make_cube(), tmp_path / "image.csv")
+
+
+@pytest.mark.parametrize("ignore", ["epoch", ["epochs", "epoch"]])
+def test_ignoring_what_is_no_setting(factors, ignore):
+    with pytest.raises(ValueError, match=r"^ignore names 'epoch', expected 'all' or settings of: architecture, "):
+        compare_to_published(make_cube(), factors, ignore)
+
+
+def test_levels_are_for_differences_and_from_accuracies(factors, differences):
+    with pytest.raises(ValueError, match=r"^levels is '.*', expected None: .*factors.csv names the levels itself$"):
+        compare_to_published(make_cube(), factors, levels=factors)
+    with pytest.raises(ValueError, match=r"differences.csv has the columns dataset,tuning,.*, expected dataset,factor"):
+        compare_to_published(make_cube(), differences, levels=differences)
+
+
+# as text
+
+
+def test_table_says_what_was_compared(factors):
+    cube = make_cube(epochs=6, objects="procedural")
+    cube.transfer_accuracy.loc[{"factor": "architecture=vit", "relation": "same"}] = np.nan
+    cube.transfer_accuracy.loc[{"factor": "class_relation=same", "relation": "same"}] = [0.8, 0.9, 1.0]
+    text = format_comparison(compare_to_published(cube, factors, ignore=["epochs", "objects"]))
+    lines = [line.split() for line in text.splitlines()]
+    # Student's 4.303 times 0.1 over the root of 3: 0.248
+    expected = "class_relation same same 0.900 0.652 to 1.148 3 1.000 -0.100 compared"
+    assert expected.split() in lines
+    assert ["architecture", "vit", "same", "-", "0", "0.970", "-", "not", "done"] in lines
+    assert ["n_samples", "1000", "disjoint", "-", "0", "0.810", "-", "not", "in", "the", "cube"] in lines
+    assert "Compared: 9 of 12 published values." in text
+    assert "Settings other than the paper's, and ignored: epochs 6 (paper 50), objects procedural (paper" in text
+    assert "not compared" not in text
+    assert "Published, but not in the cube: n_samples=1000.\n" in text
+    assert "Published, but failed or not yet done: architecture=vit (same).\n" in text
+    assert "Not published: n_samples=10000, n_probe=200, reference=untrained." in text
+    assert max(map(len, text.splitlines())) < 120
+
+
+def test_table_of_what_may_not_be_compared(factors):
+    text = format_comparison(compare_to_published(make_cube(epochs=6, batch_size=64), factors, ["epochs"]))
+    assert "Compared: 0 of 12 published values.\n" in text
+    words = " ".join(text.split())
+    assert (
+        "Settings other than the paper's, so what depends on them is not compared: batch_size 64 (paper 512)." in words
+    )
+    assert "Settings other than the paper's, and ignored: epochs 6 (paper 50).\n" in text
+
+
+def test_table_names_the_largest_difference(factors):
+    cube = make_cube()
+    cube["transfer_accuracy"] = xr.full_like(cube.transfer_accuracy, 0.9)
+    text = format_comparison(compare_to_published(cube, factors))
+    # same: -.08 -.10 -.08 -.07 -.09, disjoint: +.04 -.01 +.03 +.07 +.07; absolute: 0.64 over 10
+    assert "Compared: 10 of 12 published values. Mean absolute difference 0.064; largest -0.100, at" in text
+    assert "class_relation=same, same." in " ".join(text.split())
+
+
+def test_table_of_differences(factors, differences):
+    text = format_comparison(compare_to_published(make_cube(), differences, levels=factors))
+    assert text.startswith("differences in accuracy on the target task, transforms2d, linear tuning")
+    assert "Levels of class_relation that both span: disjoint, same.\n" in text
+    assert "Levels of n_samples: ours span 50000; the published 1000, 50000." in text
+    assert "Published, but not in the cube: n_samples.\n" in text
+    assert "Levels of n_probe" not in text
+    text = format_comparison(compare_to_published(make_cube(), differences))
+    assert "ours span 10000, 50000; those that the published span are not known." in text
+
+
+# the published numbers
+
+
+@pytest.mark.parametrize("dataset", ["transforms2d", "cifar10", "cifar100"])
+def test_published_values_agree_with_each_other(dataset):
+    # a cube that holds what was read off the figures has, within rounding and reading, the printed differences
+    settings = PAPER | {"dataset": dataset}
+    cube = make_cube(1, [("class_relation", "same")])
+    cube.attrs |= {"settings": json.dumps(settings), "paper_settings": json.dumps(settings)}
+    theirs = compare_to_published(cube, PUBLISHED / "factors.csv")
+    cube = xr.Dataset({"transfer_accuracy": theirs.published.expand_dims("seed")}, attrs=cube.attrs)
+    comparison = compare_to_published(cube, PUBLISHED / "differences.csv", levels=PUBLISHED / "factors.csv")
+    assert (comparison["match"] == "compared").all()
+    assert comparison["match"].shape == (3, 3)
+    assert np.abs(comparison.difference).max() < 0.0065
+
+
+def test_knows_no_torch():
+    tree = ast.parse((Path(invtransfer.__file__).parent / "comparison.py").read_text())
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    assert imported == {"json", "csv", "math", "textwrap", "numpy", "invtransfer.analysis"}

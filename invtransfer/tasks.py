@@ -151,7 +151,8 @@ def images_task(training, test, classes, transformations, random_state):
     chosen = np.random.default_rng([random_state, 2]).permutation(np.flatnonzero(np.isin(labels, classes)))
     chosen = chosen[_turns(labels[chosen])]
     n_validation = len(chosen) // 10
-    kept, held_out, tested = chosen[n_validation:], chosen[:n_validation], np.isin(test_labels, classes)
+    held_out, kept, tested = chosen[:n_validation], chosen[n_validation:], np.isin(test_labels, classes)
+    kept = kept[_turns(labels[kept])]
     parts = [
         (images[kept], labels[kept]),
         (images[held_out], labels[held_out]),

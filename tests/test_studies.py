@@ -19,22 +19,15 @@ from invtransfer.cubes import read
 from invtransfer.running import cell_id
 
 STUDIES = Path(__file__).resolve().parent.parent / "studies"
-FACTORS = [
-    *(f"class_relation={level}" for level in ("subset", "disjoint", "same", "superset")),
-    "n_samples=64", "n_samples=128", "width=0.0625", "width=0.125",
-]  # fmt: skip
-PART = ("disjoint", "subset")  # with both relations 4 cells, of the 12 that the smoke preset has
-PART_SCRIPT = """
-import sys
-
-sys.path.insert(0, {studies!r})  # other processes find the cell here
-import factors
-
-factors.PRESETS["smoke"]["levels"] = {{}}
-factors.CLASS_RELATIONS = {part!r}
-if __name__ == "__main__":
-    factors.main()
-"""
+LEVELS = {  # of the smoke preset
+    "class_relation": ["subset", "disjoint", "same", "superset"],
+    "architecture": ["resnet18", "resnet50", "densenet121", "vgg11", "vit"],
+    "n_samples": ["64", "128"],
+    "n_probe": ["50", "128"],
+    "reference": ["untrained", "no transformations"],
+}
+FACTORS = [(name, level) for name, levels in LEVELS.items() for level in levels]
+PART = ("class_relation=disjoint", "class_relation=subset")  # with both relations 4 of the 20 cells
 
 
 def start(script, *arguments, **more):
@@ -81,10 +74,10 @@ def run(factors, monkeypatch, *arguments):
 
 def test_cube_has_the_grid_as_labels(smoke):
     cube = read(smoke[0])
-    assert cube.sizes == {"factor": 8, "relation": 2, "seed": 1, "transformation": 18}
-    assert cube.factor.values.tolist() == FACTORS
-    assert cube.factor_name.values.tolist() == [label.split("=")[0] for label in FACTORS]
-    assert cube.level.values.tolist() == [label.split("=")[1] for label in FACTORS]
+    assert cube.sizes == {"factor": 15, "relation": 2, "seed": 1, "transformation": 18}
+    assert cube.factor.values.tolist() == [f"{name}={level}" for name, level in FACTORS]
+    assert cube.factor_name.values.tolist() == [name for name, _ in FACTORS]
+    assert cube.level.values.tolist() == [level for _, level in FACTORS]
     assert cube.relation.values.tolist() == ["same", "disjoint"]
     assert cube.seed.values.tolist() == [0]
     assert cube.transformation.values.tolist() == list(TRANSFORMATIONS)
@@ -121,34 +114,49 @@ def test_all_cells_are_done_and_their_numbers_possible(smoke):
 
 def test_relations_share_transformations_or_do_not(smoke):
     cube = read(smoke[0])
-    source, target = cube.source_transformation, cube.target_transformation
-    assert (source.sum("transformation") == 3).all()
-    assert (target.groupby("category").sum() == 1).all()
+    assert (cube.target_transformation.groupby("category").sum() == 1).all()
+    assert (cube.target_transformation == cube.target_transformation.isel(factor=0, relation=0)).all()
+    references = cube.isel(factor=cube.factor_name.values == "reference")
+    assert not references.source_transformation.any()
+    pairs = cube.isel(factor=cube.factor_name.values != "reference")
+    source, target = pairs.source_transformation, pairs.target_transformation
     assert (source.groupby("category").sum() == 1).all()
     assert (source == target).sel(relation="same").all()
     assert not (source * target).sel(relation="disjoint").any()
-    assert (target == target.isel(factor=0, relation=0)).all()
 
 
-def test_default_level_is_one_cell_in_three_places(smoke):
+def test_places_of_one_cell_hold_the_same_numbers(smoke):
     cube = read(smoke[0])
-    same = cube.sel(factor=["class_relation=disjoint", "n_samples=128", "width=0.0625"])
-    for i in (1, 2):
+    default = ["class_relation=disjoint", "architecture=resnet18", "n_samples=128", "n_probe=128"]
+    same = cube.sel(factor=default)
+    for i in (1, 2, 3):
         for name, variable in same.data_vars.items():
             np.testing.assert_array_equal(variable.isel(factor=i), variable.isel(factor=0), err_msg=name)
-    assert len(files(smoke[0].with_suffix(".cells"))) == 12  # 8 * 2 places, minus 2 * 2 that repeat the default
+    fewer = cube.sel(factor="n_probe=50")  # of the same encoder, another probe
+    assert (fewer.cell == same.cell.isel(factor=0)).all()
+    assert (fewer.transfer_accuracy != same.transfer_accuracy.isel(factor=0)).any()
+    references = cube.isel(factor=cube.factor_name.values == "reference")
+    for name, variable in references.data_vars.items():
+        np.testing.assert_array_equal(variable.sel(relation="same"), variable.sel(relation="disjoint"), err_msg=name)
+    # class_relation 4 * 2, architecture and n_samples 4 * 2 and 2 without the default, 2 references
+    assert len(files(smoke[0].with_suffix(".cells"))) == np.unique(cube.cell).size == 8 + 8 + 2 + 2
 
 
 def test_attributes_say_how_the_numbers_came_about(smoke):
     attributes = read(smoke[0]).attrs
     assert set(attributes) == {
-        "title", "Conventions", "settings", "versions", "git_commit", "git_state", "processor", "date_created",
-        "references", "threads",
+        "title", "Conventions", "settings", "paper_settings", "versions", "git_commit", "git_state", "processor",
+        "date_created", "references", "threads",
     }  # fmt: skip
-    settings = json.loads(attributes["settings"])
-    assert settings["dataset"] == "procedural"
-    assert settings["levels"] == {"n_samples": [64, 128], "width": [0.0625, 0.125]}
+    settings, paper = json.loads(attributes["settings"]), json.loads(attributes["paper_settings"])
+    assert (settings["dataset"], settings["objects"]) == ("transforms2d", "procedural")
+    assert settings["levels"] == {
+        "class_relation": LEVELS["class_relation"], "architecture": LEVELS["architecture"],
+        "n_samples": [64, 128], "n_probe": [50, 128],
+    }  # fmt: skip
     assert "seeds" not in settings  # a run with more seeds contains one with fewer
+    assert settings.keys() == paper.keys() - {"seeds"}
+    assert (paper["epochs"], paper["objects"]) == (50, "transforms2d")
     assert attributes["threads"] == 1
 
 
@@ -159,13 +167,16 @@ def test_terminal_and_folder(smoke):
     assert [word.strip() for word in header if word] == [
         "factor", "within disjoint", "same minus disjoint", "within same", "invariance matters"
     ]  # fmt: skip
-    for name in ("class_relation", "n_samples", "width"):
+    for name in ("class_relation", "architecture", "n_samples", "n_probe"):
         row = next(line for line in lines if line.startswith(name))
         assert row.count("±") == 3
         assert row.endswith(("more than it", "less than it"))
+    for name in LEVELS["reference"]:
+        assert any(line.startswith(name) and "transfer accuracy 0." in line for line in lines)
+    assert "nan" not in output
     assert f"cube    {out}" in lines
     assert f"figure  {out.with_suffix('.png')}" in lines
-    assert "12/12" in error
+    assert "20/20" in error
     with Image.open(out.with_suffix(".png")) as figure:
         assert min(figure.size) > 500
     assert sorted(os.listdir(out.parent)) == ["factors.cells", "factors.nc", "factors.png"]
@@ -185,19 +196,17 @@ def test_second_run_computes_nothing(smoke, factors, monkeypatch):
 def test_other_settings_are_refused(smoke, factors, monkeypatch, capsys):
     out = smoke[0]
     whole = out.read_bytes()
-    monkeypatch.setitem(factors.PRESETS["smoke"], "epochs", 3)
     with pytest.raises(SystemExit) as exit:
-        run(factors, monkeypatch, "--out", out)
+        run(factors, monkeypatch, "--out", out, "--epochs", "3")
     assert exit.value.code == 2
     assert "belongs to other settings (epochs differ)" in capsys.readouterr().err
     assert out.read_bytes() == whole
 
 
 def test_interrupted_run_continues_in_one_process_to_the_same_numbers(smoke, factors, tmp_path, monkeypatch, capsys):
-    script, out = tmp_path / "part.py", tmp_path / "cube.nc"
-    script.write_text(PART_SCRIPT.format(studies=str(STUDIES), part=PART))
+    out = tmp_path / "cube.nc"
     folder = out.with_suffix(".cells")
-    process = start(script, "--out", out, start_new_session=True)
+    process = start(STUDIES / "factors.py", "--out", out, "--only", *PART, start_new_session=True)
     deadline = time.monotonic() + 120
     while not files(folder) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -211,16 +220,14 @@ def test_interrupted_run_continues_in_one_process_to_the_same_numbers(smoke, fac
     assert "Traceback" not in error
     assert not out.exists()
 
-    monkeypatch.setitem(factors.PRESETS["smoke"], "levels", {})
-    monkeypatch.setattr(factors, "CLASS_RELATIONS", PART)
-    run(factors, monkeypatch, "--out", out)
+    run(factors, monkeypatch, "--out", out, "--only", *PART)
     assert f"{len(before)}/4" in capsys.readouterr().err
     after = files(folder)
     assert len(after) == 4
     assert {name: after[name] for name in before} == before
 
     cube = read(out)
-    undisturbed = read(smoke[0]).sel(factor=[f"class_relation={level}" for level in PART])
+    undisturbed = read(smoke[0]).sel(factor=sorted(PART, reverse=True))  # in the study's order
     assert undisturbed.sizes == cube.sizes
     xr.testing.assert_identical(
         without_time(cube).drop_attrs(deep=False), without_time(undisturbed).drop_attrs(deep=False)
@@ -256,6 +263,9 @@ def test_too_few_objects_are_said_in_one_line(factors, tmp_path, monkeypatch, ca
         (["--objects", "{folder}/none"], 'none\', expected "procedural", "random" or an existing folder'),
         (["--objects", "{folder}"], "expected foregrounds/<category> in it, found nothing"),
         (["--dataset", "cifar10", "--objects", "{folder}"], "--objects is for --dataset transforms2d"),
+        (["--only", "depth"], "--only is 'depth', expected a factor or a level of this study: class_relation=subset, "),
+        (["--architecture-levels", "resnet81"], "argument --architecture-levels: invalid choice: 'resnet81'"),
+        (["--n-classes", "31"], "n_classes is 31: source and target need 62 classes, there are 61"),
         (["--seeds", "0"], "argument --seeds: is '0', expected a whole number of at least 1"),
     ],
 )
@@ -295,19 +305,112 @@ def test_classes_of_source_and_target(factors, relation, n_source, n_shared):
         factors.draw_classes(relation, 7, 13, 0)
 
 
+@pytest.mark.parametrize("dataset", ["transforms2d", "cifar10", "cifar100"])
 @pytest.mark.parametrize("preset", ["smoke", "quick", "paper"])
-def test_grid_varies_one_factor_at_a_time(factors, preset):
-    settings = {name: value for name, value in factors.PRESETS[preset].items() if name != "seeds"}
+def test_grid_varies_one_factor_at_a_time(factors, preset, dataset):
+    settings = factors.settings_of(preset, dataset)
+    del settings["seeds"]
+    levels = settings["levels"]
     cells, coordinates = factors.make_grid(settings, 2)
-    levels = {"class_relation": factors.CLASS_RELATIONS} | settings["levels"]
-    assert len(cells) == sum(map(len, levels.values())) * 2 * 2
-    assert len(coordinates["factor"]) == len(cells) // 4
-    for place, arguments in cells:
+    assert len(coordinates["factor"]) == sum(map(len, levels.values())) + 2
+    assert len(cells) == len(coordinates["factor"]) * 2 * 2
+    defaults = {name: settings[name] for name in ("class_relation", "architecture", "n_samples", "epochs")}
+    default_ids = set()
+    for place, arguments, part in cells:
         name, level = place["factor"].split("=")
-        assert str(arguments[name]) == level
-        assert (arguments["relation"], arguments["seed"]) == (place["relation"], place["seed"])
-        others = {"class_relation": "disjoint"} | {other: settings[other] for other in settings["levels"]}
-        others.pop(name)
-        assert {other: arguments[other] for other in others} == others
-    default = [cell_id(arguments) for place, arguments in cells if place["relation"] == "same" and place["seed"] == 0]
-    assert len(set(default)) == len(default) - len(levels) + 1  # each factor has the default among its levels
+        assert arguments["seed"] == place["seed"]
+        assert part["n_probe"] == (int(level) if name == "n_probe" else settings["n_probe"])
+        assert part["n_probe"] in arguments["n_probe"]
+        expected = dict(defaults)
+        if name == "reference":
+            expected |= {"epochs": 0} if level == "untrained" else {}
+        elif name != "n_probe":
+            expected[name] = type(defaults[name])(level)
+        assert {name: arguments[name] for name in expected} == expected
+        assert arguments["relation"] == ("none" if name == "reference" else place["relation"])
+        vit = {"learning_rate": 1e-3, "schedule": "cosine", "weight_decay": 1e-5}
+        others = {name: settings[name] for name in vit}
+        assert {name: arguments[name] for name in vit} == (vit if arguments["architecture"] == "vit" else others)
+        if expected == defaults and name != "reference" and (place["relation"], place["seed"]) == ("same", 0):
+            default_ids.add(cell_id(arguments))
+    assert len(default_ids) == 1  # one encoder is the default level of every factor, and serves all numbers of probes
+
+
+def test_paper_preset_is_the_papers_protocol(factors):
+    expected = {  # Sections 3.2 and 4.1, Appendix B.2
+        "n_classes": 30, "n_samples": 50_000, "n_validation": 10_000, "n_test": 10_000, "batch_size": 512, "epochs": 50,
+        "learning_rate": 1e-3, "schedule": "constant", "weight_decay": 0.0, "solver": "adam", "n_pairs": 10_000,
+        "seeds": 10, "width": 1.0, "vit_learning_rate": 1e-3, "vit_schedule": "cosine", "vit_weight_decay": 1e-5,
+    }  # fmt: skip
+    settings = factors.settings_of("paper", "transforms2d")
+    assert {name: settings[name] for name in expected} == expected
+    samples = {
+        "transforms2d": [1_000, 10_000, 50_000, 100_000, 500_000],
+        "cifar10": [10, 50, 200, 1_000, 4_500],
+        "cifar100": [10, 50, 100, 250, 500],
+    }
+    for dataset, n_samples in samples.items():
+        levels = factors.settings_of("paper", dataset)["levels"]
+        assert levels["n_samples"] == n_samples
+        assert levels["n_probe"] == [50, 200, 500, 2_000, 5_000]
+        assert levels["architecture"] == LEVELS["architecture"]
+        assert levels["class_relation"] == LEVELS["class_relation"]
+    assert factors.settings_of("paper", "cifar10")["n_classes"] == 5
+    assert factors.settings_of("paper", "cifar100")["n_classes"] == 50
+
+
+def test_dry_run_lists_cells_and_time_and_computes_nothing(smoke, factors, monkeypatch, capsys):
+    out = smoke[0]
+    before = files(out.with_suffix(".cells")), out.read_bytes()
+    monkeypatch.setattr(factors, "seconds_per_image", lambda *arguments: (0.01, 0.002))
+    run(factors, monkeypatch, "--out", out, "--dry-run", "--epochs", "3", "--only", "class_relation", "reference")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2] == "10 cells: 1 done, 0 failed, 9 to do"
+    assert sum(line.startswith("done") for line in lines) == 1  # the untrained one, which has no epochs
+    # 8 of 3 epochs * 128 images, and one without transformations: 3.84 s each; 3 * 64 validated, 128 for the probe,
+    # 64 for its validation, 2 * 128 tests, 20 * 16 for the pairs: 960 images, 1.92 s
+    assert [line.split()[:4] for line in lines if line.startswith("to do")] == [["to", "do", "6", "s"]] * 9
+    assert lines[-1] == "projected time for the rest: 52 s of computing, 52 s with 1 process"
+    assert (files(out.with_suffix(".cells")), out.read_bytes()) == before
+
+
+def test_level_that_fails_is_recorded_and_the_rest_goes_on(factors, tmp_path, monkeypatch, capsys):
+    build = factors.InvariantPretrainer
+
+    def out_of_memory(architecture, **parameters):
+        if architecture == "vgg11":
+            raise MemoryError("no room for vgg11")
+        return build(architecture, **parameters)
+
+    monkeypatch.setattr(factors, "InvariantPretrainer", out_of_memory)
+    with pytest.raises(SystemExit) as exit:
+        run(factors, monkeypatch, "--out", tmp_path / "cube.nc", "--only", "architecture=vgg11", "architecture=vit")
+    assert "2 of 4 places of the cube failed; the first: MemoryError: no room for vgg11" in str(exit.value.code)
+    cube = read(tmp_path / "cube.nc")
+    assert cube.status.sel(factor="architecture=vgg11").values.ravel().tolist() == [2, 2]
+    assert cube.transfer_accuracy.sel(factor="architecture=vit").notnull().all()
+    assert (tmp_path / "cube.png").exists()
+
+
+def test_cifar_takes_as_many_images_of_each_class(factors, tmp_path, monkeypatch):
+    """On stand-ins for CIFAR-100's images: 100 classes of 6 for training and 2 for testing."""
+    images = np.random.default_rng(0).integers(256, size=(600, 32, 32, 3), dtype=np.uint8)
+    labels = np.arange(600) % 100
+    monkeypatch.setattr(factors, "load_cifar_parts", lambda *_: ((images, labels), (images[:200], labels[:200])))
+    fitted = []
+
+    class Recorder(factors.InvariantPretrainer):
+        def fit(self, X, y, X_val, y_val):
+            fitted.append((np.bincount(y)[np.unique(y)].tolist(), len(y_val), self.transformations))
+            return super().fit(X, y, X_val, y_val)
+
+    monkeypatch.setattr(factors, "InvariantPretrainer", Recorder)
+    words = "--dataset cifar100 --n-classes 30 --n-samples 4 --n-samples-levels 3 4 500 --epochs 1 --only n_samples"
+    run(factors, monkeypatch, "--out", tmp_path / "cube.nc", *words.split())
+    counts = [[len(set(each)), max(each), sum(each)] for each, *_ in fitted]
+    assert counts == [[1, 3, 90]] * 2 + [[1, 4, 120]] * 2 + [[2, 6, 162]] * 2  # 6 * 30 less the tenth for validation
+    assert all(n_validation == 18 for _, n_validation, _ in fitted)
+    assert all(len(transformations) == 3 for *_, transformations in fitted)
+    cube = read(tmp_path / "cube.nc")
+    assert (cube.status == 1).all()
+    assert cube.level.values.tolist() == ["3", "4", "500"]

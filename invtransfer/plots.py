@@ -67,6 +67,11 @@ def _count_levels(cube, name):
     return "" if n_done == levels.sizes["factor"] else f"({n_done} of {levels.sizes['factor']} levels)"
 
 
+def _say(factor):
+    """Return the name of a factor as a reader would print it."""
+    return {"n_samples": "training samples", "n_probe": "probe samples"}.get(factor, factor.replace("_", " "))
+
+
 def _plot_levels(axes, levels, name):
     """Draw source and target accuracy of both relations over the levels of one factor."""
     x = np.arange(levels.sizes["factor"])
@@ -83,7 +88,7 @@ def _plot_levels(axes, levels, name):
                 axes.vlines(x[alone], low[alone], high[alone], color=COLOURS[relation], alpha=0.5)
                 axes.plot(x, values.values, ".", color=COLOURS[relation], alpha=0.5, ms=4)
     _label_levels(axes, levels.level.values, _say_what_is_missing(levels))
-    axes.set_xlabel(name.replace("_", " "))
+    axes.set_xlabel(_say(name))
     axes.grid(axis="y", alpha=0.3)
 
 
@@ -148,7 +153,7 @@ def _plot_contrasts(axes, contrasts, notes):
         for place in x[np.isnan(height)]:
             at = {"xy": (place, 0), "xytext": (0, 3), "textcoords": "offset points", "rotation": 90}
             axes.annotate("incomplete", **at, ha="center", va="bottom", fontsize=8, color=COLOURS["neither"])
-    _label_bars(axes, [name.replace("_", " ") for name in contrasts.factor_name.values], notes)
+    _label_bars(axes, [_say(name) for name in contrasts.factor_name.values], notes)
     axes.set_ylabel("difference in transfer accuracy")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize="small")
 
@@ -226,7 +231,7 @@ def plot_comparison(comparison):
             _plot_our_references(axes, comparison)
         else:
             _plot_compared_contrasts(axes, chosen.isel(factor_name=0))
-        axes.set_title(name.replace("_", " "), fontsize="medium")
+        axes.set_title(_say(name), fontsize="medium")
         axes.grid(axis="y", alpha=0.3)
     for axes in panels[len(names) :]:
         axes.remove()

@@ -115,13 +115,13 @@ def draw(cube):
 def test_everything_is_labelled(n_seeds, counted):
     figure, levels, contrasts, sensitivity = draw(make_cube(n_seeds))
     assert figure.get_suptitle() == f"Invariance ({counted})"
-    assert [axes.get_xlabel() for axes in levels] == ["class relation", "n samples"]
+    assert [axes.get_xlabel() for axes in levels] == ["class relation", "training samples"]
     assert [[tick.get_text() for tick in axes.get_xticklabels()] for axes in levels] == [
         ["same", "disjoint"], ["64", "128"]
     ]  # fmt: skip
     assert levels[0].get_ylabel() == "accuracy"
     assert set(LEGEND) <= texts(figure)
-    assert {"class relation", "n samples"} <= texts(contrasts)
+    assert {"class relation", "training samples"} <= texts(contrasts)
     assert {"within disjoint", "same minus disjoint", "within same"} <= texts(contrasts)
     assert contrasts.get_ylabel() == "difference in transfer accuracy"
     assert {"rotate", "blur", "hue", "pretrained with it", "pretrained with others"} <= texts(sensitivity)
@@ -361,7 +361,7 @@ def test_comparison_shows_both_accuracies(tmp_path):
     comparison, _ = make_comparisons(cube, tmp_path)
     figure = plot_comparison(comparison)
     figure.savefig(BytesIO())
-    assert [axes.get_title() for axes in figure.axes] == ["class relation", "n samples"]
+    assert [axes.get_title() for axes in figure.axes] == ["class relation", "training samples"]
     assert [tick.get_text() for tick in figure.axes[1].get_xticklabels()] == ["64", "128", "512"]
     assert figure.get_suptitle() == "cifar10: ours (mean of 6 seeds, 95 % interval) and published"
     axes = figure.axes[1]
@@ -423,4 +423,4 @@ def test_comparison_of_a_cube_with_little_in_it(tmp_path, kept):
     for comparison in make_comparisons(make_cube_with_references(2).isel(factor=kept), tmp_path):
         figure = plot_comparison(comparison)
         figure.savefig(BytesIO())
-        assert [axes.get_title() for axes in figure.axes] == ["class relation", "n samples"]
+        assert [axes.get_title() for axes in figure.axes] == ["class relation", "training samples"]

@@ -1,5 +1,6 @@
 """From images to features, whatever kind of encoder a person has."""
 
+import contextlib
 import difflib
 
 import numpy as np
@@ -50,6 +51,11 @@ class LayerFeatures(nn.Module):
 
     def __init__(self, module, layer=None):
         super().__init__()
+        if isinstance(module, torch.jit.ScriptModule) and layer != "":
+            raise TypeError(
+                f"layer is {layer!r}, expected '' (its output) for a module made by torch.jit, whose layers cannot be"
+                " reached: give the module that it was made from, or a version of it that returns the features"
+            )
         self._takes_input = layer is None and (head := _find_head(module)) is not None
         self._layer = head if self._takes_input else "" if layer is None else layer
         names = [name for name, _ in module.named_modules(remove_duplicate=False)]
@@ -65,6 +71,8 @@ class LayerFeatures(nn.Module):
 
     def forward(self, images):
         """Return features of shape (n_samples, n_features)."""
+        if self._layer == "":
+            return _flatten(self.module(images), self.description, self.module)
         seen = []
         layer = self.module.get_submodule(self._layer)
 
@@ -89,12 +97,16 @@ class LayerFeatures(nn.Module):
                 f"layer {self._layer!r} of {type(self.module).__name__} is not reached by its forward pass: name"
                 " another layer, or '' for its output"
             )
-        if not isinstance(seen[-1], torch.Tensor):
-            raise ValueError(
-                f"the {self.description} ({type(self.module).__name__}) is of type {type(seen[-1]).__name__}, expected"
-                " a tensor: name another layer"
-            )
-        return seen[-1].flatten(1) if seen[-1].ndim > 2 else seen[-1]
+        return _flatten(seen[-1], self.description, self.module)
+
+
+def _flatten(output, description, module):
+    if not isinstance(output, torch.Tensor):
+        raise ValueError(
+            f"the {description} ({type(module).__name__}) is of type {type(output).__name__}, expected a tensor: name"
+            " another layer"
+        )
+    return output.flatten(1) if output.ndim > 2 else output
 
 
 def _find_head(module):
@@ -165,7 +177,7 @@ def encode(encoder, X, batch_size=128, *, layer=None):
         If `encoder` is none of these.
     ValueError
         If it returns another number of rows than there are images, no numbers, NaN or infinity; if there is no such
-        layer, or a layer is named of what is no torch module.
+        layer, or a layer is named of what is no torch module; if a torch module cannot take images of that size.
 
     Examples
     --------
@@ -183,7 +195,8 @@ def encode(encoder, X, batch_size=128, *, layer=None):
     if encoder is None:
         outputs = X
     elif isinstance(encoder, nn.Module):
-        outputs = compute_outputs(LayerFeatures(encoder, layer), X, batch_size)
+        with explain_failure(encoder, X.shape[1:]):
+            outputs = compute_outputs(LayerFeatures(encoder, layer), X, batch_size)
     elif hasattr(encoder, "transform"):
         ours = hasattr(encoder, "image_shape_")  # it takes images, and says if they have another shape than its own
         outputs = encoder.transform(X if ours and X.shape[3] == 3 else X.reshape(len(X), -1))
@@ -195,6 +208,36 @@ def encode(encoder, X, batch_size=128, *, layer=None):
             " a function or None"
         )
     return _check_features(outputs, len(X))
+
+
+@contextlib.contextmanager
+def explain_failure(module, image_shape):
+    """Say which images a person's module failed on, where it says no more than that some numbers disagree.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Whose forward pass is in the block.
+    image_shape : tuple of int
+        (height, width, n_channels) of the images.
+
+    Raises
+    ------
+    ValueError
+        If the block raises RuntimeError or AssertionError, as layers do that images of this shape do not fit. Running
+        out of memory is left as it is.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, AssertionError) as error:
+        if "memory" in str(error):  # as the CPU's allocator says it
+            raise
+        module = module.module if isinstance(module, LayerFeatures) else module
+        shape = " x ".join(map(str, image_shape))
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{type(module).__name__} fails on images of {shape}: {reason}") from error
 
 
 def compute_outputs(network, X, batch_size=128):

@@ -8,7 +8,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from invtransfer.encoding import LayerFeatures
+from invtransfer.encoding import LayerFeatures, explain_failure
 
 
 class Normalise(nn.Module):
@@ -534,7 +534,7 @@ def _count_features(backbone, image_shape):
     """Return the number of features by computing those of two black images."""
     height, width, n_channels = image_shape
     device = next(backbone.parameters(), torch.empty(0)).device
-    with torch.no_grad():
+    with torch.no_grad(), explain_failure(backbone, image_shape):
         features = backbone.eval()(torch.zeros(2, n_channels, height, width, device=device))
     backbone.train()
     if features.ndim != 2 or len(features) != 2:

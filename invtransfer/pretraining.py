@@ -47,7 +47,8 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
     learning_rate : float
         Of Adam; the largest value if the schedule varies it.
     schedule : str
-        "constant", or "one-cycle": up linearly over the first fifth of the steps, then down linearly to 0.
+        "constant"; "one-cycle": up linearly over the first fifth of the steps, then down linearly to 0; "cosine": up
+        over 5 epochs, but no more than a tenth of the steps, then down to 1 % along a cosine, the paper's for "vit".
     weight_decay : float
         L2 penalty of Adam.
     precision : str
@@ -86,8 +87,9 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
     validation accuracy if `X_val` is given. Images are normalised with the training data's mean and standard deviation
     per channel, which the paper does not mention. A module of your own gets the normalised images, too, in training and
     afterwards, so leave a normalisation of its own out of it. Its layers whose weights do not require gradients stay as
-    they are; its dropout is drawn from `random_state`. Pickles hold the weights as NumPy arrays: like all pickles, open
-    only those that you trust.
+    they are, statistics of batch norm included; its dropout is drawn from `random_state`. Pickles hold the weights as
+    NumPy arrays (and a module given as `network` as it is: have it on the CPU): like all pickles, open only those that
+    you trust.
 
     References
     ----------

@@ -197,7 +197,7 @@ def train(
     Raises
     ------
     ValueError
-        If `learning_rate` or `weight_decay` is out of range, or the loss becomes NaN or infinite.
+        If `learning_rate` or `weight_decay` is out of range, or the loss or a weight becomes NaN or infinite.
     """
     if not 0 < learning_rate < math.inf:
         raise ValueError(f"learning_rate is {learning_rate!r}, expected a number above 0")
@@ -219,6 +219,7 @@ def train(
         images = None  # let go of the last epoch's before the next are made
         images = X if renew is None else renew(epoch)
         network.train()
+        _keep_frozen_statistics(network)
         losses = []
         for indices in torch.randperm(len(X), generator=generator).tensor_split(n_batches):
             factor = learning_rate_factor(schedule, epoch * n_batches + len(losses), n_steps, n_batches)
@@ -250,8 +251,19 @@ def train(
     bar.close()
     if best_weights is not None:
         network.load_state_dict(best_weights)
+    broken = [name for name, value in network.state_dict().items() if not torch.isfinite(value).all()]
+    if broken:
+        raise ValueError(f"{broken[0]} is not finite after training: lower learning_rate={learning_rate}")
     network.eval()
     return history
+
+
+def _keep_frozen_statistics(network):
+    """Leave batch norm whose weights are frozen in evaluation mode: its statistics would change otherwise."""
+    for module in network.modules():
+        weights = list(module.parameters(recurse=False))
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and weights:
+            module.train(any(weight.requires_grad for weight in weights))
 
 
 @lru_cache

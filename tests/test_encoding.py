@@ -300,3 +300,23 @@ def test_only_torch_modules_have_layers(images, encoder):
         ValueError, match="layer is 'fc', expected None: encoder is of type .*, which is no torch module"
     ):
         encode(encoder, images, layer="fc")
+
+
+@pytest.mark.parametrize("make", [torch.jit.script, lambda module: torch.jit.trace(module, torch.zeros(1, 3, 8, 8))])
+@pytest.mark.filterwarnings("ignore")  # torch.jit is deprecated, but people have such files
+def test_modules_of_torch_jit_have_an_output_and_no_layers(make):
+    module = nn.Sequential(nn.Flatten(), nn.Linear(192, 5), nn.ReLU(), nn.Linear(5, 2)).eval()
+    X = np.random.default_rng(0).integers(256, size=(10, 8, 8, 3), dtype=np.uint8)
+    np.testing.assert_allclose(encode(make(module), X, layer=""), encode(module, X, layer=""), atol=1e-6)
+    for layer in (None, "1"):
+        with pytest.raises(TypeError, match=r"layer is .*, expected '' .its output. for a module made by torch.jit"):
+            encode(make(module), X, layer=layer)
+
+
+def test_running_out_of_memory_is_no_fault_of_the_images():
+    class Hungry(nn.Module):
+        def forward(self, images):
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
+
+    with pytest.raises(RuntimeError, match="DefaultCPUAllocator"):
+        encode(Hungry(), np.zeros((2, 8, 8, 3), dtype=np.uint8))

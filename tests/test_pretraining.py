@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from invtransfer import InvariantPretrainer, TransformedImages, Transforms2D
+from invtransfer import FrozenFeatureProbe, InvariantPretrainer, TransformedImages, Transforms2D
 from invtransfer.pretraining import channel_statistics
 
 QUICK = {"width": 0.125, "epochs": 8, "batch_size": 32, "learning_rate": 1e-2, "schedule": "one-cycle"}
@@ -229,7 +229,7 @@ class Own(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(3, 16, 5, 2)
         self.norm = nn.BatchNorm2d(16)
-        self.frozen = nn.Conv2d(16, 16, 1).requires_grad_(False)
+        self.frozen = nn.Sequential(nn.Conv2d(16, 16, 1), nn.BatchNorm2d(16)).requires_grad_(False)
         self.dropout = nn.Dropout(0.1)
         self.fc = nn.Linear(16, 1000)
         self.register_buffer("scale", torch.tensor([2.0]), persistent=False)
@@ -268,7 +268,7 @@ def test_an_own_module_is_trained_from_its_weights(fitted_own, source):
     assert fitted_own.network.training
     assert all(weight.grad is None for weight in fitted_own.network.parameters())
     assert (weights["conv.weight"] != given["conv.weight"].numpy()).all()
-    for name in ("frozen.weight", "frozen.bias", "fc.weight"):  # the old head is not in use
+    for name in ("frozen.0.weight", "frozen.0.bias", "fc.weight"):  # the old head is not in use
         assert (weights[name] == given[name].numpy()).all()
     assert weights["head.weight"].shape == (5, 16)
 
@@ -299,7 +299,7 @@ def test_an_own_module_is_pickled_cloned_and_given_back(fitted_own, source):
     with torch.no_grad():
         assert np.allclose(module[:2](tensor), Z, atol=1e-4)
         assert np.allclose(module(tensor).softmax(dim=1), probabilities, atol=1e-4)
-        assert not module.backbone.module.frozen.weight.requires_grad
+        assert not module.backbone.module.frozen[0].weight.requires_grad
         assert module.backbone.module.conv.weight.requires_grad
         for weight in module.parameters():
             weight.zero_()
@@ -372,3 +372,23 @@ def test_a_module_of_another_precision_is_trained_in_float32(source):
     encoder = InvariantPretrainer(own().double(), epochs=1, random_state=0).fit(X, y)
     assert encoder.transform(X).dtype == np.float32
     assert encoder.weights_["backbone.module.conv.weight"].dtype == np.float32
+
+
+def test_frozen_layers_stay_as_they_are_statistics_included(source):
+    X, y = source.sample(40)
+    module = own()
+    encoder = InvariantPretrainer(module, epochs=2, batch_size=10, random_state=0).fit(X, y)
+    before, after = module.state_dict(), encoder.weights_
+    for name, value in before.items():
+        same = np.array_equal(after[f"backbone.module.{name}"], value.numpy())
+        assert same == (name.startswith(("frozen", "fc"))), name  # the head is another one
+
+
+def test_images_that_a_module_cannot_take_are_named(source):
+    X, y = source.sample(20)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    message = r"^Sequential fails on images of 16 x 16 x 3: addmm: mat1 and mat2 shapes cannot be multiplied"
+    with pytest.raises(ValueError, match=message):
+        InvariantPretrainer(module).fit(X, y)
+    with pytest.raises(ValueError, match=message):
+        FrozenFeatureProbe(module).fit(X, y)

@@ -169,3 +169,22 @@ def test_projected_seconds_grow_with_the_network():
     training, encoding = seconds_per_image("resnet18", 0.0625, 64)
     assert 0 < encoding < training
     assert seconds_per_image("resnet18", 0.5, 64)[0] > 2 * training  # 64 times the multiplications
+
+
+def test_weights_that_break_in_the_last_step_are_found():
+    class Overflow(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * float("inf")
+
+    class Broken(nn.Linear):
+        def forward(self, x):
+            return super().forward(Overflow.apply(x * self.weight.sum()))
+
+    X, y = np.ones((4, 3), dtype=np.float32), np.array([0, 1, 0, 1])
+    with pytest.raises(ValueError, match="weight is not finite after training: lower learning_rate=0.1"):
+        train(Broken(3, 2), X, y, epochs=1, batch_size=4, learning_rate=0.1, generator=generator())

@@ -127,8 +127,9 @@ def images_task(training, test, classes, transformations, random_state):
     Parameters
     ----------
     training, test : tuple of (images, labels)
-        Both parts of a data set, as of `load_cifar10`; a random tenth of the training images is for validation. The
-        classes take turns, so that the first n * k of k classes' images are n of each where that many are there.
+        Both parts of a data set, as of `load_cifar10`. A tenth of each class's training images is for validation, the
+        same one for all tasks: what one task validates on, none trains on. The classes take turns, so that the first
+        n * k of k classes' images are n of each where that many are there.
     classes : sequence of int
         Labels to keep.
     transformations : sequence of str or Transformation
@@ -148,24 +149,31 @@ def images_task(training, test, classes, transformations, random_state):
     TransformedImages(45 images, hue, random_state=0)
     """
     (images, labels), (test_images, test_labels) = training, test
-    chosen = np.random.default_rng([random_state, 2]).permutation(np.flatnonzero(np.isin(labels, classes)))
-    chosen = chosen[_turns(labels[chosen])]
-    n_validation = len(chosen) // 10
-    held_out, kept, tested = chosen[:n_validation], chosen[n_validation:], np.isin(test_labels, classes)
-    kept = kept[_turns(labels[kept])]
-    parts = [
-        (images[kept], labels[kept]),
-        (images[held_out], labels[held_out]),
-        (test_images[tested], test_labels[tested]),
-    ]
+    generator, is_held_out = np.random.default_rng([random_state, 2]), _hold_out(labels)
+    parts = []
+    for chosen in (np.isin(labels, classes) & ~is_held_out, np.isin(labels, classes) & is_held_out):
+        order = generator.permutation(np.flatnonzero(chosen))
+        order = order[np.argsort(_ranks(labels[order]), kind="stable")]
+        parts.append((images[order], labels[order]))
+    tested = np.isin(test_labels, classes)
+    parts.append((test_images[tested], test_labels[tested]))
     return tuple(
         TransformedImages(*part, transformations, random_state=3 * random_state + i) for i, part in enumerate(parts)
     )
 
 
-def _turns(labels):
-    """Return an order in which the classes take turns; within a class it stays as it is."""
-    rank = np.empty(len(labels), dtype=int)
+def _hold_out(labels):
+    """Mark a tenth of each class, chosen once and for all."""
+    order = np.random.default_rng(0).permutation(len(labels))
+    held_out = np.zeros(len(labels), dtype=bool)
+    _, codes, counts = np.unique(labels[order], return_inverse=True, return_counts=True)
+    held_out[order] = _ranks(labels[order]) < counts[codes] // 10
+    return held_out
+
+
+def _ranks(labels):
+    """Return how many of the same label come before each."""
+    ranks = np.empty(len(labels), dtype=int)
     for label in np.unique(labels):
-        rank[labels == label] = np.arange(np.count_nonzero(labels == label))
-    return np.argsort(rank, kind="stable")
+        ranks[labels == label] = np.arange(np.count_nonzero(labels == label))
+    return ranks

@@ -84,3 +84,16 @@ def test_objects_stand_on_the_backgrounds_given():
         X, _ = part.sample(20)
         assert not X[:, 0].any()  # objects take up 0.7 of the side, in the middle
         assert X.any(axis=(1, 2, 3)).all()
+
+
+def test_no_task_trains_on_what_another_validates_on():
+    labels = np.arange(200) % 4
+    images = np.arange(200, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), dtype=np.uint8)
+    trained, validated = set(), set()
+    for random_state, classes in enumerate([[0, 1], [1, 2], [0, 1, 2, 3]]):
+        train, validation, _ = images_task((images, labels), (images, labels), classes, [], random_state)
+        assert (train.n_images, validation.n_images) == (45 * len(classes), 5 * len(classes))
+        trained |= set(train.sample(train.n_images)[0][:, 0, 0, 0].tolist())
+        validated |= set(validation.sample(validation.n_images)[0][:, 0, 0, 0].tolist())
+    assert not trained & validated
+    assert len(trained | validated) == 200

@@ -8,6 +8,7 @@ arguments (where the cube goes, how many processes run) cannot change a number.
 import argparse
 import hashlib
 import json
+import math
 import multiprocessing
 import os
 import signal
@@ -72,9 +73,9 @@ def study_parser(description, presets, default="quick", *, settings=None, choice
         return parser
     parser.add_argument("--dry-run", action="store_true", help="list the cells, what is there, and the projected time")
     parser.add_argument(
-        "--only", nargs="+", metavar="LABEL", help="compute these factors (width) or levels (width=0.5) alone"
+        "--only", nargs="+", metavar="LABEL", help="compute these factors (n_samples) or levels (n_samples=500) alone"
     )
-    protocol = parser.add_argument_group("protocol", "what the preset says, to be overridden one by one")
+    protocol = parser.add_argument_group("protocol", "numbers of the preset, to be overridden one by one")
     choices = choices or {}
     for name, value in settings.items():
         if name != "levels":
@@ -85,7 +86,7 @@ def study_parser(description, presets, default="quick", *, settings=None, choice
 
 
 def _add_setting(group, name, value, choices, **more):
-    kind = positive if isinstance(value, int) else type(value)
+    kind = {int: positive, float: not_negative, str: str}[type(value)]
     metavar = None if choices else {int: "N", float: "X", str: "NAME"}[type(value)]
     group.add_argument(f"--{name.replace('_', '-')}", type=kind, choices=choices, metavar=metavar, **more)
 
@@ -143,6 +144,37 @@ def positive(text):
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"is {text!r}, expected a whole number of at least 1")
     return int(text)
+
+
+def not_negative(text):
+    """Read a number of at least 0 from the command line.
+
+    Parameters
+    ----------
+    text : str
+        What was typed.
+
+    Returns
+    -------
+    number : float
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is another.
+
+    Examples
+    --------
+    >>> not_negative("1e-3")
+    0.001
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"is {text!r}, expected a number of at least 0")
+    return number
 
 
 def default_path(folder, study, *parts):
@@ -248,7 +280,8 @@ def run_study(function, grid, coordinates, path, settings, *, title, attributes=
     attributes : dict of str to str
         Further attributes of the cube.
     jobs : int
-        Number of processes; 1: no other than this one. None: one per CPU core, or 1 where there is a GPU.
+        Number of processes; 1: no other than this one, so a cell that kills its process ends the study. None: one per
+        CPU core, or one beside this where there is a GPU.
     threads : int
         Of each cell. Sums depend on how they are split over threads: with the same number, the numbers are the same
         bit for bit, however many processes compute them.
@@ -280,7 +313,7 @@ def run_study(function, grid, coordinates, path, settings, *, title, attributes=
     cells = {name: _read_cell(folder / f"{name}.nc", arguments) for name, arguments in wanted.items()}
     todo = {name: wanted[name] for name, cell in cells.items() if cell is None or "message" in cell.attrs}
     try:
-        _compute(function, todo, folder, jobs or default_jobs(), threads, len(wanted))
+        _compute(function, todo, folder, jobs, threads, len(wanted))
     except KeyboardInterrupt:
         n_done = sum((folder / f"{name}.nc").exists() for name in wanted)
         raise SystemExit(
@@ -305,12 +338,12 @@ def _part(cell, labels=None):
     return cell.sel(labels or {}, drop=True)
 
 
-def plan_study(grid, path, estimate, jobs=None):
+def plan_study(grid, coordinates, path, settings, estimate, jobs=None):
     """Say which cells a study has, which are there, and how long the others will take; compute nothing.
 
     Parameters
     ----------
-    grid, path
+    grid, coordinates, path, settings
         As for `run_study`.
     estimate : callable
         From the arguments of a cell to the seconds it will take.
@@ -321,7 +354,13 @@ def plan_study(grid, path, estimate, jobs=None):
     -------
     text : str
         One line per cell: state, seconds projected or taken, and its places; then the sum.
+
+    Raises
+    ------
+    ValueError
+        If there is a cube that `run_study` would refuse to write over.
     """
+    _check_same_study(Path(path), settings, coordinates)
     places = {}
     for labels, arguments, *_ in grid:
         place = " ".join(str(label) for label in labels.values())
@@ -365,6 +404,8 @@ def _check_same_study(path, settings, coordinates):
     if not path.exists():
         return
     there = read(path)
+    if "status" in there and not (there.status == STATUS.index("done")).any():
+        return  # nothing is lost
     advice = "choose another --out, or move it away"
     theirs = json.loads(there.attrs.get("settings", "null"))
     ours = json.loads(canonical(settings))
@@ -414,7 +455,7 @@ def _compute(function, todo, folder, jobs, threads, n_cells):
     """Compute cells and show the progress; each writes its own file."""
     calls = [(function, arguments, folder / f"{name}.nc") for name, arguments in todo.items()]
     with tqdm(total=n_cells, initial=n_cells - len(todo), desc="cells", unit="cell", smoothing=0) as bar:
-        if jobs == 1 or len(calls) < 2:
+        if jobs == 1 or not calls:
             before = torch.get_num_threads()
             torch.set_num_threads(threads)
             try:
@@ -424,6 +465,7 @@ def _compute(function, todo, folder, jobs, threads, n_cells):
             finally:
                 torch.set_num_threads(before)
             return
+        jobs = jobs or default_jobs()
         while calls:
             left = _compute_in_processes(calls, jobs, threads, bar)
             # If some are left, a worker died. The cells that were being computed are among the first of them, one more

@@ -28,6 +28,7 @@ Reference
 """
 
 import hashlib
+import json
 from functools import lru_cache, partial
 from itertools import product
 from pathlib import Path
@@ -56,13 +57,18 @@ from invtransfer.training import SCHEDULES, seconds_per_image
 from invtransfer.transformations import TRANSFORMATIONS
 
 DATA = Path(__file__).resolve().parent.parent / "data"
+PAPER_OBJECTS = "tillspeicher/transforms_2d_base"  # the authors' data set
 OBJECT_SIZE = 64  # pixels that objects are loaded with, before they are scaled to the image
-CIFAR = {"cifar10": (load_cifar10, 10), "cifar100": (load_cifar100, 100)}  # reader, number of classes
+CIFAR = {  # reader, number of classes, images of each to train and to test on
+    "cifar10": (load_cifar10, 10, 5_000, 1_000),
+    "cifar100": (load_cifar100, 100, 500, 100),
+}
 CHOICES = {"class_relation": CLASS_RELATIONS, "architecture": list(NETWORKS), "schedule": SCHEDULES, "solver": SOLVERS}
 CHOICES |= {"vit_schedule": SCHEDULES}
 DEFAULTS = {  # what all presets share
     "class_relation": "disjoint", "architecture": "resnet18", "weight_decay": 0.0,
     "vit_learning_rate": 1e-3, "vit_schedule": "cosine", "vit_weight_decay": 1e-5,
+    "adam_epochs": 200, "adam_learning_rate": 1e-3,  # of the probe's solver "adam"
 }  # fmt: skip
 PRESETS = {  # single numbers are the defaults that hold while another factor varies
     "smoke": DEFAULTS | {
@@ -85,13 +91,16 @@ PRESETS = {  # single numbers are the defaults that hold while another factor va
         "n_pairs": 10_000,
     },
 }  # fmt: skip
-DATASETS = {  # what differs from the above; on CIFAR, n_samples is of each class, a tenth of which is for validation
+# What differs from the above. On CIFAR, n_samples is of each class; a tenth of each class's training images is held out
+# for validation, so that CIFAR-100's 500, all there are, are 450 to train on. There are 5,000 test images for pairs.
+DATASETS = {
     "transforms2d": {},
     "cifar10": {
         "smoke": {"n_samples": 32, "levels": {"n_samples": [16, 32]}},
         "quick": {"n_classes": 5, "n_samples": 400, "levels": {"n_samples": [100, 400]}},
         "paper": {
             "n_classes": 5, "n_samples": 4_500, "n_validation": 2_500, "n_probe": 22_500, "n_test": 5_000,
+            "n_pairs": 5_000,
             "levels": {"n_samples": [10, 50, 200, 1_000, 4_500]},
         },
     },
@@ -100,6 +109,7 @@ DATASETS = {  # what differs from the above; on CIFAR, n_samples is of each clas
         "quick": {"n_classes": 50, "n_samples": 40, "levels": {"n_samples": [10, 40]}},
         "paper": {
             "n_classes": 50, "n_samples": 500, "n_validation": 2_500, "n_probe": 22_500, "n_test": 5_000,
+            "n_pairs": 5_000,
             "levels": {"n_samples": [10, 50, 100, 250, 500]},
         },
     },
@@ -142,13 +152,35 @@ def make_tasks(*, folder, dataset, class_relation, relation, seed, n_classes):
 
 
 def available(source, n):
-    """Return `n`, or the number of different images if a source has fewer."""
+    """Return `n`, or the number of different images if a source task has fewer: some relations have fewer classes."""
     return min(n, getattr(source, "n_images", n))
+
+
+def check_sizes(settings):
+    """Refuse sizes that the data cannot fill, before anything is computed."""
+    n_classes, n_probes = settings["n_classes"], [settings["n_probe"], *settings["levels"]["n_probe"]]
+    if min(n_probes) < n_classes:
+        raise ValueError(f"n_probe is {min(n_probes)}, expected at least one sample of each of {n_classes} classes")
+    if settings["dataset"] not in CIFAR:
+        return
+    _, n_available, n_train, n_test = CIFAR[settings["dataset"]]
+    n_held_out = n_train // 10
+    for name, n, limit in (
+        ("n_samples", max([settings["n_samples"], *settings["levels"]["n_samples"]]), n_train),
+        ("n_probe", max(n_probes), (n_train - n_held_out) * n_classes),
+        ("n_validation", settings["n_validation"], n_held_out * n_classes),
+        ("n_test", settings["n_test"], n_test * n_classes),
+        ("n_pairs", settings["n_pairs"], n_test * n_classes),
+    ):
+        if n > limit:
+            what = "of each class" if name == "n_samples" else f"of {n_classes} classes"
+            raise ValueError(f"{name} is {n}, but there are only {limit} images {what} for it")
 
 
 def cell(
     *, folder, dataset, objects=None, class_relation, architecture, n_samples, width, relation, seed, n_classes, epochs,
     batch_size, learning_rate, schedule, weight_decay, n_validation, n_probe, n_test, n_pairs, solver,
+    adam_epochs=200, adam_learning_rate=1e-3,
 ):  # fmt: skip
     """Pretrain one encoder, probe it on the target with each number of samples, and score its sensitivity there."""
     source, target = make_tasks(
@@ -170,12 +202,13 @@ def cell(
     encoder.fit(X, y, *validation_source.sample(available(validation_source, n_validation)))
 
     def encode(part, n):
-        X, y = part.sample(available(part, n))
+        X, y = part.sample(n)
         return encoder.transform(X), y
 
     Z, labels = encode(train_target, max(n_probe))  # once: each probe sees the first of them
     validation, test = encode(validation_target, n_validation), encode(test_target, n_test)
-    probe, accuracies = FrozenFeatureProbe(solver=solver, random_state=seed), []
+    probe = FrozenFeatureProbe(solver=solver, epochs=adam_epochs, learning_rate=adam_learning_rate, random_state=seed)
+    accuracies = []
     for n in n_probe:
         known = np.isin(validation[1], labels[:n])  # few samples may lack a class; its test images count as wrong
         accuracies.append(probe.fit(Z[:n], labels[:n], *(part[known] for part in validation)).score(*test))
@@ -212,6 +245,7 @@ def make_grid(settings, n_seeds, only=None):
     levels = settings["levels"]
     own = {name: value for name, value in settings.items() if name != "levels"}
     vit = {name.removeprefix("vit_"): own.pop(name) for name in list(own) if name.startswith("vit_")}
+    own = {name: value for name, value in own.items() if own["solver"] == "adam" or not name.startswith("adam_")}
     factors = {f"{name}={level}": (name, level) for name in levels for level in levels[name]}
     factors |= {f"reference={label}": ("reference", label) for label in ("untrained", "no transformations")}
     kept = {label: place for label, place in factors.items() if not only or {label, place[0]} & set(only)}
@@ -244,25 +278,34 @@ def make_grid(settings, n_seeds, only=None):
 
 
 def estimate_seconds(arguments):
-    """Project how long a cell takes, from a measured training step and forward pass; its probes are not in it."""
+    """Project how long a cell takes from a measured training step and forward pass.
+
+    Making images and fitting probes is not in it, which is much of a small cell and little of a large one.
+    """
     training, encoding = seconds_per_image(arguments["architecture"], arguments["width"], arguments["batch_size"])
     n_train = arguments["n_samples"]
     if arguments["dataset"] in CIFAR:
         n_available = CIFAR[arguments["dataset"]][1]
         n_train *= len(draw_classes(arguments["class_relation"], arguments["n_classes"], n_available, seed=0)[0])
     n_encoded = max(arguments["n_probe"]) + arguments["n_validation"] + 2 * arguments["n_test"]
-    n_encoded += (2 + len(TRANSFORMATIONS)) * arguments["n_pairs"] + arguments["epochs"] * arguments["n_validation"]
+    n_encoded += 2 * (1 + len(TRANSFORMATIONS)) * arguments["n_pairs"]  # the last is the composed one
+    n_encoded += arguments["epochs"] * arguments["n_validation"]
     return arguments["epochs"] * n_train * training + n_encoded * encoding
 
 
 def identify(folder):
-    """Return what tells these images from others: their name, and a digest of their pixels and labels."""
+    """Return what tells these images from others: their name, and a digest of their pixels and labels.
+
+    The name is the folder's, or the data set's if ``data/fetch.py transforms2d`` has brought it.
+    """
     if folder == "procedural":
         return folder
+    record = Path(folder, "SOURCE.json")
+    name = json.loads(record.read_text())["data_set"] if record.exists() else Path(folder).resolve().name
     objects, backgrounds = load_pictures(folder)
     digest = hashlib.sha256(objects.images.tobytes() + "\n".join(objects.names).encode())
     digest.update(b"" if backgrounds is None else backgrounds.tobytes())
-    return f"{Path(folder).resolve().name} {digest.hexdigest()[:12]}"
+    return f"{name} {digest.hexdigest()[:12]}"
 
 
 def print_table(cube):
@@ -310,13 +353,14 @@ def main():
             name = Path(folder).resolve().name if options.objects else ""
             n_available = len(load_pictures(folder)[0])
             settings["objects"] = identify(folder)
-            paper["objects"] = settings["objects"] if name == "transforms2d" else "transforms2d"
+            paper["objects"] = PAPER_OBJECTS
         draw_classes("disjoint", settings["n_classes"], n_available, seed=0)
+        check_sizes(settings)
         out = options.out or default_path(DATA / "cubes", "factors", name, options.preset)
         cells, coordinates = make_grid(settings, n_seeds, options.only)
         if options.dry_run:
             torch.set_num_threads(options.threads)
-            print(plan_study(cells, out, estimate_seconds, options.jobs))
+            print(plan_study(cells, coordinates, out, settings, estimate_seconds, options.jobs))
             return
         cube = run_study(
             partial(cell, folder=str(folder)), cells, coordinates, out, settings,

@@ -86,6 +86,10 @@ def growing(*, seed):
     return xr.Dataset({"word": ((), "abcd"[: 4 ** (seed % 2)])})  # "a", "abcd", "a"
 
 
+def failing_everywhere(**arguments):
+    raise ValueError("width is 0")
+
+
 def grid(factors=FACTORS, relations=RELATIONS, seeds=(0, 1), **more):
     points = [{"factor": f, "relation": r, "seed": s} for f in factors for r in relations for s in seeds]
     return (
@@ -520,7 +524,7 @@ def test_places_take_their_part_of_a_shared_cell(path):
 def test_plan_lists_cells_and_adds_up_their_time(path):
     cells, coordinates = grid(factors=("a",), seeds=(0, 1))  # 4 cells
     run_study(toy, cells[:1], {name: [labels[0]] for name, labels in coordinates.items()}, path, {}, title="", jobs=1)
-    text = plan_study(cells, path, lambda arguments: 3000.0 + 600 * arguments["seed"], jobs=2)
+    text = plan_study(cells, coordinates, path, {}, lambda arguments: 3000.0 + 600 * arguments["seed"], jobs=2)
     lines = text.splitlines()
     assert [line.split()[0] for line in lines[:4]] == ["done", "to", "to", "to"]
     assert lines[1] == "to do     60 min  a same 1"
@@ -544,7 +548,7 @@ def test_every_setting_is_an_option():
     ("words", "message"),
     [
         ("--epochs 0", "argument --epochs: is '0', expected a whole number of at least 1"),
-        ("--learning-rate fast", "argument --learning-rate: invalid float value: 'fast'"),
+        ("--learning-rate fast", "argument --learning-rate: is 'fast', expected a number of at least 0"),
         ("--solver sgd", "argument --solver: invalid choice: 'sgd'"),
     ],
 )
@@ -553,3 +557,17 @@ def test_bad_settings_are_refused(words, message, capsys):
     with pytest.raises(SystemExit):
         study_parser("", ["quick"], settings=settings, choices={"solver": ["lbfgs"]}).parse_args(words.split())
     assert message in capsys.readouterr().err
+
+
+def test_last_cell_that_kills_its_process_does_not_end_the_study(path, tmp_path):
+    more = {"folder": str(path.with_suffix(".cells")), "unless": str(tmp_path / "repaired")}
+    for _ in range(2):  # the second time it is the only one to do
+        cube = run(path, dying, jobs=2, **more)
+        assert (cube.status == 2).sum() == 1
+
+
+def test_cube_without_a_finished_cell_is_written_over(path):
+    cells, coordinates = grid(factors=("a",))
+    run_study(failing_everywhere, cells, coordinates, path, {"width": 0}, title="", jobs=1)
+    cube = run_study(toy, cells, coordinates, path, {"width": 1}, title="", jobs=1)
+    assert (cube.status == 1).all()

@@ -156,7 +156,7 @@ def test_attributes_say_how_the_numbers_came_about(smoke):
     }  # fmt: skip
     assert "seeds" not in settings  # a run with more seeds contains one with fewer
     assert settings.keys() == paper.keys() - {"seeds"}
-    assert (paper["epochs"], paper["objects"]) == (50, "transforms2d")
+    assert (paper["epochs"], paper["objects"]) == (50, "tillspeicher/transforms_2d_base")
     assert attributes["threads"] == 1
 
 
@@ -265,6 +265,8 @@ def test_too_few_objects_are_said_in_one_line(factors, tmp_path, monkeypatch, ca
         (["--dataset", "cifar10", "--objects", "{folder}"], "--objects is for --dataset transforms2d"),
         (["--only", "depth"], "--only is 'depth', expected a factor or a level of this study: class_relation=subset, "),
         (["--architecture-levels", "resnet81"], "argument --architecture-levels: invalid choice: 'resnet81'"),
+        (["--n-probe-levels", "3", "128"], "n_probe is 3, expected at least one sample of each of 4 classes"),
+        (["--width", "-1"], "argument --width: is '-1', expected a number of at least 0"),
         (["--n-classes", "31"], "n_classes is 31: source and target need 62 classes, there are 61"),
         (["--seeds", "0"], "argument --seeds: is '0', expected a whole number of at least 1"),
     ],
@@ -340,7 +342,9 @@ def test_paper_preset_is_the_papers_protocol(factors):
     expected = {  # Sections 3.2 and 4.1, Appendix B.2
         "n_classes": 30, "n_samples": 50_000, "n_validation": 10_000, "n_test": 10_000, "batch_size": 512, "epochs": 50,
         "learning_rate": 1e-3, "schedule": "constant", "weight_decay": 0.0, "solver": "adam", "n_pairs": 10_000,
-        "seeds": 10, "width": 1.0, "vit_learning_rate": 1e-3, "vit_schedule": "cosine", "vit_weight_decay": 1e-5,
+        "seeds": 10, "width": 1.0,
+        "adam_epochs": 200, "adam_learning_rate": 1e-3,
+        "vit_learning_rate": 1e-3, "vit_schedule": "cosine", "vit_weight_decay": 1e-5,
     }  # fmt: skip
     settings = factors.settings_of("paper", "transforms2d")
     assert {name: settings[name] for name in expected} == expected
@@ -359,18 +363,65 @@ def test_paper_preset_is_the_papers_protocol(factors):
     assert factors.settings_of("paper", "cifar100")["n_classes"] == 50
 
 
+@pytest.mark.parametrize("preset", ["smoke", "quick", "paper"])
+@pytest.mark.parametrize("dataset", ["transforms2d", "cifar10", "cifar100"])
+def test_presets_ask_for_no_more_than_there_is(factors, preset, dataset):
+    factors.check_sizes(factors.settings_of(preset, dataset))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("n_probe", 22_501, "n_probe is 22501, but there are only 22500 images of 5 classes for it"),
+        ("n_test", 5_001, "n_test is 5001, but there are only 5000 images of 5 classes for it"),
+        ("n_samples", 5_001, "n_samples is 5001, but there are only 5000 images of each class for it"),
+        ("n_validation", 2_501, "n_validation is 2501, but there are only 2500 images of 5 classes for it"),
+    ],
+)
+def test_sizes_that_cifar_cannot_fill_are_refused(factors, name, value, message):
+    with pytest.raises(ValueError, match=message):
+        factors.check_sizes(factors.settings_of("paper", "cifar10") | {name: value})
+
+
+def test_settings_of_the_solver_decide_only_where_it_is_used(factors):
+    settings = factors.settings_of("smoke", "transforms2d")
+    for solver, expected in (("lbfgs", set()), ("adam", {"adam_epochs", "adam_learning_rate"})):
+        cells, _ = factors.make_grid(settings | {"solver": solver}, 1)
+        assert {name for _, arguments, _ in cells for name in arguments if name.startswith("adam")} == expected
+
+
+def test_own_objects_are_not_taken_for_the_authors(factors, tmp_path):
+    folder = tmp_path / "transforms2d"  # that is only its name
+    (folder / "foregrounds" / "apple").mkdir(parents=True)
+    Image.new("RGBA", (8, 8), "red").save(folder / "foregrounds" / "apple" / "1.png")
+    ours = factors.identify(str(folder))
+    assert ours.startswith("transforms2d ")
+    (folder / "SOURCE.json").write_text(json.dumps({"data_set": factors.PAPER_OBJECTS}))
+    assert factors.identify(str(folder)) == ours.replace("transforms2d", factors.PAPER_OBJECTS)
+    (folder / "backgrounds").mkdir()
+    Image.new("RGB", (8, 8), "blue").save(folder / "backgrounds" / "1.jpg")
+    factors.load_pictures.cache_clear()
+    assert factors.identify(str(folder)).split()[1] != ours.split()[1]
+
+
 def test_dry_run_lists_cells_and_time_and_computes_nothing(smoke, factors, monkeypatch, capsys):
     out = smoke[0]
     before = files(out.with_suffix(".cells")), out.read_bytes()
     monkeypatch.setattr(factors, "seconds_per_image", lambda *arguments: (0.01, 0.002))
-    run(factors, monkeypatch, "--out", out, "--dry-run", "--epochs", "3", "--only", "class_relation", "reference")
+    with pytest.raises(SystemExit):
+        run(factors, monkeypatch, "--out", out, "--dry-run", "--epochs", "3")
+    assert "belongs to other settings (epochs differ)" in capsys.readouterr().err  # which the run would say, too
+    moved = out.with_name("moved.nc")  # the cells, without the cube
+    moved.with_suffix(".cells").symlink_to(out.with_suffix(".cells"))
+    run(factors, monkeypatch, "--out", moved, "--dry-run", "--epochs", "3", "--only", "class_relation", "reference")
+    moved.with_suffix(".cells").unlink()
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2] == "10 cells: 1 done, 0 failed, 9 to do"
     assert sum(line.startswith("done") for line in lines) == 1  # the untrained one, which has no epochs
     # 8 of 3 epochs * 128 images, and one without transformations: 3.84 s each; 3 * 64 validated, 128 for the probe,
-    # 64 for its validation, 2 * 128 tests, 20 * 16 for the pairs: 960 images, 1.92 s
+    # 64 for its validation, 2 * 128 tests, 2 * 19 * 16 for the pairs: 1248 images, 2.496 s; 9 * 6.336 s
     assert [line.split()[:4] for line in lines if line.startswith("to do")] == [["to", "do", "6", "s"]] * 9
-    assert lines[-1] == "projected time for the rest: 52 s of computing, 52 s with 1 process"
+    assert lines[-1] == "projected time for the rest: 57 s of computing, 57 s with 1 process"
     assert (files(out.with_suffix(".cells")), out.read_bytes()) == before
 
 
@@ -393,9 +444,9 @@ def test_level_that_fails_is_recorded_and_the_rest_goes_on(factors, tmp_path, mo
 
 
 def test_cifar_takes_as_many_images_of_each_class(factors, tmp_path, monkeypatch):
-    """On stand-ins for CIFAR-100's images: 100 classes of 6 for training and 2 for testing."""
-    images = np.random.default_rng(0).integers(256, size=(600, 32, 32, 3), dtype=np.uint8)
-    labels = np.arange(600) % 100
+    """On stand-ins for CIFAR-100's images: 100 classes of 20 for training and 2 for testing."""
+    images = np.random.default_rng(0).integers(256, size=(2_000, 32, 32, 3), dtype=np.uint8)
+    labels = np.arange(2_000) % 100
     monkeypatch.setattr(factors, "load_cifar_parts", lambda *_: ((images, labels), (images[:200], labels[:200])))
     fitted = []
 
@@ -408,8 +459,8 @@ def test_cifar_takes_as_many_images_of_each_class(factors, tmp_path, monkeypatch
     words = "--dataset cifar100 --n-classes 30 --n-samples 4 --n-samples-levels 3 4 500 --epochs 1 --only n_samples"
     run(factors, monkeypatch, "--out", tmp_path / "cube.nc", *words.split())
     counts = [[len(set(each)), max(each), sum(each)] for each, *_ in fitted]
-    assert counts == [[1, 3, 90]] * 2 + [[1, 4, 120]] * 2 + [[2, 6, 162]] * 2  # 6 * 30 less the tenth for validation
-    assert all(n_validation == 18 for _, n_validation, _ in fitted)
+    assert counts == [[1, 3, 90]] * 2 + [[1, 4, 120]] * 2 + [[1, 18, 540]] * 2  # 20 less the tenth for validation
+    assert all(n_validation == 60 for _, n_validation, _ in fitted)
     assert all(len(transformations) == 3 for *_, transformations in fitted)
     cube = read(tmp_path / "cube.nc")
     assert (cube.status == 1).all()

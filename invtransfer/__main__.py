@@ -42,9 +42,6 @@ def _make_parser():
     compare.add_argument("cube", metavar="CUBE.nc", help="as studies/factors.py writes it")
     compare.add_argument("csv", metavar="PUBLISHED.csv", help="data/published/factors.csv or differences.csv")
     compare.add_argument("--ignore", nargs="+", default=[], metavar="NAME", help="settings that may differ, or: all")
-    compare.add_argument(
-        "--levels", metavar="FILE.csv", help="for differences.csv: factors.csv, whose levels they span"
-    )
     compare.add_argument("--figure", metavar="FILE.png", help="also draw it; needs matplotlib")
     compare.set_defaults(run=_compare)
     return parser
@@ -52,7 +49,7 @@ def _make_parser():
 
 def _compare(options):
     ignore = "all" if "all" in options.ignore else options.ignore
-    comparison = compare_to_published(read(options.cube), options.csv, ignore, options.levels)
+    comparison = compare_to_published(read(options.cube), options.csv, ignore)
     sys.stdout.write(format_comparison(comparison) + "\n")
     if options.figure:
         plot_comparison(comparison).savefig(options.figure, dpi=110)

@@ -112,7 +112,8 @@ def factor_contrasts(accuracy):
     contrasts : xarray.DataArray over "factor_name", "contrast" and "seed"
         "within_disjoint" and "within_same": accuracy at the best level of that factor minus that at the worst, among
         encoders of one relation; "same_minus_disjoint": the mean over its levels of the difference between the
-        relations.
+        relations. Levels without any accuracy for one of the relations are left out. NaN for seeds that lack one of the
+        others, and within a factor of fewer than two.
 
     Raises
     ------
@@ -146,8 +147,11 @@ def factor_contrasts(accuracy):
     rows = []
     for name in names:
         levels = accuracy.isel(factor=np.flatnonzero(accuracy.factor_name.values == name))
-        same, disjoint = (levels.sel(relation=relation, drop=True) for relation in ("same", "disjoint"))
-        rows.append([_range(disjoint), (same - disjoint).mean("factor", skipna=False), _range(same)])
+        pair = levels.sel(relation=["same", "disjoint"])
+        pair = pair.isel(factor=np.flatnonzero(pair.notnull().any("seed").all("relation")))
+        pair = pair.where(pair.notnull().all(["factor", "relation"]))  # a seed counts if it has all
+        same, disjoint = (pair.sel(relation=relation, drop=True) for relation in ("same", "disjoint"))
+        rows.append([_range(disjoint), (same - disjoint).mean("factor"), _range(same)])
     if not rows:  # references alone
         nothing = accuracy.isel(factor=0, relation=0, drop=True).rename(None)
         rows = [[nothing] * len(CONTRASTS)]
@@ -161,9 +165,9 @@ def factor_contrasts(accuracy):
 def _range(levels):
     """Return, for each seed, the accuracy at the best level minus that at the worst."""
     mean = levels.mean("seed").values
-    if np.isnan(mean).all():
-        return levels.isel(factor=0, drop=True) * np.nan
-    best, worst = np.nanargmax(mean), np.nanargmin(mean)
+    if len(mean) < 2 or np.isnan(mean).any():
+        return levels.mean("factor") * np.nan
+    best, worst = mean.argmax(), mean.argmin()
     return (levels.isel(factor=best, drop=True) - levels.isel(factor=worst, drop=True)).rename(None)
 
 

@@ -6,6 +6,7 @@ from math import isfinite
 from textwrap import fill
 
 import numpy as np
+import xarray as xr
 
 from invtransfer.analysis import CONTRASTS, factor_contrasts, summarise
 
@@ -13,11 +14,11 @@ FACTORS_COLUMNS = ("dataset", "factor", "level", "relation", "transfer_accuracy"
 DIFFERENCES_COLUMNS = ("dataset", "tuning", "factor", *CONTRASTS)
 IRRELEVANT = ("levels", "seeds", "n_pairs")  # settings that do not bear on the accuracy of a cell
 VIT = "vit_"  # begins settings that hold for the architecture "vit" in place of those without
-RELATIONS = {"within_disjoint": ["disjoint"], "same_minus_disjoint": ["same", "disjoint"], "within_same": ["same"]}
+TUNING = "linear"  # of published accuracies, and of a cube that does not say
 WIDTH = 100  # characters of a line of text
 
 
-def compare_to_published(cube, csv, ignore=(), levels=None):
+def compare_to_published(cube, csv, ignore=()):
     r"""Put the accuracies of a cube beside published ones, and tell which of them may be compared.
 
     Parameters
@@ -28,12 +29,10 @@ def compare_to_published(cube, csv, ignore=(), levels=None):
     csv : path-like
         Published values for several data sets, of which that of the cube is taken: accuracies, with the columns
         dataset, factor, level, relation, transfer_accuracy; or differences, with the columns dataset, tuning, factor,
-        within_disjoint, same_minus_disjoint, within_same, of which those of the cube's "tuning" (default "linear").
+        within_disjoint, same_minus_disjoint, within_same, of which those of the cube's "tuning" (default "linear") are
+        taken, over the levels that `paper_settings` has for that factor in "levels".
     ignore : "all" or list of str, default ()
         Settings that may differ from the paper's.
-    levels : path-like, optional
-        For differences, which do not say what levels they span: published accuracies, whose levels they are. Ours then
-        span exactly those; otherwise all levels of the cube.
 
     Returns
     -------
@@ -41,23 +40,27 @@ def compare_to_published(cube, csv, ignore=(), levels=None):
         What the cube has and what was published, and of both "ours" (mean over seeds), "ours_std", "ours_low" and
         "ours_high" (95 % interval), "n" (seeds), "published", and "match". Only where that is "compared" there is a
         "difference", ours minus published. Otherwise it says why not: "other settings", "not in the cube", "not done"
-        (failed or missing), "not published". Differences also have "ours_levels" and "published_levels". Attributes:
-        `dataset`, `tuning`, `differing_settings` (JSON: name to our value and the paper's) and `ignored` (JSON).
+        (failed or missing), "not published". Differences also have "ours_levels" and "published_levels", and are
+        compared only where all published levels, at least two, are done. Attributes: `dataset`, `tuning` (of
+        differences), `differing_settings` (JSON: name to our value and the paper's) and `ignored` (JSON).
 
     Raises
     ------
     ValueError
-        If the cube lacks a dimension, variable or attribute, the file has other columns, no row for the data set, or
-        a row that is damaged or given twice; if `ignore` names no setting; or if `levels` is given for accuracies.
+        If the cube lacks a dimension, variable or attribute, has a label twice or an attribute that is damaged; if the
+        file has other columns, no row for the data set, or a row that is damaged or given twice; or if `ignore` names
+        no setting.
     OSError
-        If a file cannot be read.
+        If the file cannot be read.
 
     Notes
     -----
-    Settings are compared one by one, except the levels of factors, number of seeds and number of pairs; of one factor's
-    values, that factor's default is left out too, because it is the levels that hold. Settings that begin with "vit_"
-    hold for that architecture alone, in place of those without. Objects are compared by name where the paper's have no
-    digest.
+    Settings are compared one by one, also those that only one side has, except the levels of factors, number of seeds
+    and number of pairs; of one factor's values, that factor's default is left out too, because it is the levels that
+    hold. Settings that begin with "vit_" hold for that architecture alone, in place of those without. Objects are
+    compared by name where the paper's have no digest. Published accuracies are those of the tuning "linear", whatever
+    `paper_settings` says; differences of the cube's own tuning are taken. Where the paper's levels of a factor are not
+    known, its differences are of "other settings", and ours span all levels of the cube.
 
     Examples
     --------
@@ -86,13 +89,16 @@ def compare_to_published(cube, csv, ignore=(), levels=None):
     '{"epochs": [6, 50]}'
     """
     _check_cube(cube)
-    settings, paper = _read_settings(cube, "settings"), _read_settings(cube, "paper_settings")
+    columns, rows = _read_rows(csv, [FACTORS_COLUMNS, DIFFERENCES_COLUMNS])
+    accuracies = columns == FACTORS_COLUMNS
+    settings = {"tuning": TUNING} | _read_settings(cube, "settings")
+    paper = _read_settings(cube, "paper_settings") | {"tuning": TUNING if accuracies else settings["tuning"]}
     differing = {
-        name: [settings.get(name), value]
-        for name, value in sorted(paper.items())
-        if name not in IRRELEVANT and not _agree(name, settings.get(name), value)
+        name: [settings.get(name), paper.get(name)]
+        for name in sorted(settings.keys() | paper.keys())
+        if name not in IRRELEVANT and not _agree(name, settings.get(name), paper.get(name))
     }
-    ignored = _check_ignore(ignore, paper)
+    ignored = _check_ignore(ignore, settings | paper)
     bad = set(differing) - set(ignored)
 
     def differ(factor, level=None):
@@ -106,24 +112,19 @@ def compare_to_published(cube, csv, ignore=(), levels=None):
             idle = set()
         return bool(bad - idle - {factor})
 
-    columns, rows = _read_rows(csv, [FACTORS_COLUMNS, DIFFERENCES_COLUMNS])
-    rows = _choose(rows, "dataset", settings.get("dataset"), csv)
+    rows = _choose(rows, "dataset", settings["dataset"], csv)
     attributes = {
         "dataset": settings["dataset"],
         "differing_settings": json.dumps(differing),
         "ignored": json.dumps(sorted(ignored)),
     }
-    if columns == FACTORS_COLUMNS:
-        if levels is not None:
-            raise ValueError(f"levels is {str(levels)!r}, expected None: {csv} names the levels itself")
+    if accuracies:
         return _describe(_compare_accuracies(cube, rows, differ, csv)).assign_attrs(attributes)
-    attributes["tuning"] = settings.get("tuning", "linear")
-    rows = _choose(rows, "tuning", attributes["tuning"], csv)
-    spanned = {}
-    if levels is not None:
-        _, level_rows = _read_rows(levels, [FACTORS_COLUMNS])
-        for row in _choose(level_rows, "dataset", settings["dataset"], levels):
-            spanned.setdefault(row["factor"], {})[row["level"]] = None  # a set that keeps the order
+    attributes["tuning"] = settings["tuning"]
+    rows = _choose(rows, "tuning", settings["tuning"], csv)
+    spanned = {
+        name: list(dict.fromkeys(map(str, levels))) for name, levels in paper.get("levels", {}).items() if levels
+    }
     return _describe(_compare_differences(cube, rows, differ, spanned, csv)).assign_attrs(attributes)
 
 
@@ -139,6 +140,11 @@ def _check_cube(cube):
         if missing:
             found = ", ".join(map(str, there)) or "none"
             raise ValueError(f"cube has no {kind} {', '.join(map(repr, missing))}; its {kind}s are: {found}")
+    for dim in ("factor", "relation"):
+        labels = cube[dim].values.tolist()
+        twice = [label for label in dict.fromkeys(labels) if labels.count(label) > 1]
+        if twice:
+            raise ValueError(f"cube has the {dim} {', '.join(map(repr, twice))} more than once, expected each once")
 
 
 def _read_settings(cube, name):
@@ -150,6 +156,11 @@ def _read_settings(cube, name):
     if not isinstance(settings, dict) or (name == "settings" and "dataset" not in settings):
         more = " with the key 'dataset'" if name == "settings" else ""
         raise ValueError(f"cube has the attribute {name!r} {str(text)[:60]!r}, expected a JSON object{more}")
+    levels = settings.get("levels", {})
+    if name == "paper_settings" and not (
+        isinstance(levels, dict) and all(isinstance(values, list) for values in levels.values())
+    ):
+        raise ValueError(f"cube has {str(levels)[:60]!r} as 'levels' in {name!r}, expected lists by name of factor")
     return settings
 
 
@@ -255,28 +266,30 @@ def _compare_differences(cube, rows, differ, spanned, path):
         for contrast in CONTRASTS
         for (name,), value in _tabulate(rows, ["factor"], contrast, path).items()
     }
-    there = list(zip(cube.factor_name.values.tolist(), cube.level.values.tolist(), strict=True))
-    kept = [name not in spanned or level in spanned[name] for name, level in there]
-    kept = cube.transfer_accuracy.isel(factor=np.flatnonzero(kept))
-    contrasts = factor_contrasts(kept)
+    there = zip(cube.factor_name.values.tolist(), cube.level.values.tolist(), strict=True)
+    spans = np.array([name not in spanned or level in spanned[name] for name, level in there], dtype=bool)
+    accuracy = cube.transfer_accuracy.where(xr.DataArray(spans, dims="factor"))  # levels without any are left out
+    contrasts = factor_contrasts(accuracy)
     names = list(dict.fromkeys(contrasts.factor_name.values.tolist() + [name for name, _ in published]))
     joined = summarise(contrasts).reindex(factor_name=names, fill_value={"n": 0}).transpose("factor_name", "contrast")
     values = np.array([[published.get((name, contrast), np.nan) for contrast in CONTRASTS] for name in names])
-    n = joined["n"].values
-    done, match, ours_levels = kept.notnull().any("seed"), [], []
+    done = accuracy.sel(relation=["same", "disjoint"]).notnull().any("seed").all("relation")
+    n, match, ours_levels = joined["n"].values, [], []
     for i, name in enumerate(names):
-        mine = done.isel(factor=np.flatnonzero(kept.factor_name.values == name))
-        ours_levels.append(", ".join(mine.level.values[mine.any("relation").values].tolist()))
-        complete = mine.sizes["factor"] > 0 and set(spanned.get(name, ())) <= set(mine.level.values.tolist())
+        mine = done.isel(factor=np.flatnonzero(spans & (cube.factor_name.values == name)))
+        theirs = spanned.get(name, [])
+        ours_levels.append(", ".join(mine.level.values[mine.values].tolist()))
+        in_cube = mine.sizes["factor"] > 0 and set(theirs) <= set(mine.level.values.tolist())
+        few = len(theirs) < 2  # nothing can differ over one level, so those that were published are not known
         match.append(
             [
                 _match(
                     np.isfinite(values[i, j]),
-                    complete,
-                    n[i, j] > 0 and mine.sel(relation=RELATIONS[contrast]).all().item(),
-                    differ(name),
+                    in_cube,
+                    mine.all().item() and (n[i, j] > 0 or mine.sizes["factor"] < 2),
+                    few or differ(name),
                 )
-                for j, contrast in enumerate(CONTRASTS)
+                for j in range(len(CONTRASTS))
             ]
         )
     joined["ours_levels"] = ("factor_name", ours_levels)

@@ -8,7 +8,7 @@ import xarray as xr
 
 from invtransfer.analysis import CONTRASTS, REFERENCE, factor_contrasts, summarise
 
-MANY_SEEDS = 5  # from which on an interval says more than the range: Student's with 3 seeds is 2.5 std to either side
+ENOUGH_SEEDS = 5  # for an interval: that of 3 seeds reaches 2.5 std to either side, beyond what accuracies can be
 COLOURS = {"same": "#0072b2", "disjoint": "#d55e00", "neither": "#6f6f6f"}  # Okabe and Ito: safe for colour-blind eyes
 CONTRAST_COLOURS = dict(zip(CONTRASTS, (COLOURS["disjoint"], "#333333", COLOURS["same"]), strict=True))
 REFERENCE_STYLES = ("--", "-.", (0, (1, 3)), (0, (5, 1, 1, 1, 1, 1)))
@@ -27,7 +27,9 @@ def plot_factors(cube):
     figure : matplotlib.figure.Figure
         With `savefig`. The upper panels correspond to the paper's Figures 2, 7 and 8, the lower left one to its
         Figure 3. Encoders of the factor_name "reference" are horizontal lines at their mean accuracy on the target.
-        Cells that failed or are missing leave gaps, which are named below the axis.
+        Cells that failed or are missing leave gaps, which are named below the axis. Bands and whiskers are 95 %
+        intervals of the mean over seeds, or the range of the seeds if they are fewer than 5, as the title says. The
+        axes show all means and all seeds, and may cut a wide interval.
     """
     from matplotlib.figure import Figure  # here, so that studies run without the extra
 
@@ -40,16 +42,17 @@ def plot_factors(cube):
         if name != REFERENCE:
             _plot_levels(axes, cube.isel(factor=np.flatnonzero(cube.factor_name.values == name)), name)
         _plot_references(axes, cube)
-    panels[0].set_ylim(None, 1.02)
+    drawn = cube.source_accuracy.isel(factor=cube.factor_name.values != REFERENCE).mean("seed")
+    _limit_accuracy(panels[0], cube.transfer_accuracy, drawn)
     panels[0].set_ylabel("accuracy")
     handles, labels = panels[0].get_legend_handles_labels()
-    n_columns = len(labels) if len(names) > 3 else 4
-    upper.legend(handles, labels, loc="outside upper center", ncols=n_columns, frameon=False)
+    n_columns = -(-len(labels) // 2)  # one for each relation and one for references, which fits above a single panel
+    upper.legend(handles, labels, loc="outside upper center", ncols=max(1, n_columns), frameon=False)
     for part in lower:
         left, right = part.subplots(1, 2, width_ratios=[1, 1.5])
         _plot_contrasts(left, factor_contrasts(cube.transfer_accuracy), [_count_levels(cube, name) for name in names])
         _plot_sensitivity(right, cube.isel(factor=np.flatnonzero(cube.factor_name.values != REFERENCE)))
-    spread = "95 % interval" if n_seeds >= MANY_SEEDS else "range over seeds"
+    spread = "95 % intervals" if n_seeds >= ENOUGH_SEEDS else "range of the seeds"
     seeds = f"{n_seeds} seeds; bands and whiskers: {spread}" if n_seeds > 1 else "1 seed"
     figure.suptitle(f"{cube.attrs.get('title', '')} ({seeds})")
     return figure
@@ -84,17 +87,17 @@ def _plot_levels(axes, levels, name):
             axes.plot(x, mean, style, color=COLOURS[relation], marker="o", ms=4, label=label)
             if task == "target":
                 axes.fill_between(x, low, high, color=COLOURS[relation], alpha=0.15, lw=0)
-                alone = _stand_alone(mean)  # no neighbour, so no band
+                alone = _stand_alone(low)  # no neighbour, so no band
                 axes.vlines(x[alone], low[alone], high[alone], color=COLOURS[relation], alpha=0.5)
-                axes.plot(x, values.values, ".", color=COLOURS[relation], alpha=0.5, ms=4)
+                axes.plot(x, values.values, ".", color=COLOURS[relation], alpha=0.6, ms=5)
     _label_levels(axes, levels.level.values, _say_what_is_missing(levels))
     axes.set_xlabel(_say(name))
     axes.grid(axis="y", alpha=0.3)
 
 
-def _stand_alone(mean):
+def _stand_alone(values):
     """Tell which values have neighbours on neither side."""
-    there = np.concatenate([[False], np.isfinite(mean), [False]])
+    there = np.concatenate([[False], np.isfinite(values), [False]])
     return there[1:-1] & ~there[:-2] & ~there[2:]
 
 
@@ -154,8 +157,10 @@ def _plot_contrasts(axes, contrasts, notes):
             at = {"xy": (place, 0), "xytext": (0, 3), "textcoords": "offset points", "rotation": 90}
             axes.annotate("incomplete", **at, ha="center", va="bottom", fontsize=8, color=COLOURS["neither"])
     _label_bars(axes, [_say(name) for name in contrasts.factor_name.values], notes)
+    _limit_differences(axes, contrasts)
     axes.set_ylabel("difference in transfer accuracy")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize="small")
+    short = {"columnspacing": 1, "handlelength": 1.2, "handletextpad": 0.5}  # else it makes a narrow panel narrower
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize="small", **short)
 
 
 def _label_bars(axes, labels, notes):
@@ -169,11 +174,29 @@ def _label_bars(axes, labels, notes):
 
 
 def _spread(values):
-    """Return mean, and lower and upper end of the 95 % interval over seeds, or of the range if they are few."""
+    """Return mean, and lower and upper end of the 95 % interval over seeds, or of the range of 2 to 4; else NaN."""
     summary = summarise(values)
-    if values.sizes["seed"] < MANY_SEEDS:
-        return summary["mean"], values.min("seed"), values.max("seed")
+    if values.sizes["seed"] < ENOUGH_SEEDS:
+        several = summary["n"] > 1
+        return summary["mean"], values.min("seed").where(several), values.max("seed").where(several)
     return summary["mean"], summary["low"], summary["high"]
+
+
+def _limit_accuracy(axes, *shown):
+    """Let an axis reach from a little below the lowest accuracy to the highest possible."""
+    lowest = np.fmin.reduce([np.fmin.reduce(values.values, axis=None) for values in shown])
+    axes.set_ylim(max(0, np.nan_to_num(lowest) - 0.03), 1.02)
+
+
+def _limit_differences(axes, *shown):
+    """Let an axis reach a little beyond 0 and all differences."""
+    values = np.concatenate([np.ravel(values.values) for values in shown])
+    values = values[np.isfinite(values)]
+    low, high = values.min(initial=0), values.max(initial=0)
+    if high > low:
+        high = max(high, -low / 2)  # room for words above 0
+        room = 0.06 * (high - low)  # also below 0, where it shows which whiskers pass 0
+        axes.set_ylim(low - room, high + room)
 
 
 def _plot_sensitivity(axes, cube):
@@ -213,7 +236,8 @@ def plot_comparison(comparison):
     -------
     figure : matplotlib.figure.Figure
         With `savefig`. One panel per factor; accuracies are points over its levels, differences are bars. The title
-        says which settings differ from the paper's.
+        says which settings differ from the paper's. Whiskers are 95 % intervals; the axes show all means and one
+        standard deviation to either side, and may cut wider ones.
     """
     from matplotlib.figure import Figure  # here, so that all else works without the extra
 
@@ -237,9 +261,9 @@ def plot_comparison(comparison):
         axes.remove()
     for axes in panels[: len(names) : n_columns]:
         axes.set_ylabel("accuracy on the target task" if accuracies else "difference in transfer accuracy")
-    if accuracies:  # an interval may reach beyond what an accuracy can be
-        lowest = np.fmin(comparison.ours_low, np.fmin(comparison.ours, comparison.published)).min()
-        panels[0].set_ylim(max(0, np.nan_to_num(lowest) - 0.03), 1.02)
+    std = comparison.ours_std.fillna(0)
+    limit = _limit_accuracy if accuracies else _limit_differences
+    limit(panels[0], comparison.published, comparison.ours - std, comparison.ours + std)
     handles, labels = panels[0].get_legend_handles_labels()
     lower.legend(handles, labels, loc="outside upper center", ncols=max(2, -(-len(labels) // 2)), frameon=False)
     figure.suptitle(_title(comparison))

@@ -218,9 +218,9 @@ def test_best_and_worst_are_the_same_level_for_all_seeds():
 def test_contrasts_against_numpy():
     generator = np.random.default_rng(0)
     names = np.array(
-        ["width", "n_samples", "width", "class_relation", "n_samples", "width"]
+        ["width", "n_samples", "width", "class_relation", "n_samples", "width", "class_relation"]
     )  # levels need not be adjacent
-    values = generator.random((6, 2, 5))
+    values = generator.random((7, 2, 5))
     contrasts = factor_contrasts(accuracies(values, names))
     assert contrasts.factor_name.values.tolist() == ["width", "n_samples", "class_relation"]  # as they appear
     for name in names:
@@ -247,7 +247,7 @@ def test_a_constant_changes_no_contrast():
 
 def test_one_level_has_no_range():
     contrasts = factor_contrasts(accuracies([[[0.9, 0.8], [0.5, 0.6]]], ["width"]))
-    np.testing.assert_allclose(contrasts.sel(factor_name="width"), [[0, 0], [0.4, 0.2], [0, 0]], atol=1e-15)
+    np.testing.assert_allclose(contrasts.sel(factor_name="width"), [[np.nan] * 2, [0.4, 0.2], [np.nan] * 2])
 
 
 def test_one_seed():
@@ -260,23 +260,29 @@ def test_missing_cell_is_missing_where_it_is_needed():
     nan = np.nan
     accuracy = accuracies([[[0.9, nan], [0.5, 0.4]], [[0.7, 0.8], [0.6, 0.6]], [[0.8, 0.8], [0.2, 0.2]]], ["w"] * 3)
     contrasts = factor_contrasts(accuracy).sel(factor_name="w")
-    # best same level is 0, by the seed that there is; its other seed is unknown, not 0 and not that of another level
+    # the second seed lacks a level: it says nothing about the range of all of them
     np.testing.assert_allclose(contrasts.sel(contrast="within_same"), [0.9 - 0.7, nan])
     np.testing.assert_allclose(contrasts.sel(contrast="same_minus_disjoint"), [(0.4 + 0.1 + 0.6) / 3, nan])
-    np.testing.assert_allclose(contrasts.sel(contrast="within_disjoint"), [0.4, 0.4])
+    np.testing.assert_allclose(contrasts.sel(contrast="within_disjoint"), [0.4, nan])
 
 
-def test_level_without_any_cell_is_neither_best_nor_worst():
+def test_level_that_only_a_lucky_seed_has_cannot_win():
+    nan, rest = np.nan, [[0.8] * 3] * 2
+    contrasts = factor_contrasts(accuracies([[[0.99, nan, nan]] * 2, rest, rest], ["w"] * 3)).sel(factor_name="w")
+    np.testing.assert_allclose(contrasts.sel(contrast="within_same"), [0.19, nan, nan])  # one seed, not a mean of three
+
+
+def test_level_without_any_cell_is_left_out():
     nan = np.nan
     accuracy = accuracies([[[nan, nan], [nan, nan]], [[0.7, 0.8], [0.6, 0.6]], [[0.8, 0.8], [0.2, 0.2]]], ["w"] * 3)
     contrasts = factor_contrasts(accuracy).sel(factor_name="w")
     np.testing.assert_allclose(contrasts.sel(contrast="within_same"), [0.1, 0.0], atol=1e-15)  # 0.8 - 0.7, 0.8 - 0.8
     np.testing.assert_allclose(contrasts.sel(contrast="within_disjoint"), [0.4, 0.4])
-    assert contrasts.sel(contrast="same_minus_disjoint").isnull().all()
+    np.testing.assert_allclose(contrasts.sel(contrast="same_minus_disjoint"), [(0.1 + 0.6) / 2, (0.2 + 0.6) / 2])
 
 
 def test_factor_without_any_cell():
-    accuracy = accuracies(np.full((2, 2, 3), 0.5), ["width", "depth"])
+    accuracy = accuracies(np.full((3, 2, 3), 0.5), ["width", "depth", "width"])
     accuracy[1] = np.nan
     contrasts = factor_contrasts(accuracy)
     assert contrasts.sel(factor_name="depth").isnull().all()

@@ -17,9 +17,13 @@ PUBLISHED = Path(__file__).parent.parent / "data" / "published"
 PAPER = {
     "dataset": "transforms2d", "objects": "transforms2d", "class_relation": "disjoint", "architecture": "resnet18",
     "n_samples": 50_000, "n_probe": 50_000, "epochs": 50, "batch_size": 512, "schedule": "constant",
-    "n_pairs": 10_000, "seeds": 10, "vit_schedule": "cosine", "levels": {"n_samples": [1_000, 50_000]},
+    "n_pairs": 10_000, "seeds": 10, "vit_schedule": "cosine",
+    "levels": {
+        "class_relation": ["disjoint", "same"], "architecture": ["resnet18", "vit"], "n_samples": [1_000, 50_000],
+    },
 }  # fmt: skip
 SETTINGS = {name: value for name, value in PAPER.items() if name != "seeds"}
+OTHER, MISSING, ABSENT = ["other settings"] * 3, ["not done"] * 3, ["not in the cube"] * 3
 PLACES = [
     ("class_relation", "disjoint"), ("class_relation", "same"), ("architecture", "resnet18"), ("architecture", "vit"),
     ("n_samples", "10000"), ("n_samples", "50000"), ("n_probe", "200"), ("reference", "untrained"),
@@ -74,6 +78,12 @@ def differences(tmp_path):
         "cifar10,linear,class_relation,0.17,0.19,0.31\n"
     )
     return path
+
+
+def with_levels(cube, **levels):
+    """Return a cube whose paper's settings have other levels; None for none of that factor."""
+    levels = {name: value for name, value in (PAPER["levels"] | levels).items() if value is not None}
+    return cube.assign_attrs(paper_settings=json.dumps(PAPER | {"levels": levels}))
 
 
 def matches(comparison, *place):
@@ -199,6 +209,32 @@ def test_setting_that_we_do_not_have(factors):
     assert "epochs none (paper 50)" in format_comparison(comparison)
 
 
+def test_setting_that_the_paper_does_not_have(factors, differences):
+    cube = make_cube(dropout=0.5)
+    for path in (factors, differences):
+        comparison = compare_to_published(cube, path)
+        assert "compared" not in comparison["match"].values
+        assert "other settings" in comparison["match"].values
+        assert json.loads(comparison.attrs["differing_settings"]) == {"dropout": [0.5, None]}
+        assert "dropout 0.5 (paper none)" in format_comparison(comparison)
+        assert "compared" in compare_to_published(cube, path, ["dropout"])["match"].values
+
+
+@pytest.mark.parametrize("paper", [{}, {"tuning": "linear"}, {"tuning": "full-200"}])
+def test_published_accuracies_are_of_linear_tuning(factors, paper):
+    cube = make_cube().assign_attrs(paper_settings=json.dumps(PAPER | paper))
+    for settings in (SETTINGS, SETTINGS | {"tuning": "linear"}):
+        comparison = compare_to_published(cube.assign_attrs(settings=json.dumps(settings)), factors)
+        assert (comparison["match"] == "compared").sum() == 10
+        assert comparison.attrs["differing_settings"] == "{}"
+    cube.attrs["settings"] = json.dumps(SETTINGS | {"tuning": "full-200"})
+    comparison = compare_to_published(cube, factors)
+    assert matches(comparison, "class_relation", "same") == ["other settings"] * 2
+    assert comparison.difference.isnull().all()
+    assert json.loads(comparison.attrs["differing_settings"]) == {"tuning": ["full-200", "linear"]}
+    assert matches(compare_to_published(cube, factors, ["tuning"]), "class_relation", "same") == ["compared"] * 2
+
+
 def test_cells_that_are_not_done(factors):
     cube = make_cube()
     cube.transfer_accuracy.loc[{"factor": "architecture=vit", "relation": "same"}] = np.nan
@@ -233,9 +269,9 @@ def test_comparison_and_cube_survive_the_disk(factors, tmp_path):
 # differences
 
 
-def test_differences_of_the_same_levels_are_compared(factors, differences):
+def test_differences_of_the_same_levels_are_compared(differences):
     cube = make_cube()
-    comparison = compare_to_published(cube, differences, levels=factors)
+    comparison = compare_to_published(cube, differences)
     assert comparison.ours.dims == ("factor_name", "contrast")
     assert comparison.factor_name.values.tolist() == ["class_relation", "architecture", "n_samples", "n_probe"]
     expected = summarise(factor_contrasts(cube.transfer_accuracy)).sel(factor_name="architecture")
@@ -245,60 +281,97 @@ def test_differences_of_the_same_levels_are_compared(factors, differences):
     np.testing.assert_array_equal(row.published, [0.07, 0.12, 0.02])
     np.testing.assert_allclose(row.difference, expected["mean"] - row.published)
     assert matches(comparison, "class_relation") == ["compared"] * 3
-    assert matches(comparison, "n_samples") == ["not in the cube"] * 3  # 1000 is not
+    assert matches(comparison, "n_samples") == ABSENT  # 1000 is not
     assert matches(comparison, "n_probe") == ["not published"] * 3
     assert comparison.attrs["tuning"] == "linear"
 
 
-def test_differences_span_the_published_levels_and_no_others(factors, differences):
+def test_differences_span_the_published_levels_and_no_others(differences):
     places = [*PLACES[:2], ("class_relation", "subset"), *PLACES[2:]]
     cube = make_cube(places=places)
     cube.transfer_accuracy.loc[{"factor": "class_relation=subset"}] = 0.0  # would be by far the worst level
-    strict = compare_to_published(cube, differences, levels=factors).sel(factor_name="class_relation")
+    strict = compare_to_published(cube, differences).sel(factor_name="class_relation")
     expected = factor_contrasts(cube.transfer_accuracy.isel(factor=[0, 1])).mean("seed").isel(factor_name=0)
     np.testing.assert_allclose(strict.ours, expected)
     assert strict.ours_levels == strict.published_levels == "disjoint, same"
-    loose = compare_to_published(cube, differences).sel(factor_name="class_relation")
-    assert loose.ours_levels == "disjoint, same, subset"
-    assert loose.published_levels == ""
-    assert loose.ours.sel(contrast="within_same") > 0.4
+    assert strict["match"].values.tolist() == ["compared"] * 3
 
 
-def test_differences_need_all_cells_of_their_relations(factors, differences):
+def test_differences_over_levels_that_are_not_known(differences):
     cube = make_cube()
-    cube.transfer_accuracy.loc[{"factor": "architecture=vit", "relation": "same"}] = np.nan
-    for levels in (factors, None):
-        comparison = compare_to_published(cube, differences, levels=levels)
-        assert matches(comparison, "architecture") == ["compared", "not done", "not done"]
-        assert matches(comparison, "class_relation") == ["compared"] * 3
-        assert comparison.difference.sel(factor_name="architecture").isnull().values.tolist() == [False, True, True]
+    for unknown in (with_levels(cube, class_relation=None), with_levels(cube, class_relation=[])):
+        comparison = compare_to_published(unknown, differences, ignore="all")
+        assert matches(comparison, "class_relation") == OTHER
+        assert matches(comparison, "architecture") == ["compared"] * 3
+    cube.attrs["paper_settings"] = json.dumps({name: value for name, value in PAPER.items() if name != "levels"})
+    cube.transfer_accuracy.loc[{"factor": "n_samples=10000"}] = 0.0
+    comparison = compare_to_published(cube, differences)
+    assert comparison.difference.isnull().all()
+    for name in ("class_relation", "architecture", "n_samples"):
+        assert matches(comparison, name) == OTHER
+    row = comparison.sel(factor_name="n_samples")
+    assert row.ours_levels == "10000, 50000"  # all levels of the cube
+    assert row.published_levels == ""
+    assert row.ours.sel(contrast="within_same") > 0.4
+
+
+@pytest.mark.parametrize("paper", [["same"], None])
+def test_differences_of_one_level_are_not_compared(differences, paper):
+    cube = with_levels(make_cube(places=PLACES[1:]), class_relation=paper)  # "same" alone
+    comparison = compare_to_published(cube, differences)
+    assert matches(comparison, "class_relation") == OTHER
+    assert comparison.ours.sel(factor_name="class_relation").isnull().values.tolist() == [True, False, True]
+    two = compare_to_published(with_levels(cube, class_relation=["same", "disjoint"]), differences)
+    assert matches(two, "class_relation") == ABSENT
+    cube.transfer_accuracy.loc[{"factor": "class_relation=same"}] = np.nan
+    assert matches(compare_to_published(cube, differences), "class_relation") == MISSING
+
+
+@pytest.mark.parametrize("gap", [{"relation": "same"}, {"relation": "disjoint"}, {}], ids=str)
+def test_differences_need_all_cells(differences, gap):
+    cube = make_cube()
+    cube.transfer_accuracy.loc[{"factor": "architecture=vit"} | gap] = np.nan
+    comparison = compare_to_published(cube, differences)
+    assert matches(comparison, "architecture") == MISSING
+    assert matches(comparison, "class_relation") == ["compared"] * 3
+    assert comparison.ours_levels.sel(factor_name="architecture") == "resnet18"
+    assert comparison.difference.sel(factor_name="architecture").isnull().all()
 
 
 def test_seeds_that_no_level_shares_are_not_done(differences):
     cube = make_cube(2, PLACES[:2])
     cube.transfer_accuracy[0, :, 0] = cube.transfer_accuracy[1, :, 1] = np.nan
-    assert matches(compare_to_published(cube, differences), "class_relation") == ["not done"] * 3
+    assert matches(compare_to_published(cube, differences), "class_relation") == MISSING
 
 
 def test_differences_of_other_settings(differences):
-    comparison = compare_to_published(make_cube(n_samples=10, vit_schedule="constant"), differences)
+    cube = with_levels(make_cube(n_samples=10, vit_schedule="constant"), n_samples=[10_000, "50000"])
+    comparison = compare_to_published(cube, differences)
     assert matches(comparison, "n_samples") == ["compared"] * 3
-    assert matches(comparison, "architecture") == ["other settings"] * 3  # the vit is one of them
-    assert comparison.ours.notnull().all()
+    assert matches(comparison, "architecture") == OTHER  # the vit is one of them
+    assert comparison.ours.isel(factor_name=slice(3)).notnull().all()
 
 
-def test_differences_of_another_tuning(differences):
-    comparison = compare_to_published(make_cube(tuning="full-200"), differences)
+@pytest.mark.parametrize("paper", [{}, {"tuning": "linear"}])
+def test_differences_of_another_tuning(differences, paper):
+    cube = make_cube(tuning="full-200").assign_attrs(paper_settings=json.dumps(PAPER | paper))
+    comparison = compare_to_published(cube, differences)
     assert comparison.published.sel(factor_name="class_relation").values.tolist() == [0.17, 0.14, 0.13]
+    assert matches(comparison, "class_relation") == ["compared"] * 3
     assert matches(comparison, "architecture") == ["not published"] * 3
+    assert comparison.attrs["tuning"] == "full-200"
+    assert comparison.attrs["differing_settings"] == "{}"
     with pytest.raises(ValueError, match=r"no row of tuning 'full-3' like the cube's; its .* are: linear, full-200$"):
         compare_to_published(make_cube(tuning="full-3"), differences)
 
 
-def test_differences_where_no_level_was_published(factors, differences):
-    comparison = compare_to_published(make_cube(places=PLACES[4:5] + PLACES[7:]), differences, levels=factors)
+@pytest.mark.parametrize("places", [PLACES[4:5] + PLACES[7:], PLACES[4:5]])
+def test_differences_where_no_level_was_published(differences, places):
+    comparison = compare_to_published(make_cube(places=places), differences)
     assert set(comparison["match"].values.ravel()) == {"not in the cube"}
+    assert comparison.factor_name.values.tolist() == ["n_samples", "class_relation", "architecture"]
     assert comparison.ours.isnull().all()
+    assert set(comparison.ours_levels.values) == {""}
 
 
 # what is wrong
@@ -314,6 +387,18 @@ def test_differences_where_no_level_was_published(factors, differences):
         (
             lambda cube: cube.assign_attrs(paper_settings="[1]"),
             r"^cube has the attribute 'paper_settings' '\[1\]', expected a JSON object$",
+        ),
+        (
+            lambda cube: cube.assign_attrs(paper_settings='{"levels": {"n_samples": 3}}'),
+            r"^cube has \"{'n_samples': 3}\" as 'levels' in 'paper_settings', expected lists by name of factor$",
+        ),
+        (
+            lambda cube: xr.concat([cube, cube.isel(factor=[3])], "factor"),
+            r"^cube has the factor 'architecture=vit' more than once, expected each once$",
+        ),
+        (
+            lambda cube: cube.isel(relation=[0, 1, 0]),
+            r"^cube has the relation 'same' more than once, expected each once$",
         ),
         (
             lambda cube: cube.assign_attrs(settings='{"epochs": 1}'),
@@ -363,13 +448,6 @@ def test_ignoring_what_is_no_setting(factors, ignore):
         compare_to_published(make_cube(), factors, ignore)
 
 
-def test_levels_are_for_differences_and_from_accuracies(factors, differences):
-    with pytest.raises(ValueError, match=r"^levels is '.*', expected None: .*factors.csv names the levels itself$"):
-        compare_to_published(make_cube(), factors, levels=factors)
-    with pytest.raises(ValueError, match=r"differences.csv has the columns dataset,tuning,.*, expected dataset,factor"):
-        compare_to_published(make_cube(), differences, levels=differences)
-
-
 # as text
 
 
@@ -412,14 +490,14 @@ def test_table_names_the_largest_difference(factors):
     assert "class_relation=same, same." in " ".join(text.split())
 
 
-def test_table_of_differences(factors, differences):
-    text = format_comparison(compare_to_published(make_cube(), differences, levels=factors))
+def test_table_of_differences(differences):
+    text = format_comparison(compare_to_published(make_cube(), differences))
     assert text.startswith("differences in accuracy on the target task, transforms2d, linear tuning")
     assert "Levels of class_relation that both span: disjoint, same.\n" in text
     assert "Levels of n_samples: ours span 50000; the published 1000, 50000." in text
     assert "Published, but not in the cube: n_samples.\n" in text
     assert "Levels of n_probe" not in text
-    text = format_comparison(compare_to_published(make_cube(), differences))
+    text = format_comparison(compare_to_published(with_levels(make_cube(), n_samples=None), differences))
     assert "ours span 10000, 50000; those that the published span are not known." in text
 
 
@@ -433,8 +511,10 @@ def test_published_values_agree_with_each_other(dataset):
     cube = make_cube(1, [("class_relation", "same")])
     cube.attrs |= {"settings": json.dumps(settings), "paper_settings": json.dumps(settings)}
     theirs = compare_to_published(cube, PUBLISHED / "factors.csv")
+    levels = {name: rows.level.values.tolist() for name, rows in theirs.groupby("factor_name")}
     cube = xr.Dataset({"transfer_accuracy": theirs.published.expand_dims("seed")}, attrs=cube.attrs)
-    comparison = compare_to_published(cube, PUBLISHED / "differences.csv", levels=PUBLISHED / "factors.csv")
+    cube.attrs["paper_settings"] = json.dumps(settings | {"levels": levels})
+    comparison = compare_to_published(cube, PUBLISHED / "differences.csv")
     assert (comparison["match"] == "compared").all()
     assert comparison["match"].shape == (3, 3)
     assert np.abs(comparison.difference).max() < 0.0065
@@ -444,4 +524,4 @@ def test_knows_no_torch():
     tree = ast.parse((Path(invtransfer.__file__).parent / "comparison.py").read_text())
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
-    assert imported == {"json", "csv", "math", "textwrap", "numpy", "invtransfer.analysis"}
+    assert imported == {"json", "csv", "math", "textwrap", "numpy", "xarray", "invtransfer.analysis"}

@@ -19,6 +19,7 @@ PUBLISHED = Path(__file__).parent.parent / "data" / "published"
 @pytest.fixture
 def cube(tmp_path):
     paper = {"dataset": "cifar10", "epochs": 50, "schedule": "constant", "n_samples": 4_500}
+    paper["levels"] = {"class_relation": ["subset", "same"]}
     values = np.random.default_rng(0).uniform(0.5, 0.9, (2, 2, 3))
     cube = xr.Dataset(
         {"transfer_accuracy": (["factor", "relation", "seed"], values)},
@@ -51,8 +52,8 @@ def test_table_is_printed(cube, capsys, arguments, ignore):
 
 
 def test_differences_with_their_levels(cube, capsys):
-    main(["compare", cube, str(PUBLISHED / "differences.csv"), "--levels", str(PUBLISHED / "factors.csv")])
-    assert "Levels of class_relation: ours span same; the published subset, disjoint," in capsys.readouterr().out
+    main(["compare", cube, str(PUBLISHED / "differences.csv")])
+    assert "Levels of class_relation: ours span same; the published subset, same." in capsys.readouterr().out
 
 
 def test_figure_is_written(cube, tmp_path):
@@ -69,7 +70,6 @@ def test_figure_is_written(cube, tmp_path):
         (["FACTORS", "FACTORS"], "factors.csv cannot be read as netCDF"),
         (["CUBE", "CUBE"], "cube.nc cannot be read as CSV"),
         (["CUBE", "FACTORS", "--ignore", "epoch"], "ignore names 'epoch', expected 'all' or settings of: dataset, "),
-        (["CUBE", "FACTORS", "--levels", "FACTORS"], "expected None"),
         (["CUBE", "FACTORS", "--figure", "nowhere/figure.png"], "No such file or directory: 'nowhere/figure.png'"),
         (["CUBE", "FACTORS", "--figure", "figure.xyz"], "Format 'xyz' is not supported"),
     ],
@@ -94,7 +94,10 @@ def test_figure_without_matplotlib(cube, capsys, monkeypatch):
     assert "pip install 'invtransfer[plot]'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [[], ["compare"], ["compare", "cube.nc"], ["plot", "cube.nc"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["compare"], ["compare", "cube.nc"], ["plot", "cube.nc"], ["compare", "a.nc", "b.csv", "--levels", "b.csv"]],
+)
 def test_arguments_that_are_missing_or_unknown(capsys, arguments):
     with pytest.raises(SystemExit) as ended:
         main(arguments)

@@ -184,7 +184,7 @@ def _spread(values):
 
 def _limit_accuracy(axes, *shown):
     """Let an axis reach from a little below the lowest accuracy to the highest possible."""
-    lowest = np.fmin.reduce([np.fmin.reduce(values.values, axis=None) for values in shown])
+    lowest = np.fmin.reduce([np.fmin.reduce(values.values, axis=None, initial=1) for values in shown])
     axes.set_ylim(max(0, np.nan_to_num(lowest) - 0.03), 1.02)
 
 

@@ -15,7 +15,7 @@ from invtransfer.images import check_count, validate_input, validate_validation
 from invtransfer.networks import build_network
 from invtransfer.randomness import derive_seed
 from invtransfer.sources import TransformedImages
-from invtransfer.training import resolve_device, resolve_precision, train
+from invtransfer.training import resolve_device, resolve_precision, strides_beyond_input, train
 
 
 class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator):
@@ -53,7 +53,7 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
         L2 penalty of Adam.
     precision : str
         "float32", "bfloat16", or "auto": bfloat16 in training where the hardware computes it. Features and predictions
-        are computed in float32.
+        are computed in float32; so is all else on a CPU if a stride exceeds its input (`strides_beyond_input`).
     device : str
         "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1".
     image_shape : tuple of int
@@ -182,6 +182,9 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
                 std=std,
                 generator=generator,
             ).to(device)
+            precision = resolve_precision(self.precision, device)
+            if precision == "bfloat16" and device.type == "cpu" and strides_beyond_input(network, X):
+                precision = "float32"
             self.history_ = train(
                 network,
                 X,
@@ -193,7 +196,7 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
                 learning_rate=self.learning_rate,
                 schedule=self.schedule,
                 weight_decay=self.weight_decay,
-                precision=resolve_precision(self.precision, device),
+                precision=precision,
                 generator=generator,
                 renew=self._transformed(X, seed),
                 verbose=self.verbose,

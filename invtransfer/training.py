@@ -96,6 +96,46 @@ def resolve_precision(precision, device):
     return "bfloat16" if in_hardware else "float32"
 
 
+def strides_beyond_input(network, X):
+    """Tell whether a convolution of a network has a larger stride than its input has pixels.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        On any device; its mode is left as it was.
+    X : ndarray of shape (n_samples, height, width, n_channels)
+        Images; one is enough.
+
+    Returns
+    -------
+    beyond : bool
+
+    Notes
+    -----
+    On a CPU, bfloat16 gradients of such a convolution's weights are uninitialised memory, now and then NaN, as of torch
+    2.15; float32 is right. It happens with images that are smaller than a network is made for.
+
+    Examples
+    --------
+    >>> network = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+    >>> [strides_beyond_input(network, np.zeros((1, side, side, 3), dtype="uint8")) for side in (1, 2)]
+    [True, False]
+    """
+    found = []
+
+    def look(module, arguments):
+        found.append(any(side < step for side, step in zip(arguments[0].shape[2:], module.stride, strict=True)))
+
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    handles = [module.register_forward_pre_hook(look) for module in convolutions]
+    try:
+        compute_outputs(network, X[:1], batch_size=1)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return any(found)
+
+
 def learning_rate_factor(schedule, step, n_steps, steps_per_epoch=1):
     """Return what the learning rate is multiplied by at one step.
 

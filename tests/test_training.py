@@ -3,7 +3,15 @@ import pytest
 import torch
 from torch import nn
 
-from invtransfer.training import learning_rate_factor, resolve_device, resolve_precision, seconds_per_image, train
+from invtransfer import InvariantPretrainer
+from invtransfer.training import (
+    learning_rate_factor,
+    resolve_device,
+    resolve_precision,
+    seconds_per_image,
+    strides_beyond_input,
+    train,
+)
 
 
 def linear(n_features, n_classes, weight=0.0):
@@ -188,3 +196,24 @@ def test_weights_that_break_in_the_last_step_are_found():
     X, y = np.ones((4, 3), dtype=np.float32), np.array([0, 1, 0, 1])
     with pytest.raises(ValueError, match="weight is not finite after training: lower learning_rate=0.1"):
         train(Broken(3, 2), X, y, epochs=1, batch_size=4, learning_rate=0.1, generator=generator())
+
+
+@pytest.mark.parametrize("side", [1, 2, 3])
+def test_strides_beyond_the_input_are_where_bfloat16_gradients_are_wrong(side):
+    layer = nn.Conv2d(8, 16, 3, stride=2, padding=1)
+    X = np.random.default_rng(0).integers(256, size=(4, side, side, 8), dtype=np.uint8)
+    assert strides_beyond_input(layer, X) == (side == 1)
+    assert not layer._forward_pre_hooks
+    assert not strides_beyond_input(nn.Conv2d(8, 16, 3, padding=1), X)  # no stride
+
+
+def test_small_images_are_trained_in_float32_by_a_network_made_for_larger_ones():
+    X, y = np.random.default_rng(0).integers(256, size=(16, 4, 4, 3), dtype=np.uint8), np.arange(16) % 2
+    layers = [nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1)]
+    module = nn.Sequential(*layers, nn.Flatten(), nn.Linear(8, 2))  # 4 x 4, 2 x 2, 1 x 1 and a stride of 2
+    fitted = [
+        InvariantPretrainer(module, epochs=3, batch_size=8, precision=precision, random_state=0).fit(X, y)
+        for precision in ("bfloat16", "float32")
+    ]
+    for name, value in fitted[0].weights_.items():
+        np.testing.assert_array_equal(value, fitted[1].weights_[name])

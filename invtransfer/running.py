@@ -79,16 +79,17 @@ def study_parser(description, presets, default="quick", *, settings=None, choice
     choices = choices or {}
     for name, value in settings.items():
         if name != "levels":
-            _add_setting(protocol, name, value, choices.get(name))
+            _add_setting(protocol, name, [value], choices.get(name))
     for name, levels in settings.get("levels", {}).items():
-        _add_setting(protocol, f"{name}_levels", levels[0], choices.get(name), nargs="+")
+        _add_setting(protocol, f"{name}_levels", levels, choices.get(name), nargs="+")
     return parser
 
 
-def _add_setting(group, name, value, choices, **more):
-    kind = {int: positive, float: not_negative, str: str}[type(value)]
-    metavar = None if choices else {int: "N", float: "X", str: "NAME"}[type(value)]
-    group.add_argument(f"--{name.replace('_', '-')}", type=kind, choices=choices, metavar=metavar, **more)
+def _add_setting(group, name, values, choices, **more):
+    kind, metavar = {int: (positive, "N"), float: (not_negative, "X"), str: (str, "NAME")}[type(values[0])]
+    example = " ".join(map(str, values))
+    option = f"--{name.replace('_', '-')}"
+    group.add_argument(option, type=kind, choices=choices, metavar=metavar, help=f"such as {example}", **more)
 
 
 def override(settings, options):

@@ -163,7 +163,7 @@ def check_sizes(settings):
         raise ValueError(f"n_probe is {min(n_probes)}, expected at least one sample of each of {n_classes} classes")
     if settings["dataset"] not in CIFAR:
         return
-    _, n_available, n_train, n_test = CIFAR[settings["dataset"]]
+    _, _, n_train, n_test = CIFAR[settings["dataset"]]
     n_held_out = n_train // 10
     for name, n, limit in (
         ("n_samples", max([settings["n_samples"], *settings["levels"]["n_samples"]]), n_train),
@@ -300,8 +300,14 @@ def identify(folder):
     """
     if folder == "procedural":
         return folder
-    record = Path(folder, "SOURCE.json")
-    name = json.loads(record.read_text())["data_set"] if record.exists() else Path(folder).resolve().name
+    record, name = Path(folder, "SOURCE.json"), Path(folder).resolve().name
+    if record.exists():
+        try:
+            name = json.loads(record.read_text())["data_set"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{record} is not as data/fetch.py writes it: fetch the set again, or delete it"
+            ) from error
     objects, backgrounds = load_pictures(folder)
     digest = hashlib.sha256(objects.images.tobytes() + "\n".join(objects.names).encode())
     digest.update(b"" if backgrounds is None else backgrounds.tobytes())

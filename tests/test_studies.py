@@ -398,6 +398,11 @@ def test_own_objects_are_not_taken_for_the_authors(factors, tmp_path):
     assert ours.startswith("transforms2d ")
     (folder / "SOURCE.json").write_text(json.dumps({"data_set": factors.PAPER_OBJECTS}))
     assert factors.identify(str(folder)) == ours.replace("transforms2d", factors.PAPER_OBJECTS)
+    for text in ("{", "{}", "[]"):
+        (folder / "SOURCE.json").write_text(text)
+        with pytest.raises(ValueError, match=r"SOURCE.json is not as data/fetch.py writes it: fetch the set again"):
+            factors.identify(str(folder))
+    (folder / "SOURCE.json").unlink()
     (folder / "backgrounds").mkdir()
     Image.new("RGB", (8, 8), "blue").save(folder / "backgrounds" / "1.jpg")
     factors.load_pictures.cache_clear()

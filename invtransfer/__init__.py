@@ -8,7 +8,7 @@ from invtransfer.objects import Objects, load_backgrounds, load_objects
 from invtransfer.pretraining import InvariantPretrainer
 from invtransfer.probing import FrozenFeatureProbe
 from invtransfer.sensitivity import SensitivityScorer
-from invtransfer.sources import TransformedImages, Transforms2D
+from invtransfer.sources import ObjectsOnImages, TransformedImages, Transforms2D
 from invtransfer.transformations import TRANSFORMATIONS, Transformation
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "FrozenFeatureProbe",
     "InvariantPretrainer",
     "Objects",
+    "ObjectsOnImages",
     "SensitivityScorer",
     "TransformedImages",
     "Transformation",

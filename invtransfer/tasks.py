@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from invtransfer.sources import TransformedImages, Transforms2D
+from invtransfer.sources import ObjectsOnImages, TransformedImages, Transforms2D
 from invtransfer.transformations import TRANSFORMATIONS
 
 CLASS_RELATIONS = ("subset", "disjoint", "same", "superset")
@@ -148,6 +148,103 @@ def images_task(training, test, classes, transformations, random_state):
     >>> train
     TransformedImages(45 images, hue, random_state=0)
     """
+    parts = _divide(training, test, classes, random_state)
+    return tuple(
+        TransformedImages(*part, transformations, random_state=3 * random_state + i) for i, part in enumerate(parts)
+    )
+
+
+def combined_task(
+    objects,
+    training,
+    test,
+    *,
+    shown,
+    label,
+    position="random",
+    correlation=0.0,
+    availability=1.0,
+    random_state=0,
+):
+    """Return sources of objects on labelled images, or of either alone, for training, validation and test.
+
+    Parameters
+    ----------
+    objects : Objects
+        To paste, one class each.
+    training, test : tuple of (images, labels)
+        Both parts of a data set, as of `load_cifar10`. A tenth of each class's training images is for validation, the
+        same as in `images_task`; the classes take turns as there.
+    shown : {"C", "C+O", "O"}
+        The images alone, objects on the images, or objects on black.
+    label : {"C", "O"}
+        Of the images, or numbers of the objects. Only what is shown can be the label.
+    position : "random" or tuple of int
+        Of the objects, as for `ObjectsOnImages`.
+    correlation, availability : float in [0, 1]
+        Of the objects, as for `ObjectsOnImages`; others than the defaults only if "C+O" is shown.
+    random_state : int
+        Of the task: order of the training images, and the objects. The three draw from different ones.
+
+    Returns
+    -------
+    train, validation, test : ObjectsOnImages
+
+    Raises
+    ------
+    ValueError
+        If `shown` or `label` is another word, what is not shown is the label or has a correlation or availability, or
+        `ObjectsOnImages` refuses an argument.
+
+    References
+    ----------
+    Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Section 4.2.
+
+    Examples
+    --------
+    >>> from invtransfer import load_objects
+    >>> images, labels = np.zeros((100, 32, 32, 3), dtype="uint8"), np.repeat([0, 1], 50)
+    >>> train, validation, test = combined_task(
+    ...     load_objects("procedural")[:10], (images, labels), (images, labels), shown="C+O", label="O"
+    ... )
+    >>> train
+    ObjectsOnImages(10 objects, 90 images, label='object', no transformations, random_state=0)
+    """
+    if shown not in ("C", "C+O", "O"):
+        raise ValueError(f"shown is {shown!r}, expected 'C', 'C+O' or 'O'")
+    if label not in ("C", "O"):
+        raise ValueError(f"label is {label!r}, expected 'C' or 'O'")
+    if label not in shown:
+        raise ValueError(f"label is {label!r}, expected {shown!r}: nothing else is shown")
+    if shown != "C+O" and (correlation, availability) != (0, 1):
+        raise ValueError(
+            f"correlation is {correlation!r} and availability {availability!r}, expected 0 and 1 where {shown!r} is"
+            " shown: they are of objects on images"
+        )
+    if shown == "O":
+        images = training[0]
+        parts = [(np.zeros((1, *images.shape[1:]), dtype=images.dtype), None)] * 3
+    else:
+        parts = _divide(training, test, np.unique(training[1]), random_state)
+    return tuple(
+        ObjectsOnImages(
+            objects,
+            *part,
+            label={"C": "image", "O": "object"}[label],
+            position=position,
+            correlation=correlation,
+            availability=0 if shown == "C" else availability,
+            random_state=3 * random_state + i,
+        )
+        for i, part in enumerate(parts)
+    )
+
+
+def _divide(training, test, classes, random_state):
+    """Return images and labels of some classes for training, validation and test; those for training in random order.
+
+    The classes take turns. What is for validation does not depend on the classes nor on `random_state`.
+    """
     (images, labels), (test_images, test_labels) = training, test
     generator, is_held_out = np.random.default_rng([random_state, 2]), _hold_out(labels)
     parts = []
@@ -157,9 +254,7 @@ def images_task(training, test, classes, transformations, random_state):
         parts.append((images[order], labels[order]))
     tested = np.isin(test_labels, classes)
     parts.append((test_images[tested], test_labels[tested]))
-    return tuple(
-        TransformedImages(*part, transformations, random_state=3 * random_state + i) for i, part in enumerate(parts)
-    )
+    return parts
 
 
 def _hold_out(labels):

@@ -44,11 +44,11 @@ from invtransfer import (
     load_backgrounds,
     load_objects,
 )
+from invtransfer.commands import study_parser
 from invtransfer.cubes import check_writable, provenance, write
 from invtransfer.images import to_tensor
 from invtransfer.networks import build_network
-from invtransfer.running import study_parser
-from invtransfer.sources import place_objects
+from invtransfer.pasting import place_objects
 from invtransfer.training import train
 
 DATA = Path(__file__).resolve().parent.parent / "data"

@@ -11,7 +11,7 @@ from PIL import Image
 
 from invtransfer import TRANSFORMATIONS, Transforms2D, load_objects
 from invtransfer.cubes import read
-from invtransfer.sources import place_objects
+from invtransfer.pasting import place_objects
 
 SCRIPT = Path(__file__).resolve().parent.parent / "studies" / "speed.py"
 

@@ -10,9 +10,11 @@ from invtransfer.probing import FrozenFeatureProbe
 from invtransfer.sensitivity import SensitivityScorer
 from invtransfer.sources import ObjectsOnImages, TransformedImages, Transforms2D
 from invtransfer.transformations import TRANSFORMATIONS, Transformation
+from invtransfer.tuning import FineTuner
 
 __all__ = [
     "TRANSFORMATIONS",
+    "FineTuner",
     "FrozenFeatureProbe",
     "InvariantPretrainer",
     "Objects",

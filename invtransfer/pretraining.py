@@ -1,24 +1,17 @@
 """InvariantPretrainer: a network trained to classify images whatever transformation they show."""
 
-import copy
-from contextlib import contextmanager
-
 import numpy as np
-import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from invtransfer.encoding import compute_outputs
+from invtransfer.classification import NetworkClassifier
 from invtransfer.images import check_count, validate_input, validate_validation
 from invtransfer.networks import build_network
 from invtransfer.randomness import derive_seed
 from invtransfer.sources import TransformedImages
-from invtransfer.training import resolve_device, resolve_precision, strides_beyond_input, train
 
 
-class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator):
+class InvariantPretrainer(NetworkClassifier):
     """Train an encoder by classifying transformed images, which makes it invariant to their transformations.
 
     The transformations are those in the images given (`Transforms2D` draws such images), or those named in
@@ -48,7 +41,8 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
         Of Adam; the largest value if the schedule varies it.
     schedule : str
         "constant"; "one-cycle": up linearly over the first fifth of the steps, then down linearly to 0; "cosine": up
-        over 5 epochs, but no more than a tenth of the steps, then down to 1 % along a cosine, the paper's for "vit".
+        over 5 epochs, but no more than a tenth of the steps, then down to 1 % along a cosine, the paper's for "vit";
+        "linear": down linearly to 0 from the first step on.
     weight_decay : float
         L2 penalty of Adam.
     precision : str
@@ -168,11 +162,10 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
             raise ValueError(f"y holds one class only, {self.classes_.tolist()[0]!r}, expected at least 2 classes")
         X_val, codes_val = validate_validation(self, X_val, y_val)
         seed = derive_seed(self.random_state, "pretraining")
-        generator = torch.Generator().manual_seed(seed)
-        device = resolve_device(self.device)
         mean, std = channel_statistics(X)
-        with _global_generators(seed, device):
-            network = build_network(
+
+        def build(generator):
+            return build_network(
                 self.network,
                 len(self.classes_),
                 image_shape=self.image_shape_,
@@ -181,38 +174,20 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
                 mean=mean,
                 std=std,
                 generator=generator,
-            ).to(device)
-            precision = resolve_precision(self.precision, device)
-            if precision == "bfloat16" and device.type == "cpu" and strides_beyond_input(network, X):
-                precision = "float32"
-            self.history_ = train(
-                network,
-                X,
-                codes.astype(np.int64),
-                X_val=X_val,
-                y_val=codes_val,
-                epochs=check_count(self.epochs, "epochs", low=0),
-                batch_size=check_count(self.batch_size, "batch_size", low=2),  # batch norm needs two
-                learning_rate=self.learning_rate,
-                schedule=self.schedule,
-                weight_decay=self.weight_decay,
-                precision=precision,
-                generator=generator,
-                renew=self._transformed(X, seed),
-                verbose=self.verbose,
             )
-        self.weights_ = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
-        self.layer_ = getattr(network.backbone, "description", "output of the module")
-        self.n_iter_ = self.epochs
-        self._n_features_out = network.head.in_features
-        if isinstance(self.network, nn.Module):
-            # all but the weights, which `weights_` has: the module given may become another after the fit
-            nothing = {name: value.to("meta") for name, value in network.state_dict().items()}
-            network.cpu().load_state_dict(nothing, assign=True)
-            self._architecture = network
-        else:
-            self._architecture = {"network": self.network, "width": self.width, "layer": self.layer}
-        return self
+
+        named = not isinstance(self.network, nn.Module)
+        return self._train(
+            build,
+            X,
+            codes,
+            X_val,
+            codes_val,
+            batch_size=check_count(self.batch_size, "batch_size", low=2),  # batch norm needs two
+            seed=seed,
+            renew=self._transformed(X, seed),
+            recipe={"network": self.network, "width": self.width, "layer": self.layer} if named else None,
+        )
 
     def _transformed(self, X, seed):
         """Return the function from an epoch to its images, or None if they are always the same."""
@@ -224,98 +199,6 @@ class InvariantPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cla
             )
         source = TransformedImages(X, transformations=self.transformations, random_state=seed)
         return lambda epoch: source.sample(len(X), start=epoch * len(X))[0]
-
-    def module(self):
-        """Return the trained network as a torch module on the CPU.
-
-        Returns
-        -------
-        module : torch.nn.Sequential
-            With the parts `normalise`, `backbone` (images to features) and `head`; takes float images in [0, 1] of
-            shape (n_samples, 3, height, width). A new module at each call: what is done to it does not reach the
-            estimator.
-        """
-        check_is_fitted(self)
-        if isinstance(self._architecture, nn.Module):
-            network = copy.deepcopy(self._architecture)
-        else:
-            network = build_network(n_classes=len(self.classes_), image_shape=self.image_shape_, **self._architecture)
-        # copied in C order: training leaves another one, which pickles do not keep, and which rounds otherwise
-        weights = {name: torch.from_numpy(value.copy()) for name, value in self.weights_.items()}
-        network.load_state_dict(weights, assign=True)
-        return network.eval()
-
-    def _outputs(self, X, network):
-        X = validate_input(self, X, reset=False)
-        return compute_outputs(network.to(resolve_device(self.device)), X)
-
-    def transform(self, X):
-        """Compute the features of images, at `layer_`: the pooled penultimate layer, unless another was chosen.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, height, width, 3) or (n_samples, n_features)
-            Images of the shape seen in fit.
-
-        Returns
-        -------
-        Z : ndarray of shape (n_samples, n_features_out), float32
-        """
-        module = self.module()
-        return self._outputs(X, module[:-1])
-
-    def predict_proba(self, X):
-        """Compute the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, height, width, 3) or (n_samples, n_features)
-            Images of the shape seen in fit.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_classes), float64
-        """
-        logits = self._outputs(X, self.module()).astype(np.float64)
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
-
-    def predict(self, X):
-        """Return the most probable label of each image.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, height, width, 3) or (n_samples, n_features)
-            Images of the shape seen in fit.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-        """
-        check_is_fitted(self)
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
-
-    def __sklearn_is_fitted__(self):
-        """Tell whether `fit` has come to its end."""
-        return hasattr(self, "weights_")
-
-    def __sklearn_tags__(self):
-        """Say that features are float32, whatever came in."""
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = []
-        return tags
-
-
-@contextmanager
-def _global_generators(seed, device):
-    """Seed torch's global generators, which dropout reads, and put them back as they were."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.default_generator.manual_seed(seed)
-        for device in devices:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield
 
 
 def channel_statistics(X, block=1024):

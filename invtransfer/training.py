@@ -13,7 +13,7 @@ from invtransfer.encoding import compute_outputs
 from invtransfer.images import to_tensor
 from invtransfer.networks import build_network
 
-SCHEDULES = ("constant", "one-cycle", "cosine")
+SCHEDULES = ("constant", "one-cycle", "cosine", "linear")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -144,7 +144,7 @@ def learning_rate_factor(schedule, step, n_steps, steps_per_epoch=1):
     schedule : str
         "constant"; "one-cycle": up linearly over the first fifth of the steps, then down linearly to 0; "cosine": up
         linearly over the first 5 epochs, but no more than a tenth of the steps, then down to 1 % along a cosine, the
-        paper's schedule for the ViT.
+        paper's schedule for the ViT; "linear": down linearly to 0 from the first step on, the paper's for fine-tuning.
     step, n_steps : int
         Number of the step, from 0, and of all steps.
     steps_per_epoch : int
@@ -165,6 +165,8 @@ def learning_rate_factor(schedule, step, n_steps, steps_per_epoch=1):
     [0.333..., 0.666..., 1.0, 0.5..., 0.11...]
     >>> [learning_rate_factor("cosine", step, 51) for step in (0, 4, 5, 50)]
     [0.166..., 0.833..., 1.0, 0.01]
+    >>> [learning_rate_factor("linear", step, 4) for step in range(4)]
+    [1.0, 0.75, 0.5, 0.25]
     """
     if schedule == "constant":
         return 1.0
@@ -177,6 +179,8 @@ def learning_rate_factor(schedule, step, n_steps, steps_per_epoch=1):
             return (step + 1) / (warm_up + 1)
         progress = (step - warm_up) / max(1, n_steps - 1 - warm_up)
         return 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
+    if schedule == "linear":
+        return (n_steps - step) / n_steps
     raise ValueError(f"schedule is {schedule!r}, expected one of: {', '.join(SCHEDULES)}")
 
 

@@ -159,7 +159,7 @@ def bad(name, value, message):
         bad("batch_size", 1, "batch_size is 1, expected a whole number of at least 2"),
         bad("image_shape", (16, 16), r"image_shape is \(16, 16\), expected \(height, width, 3\), whole numbers"),
         bad("width", -1, "width is -1, expected a number above 0"),
-        bad("schedule", "linear", "schedule is 'linear', expected one of: constant, one-cycle"),
+        bad("schedule", "lineal", "schedule is 'lineal', expected one of: constant, one-cycle"),
         bad("precision", "half", "precision is 'half', expected one of: auto, float32, bfloat16"),
         bad("device", "gpu", "device is 'gpu', expected 'auto', 'cpu' or a device"),
         bad("learning_rate", 0, "learning_rate is 0, expected a number above 0"),

@@ -126,6 +126,8 @@ def test_schedules():
     assert np.allclose(np.diff(factors[21:]), -1 / 80)
     assert 0 < factors[-1] < 0.02
     assert learning_rate_factor("one-cycle", 0, 1) > 0  # a single step still learns
+    # the first of 5 steps has all of the rate, and each has a fifth less: after the last it would be 0
+    assert [learning_rate_factor("linear", step, 5) for step in range(6)] == [1.0, 0.8, 0.6, 0.4, 0.2, 0.0]
     with pytest.raises(ValueError, match="schedule is 'cosin', expected one of: constant, one-cycle"):
         learning_rate_factor("cosin", 0, 10)
 

@@ -1,0 +1,451 @@
+import hashlib
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+import invtransfer.classification
+from invtransfer import FineTuner, FrozenFeatureProbe, InvariantPretrainer, SensitivityScorer, Transforms2D
+from invtransfer.training import learning_rate_factor
+from invtransfer.tuning import fold_standardisation
+
+QUICK = {"epochs": 2, "batch_size": 32, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def encoder(source):
+    pretrainer = InvariantPretrainer(width=0.0625, epochs=5, batch_size=32, learning_rate=1e-2, random_state=0)
+    return pretrainer.fit(*source.sample(400))
+
+
+@pytest.fixture(scope="module")
+def target(objects):
+    """Other objects than the encoder knows, and more: 6 classes to its 5."""
+    return Transforms2D(objects[10:16], ["rotate", "blur"], image_size=16, random_state=5)
+
+
+@pytest.fixture(scope="module")
+def fitted(encoder, target):
+    return FineTuner(encoder, **QUICK).fit(*target.sample(100))
+
+
+class Red(nn.Module):
+    """A classifier whose features are of the red of an image only, and which could see green and blue, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+        self.norm = nn.BatchNorm2d(8)
+        self.dropout = nn.Dropout(0.1)
+        self.fc = nn.Linear(8, 10)
+        with torch.no_grad():
+            self.conv.weight[:, 1:] = 0
+
+    def forward(self, images):
+        return self.fc(self.dropout(self.norm(self.conv(images)).relu().mean(dim=(2, 3))))
+
+
+def red():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Red()
+
+
+def green_or_not(n, seed):
+    """Return dark random images; class 1 has more green."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.integers(100, size=(n, 8, 8, 3), dtype=np.uint8), np.arange(n) % 2
+    X[y == 1, :, :, 1] += 60
+    return X, y
+
+
+def digest(weights):
+    return hashlib.sha256(b"".join(np.asarray(value).tobytes() for value in weights.values())).hexdigest()
+
+
+def logits(network, X):
+    with torch.no_grad():
+        return network(torch.from_numpy(X).permute(0, 3, 1, 2).float() / 255).numpy()
+
+
+# a visible answer
+
+
+def test_a_folded_head_by_hand():
+    # One feature, 1 and 5: mean 3, standard deviation 2. A weight of 6 on the standardised feature (z - 3) / 2 is a
+    # weight of 3 on the feature z, with an offset that is 3 * 3 = 9 lower: 1 - 9 = -8.
+    probe = FrozenFeatureProbe().fit(np.array([[1.0], [5.0]]), ["a", "b"])
+    probe.coef_[1], probe.intercept_[1] = 6.0, 1.0
+    head = fold_standardisation(probe)
+    assert head.weight.tolist() == [[0.0], [3.0]]
+    assert head.bias.tolist() == [0.0, -8.0]
+
+
+def test_what_only_tuning_can_learn():
+    # green decides the class, and the features do not see it: half of the answers of a probe are right, by chance
+    X, y = green_or_not(400, seed=0)
+    X_test, y_test = green_or_not(400, seed=1)
+    tuner = FineTuner(red(), epochs=10, batch_size=32, learning_rate=1e-2, random_state=0).fit(X, y)
+    assert 0.4 < tuner.probe_.score(X_test, y_test) < 0.6
+    assert tuner.score(X_test, y_test) > 0.97
+
+
+# an independent implementation
+
+
+@pytest.fixture(scope="module")
+def kinds(encoder, fitted, source):
+    """All that can be tuned."""
+    data = source.sample(64)
+    return {
+        "pretrainer": encoder,
+        "layer of a pretrainer": InvariantPretrainer(width=0.0625, layer="stage3", epochs=1, random_state=0).fit(*data),
+        "pretrainer of a module": InvariantPretrainer(red(), epochs=1, batch_size=32, random_state=0).fit(*data),
+        "tuner": fitted,
+        "tuner of a module": FineTuner(red(), **QUICK).fit(*data),
+        "module": red(),
+        "module of a pretrainer": encoder.module(),
+        "pixels": None,
+    }
+
+
+KINDS = (
+    "pretrainer", "layer of a pretrainer", "pretrainer of a module", "tuner", "tuner of a module", "module",
+    "module of a pretrainer", "pixels",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("n_classes", [2, 6])
+@pytest.mark.parametrize("kind", KINDS)
+def test_before_the_first_step_the_logits_are_the_probes(kinds, target, kind, n_classes):
+    given = kinds[kind]
+    X, y = target.sample(200)
+    X, y = X[y < n_classes], y[y < n_classes]
+    tuner = FineTuner(given, epochs=0).fit(X, y)
+    probe = FrozenFeatureProbe(nn.Flatten() if given is None else given).fit(X, y)
+    Z = given.transform(X) if hasattr(given, "transform") else logits(tuner.module()[:-1], X)
+    # the softmax of the probe forgets an offset that all classes share, so without the softmax
+    by_hand = probe.scaler_.transform(Z.astype(np.float64)) @ probe.coef_.T + probe.intercept_
+    np.testing.assert_allclose(logits(tuner.module(), X), by_hand, atol=1e-4, rtol=1e-5)
+    np.testing.assert_allclose(tuner.predict_proba(X), probe.predict_proba(X), atol=1e-4)
+    assert (tuner.predict(X) == tuner.probe_.predict(X)).all()
+    assert tuner.history_ == {"loss": [], "best_epoch": -1}
+
+
+def test_the_schedule_is_torchs():
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1e-3)
+    decay = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=1.0, end_factor=0.0, total_iters=20)
+    for step in range(20):
+        assert 1e-3 * learning_rate_factor("linear", step, 20) == pytest.approx(decay.get_last_lr()[0], rel=1e-9)
+        optimizer.step()
+        decay.step()
+
+
+def test_one_step_is_adams_from_the_probe(target):
+    # all images in one step, without dropout: torch's own Adam on a module put together by hand
+    X, y = target.sample(60)
+    module = red()
+    module.dropout.p = 0.0
+    tuner = FineTuner(module, epochs=1, learning_rate=1e-2, precision="float32", device="cpu").fit(X, y)
+    by_hand = red().train()
+    by_hand.dropout.p = 0.0
+    by_hand.fc = fold_standardisation(tuner.probe_)
+    optimizer = torch.optim.Adam(by_hand.parameters(), lr=1e-2)
+    tensor = torch.from_numpy(X).permute(0, 3, 1, 2).float() / 255
+    nn.functional.cross_entropy(by_hand(tensor), torch.from_numpy(y)).backward()
+    optimizer.step()
+    tuned = tuner.module()
+    np.testing.assert_allclose(tuned.head.weight.detach(), by_hand.fc.weight.detach(), atol=1e-5)
+    np.testing.assert_allclose(tuned.backbone.module.conv.weight.detach(), by_hand.conv.weight.detach(), atol=1e-5)
+    np.testing.assert_allclose(tuned.backbone.module.norm.running_var, by_hand.norm.running_var, rtol=1e-5)
+
+
+# properties
+
+
+@pytest.mark.parametrize("epochs", [0, 3])
+def test_a_pretrainer_is_never_changed(encoder, target, epochs):
+    X, y = target.sample(64)
+    before, Z, parameters = digest(encoder.weights_), encoder.transform(X), dict(vars(encoder))
+    tuner = FineTuner(encoder, epochs=epochs, batch_size=16, random_state=0).fit(X, y, X, y)
+    tuner.predict(X)
+    with torch.no_grad():
+        for weight in tuner.module().parameters():
+            weight.zero_()
+    for value in tuner.weights_.values():
+        value[...] = 0
+    assert digest(encoder.weights_) == before
+    assert (encoder.transform(X) == Z).all()
+    assert vars(encoder) == parameters
+    assert encoder.module().head.out_features == 5
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("epochs", [0, 3])
+def test_a_module_is_never_changed(target, epochs, training):
+    X, y = target.sample(64)
+    module = red().train(training)
+    module.norm.eval()
+    modes = [part.training for part in module.modules()]
+    before = digest(module.state_dict())
+    tuner = FineTuner(module, epochs=epochs, batch_size=16, random_state=0).fit(X, y, X, y)
+    tuner.predict(X)
+    with torch.no_grad():
+        for weight in tuner.module().parameters():
+            weight.zero_()
+    assert digest(module.state_dict()) == before
+    assert [part.training for part in module.modules()] == modes
+    assert all(weight.device.type == "cpu" and weight.grad is None for weight in module.parameters())
+    assert module.fc.out_features == 10
+
+
+def test_all_weights_and_statistics_are_tuned(encoder, fitted):
+    for name, value in encoder.weights_.items():
+        same = value.shape == fitted.weights_[name].shape and (value == fitted.weights_[name]).all()
+        assert same == name.startswith("normalise"), name  # images are normalised as in pretraining
+
+
+def test_weights_without_gradients_are_tuned_too(target):
+    module = red().requires_grad_(False)
+    tuned = FineTuner(module, **QUICK).fit(*target.sample(64)).module().backbone.module
+    assert (tuned.conv.weight != module.conv.weight).any()
+    assert (tuned.norm.weight != module.norm.weight).any()
+    assert not any(weight.requires_grad for weight in module.parameters())
+
+
+def test_tuning_adapts_to_other_objects(encoder, target):
+    X_test, y_test = target.sample(300, start=5000)
+    tuner = FineTuner(encoder, epochs=15, batch_size=32, learning_rate=3e-3, random_state=0).fit(*target.sample(600))
+    assert tuner.score(X_test, y_test) > tuner.probe_.score(X_test, y_test) + 0.15
+    assert tuner.probe_.score(X_test, y_test) == pytest.approx(
+        FrozenFeatureProbe(encoder).fit(*target.sample(600)).score(X_test, y_test)
+    )
+
+
+def test_the_best_validation_epoch_is_kept(encoder, target):
+    X_val, y_val = target.sample(100, start=5000)
+    tuner = FineTuner(encoder, epochs=5, batch_size=32, learning_rate=0.02, random_state=0)
+    tuner.fit(*target.sample(200), X_val, y_val)
+    assert tuner.history_["best_epoch"] == np.argmax(tuner.history_["val_accuracy"])
+    assert tuner.score(X_val, y_val) == max(tuner.history_["val_accuracy"])
+    assert len(tuner.history_["loss"]) == tuner.n_iter_ == 5
+
+
+def test_random_state_decides_and_no_global_generator(target):
+    X, y = target.sample(64)
+    torch_state, numpy_state = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    probe = FrozenFeatureProbe(solver="adam", epochs=2)
+    one, same, other = (FineTuner(red(), probe=probe, **(QUICK | {"random_state": i})).fit(X, y) for i in (0, 0, 1))
+    assert digest(one.weights_) == digest(same.weights_) != digest(other.weights_)
+    assert (one.probe_.coef_ != other.probe_.coef_).any()
+    assert (torch.random.get_rng_state() == torch_state).all()
+    assert (np.random.get_state()[1] == numpy_state).all()  # noqa: NPY002
+
+
+def test_the_settings_of_the_probe(encoder, target):
+    X, y = target.sample(64)
+    probe = FrozenFeatureProbe("another", layer="another", C=0.1, random_state=7)
+    tuner = FineTuner(encoder, probe=probe, **QUICK).fit(X, y)
+    assert (tuner.probe_.C, tuner.probe_.random_state) == (0.1, 7)
+    assert tuner.probe_.encoder is encoder
+    assert (probe.encoder, probe.layer) == ("another", "another")
+    assert not hasattr(probe, "coef_")
+
+
+def test_the_layer_of_a_module(target):
+    X, y = target.sample(64)
+    for layer, description, n_features in ((None, "input of fc", 8), ("norm", "output of norm", 8 * 14 * 14)):
+        tuner = FineTuner(red(), layer=layer, **QUICK).fit(X, y)
+        assert tuner.layer_ == tuner.probe_.layer_ == description
+        assert tuner.transform(X).shape == (64, n_features)
+        assert tuner.get_feature_names_out()[0] == "finetuner0"
+
+
+def test_labels_of_any_kind_and_flattened_images(encoder, target):
+    X, y = target.sample(64)
+    names = np.array(list("fedcba"))[y]
+    tuner = FineTuner(encoder, **QUICK).fit(X, names)
+    assert tuner.classes_.tolist() == list("abcdef")
+    assert set(tuner.predict(X)) <= set("abcdef")
+    flat = FineTuner(encoder, image_shape=(16, 16, 3), **QUICK).fit(X.reshape(64, -1), names)
+    assert digest(flat.weights_) == digest(tuner.weights_)
+    assert (flat.predict(X.reshape(64, -1)) == tuner.predict(X)).all()
+    assert flat.probe_.score(X.reshape(64, -1), names) == tuner.probe_.score(X, names)
+    assert tuner.n_features_in_ == 16 * 16 * 3
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(2, 512), (3, 2), (5, 2), (7, 2), (5, 4)])
+def test_no_step_has_one_image(objects, n, batch_size):
+    # 8 x 8 pixels are one pixel in the last stage, of which batch norm needs two
+    X, y = Transforms2D(objects[:2], image_size=8, random_state=0).sample(20)
+    encoder = InvariantPretrainer(width=0.0625, epochs=0, random_state=0).fit(X, y)
+    tuner = FineTuner(encoder, epochs=1, batch_size=batch_size, random_state=0).fit(X[:n], np.arange(n) % 2)
+    assert np.isfinite(tuner.history_["loss"]).all()
+
+
+def test_strides_beyond_the_input_are_tuned_in_float32(images):
+    # on a CPU the bfloat16 gradients of such convolutions are wrong; 4 x 4, 2 x 2, 1 x 1 and a stride of 2
+    X, y = images[:16, :4, :4], np.arange(16) % 2
+    layers = [nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1)]
+    module = nn.Sequential(*layers, nn.Flatten(), nn.Linear(8, 2))
+    tuned = [FineTuner(module, precision=p, device="cpu", **QUICK).fit(X, y) for p in ("bfloat16", "float32")]
+    assert digest(tuned[0].weights_) == digest(tuned[1].weights_)
+
+
+def test_a_module_of_another_dtype_cannot_be_probed(target):
+    with pytest.raises(ValueError, match="Red fails on images of 16 x 16 x 3: "):
+        FineTuner(red().double(), **QUICK).fit(*target.sample(64))
+
+
+# scikit-learn, pickles, and being an encoder
+
+
+def test_clone_keeps_the_encoder_and_forgets_the_rest(encoder, fitted, target):
+    tuner = clone(fitted)
+    assert tuner.encoder is encoder
+    assert tuner.get_params()["epochs"] == 2
+    assert not hasattr(tuner, "weights_")
+    assert digest(tuner.fit(*target.sample(100)).weights_) == digest(fitted.weights_)
+
+
+def test_cross_validation_and_grid_search(encoder, target):
+    X, y = target.sample(100)
+    assert cross_val_score(FineTuner(encoder, **QUICK), X, y, cv=2).shape == (2,)
+    tuner = FineTuner(encoder, probe=FrozenFeatureProbe(), **QUICK)
+    search = GridSearchCV(tuner, {"learning_rate": [1e-3, 1e-2], "probe__C": [1.0]}, cv=2).fit(X, y)
+    assert search.best_estimator_.encoder is encoder
+    assert search.best_estimator_.probe_.C == 1.0
+
+
+def test_a_pickle_holds_arrays_and_works(encoder, fitted, target):
+    X, _ = target.sample(20)
+    data = pickle.dumps(fitted)
+    assert b"torch" not in data
+    again = pickle.loads(data)
+    assert (again.transform(X) == fitted.transform(X)).all()
+    assert (again.predict_proba(X) == fitted.predict_proba(X)).all()
+    assert again.probe_.encoder is again.encoder
+    module_tuned = FineTuner(red(), **QUICK).fit(*target.sample(64))
+    again = pickle.loads(pickle.dumps(module_tuned))
+    assert (again.predict_proba(X) == module_tuned.predict_proba(X)).all()
+
+
+def test_the_module_is_a_copy(fitted, target):
+    X, _ = target.sample(20)
+    Z = fitted.transform(X)
+    module = fitted.module()
+    assert not module.training
+    assert np.allclose(logits(module[:2], X), Z, atol=1e-4)
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.zero_()
+    assert (fitted.transform(X) == Z).all()
+
+
+@pytest.mark.parametrize("kind", ["pretrainer", "module"])
+def test_a_tuner_is_an_encoder(encoder, source, target, kind):
+    X, y = target.sample(64)
+    tuner = FineTuner(encoder if kind == "pretrainer" else red(), **QUICK).fit(X, y)
+    before = digest(tuner.weights_)
+    probe = FrozenFeatureProbe(tuner).fit(*source.sample(64))
+    same = FrozenFeatureProbe().fit(tuner.transform(source.sample(64)[0]), source.sample(64)[1])
+    assert np.allclose(probe.coef_, same.coef_)
+    scorer = SensitivityScorer(tuner, transformations=["rotate"], n_pairs=30, random_state=0).fit(target)
+    as_module = SensitivityScorer(tuner.module(), transformations=["rotate"], n_pairs=30, random_state=0).fit(target)
+    assert scorer.sensitivity_.item() == pytest.approx(as_module.sensitivity_.item(), rel=1e-3)
+    again = FineTuner(tuner, **QUICK).fit(*source.sample(64))
+    assert again.layer_ == tuner.layer_
+    assert again.predict_proba(X).shape == (64, 5)
+    assert digest(tuner.weights_) == before
+
+
+# errors
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        (lambda X: X.mean(axis=(1, 2)), "encoder is of type function, which has no weights to tune, expected an Inv"),
+        (make_pipeline(StandardScaler()), "encoder is of type Pipeline, which has no weights to tune"),
+        (StandardScaler(), "encoder is of type StandardScaler, which has no weights to tune"),
+        ("resnet18", "encoder is of type str, which has no weights to tune"),
+        (Red, "encoder is the class Red, expected an instance of it"),
+    ],
+)
+def test_encoders_without_weights_are_named(target, encoder, message):
+    with pytest.raises(TypeError, match=message):
+        FineTuner(encoder, **QUICK).fit(*target.sample(20))
+
+
+def test_the_encoder_is_fitted(target):
+    with pytest.raises(NotFittedError, match="This InvariantPretrainer instance is not fitted yet"):
+        FineTuner(InvariantPretrainer()).fit(*target.sample(20))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"epochs": -1}, "epochs is -1, expected a whole number of at least 0"),
+        ({"batch_size": 1}, "batch_size is 1, expected a whole number of at least 2"),
+        ({"learning_rate": 0}, "learning_rate is 0, expected a number above 0"),
+        ({"weight_decay": -1}, "weight_decay is -1, expected a number of at least 0"),
+        ({"schedule": "lineal"}, "schedule is 'lineal', expected one of: constant, one-cycle, cosine, linear"),
+        ({"precision": "half"}, "precision is 'half', expected one of: auto, float32, bfloat16"),
+        ({"device": "gpu"}, "device is 'gpu', expected 'auto', 'cpu' or a device"),
+        ({"image_shape": (16, 16)}, r"image_shape is \(16, 16\), expected \(height, width, 3\), whole numbers"),
+        (
+            {"layer": "head"},
+            "layer is 'head', expected None: encoder is of type InvariantPretrainer, which is no torch",
+        ),
+        ({"probe": FrozenFeatureProbe(C=-1.0)}, "'C' parameter .* Got -1.0"),
+        ({"learning_rate": 1e38}, "lower learning_rate=1e[+]38"),
+    ],
+)
+def test_bad_parameters_are_named(encoder, target, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        FineTuner(encoder, **(QUICK | parameters)).fit(*target.sample(20))
+
+
+def test_bad_data_are_named(encoder, fitted, target):
+    X, y = target.sample(20)
+    tuner = FineTuner(encoder, **QUICK)
+    with pytest.raises(TypeError, match="probe is of type str, expected a FrozenFeatureProbe or None"):
+        FineTuner(encoder, probe="adam").fit(X, y)
+    with pytest.raises(ValueError, match="layer is 'cnov', expected the name of a layer of Red"):
+        FineTuner(red(), layer="cnov").fit(X, y)
+    with pytest.raises(ValueError, match="y holds one class only, 7, expected at least 2 classes"):
+        tuner.fit(X, np.full(20, 7))
+    with pytest.raises(ValueError, match="y_val is None, expected validation images and their labels, or neither"):
+        tuner.fit(X, y, X)
+    with pytest.raises(ValueError, match=r"y_val holds labels that y does not: \[9\]"):
+        tuner.fit(X, y, X, np.full(20, 9))
+    message = r"X has images of shape \(8, 16, 3\), expected \(16, 16, 3\)"
+    with pytest.raises(ValueError, match=message + ", as the encoder has$"):
+        tuner.fit(X[:, :8], y)
+    with pytest.raises(ValueError, match=message):
+        fitted.predict(X[:, :8])
+    with pytest.raises(ValueError, match=r"shape \(1, 768, 1\), expected .* has: give image_shape=\(16, 16, 3\)"):
+        tuner.fit(X.reshape(20, -1), y)
+    with pytest.raises(NotFittedError):
+        tuner.predict(X)
+
+
+def test_the_training_is_the_one_loop(encoder, target, monkeypatch):
+    asked = []
+    train = invtransfer.classification.train
+
+    def spy(*arguments, **keywords):
+        asked.append({name: keywords[name] for name in ("schedule", "learning_rate", "epochs", "batch_size")})
+        return train(*arguments, **keywords)
+
+    monkeypatch.setattr(invtransfer.classification, "train", spy)
+    FineTuner(encoder, epochs=1).fit(*target.sample(20))
+    assert asked == [{"schedule": "linear", "learning_rate": 1e-3, "epochs": 1, "batch_size": 512}]

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from invtransfer.encoding import clone_around_encoder, describe_layer, encode
-from invtransfer.images import check_count, validate_input
+from invtransfer.images import check_count, check_images, validate_input
 from invtransfer.randomness import derive_seed
 from invtransfer.sources import TransformedImages, transform_whole
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
@@ -82,6 +82,47 @@ def sensitivity_interval(pair_distances, random_distances, partners):
         return sensitivity, np.nan, np.nan
     half = Z_95 * np.sqrt(max(own + shared, 0.0) / n_pairs)
     return sensitivity, float(max(sensitivity - half, 0.0)), float(sensitivity + half)
+
+
+def twin_sensitivity(encoder, X, X_twin, *, layer=None, random_state=None):
+    """Measure how sensitive a representation is to whatever differs between the two images of given pairs.
+
+    Parameters
+    ----------
+    encoder : InvariantPretrainer, fitted transformer or pipeline, torch.nn.Module, callable or None
+        As for `SensitivityScorer`.
+    X, X_twin : array-like of shape (n_pairs, height, width, 3), uint8 or float in [0, 1]
+        First and second image of each pair.
+    layer : str or None
+        As for `SensitivityScorer`.
+    random_state : int, RandomState or None
+        Of the random pairs.
+
+    Returns
+    -------
+    sensitivity, low, high : float
+        Mean distance between the features of pairs over that of random pairs, the first image of one and the second of
+        another, and its 95 % interval over pairs.
+
+    Raises
+    ------
+    ValueError
+        If the images are not as described, their shapes differ, or there is one pair only.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).integers(256, size=(100, 8, 8, 3), dtype="uint8")
+    >>> twin_sensitivity(None, X, X, random_state=0)
+    (0.0, 0.0, 0.0)
+    """
+    X, X_twin = check_images(X, "X"), check_images(X_twin, "X_twin")
+    if X.shape != X_twin.shape:
+        raise ValueError(f"X_twin has shape {X_twin.shape}, expected the shape of X, {X.shape}")
+    if len(X) < 2:
+        raise ValueError("X has 1 pair, expected at least 2, for random pairs")
+    Z, Z_twin = (encode(encoder, images, layer=layer) for images in (X, X_twin))
+    partners = _ring(len(X), derive_seed(random_state, "sensitivity"))
+    return sensitivity_interval(distances(Z, Z_twin), distances(Z, Z_twin[partners]), partners)
 
 
 class SensitivityScorer(TransformerMixin, BaseEstimator):

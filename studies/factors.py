@@ -27,179 +27,70 @@ Reference
     Appendices B and C.1.
 """
 
-import hashlib
-import json
-from functools import lru_cache, partial
-from itertools import product
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 import xarray as xr
 
-from invtransfer import (
-    FrozenFeatureProbe,
-    InvariantPretrainer,
-    SensitivityScorer,
-    load_backgrounds,
-    load_cifar10,
-    load_cifar100,
-    load_objects,
-)
+from invtransfer import SensitivityScorer
 from invtransfer.analysis import factor_contrasts, summarise
-from invtransfer.cubes import canonical
+from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
+from invtransfer.datasets import CIFAR, PAPER_OBJECTS, identify, load_cifar, load_pictures
 from invtransfer.networks import NETWORKS
 from invtransfer.plots import plot_factors
-from invtransfer.probing import SOLVERS
-from invtransfer.running import default_path, override, plan_study, report, run_study, study_parser
-from invtransfer.tasks import CLASS_RELATIONS, draw_classes, draw_transformations, images_task, objects_task
-from invtransfer.training import SCHEDULES, seconds_per_image
+from invtransfer.protocol import (
+    CHOICES,
+    CIFAR_PROTOCOL,
+    DATASETS,
+    PROTOCOL,
+    available,
+    check_sizes,
+    estimate_seconds,
+    factor_grid,
+    make_probe,
+    make_tasks,
+    pretrain,
+)
+from invtransfer.tasks import CLASS_RELATIONS, draw_classes
 from invtransfer.transformations import TRANSFORMATIONS
 
 DATA = Path(__file__).resolve().parent.parent / "data"
-PAPER_OBJECTS = "tillspeicher/transforms_2d_base"  # the authors' data set
-OBJECT_SIZE = 64  # pixels that objects are loaded with, before they are scaled to the image
-CIFAR = {  # reader, number of classes, images of each to train and to test on
-    "cifar10": (load_cifar10, 10, 5_000, 1_000),
-    "cifar100": (load_cifar100, 100, 500, 100),
+LEVELS = {  # of the factors that differ between presets and data sets; on CIFAR, n_samples is of each class
+    "smoke": {
+        "n_samples": {"transforms2d": [64, 128], "cifar10": [16, 32], "cifar100": [16, 32]},
+        "n_probe": [50, 128],
+    },
+    "quick": {
+        "n_samples": {"transforms2d": [500, 2_000], "cifar10": [100, 400], "cifar100": [10, 40]},
+        "n_probe": [50, 200, 500, 2_000],
+    },
+    "paper": {
+        "n_samples": {
+            "transforms2d": [1_000, 10_000, 50_000, 100_000, 500_000],
+            "cifar10": [10, 50, 200, 1_000, 4_500],
+            "cifar100": [10, 50, 100, 250, 500],
+        },
+        "n_probe": [50, 200, 500, 2_000, 5_000],
+    },
 }
-CHOICES = {"class_relation": CLASS_RELATIONS, "architecture": list(NETWORKS), "schedule": SCHEDULES, "solver": SOLVERS}
-CHOICES |= {"vit_schedule": SCHEDULES}
-DEFAULTS = {  # what all presets share
-    "class_relation": "disjoint", "architecture": "resnet18", "weight_decay": 0.0,
-    "vit_learning_rate": 1e-3, "vit_schedule": "cosine", "vit_weight_decay": 1e-5,
-    "adam_epochs": 200, "adam_learning_rate": 1e-3,  # of the probe's solver "adam"
-}  # fmt: skip
-PRESETS = {  # single numbers are the defaults that hold while another factor varies
-    "smoke": DEFAULTS | {
-        "seeds": 1, "levels": {"n_samples": [64, 128], "n_probe": [50, 128]},
-        "n_classes": 4, "n_samples": 128, "width": 0.0625, "epochs": 2, "batch_size": 32, "learning_rate": 1e-2,
-        "schedule": "one-cycle", "n_validation": 64, "solver": "lbfgs", "n_probe": 128, "n_test": 128, "n_pairs": 16,
-    },
-    "quick": DEFAULTS | {
-        "seeds": 3, "levels": {"n_samples": [500, 2_000], "n_probe": [50, 200, 500, 2_000]},
-        "n_classes": 15, "n_samples": 2_000, "width": 0.125, "epochs": 6, "batch_size": 64, "learning_rate": 1e-2,
-        "schedule": "one-cycle", "n_validation": 500, "solver": "lbfgs", "n_probe": 2_000, "n_test": 2_000,
-        "n_pairs": 200,
-    },
-    "paper": DEFAULTS | {
-        "seeds": 10, "levels": {
-            "n_samples": [1_000, 10_000, 50_000, 100_000, 500_000], "n_probe": [50, 200, 500, 2_000, 5_000],
-        },
-        "n_classes": 30, "n_samples": 50_000, "width": 1.0, "epochs": 50, "batch_size": 512, "learning_rate": 1e-3,
-        "schedule": "constant", "n_validation": 10_000, "solver": "adam", "n_probe": 50_000, "n_test": 10_000,
-        "n_pairs": 10_000,
-    },
-}  # fmt: skip
-# What differs from the above. On CIFAR, n_samples is of each class; a tenth of each class's training images is held out
-# for validation, so that CIFAR-100's 500, all there are, are 450 to train on. There are 5,000 test images for pairs.
-DATASETS = {
-    "transforms2d": {},
-    "cifar10": {
-        "smoke": {"n_samples": 32, "levels": {"n_samples": [16, 32]}},
-        "quick": {"n_classes": 5, "n_samples": 400, "levels": {"n_samples": [100, 400]}},
-        "paper": {
-            "n_classes": 5, "n_samples": 4_500, "n_validation": 2_500, "n_probe": 22_500, "n_test": 5_000,
-            "n_pairs": 5_000,
-            "levels": {"n_samples": [10, 50, 200, 1_000, 4_500]},
-        },
-    },
-    "cifar100": {
-        "smoke": {"n_samples": 32, "levels": {"n_samples": [16, 32]}},
-        "quick": {"n_classes": 50, "n_samples": 40, "levels": {"n_samples": [10, 40]}},
-        "paper": {
-            "n_classes": 50, "n_samples": 500, "n_validation": 2_500, "n_probe": 22_500, "n_test": 5_000,
-            "n_pairs": 5_000,
-            "levels": {"n_samples": [10, 50, 100, 250, 500]},
-        },
-    },
-}  # fmt: skip
 
 
 def settings_of(preset, dataset):
-    """Return all numbers of a preset on a data set."""
-    differing = DATASETS[dataset].get(preset, {})
+    """Return all numbers of a preset on a data set; single ones are the defaults that hold while a factor varies."""
     levels = {"class_relation": list(CLASS_RELATIONS), "architecture": list(NETWORKS)}
-    levels |= PRESETS[preset]["levels"] | differing.get("levels", {})
-    return PRESETS[preset] | differing | {"levels": levels, "dataset": dataset}
+    levels |= {"n_samples": LEVELS[preset]["n_samples"][dataset], "n_probe": LEVELS[preset]["n_probe"]}
+    differing = CIFAR_PROTOCOL.get(dataset, {}).get(preset, {})
+    return PROTOCOL[preset] | differing | {"class_relation": "disjoint", "levels": levels, "dataset": dataset}
 
 
-@lru_cache
-def load_pictures(folder):
-    """Return objects and, where the folder has some of its own, backgrounds (else None), once per process."""
-    own_backgrounds = folder != "procedural" and (Path(folder) / "backgrounds").is_dir()
-    return load_objects(folder, size=OBJECT_SIZE), load_backgrounds(folder) if own_backgrounds else None
-
-
-@lru_cache
-def load_cifar_parts(dataset, folder):
-    """Return the training and the test part of a CIFAR data set, once per process."""
-    load = CIFAR[dataset][0]
-    return load(folder), load(folder, split="test")
-
-
-def make_tasks(*, folder, dataset, class_relation, relation, seed, n_classes):
-    """Return training, validation and test part of the source task and of the target task."""
-    drawn = draw_transformations(seed) | {"none": []}
-    if dataset in CIFAR:
-        n_available, make_task = CIFAR[dataset][1], partial(images_task, *load_cifar_parts(dataset, folder))
-    else:
-        objects, backgrounds = load_pictures(folder)
-        n_available, make_task = len(objects), partial(objects_task, objects, backgrounds=backgrounds)
-    source_classes, target_classes = draw_classes(class_relation, n_classes, n_available, seed)
-    source = make_task(source_classes, drawn[relation], 2 * seed)
-    return source, make_task(target_classes, drawn["same"], 2 * seed + 1)
-
-
-def available(source, n):
-    """Return `n`, or the number of different images if a source task has fewer: some relations have fewer classes."""
-    return min(n, getattr(source, "n_images", n))
-
-
-def check_sizes(settings):
-    """Refuse sizes that the data cannot fill, before anything is computed."""
-    n_classes, n_probes = settings["n_classes"], [settings["n_probe"], *settings["levels"]["n_probe"]]
-    if min(n_probes) < n_classes:
-        raise ValueError(f"n_probe is {min(n_probes)}, expected at least one sample of each of {n_classes} classes")
-    if settings["dataset"] not in CIFAR:
-        return
-    _, _, n_train, n_test = CIFAR[settings["dataset"]]
-    n_held_out = n_train // 10
-    for name, n, limit in (
-        ("n_samples", max([settings["n_samples"], *settings["levels"]["n_samples"]]), n_train),
-        ("n_probe", max(n_probes), (n_train - n_held_out) * n_classes),
-        ("n_validation", settings["n_validation"], n_held_out * n_classes),
-        ("n_test", settings["n_test"], n_test * n_classes),
-        ("n_pairs", settings["n_pairs"], n_test * n_classes),
-    ):
-        if n > limit:
-            what = "of each class" if name == "n_samples" else f"of {n_classes} classes"
-            raise ValueError(f"{name} is {n}, but there are only {limit} images {what} for it")
-
-
-def cell(
-    *, folder, dataset, objects=None, class_relation, architecture, n_samples, width, relation, seed, n_classes, epochs,
-    batch_size, learning_rate, schedule, weight_decay, n_validation, n_probe, n_test, n_pairs, solver,
-    adam_epochs=200, adam_learning_rate=1e-3,
-):  # fmt: skip
+def cell(*, folder, dataset, class_relation, relation, seed, n_classes, n_validation, n_probe, n_test, n_pairs, **more):
     """Pretrain one encoder, probe it on the target with each number of samples, and score its sensitivity there."""
     source, target = make_tasks(
         folder=folder, dataset=dataset, class_relation=class_relation, relation=relation, seed=seed, n_classes=n_classes
     )
-    train_source, validation_source, test_source = source
-    train_target, validation_target, test_target = target
-
-    if dataset in CIFAR:  # photographs are augmented anew in every epoch; Transforms-2D is a set of fixed images
-        n_source_classes = len(np.unique(train_source.sample(train_source.n_images, transformations=())[1]))
-        n = available(train_source, n_samples * n_source_classes)
-        (X, y), augmentations = train_source.sample(n, transformations=()), train_source.transformations
-    else:
-        (X, y), augmentations = train_source.sample(n_samples), ()
-    encoder = InvariantPretrainer(
-        architecture, width=width, transformations=augmentations, epochs=epochs, batch_size=batch_size,
-        learning_rate=learning_rate, schedule=schedule, weight_decay=weight_decay, random_state=seed,
-    )  # fmt: skip
-    encoder.fit(X, y, *validation_source.sample(available(validation_source, n_validation)))
+    encoder = pretrain(source, more | {"n_validation": n_validation}, seed)
+    test_source, (train_target, validation_target, test_target) = source[-1], target
 
     def encode(part, n):
         X, y = part.sample(n)
@@ -207,7 +98,7 @@ def cell(
 
     Z, labels = encode(train_target, max(n_probe))  # once: each probe sees the first of them
     validation, test = encode(validation_target, n_validation), encode(test_target, n_test)
-    probe = FrozenFeatureProbe(solver=solver, epochs=adam_epochs, learning_rate=adam_learning_rate, random_state=seed)
+    probe = make_probe(more, seed)
     accuracies = []
     for n in n_probe:
         known = np.isin(validation[1], labels[:n])  # few samples may lack a class; its test images count as wrong
@@ -240,49 +131,23 @@ def cell(
     )
 
 
-def make_grid(settings, n_seeds, only=None):
-    """Return the place and arguments of every cell, and the cube's coordinates."""
-    levels = settings["levels"]
-    own = {name: value for name, value in settings.items() if name != "levels"}
-    vit = {name.removeprefix("vit_"): own.pop(name) for name in list(own) if name.startswith("vit_")}
-    own = {name: value for name, value in own.items() if own["solver"] == "adam" or not name.startswith("adam_")}
-    factors = {f"{name}={level}": (name, level) for name in levels for level in levels[name]}
-    factors |= {f"reference={label}": ("reference", label) for label in ("untrained", "no transformations")}
-    kept = {label: place for label, place in factors.items() if not only or {label, place[0]} & set(only)}
-    for label in only or ():
-        if label not in factors and label not in {name for name, _ in factors.values()}:
-            raise ValueError(f"--only is {label!r}, expected a factor or a level of this study: {', '.join(factors)}")
-    coordinates = {
-        "factor": list(kept),
-        "factor_name": ("factor", [name for name, _ in kept.values()]),
-        "level": ("factor", [str(level) for _, level in kept.values()]),
-        "relation": ["same", "disjoint"],
-        "seed": list(range(n_seeds)),
-    }
-    cells = []
-    for factor, relation, seed in product(kept, coordinates["relation"], coordinates["seed"]):
-        name, level = kept[factor]
-        n_probe = level if name == "n_probe" else own["n_probe"]
-        arguments = own | {"relation": relation, "seed": seed}
-        if name == "reference":
-            arguments |= {"relation": "none"} | ({"epochs": 0} if level == "untrained" else {})
-        elif name != "n_probe":
-            arguments[name] = level
-        if arguments["architecture"] == "vit":
-            arguments |= vit
+def make_grid(settings):
+    """Return place, arguments and part of the cell for all of the cube, and its coordinates."""
+    n_probes = {settings["n_probe"], *settings["levels"]["n_probe"]}
+    places, coordinates = factor_grid(settings)
+    names = dict(zip(coordinates["factor"], coordinates["factor_name"][1], strict=True))
+    grid = []
+    for labels, arguments in places:
+        name, n_probe = names[labels["factor"]], arguments["n_probe"]
         # One encoder serves all numbers of probe samples: that of the default level of all other factors.
-        default = name == "n_probe" or own.get(name) == level
-        arguments["n_probe"] = sorted({n_probe, own["n_probe"], *levels["n_probe"]}) if default else [n_probe]
-        cells.append(({"factor": factor, "relation": relation, "seed": seed}, arguments, {"n_probe": n_probe}))
-    return cells, coordinates
+        default = name == "n_probe" or (name in settings and arguments[name] == settings[name])
+        arguments |= {"n_probe": sorted(n_probes | {n_probe}) if default else [n_probe]}
+        grid.append((labels, arguments, {"n_probe": n_probe}))
+    return grid, coordinates
 
 
-def estimate_seconds(arguments):
-    """Project how long a cell takes from a measured training step and forward pass.
-
-    Making images and fitting probes is not in it, which is much of a small cell and little of a large one.
-    """
-    training, encoding = seconds_per_image(arguments["architecture"], arguments["width"], arguments["batch_size"])
+def estimate(arguments):
+    """Project the seconds of a cell."""
     n_train = arguments["n_samples"]
     if arguments["dataset"] in CIFAR:
         n_available = CIFAR[arguments["dataset"]][1]
@@ -290,28 +155,7 @@ def estimate_seconds(arguments):
     n_encoded = max(arguments["n_probe"]) + arguments["n_validation"] + 2 * arguments["n_test"]
     n_encoded += 2 * (1 + len(TRANSFORMATIONS)) * arguments["n_pairs"]  # the last is the composed one
     n_encoded += arguments["epochs"] * arguments["n_validation"]
-    return arguments["epochs"] * n_train * training + n_encoded * encoding
-
-
-def identify(folder):
-    """Return what tells these images from others: their name, and a digest of their pixels and labels.
-
-    The name is the folder's, or the data set's if ``data/fetch.py transforms2d`` has brought it.
-    """
-    if folder == "procedural":
-        return folder
-    record, name = Path(folder, "SOURCE.json"), Path(folder).resolve().name
-    if record.exists():
-        try:
-            name = json.loads(record.read_text())["data_set"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{record} is not as data/fetch.py writes it: fetch the set again, or delete it"
-            ) from error
-    objects, backgrounds = load_pictures(folder)
-    digest = hashlib.sha256(objects.images.tobytes() + "\n".join(objects.names).encode())
-    digest.update(b"" if backgrounds is None else backgrounds.tobytes())
-    return f"{name} {digest.hexdigest()[:12]}"
+    return estimate_seconds(arguments, arguments["epochs"] * n_train, n_encoded)
 
 
 def print_table(cube):
@@ -339,21 +183,19 @@ def print_table(cube):
 def main():
     """Run the study from the command line."""
     protocol = {name: value for name, value in settings_of("paper", "transforms2d").items() if name != "dataset"}
-    del protocol["seeds"]
-    parser = study_parser(__doc__, PRESETS, settings=protocol, choices=CHOICES)
-    parser.add_argument("--dataset", choices=list(DATASETS), default="transforms2d", help="of both tasks")
+    parser = study_parser(__doc__, PROTOCOL, settings=protocol, choices=CHOICES)
+    parser.add_argument("--dataset", choices=DATASETS, default="transforms2d", help="of both tasks")
     parser.add_argument("--objects", metavar="FOLDER", help="pictures to show, see data/README.md")
     parser.add_argument("--data", default=DATA / "sets", metavar="FOLDER", help="where CIFAR is (data/sets)")
     options = parser.parse_args()
     settings = override(settings_of(options.preset, options.dataset), options)
     paper = settings_of("paper", options.dataset)
-    n_seeds = settings.pop("seeds")
-    try:
+    with refuse(parser):
         if options.dataset in CIFAR:
             if options.objects:
                 raise ValueError("--objects is for --dataset transforms2d")
-            name, folder, n_available = options.dataset, options.data, CIFAR[options.dataset][1]
-            load_cifar_parts(options.dataset, str(folder))  # fails here if it is not there
+            name, folder, n_available = options.dataset, str(options.data), CIFAR[options.dataset][1]
+            load_cifar(options.dataset, folder)  # fails here if it is not there
         else:
             folder = options.objects or "procedural"
             name = Path(folder).resolve().name if options.objects else ""
@@ -363,19 +205,12 @@ def main():
         draw_classes("disjoint", settings["n_classes"], n_available, seed=0)
         check_sizes(settings)
         out = options.out or default_path(DATA / "cubes", "factors", name, options.preset)
-        cells, coordinates = make_grid(settings, n_seeds, options.only)
-        if options.dry_run:
-            torch.set_num_threads(options.threads)
-            print(plan_study(cells, coordinates, out, settings, estimate_seconds, options.jobs))
-            return
-        cube = run_study(
-            partial(cell, folder=str(folder)), cells, coordinates, out, settings,
-            title="Invariance and other factors of transfer", attributes={"paper_settings": canonical(paper)},
-            jobs=options.jobs, threads=options.threads,
+        cube = carry_out(
+            options, partial(cell, folder=folder), *make_grid(settings), out, settings, paper=paper, estimate=estimate,
+            title="Invariance and other factors of transfer",
         )  # fmt: skip
-    except (OSError, ValueError, RuntimeError) as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
-    report(cube, out, print_table, plot_factors)
+    if cube is not None:
+        report(cube, out, print_table, plot_factors)
 
 
 if __name__ == "__main__":

@@ -1,110 +1,136 @@
-"""What do the 18 transformations do to an image?
+"""What do the data look like: transformations, objects, photographs, and both in one picture?
 
 Question
-    Does each transformation look as the paper describes it, on objects and on photographs? Example images as in the
-    paper's Figures 1 and 5.
+    Do the data look as the paper describes them? Its example images (Figures 1, 5, 6 and 15), for any objects.
 Grid
-    18 transformations, grouped by category, and three combinations of several. In a row the object and its background
-    (or the photograph) stay the same, and only the draw changes; the first image is not transformed.
+    Five figures. The first is named by --out, the others have a word added to its name:
+
+    gallery.png           Figure 5 of the paper: each of the 18 transformations, one object (or photograph) to a row
+    gallery-overview.png  Figure 1: several objects, rotated, in other hues, blurred, and under two sets of three
+    gallery-combined.png  Figure 6: photographs (C), the same with objects on them (C+O), and objects on black (O)
+    gallery-patterns.png  Figure 15: random patterns, and photographs, under four transformations
+    gallery-classes.png   no figure of the paper: every class, without transformation
+
+    In a row the object and its background stay the same, and only the draw changes; but each random background is a
+    fresh one, as in the data. A set of transformations shows the draws that its members have alone.
 Cell
     None: nothing is trained or measured.
 Cube
-    None. Two figures: the transformations, to data/cubes/gallery.png, and beside it, with "-classes" added to its name,
-    the combinations and all classes without transformation.
+    None. The figures go to data/cubes. Photographs are CIFAR-10's, or CIFAR-100's if --dataset says so; where CIFAR-10
+    is not there, a stand-in of large objects takes its place in Figures 6 and 15, and they say so.
 Cost
     Seconds on one CPU core.
 Reference
-    Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Section 3.3 and
-    Appendix A.1, Figures 1 and 5.
+    Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Sections 3.3 and
+    4.2, Appendices A and D.1.
 """
 
 import argparse
 import math
+import textwrap
 from pathlib import Path
 
 import numpy as np
 
-from invtransfer import (
-    TRANSFORMATIONS,
-    TransformedImages,
-    Transforms2D,
-    load_backgrounds,
-    load_cifar10,
-    load_objects,
-)
-from invtransfer.cifar import CIFAR10_CLASSES
+from invtransfer import TRANSFORMATIONS, TransformedImages, Transforms2D, load_backgrounds, load_objects
+from invtransfer.cifar import CIFAR10_CLASSES, cifar100_classes
+from invtransfer.combined import POSITIONS, STAND_IN, load_labelled, make_combined
+from invtransfer.commands import default_path, positive, refuse
 from invtransfer.cubes import check_writable
+from invtransfer.datasets import CIFAR, OBJECT_SIZE, load_pictures
 from invtransfer.images import check_count
-from invtransfer.running import positive
+from invtransfer.pasting import centred_box
 
 DATA = Path(__file__).resolve().parent.parent / "data"
-COMBINATIONS = (("rotate", "hue", "blur"), ("translate", "posterize", "noise"), ("shear", "brightness", "erasing"))
-PRESETS = {"smoke": {"n_draws": 3}, "quick": {"n_draws": 12}}
+PRESETS = {"smoke": 3, "quick": 12}  # images with each transformation
+OVERVIEW = (["rotate"], ["hue"], ["blur"], ["rotate", "hue", "blur"], ["translate", "posterize", "noise"])
+ON_PATTERNS = ("elastic", "pixelate", "translate", "hue")
+N_COMBINED = 10  # columns of Figure 6, and objects to choose from
 DPI = 100  # pixels per inch
-TILE = 64  # pixels that an image takes in the figure, at least: a whole multiple of its own, so that it stays crisp
+TILE = 64  # pixels that an image takes in a figure, at least: a whole multiple of its own, so that it stays crisp
 GAP, LINE, MARGIN, TEXT = 4, 22, 14, 104  # pixels between images, of a line, around everything, for names of rows
 
 
-def transforms2d_sources(folder, image_size, seed):
+def object_sources(folder, image_size, seed):
     """Return the function from a class and transformations to a source of that one object, and the classes' names."""
-    objects = load_objects(folder, size=max(64, image_size))
-    backgrounds = load_backgrounds(size=max(8, image_size))
-    order = np.random.default_rng([seed, 1]).permutation(len(backgrounds))
+    if folder == "random":
+        objects = load_objects(folder, max(8, centred_box((image_size, image_size))[2]), seed)  # as pasted: not blurred
+    else:
+        objects = load_objects(folder, max(OBJECT_SIZE, image_size))
+        own = (Path(folder) / "backgrounds").is_dir() and folder != "procedural"
+        backgrounds = load_backgrounds(folder if own else "procedural", max(8, image_size))
+        order = np.random.default_rng([seed, 1]).permutation(len(backgrounds))
 
     def make_source(number, names):
-        behind = backgrounds[order[[number % len(order)]]]
+        behind = "random" if folder == "random" else backgrounds[order[[number % len(order)]]]
         return Transforms2D(objects[number], names, backgrounds=behind, image_size=image_size, random_state=seed)
 
     return make_source, objects.names
 
 
-def cifar10_sources(folder, seed):
-    """Return the same for one photograph of each class of CIFAR-10."""
-    images, labels = load_cifar10(folder, split="test")
+def photograph_sources(dataset, folder, seed):
+    """Return the same for one photograph of each class, then the data set that they are from, and its title."""
+    wanted = dataset if dataset in CIFAR else "cifar10"
+    try:
+        images, labels = load_labelled(wanted, folder)[1]
+        names = CIFAR10_CLASSES if wanted == "cifar10" else cifar100_classes(folder)
+        title = wanted.upper().replace("CIFAR", "CIFAR-")
+    except FileNotFoundError as error:
+        if dataset in CIFAR:
+            raise
+        print(f"CIFAR-10 is not there; in Figures 6 and 15 a stand-in takes its place ({error})")
+        wanted, title, names = STAND_IN, "stand-in for CIFAR-10, which was not there", load_objects().names[-10:]
+        images, labels = load_labelled(wanted, folder)[1]
     generator = np.random.default_rng([seed, 1])
-    chosen = [generator.choice(np.flatnonzero(labels == label)) for label in range(len(CIFAR10_CLASSES))]
+    chosen = [generator.choice(np.flatnonzero(labels == label)) for label in range(len(names))]
 
     def make_source(number, names):
         return TransformedImages(images[[chosen[number]]], [number], names, random_state=seed)
 
-    return make_source, CIFAR10_CLASSES
+    return make_source, names, wanted, title
 
 
-def make_rows(make_source, lists, n_classes, n_draws, seed):
-    """Make, for each list of transformations, one image without and several with them; a class to each row.
-
-    Returns an array of shape (n_rows, 1 + n_draws, height, width, 3), uint8.
-    """
+def make_rows(make_source, names, n_classes, n_draws, seed):
+    """Make, for each transformation, one image without and n_draws with it; a class to each row."""
     order = np.random.default_rng([seed, 0]).permutation(n_classes)
-    rows = []
-    for row, names in enumerate(lists):
-        source = make_source(order[row % n_classes], names)
-        rows.append(np.concatenate([source.sample(1, transformations=())[0], source.sample(n_draws)[0]]))
-    return np.stack(rows)
+    sources = {name: make_source(order[row % n_classes], [name]) for row, name in enumerate(names)}
+    return {
+        name: np.concatenate([source.sample(1, transformations=())[0], source.sample(n_draws)[0]])
+        for name, source in sources.items()
+    }
 
 
-def scale_up(images):
+def make_overview(make_source, names, seed, n_rows=4, n_draws=3):
+    """Make panels of some classes: without transformation, and n_draws images for each set of them."""
+    chosen = np.random.default_rng([seed, 2]).permutation(len(names))[:n_rows]
+    panels = {"without": np.stack([make_source(number, ()).sample(1)[0] for number in chosen])}
+    for row_names in OVERVIEW:
+        rows = [make_source(number, row_names).sample(n_draws, start=i * n_draws)[0] for i, number in enumerate(chosen)]
+        panels[" + ".join(row_names)] = np.stack(rows)
+    return panels, [names[number] for number in chosen]
+
+
+def make_combinations(photographs, data, folder, seed):
+    """Make the images of Figure 6, (what is shown, position) to images, and the labels of their columns."""
+    n_objects = min(N_COMBINED, len(load_pictures(folder)[0]))
+    more = {"dataset": photographs, "data": data, "folder": folder, "n_objects": n_objects, "seed": seed}
+    images, labels = {}, {}
+    for task in ("C/C", "C+O/O", "O/O"):
+        for position in ("random",) if task == "C/C" else ("random", "fixed"):
+            source = make_combined(task, position=POSITIONS[position], **more)[0]
+            images[task.split("/")[0], position], labels[task] = source.sample(N_COMBINED)
+    return images, labels["C/C"], [source.class_names[label] for label in labels["O/O"]]
+
+
+def scale_up(images, tile=TILE):
     """Repeat the pixels of images, the last three dimensions, until they fill a tile."""
-    times = max(1, TILE // images.shape[-2])
+    times = math.ceil(tile / images.shape[-2])
     return images.repeat(times, axis=-3).repeat(times, axis=-2)
 
 
-def draw_strip(figure, images, left, top):
-    """Put a row of images, (n, height, width, 3), into a figure, pixel on pixel, `left` and `top` in pixels."""
-    full_width, full_height = figure.get_size_inches() * DPI
-    for image in images:
-        height, width = image.shape[:2]
-        place = (left / full_width, 1 - (top + height) / full_height, width / full_width, height / full_height)
-        axes = figure.add_axes(place)
-        axes.imshow(image, interpolation="nearest", aspect="auto")
-        axes.axis("off")
-        left += width + GAP
-
-
-def write_text(figure, text, left, top, **style):
-    """Write text into a figure, at a place in pixels from its top left corner."""
-    width, height = figure.get_size_inches() * DPI
-    figure.text(left / width, 1 - top / height, text, **style)
+def fold(name):
+    """Put a long name in two lines."""
+    return textwrap.fill(name.replace("_", " "), 11, break_long_words=False)
 
 
 def make_figure(width, height):
@@ -114,49 +140,103 @@ def make_figure(width, height):
     return Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
 
 
-def draw_transformations(rows):
-    """Draw a row per transformation, under a heading per category."""
-    rows = scale_up(rows)
-    pitch = rows.shape[2] + GAP
-    n_categories = len({t.category for t in TRANSFORMATIONS.values()})
-    height = 2 * MARGIN + len(rows) * pitch + n_categories * LINE
-    figure = make_figure(2 * MARGIN + TEXT + rows.shape[1] * pitch - GAP, height)
-    left, top, category = MARGIN + TEXT, MARGIN, None
-    for column, text in enumerate(("without", "with")):
-        style = {"ha": "center", "va": "center", "size": 9, "color": "0.4"}
-        write_text(figure, text, left + (column + 0.5) * pitch, top + LINE / 2 - GAP, **style)
-    for transformation, images in zip(TRANSFORMATIONS.values(), rows, strict=True):
-        if transformation.category != category:
-            category = transformation.category
-            write_text(figure, category, MARGIN, top + LINE / 2 - GAP, va="center", size=9, color="0.4")
+def draw_strip(figure, images, left, top, pitch):
+    """Put a row of images, (n, height, width, 3), into a figure, pixel on pixel; lengths are in pixels."""
+    bottom = round(figure.get_size_inches()[1] * DPI) - top - images.shape[1]
+    for column, image in enumerate(images):
+        figure.figimage(image, left + column * pitch, bottom, origin="upper")
+
+
+def write_text(figure, text, left, top, **style):
+    """Write text into a figure, centred on a height; `left` and `top` in pixels."""
+    width, height = figure.get_size_inches() * DPI
+    figure.text(left / width, 1 - top / height, text, va="center", **style)
+
+
+def write_names(figure, names, left, top, pitch):
+    """Write names over or under a row of images."""
+    for column, name in enumerate(names):
+        middle = left + column * pitch + (pitch - GAP) / 2
+        write_text(figure, fold(name), middle, top + LINE / 2, ha="center", size=7.5, linespacing=0.95)
+
+
+def draw_groups(groups, above=(), below=(), tile=TILE):
+    """Draw named rows of images under a heading per group, and names above and below the columns."""
+    groups = {head: {name: scale_up(images, tile) for name, images in rows.items()} for head, rows in groups.items()}
+    strips = [images for rows in groups.values() for images in rows.values()]
+    pitch = max(images.shape[2] for images in strips) + GAP
+    height = 2 * MARGIN + (len(groups) + bool(above) + bool(below)) * LINE + len(strips) * pitch
+    left, top = MARGIN + TEXT, MARGIN
+    figure = make_figure(left + max(map(len, strips)) * pitch - GAP + MARGIN, height)
+    for head, rows in groups.items():
+        write_text(figure, head, MARGIN, top + LINE / 2, size=9, color="0.35")
+        top += LINE
+        if above and top == MARGIN + LINE:  # the first group
+            write_names(figure, above, left, top, pitch)
             top += LINE
-        write_text(figure, transformation.name, MARGIN, top + pitch / 2, va="center", size=13)
-        draw_strip(figure, images, left, top)
-        top += pitch
+        for name, images in rows.items():
+            write_text(figure, name, MARGIN, top + (pitch - GAP) / 2, size=13)
+            draw_strip(figure, images, left, top, pitch)
+            top += pitch
+    write_names(figure, below, left, top - GAP, pitch)
     return figure
 
 
-def draw_classes(combined, classes, names):
-    """Draw the combinations, and below them all classes with their names."""
-    combined, classes = scale_up(combined), scale_up(classes)
-    pitch = classes.shape[2] + GAP
-    n_columns = max(combined.shape[1], min(len(classes), 10))
-    n_lines = math.ceil(len(classes) / n_columns)
-    height = 2 * MARGIN + (len(combined) + n_lines) * (pitch + LINE) + LINE
+def draw_transformations(rows):
+    """Draw the paper's Figure 5: a row per transformation, by category."""
+    groups = {}
+    for name, images in rows.items():
+        groups.setdefault(TRANSFORMATIONS[name].category, {})[name] = images
+    return draw_groups(groups, above=("without", "with"))
+
+
+def draw_overview(panels, names):
+    """Draw the paper's Figure 1: panels side by side, of the same objects in their rows."""
+    panels = {title: scale_up(images) for title, images in panels.items()}
+    pitch = panels["without"].shape[3] + GAP
+    n_columns = sum(images.shape[1] for images in panels.values())
+    width = 2 * MARGIN + TEXT + n_columns * pitch - GAP + (len(panels) - 1) * MARGIN
+    figure = make_figure(width, 2 * MARGIN + LINE + len(names) * pitch - GAP)
+    left, top = MARGIN + TEXT, MARGIN + LINE
+    for row, name in enumerate(names):
+        write_text(figure, fold(name), MARGIN, top + row * pitch + (pitch - GAP) / 2, size=11)
+    for title, images in panels.items():
+        write_text(figure, title, left, MARGIN + LINE / 2, size=9)
+        for row, strip in enumerate(images):
+            draw_strip(figure, strip, left, top + row * pitch, pitch)
+        left += images.shape[1] * pitch + MARGIN
+    return figure
+
+
+def draw_combined(images, title, class_names, object_names):
+    """Draw the paper's Figure 6; in a column, the photograph and the object stay the same."""
+    heads = {
+        "C": f"C: {title}",
+        "C+O": "C+O: the same images with objects at a random position, or at the fixed one in the upper right corner",
+        "O": "O: the same objects at the same positions, on black",
+    }
+    groups = {}
+    for (shown, position), strip in images.items():
+        groups.setdefault(heads[shown], {})["alone" if shown == "C" else position] = strip
+    return draw_groups(groups, above=class_names, below=object_names, tile=96)
+
+
+def draw_patterns(patterns, photographs, title):
+    """Draw the paper's Figure 15: rows of random patterns, and rows of photographs."""
+    groups = {"(a) random patterns on random backgrounds": patterns, f"(b) {title}": photographs}
+    return draw_groups(groups, above=("without", "with"))
+
+
+def draw_classes(images, names, n_columns=13):
+    """Draw one image of each class, with its name."""
+    images, n_columns = scale_up(images), min(n_columns, len(images))
+    pitch = images.shape[2] + GAP
+    height = 2 * MARGIN + math.ceil(len(images) / n_columns) * (pitch + LINE)
     figure = make_figure(2 * MARGIN + n_columns * pitch - GAP, height)
-    top = MARGIN
-    for images, combination in zip(combined, COMBINATIONS, strict=True):
-        write_text(figure, " + ".join(combination), MARGIN, top + LINE - 4, va="baseline", size=10)
-        draw_strip(figure, images, MARGIN, top + LINE)
-        top += pitch + LINE
-    top += LINE
-    for start in range(0, len(classes), n_columns):
-        draw_strip(figure, classes[start : start + n_columns], MARGIN, top)
-        for column, name in enumerate(names[start : start + n_columns]):
-            middle = MARGIN + column * pitch + (pitch - GAP) / 2
-            style = {"ha": "center", "va": "center", "size": 7}
-            write_text(figure, name.replace("_", " "), middle, top + pitch - GAP + LINE / 2, **style)
-        top += pitch + LINE
+    for row, start in enumerate(range(0, len(images), n_columns)):
+        top, columns = MARGIN + row * (pitch + LINE), slice(start, start + n_columns)
+        draw_strip(figure, images[columns], MARGIN, top, pitch)
+        write_names(figure, names[columns], MARGIN, top + pitch - GAP, pitch)
     return figure
 
 
@@ -165,51 +245,58 @@ def make_parser():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", choices=list(PRESETS), default="quick", help="number of columns (default: quick)")
     parser.add_argument("--out", type=Path, metavar="PNG", help="where the figure of transformations goes")
-    parser.add_argument(
-        "--seed", type=int, default=1, metavar="N", help="of the choice of images and draws (default: 1)"
-    )
-    parser.add_argument("--dataset", choices=["transforms2d", "cifar10"], default="transforms2d")
-    parser.add_argument("--objects", metavar="FOLDER", help="other objects than the procedural ones")
-    parser.add_argument("--data", default=DATA / "sets", metavar="FOLDER", help="where CIFAR-10 is")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of images and draws (default: 1)")
+    parser.add_argument("--dataset", choices=[STAND_IN, *CIFAR], default=STAND_IN, help="what is transformed")
+    parser.add_argument("--objects", default="procedural", metavar="FOLDER", help='of pictures, or "random"')
+    parser.add_argument("--data", default=str(DATA / "sets"), metavar="FOLDER", help="where CIFAR is")
     parser.add_argument("--image-size", type=positive, default=32, metavar="N", help="side in pixels (default: 32)")
     return parser
+
+
+def make_figures(options):
+    """Return the figures by the word that is added to their name."""
+    seed, n_draws = check_count(options.seed, "--seed", low=0), PRESETS[options.preset]
+    make_photograph, class_names, photographs, title = photograph_sources(options.dataset, options.data, seed)
+    make_pattern, pattern_names = object_sources("random", options.image_size, seed)
+    make_source, names = make_photograph, class_names
+    if options.dataset not in CIFAR:
+        make_source, names = object_sources(options.objects, options.image_size, seed)
+    combined, labels, object_names = make_combinations(photographs, options.data, options.objects, seed)
+    classes = [make_source(number, ()).sample(1)[0] for number in range(len(names))]
+    return {
+        "": draw_transformations(make_rows(make_source, TRANSFORMATIONS, len(names), n_draws, seed)),
+        "-overview": draw_overview(*make_overview(make_source, names, seed)),
+        "-combined": draw_combined(combined, title, [class_names[label] for label in labels], object_names),
+        "-patterns": draw_patterns(
+            make_rows(make_pattern, ON_PATTERNS, len(pattern_names), n_draws, seed),
+            make_rows(make_photograph, ON_PATTERNS, len(class_names), n_draws, seed),
+            title,
+        ),
+        "-classes": draw_classes(np.concatenate(classes), names),
+    }
 
 
 def main():
     """Make the figures from the command line."""
     parser = make_parser()
     options = parser.parse_args()
-    if options.dataset == "cifar10" and (options.objects or options.image_size != 32):
-        parser.error("--objects and --image-size are for --dataset transforms2d")
-    folder = options.objects or "procedural"
-    name = options.dataset if options.dataset == "cifar10" else Path(folder).name if options.objects else ""
-    out = options.out or DATA / "cubes" / (f"gallery-{name}.png" if name else "gallery.png")
+    if options.dataset in CIFAR and options.image_size != 32:
+        parser.error("--image-size is for --dataset transforms2d: CIFAR's images have 32 x 32 pixels")
+    words = ["" if options.dataset == STAND_IN else options.dataset]
+    words.append("" if options.objects == "procedural" else Path(options.objects).resolve().name)
+    out = options.out or default_path(DATA / "cubes", "gallery", *words, options.preset).with_suffix(".png")
     if out.suffix != ".png":
         parser.error(f"--out is {out}, expected a name that ends in .png")
     try:
         import matplotlib  # noqa: F401
     except ModuleNotFoundError:
         parser.exit(2, f"{parser.prog}: figures need matplotlib: pip install 'invtransfer[plot]'\n")
-    try:
+    with refuse(parser):
         check_writable(out)
-        seed = check_count(options.seed, "--seed", low=0)
-        if options.dataset == "cifar10":
-            make_source, names = cifar10_sources(options.data, seed)
-        else:
-            make_source, names = transforms2d_sources(folder, options.image_size, seed)
-        n_draws = PRESETS[options.preset]["n_draws"]
-        singles = make_rows(make_source, [[name] for name in TRANSFORMATIONS], len(names), n_draws, seed)
-        combined = make_rows(make_source, COMBINATIONS, len(names), n_draws, seed)
-    except (OSError, ValueError) as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
-    classes = np.concatenate([make_source(number, ()).sample(1)[0] for number in range(len(names))])
-    figures = {
-        out: draw_transformations(singles),
-        out.with_stem(f"{out.stem}-classes"): draw_classes(combined, classes, names),
-    }
-    for path, figure in figures.items():
-        figure.savefig(path)
-        print(f"figure: {path}")
+        for word, figure in make_figures(options).items():
+            path = out.with_stem(out.stem + word)
+            figure.savefig(path)
+            print(f"figure  {path}")
 
 
 if __name__ == "__main__":

@@ -36,11 +36,11 @@ def _make_parser():
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     compare = commands.add_parser(
         "compare",
-        help="put a cube's accuracies beside published ones",
-        description="Put a cube's accuracies beside published ones. Only values of the same settings are compared.",
+        help="put a cube's values beside published ones",
+        description="Put a cube's values beside published ones. Only values of the same settings are compared.",
     )
-    compare.add_argument("cube", metavar="CUBE.nc", help="as studies/factors.py writes it")
-    compare.add_argument("csv", metavar="PUBLISHED.csv", help="data/published/factors.csv or differences.csv")
+    compare.add_argument("cube", metavar="CUBE.nc", help="as a study writes it")
+    compare.add_argument("csv", metavar="PUBLISHED.csv", help="what was published on it, from data/published/")
     compare.add_argument("--ignore", nargs="+", default=[], metavar="NAME", help="settings that may differ, or: all")
     compare.add_argument("--figure", metavar="FILE.png", help="also draw it; needs matplotlib")
     compare.set_defaults(run=_compare)

@@ -9,7 +9,9 @@ from invtransfer.analysis import (
     COMPONENTS,
     CONTRASTS,
     factor_contrasts,
+    invariance_by_relation,
     paired_contrast,
+    spillover,
     summarise,
     variance_explained,
 )
@@ -537,3 +539,132 @@ def test_references_explain_nothing():
 def test_too_few_resamples():
     with pytest.raises(ValueError, match=r"^n_resamples is 1, expected at least 2$"):
         variance_explained(accuracies(np.zeros((2, 2, 2))), n_resamples=1)
+
+
+# invariance_by_relation, spillover
+
+ENCODERS = ["rotate", "blur", "hue", "none", "untrained"]
+TRANSFORMATIONS = ENCODERS[:3]
+
+
+def sensitivities(values, encoders=ENCODERS, **more):
+    """Label numbers over encoder, transformation and seed."""
+    values = np.array(values, float)
+    coordinates = {
+        "pretraining_transformation": list(encoders),
+        "transformation": TRANSFORMATIONS,
+        "category": ("transformation", ["geometric", "corruption", "photometric"]),
+        "seed": np.arange(values.shape[2]),
+    }
+    return xr.DataArray(
+        values, coordinates | more, ["pretraining_transformation", "transformation", "seed"], attrs={"units": "1"}
+    )
+
+
+def two_seeds():
+    """Return sensitivities whose first seed is 1 to 15 by place, and the second 0.5 more."""
+    first = np.arange(1.0, 16).reshape(5, 3)
+    return sensitivities(np.stack([first, first + 0.5], axis=2))
+
+
+def test_relations_by_hand():
+    invariance = invariance_by_relation(two_seeds())
+    assert invariance.dims == ("relation", "seed")
+    assert invariance.relation.values.tolist() == ["same", "other", "none", "untrained"]
+    # 1 5 9; 2 3 4 6 7 8; 10 11 12; 13 14 15
+    np.testing.assert_allclose(invariance, [[5, 5.5], [5, 5.5], [11, 11.5], [14, 14.5]])
+    assert invariance.attrs["units"] == "1"
+    assert invariance.attrs["long_name"]
+    assert set(invariance.coords) == {"relation", "seed"}
+
+
+def test_relations_are_told_apart():
+    values = two_seeds() * 0
+    values.loc[{"pretraining_transformation": "blur", "transformation": "blur"}] = 3  # one of three
+    values.loc[{"pretraining_transformation": "blur", "transformation": "hue"}] = 6  # one of six
+    np.testing.assert_allclose(invariance_by_relation(values)[:, 0], [1, 1, 0, 0])
+
+
+def test_relations_beside_other_dimensions_and_in_any_order():
+    values = two_seeds()
+    more = xr.concat([values, values + 100], xr.DataArray(["image", "random"], dims="trained_on", name="trained_on"))
+    invariance = invariance_by_relation(more.transpose("seed", "transformation", ...))
+    assert invariance.dims == ("relation", "trained_on", "seed")
+    expected = invariance_by_relation(values)
+    np.testing.assert_allclose(invariance.sel(trained_on="image"), expected)
+    np.testing.assert_allclose(invariance.sel(trained_on="random"), expected + 100)
+
+
+def test_relations_of_a_part_are_means_over_what_is_there():
+    values = two_seeds()
+    values[0, :, 0] = np.nan  # the encoder of rotate, first seed
+    values[1, 2] = np.nan  # 6
+    invariance = invariance_by_relation(values)
+    # seed 0: same 5 9, other 4 7 8; seed 1 (less its 0.5): same 1 5 9, other 2 3 4 7 8
+    np.testing.assert_allclose(invariance[:2], [[7, 5.5], [19 / 3, 24 / 5 + 0.5]])
+    part = two_seeds().isel(pretraining_transformation=[1, 3], transformation=[0, 1])  # 4 5 and 10 11
+    invariance = invariance_by_relation(part)
+    assert invariance.relation.values.tolist() == ["same", "other", "none"]
+    np.testing.assert_allclose(invariance[:, 0], [5, 4, 10.5])
+
+
+@pytest.mark.parametrize(
+    ("encoders", "expected"),
+    [
+        ([3], [np.nan, np.nan, 11]),
+        ([0, 1], [3, 15 / 4, np.nan]),  # 1 5; 2 3 4 6
+        ([], [np.nan] * 3),
+    ],
+)
+def test_relations_without_values_are_missing(encoders, expected):
+    invariance = invariance_by_relation(two_seeds().isel(pretraining_transformation=encoders))
+    np.testing.assert_allclose(invariance[:, 0], expected)
+
+
+def test_spillover_by_hand():
+    nan = np.nan
+    change = spillover(two_seeds())
+    assert change.dims == ("pretraining_transformation", "transformation", "seed")
+    assert change.pretraining_transformation.values.tolist() == TRANSFORMATIONS
+    # rows 1 2 3, 4 5 6, 7 8 9 minus 10 11 12
+    for seed in (0, 1):
+        np.testing.assert_allclose(change.sel(seed=seed), [[nan, -9, -9], [-6, nan, -6], [-3, -3, nan]])
+    assert change.attrs["units"] == "1"
+    assert change.category.values.tolist() == two_seeds().category.values.tolist()
+
+
+def test_spillover_is_paired_by_seed():
+    values = two_seeds()
+    values[:, :, 1] += 100  # a seed that is hard for all encoders
+    np.testing.assert_allclose(spillover(values)[..., 1], spillover(values)[..., 0])
+    values[3, 1, 0] = np.nan  # none, blur: the first seed has nothing to compare with
+    change = spillover(values).sel(transformation="blur", pretraining_transformation="hue")
+    np.testing.assert_allclose(change, [np.nan, -3])
+
+
+def test_spillover_keeps_the_order_of_dimensions():
+    values = two_seeds().expand_dims(trained_on=["image"]).transpose("seed", "transformation", ...)
+    assert spillover(values).dims == values.dims
+
+
+@pytest.mark.parametrize("compute", [invariance_by_relation, spillover])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v.mean("seed"), r"^sensitivity has no dimension 'seed'; its dimensions are: pretraining_tr"),
+        (lambda v: v.isel(transformation=0), r"^sensitivity has no dimension 'transformation'; its dimensions are: "),
+        (
+            lambda v: v.drop_vars("pretraining_transformation"),
+            r"^sensitivity has no coordinate 'pretraining_transformation'; its coordinates are: transformation, ",
+        ),
+    ],
+)
+def test_sensitivities_that_lack_something(compute, change, message):
+    with pytest.raises(ValueError, match=message):
+        compute(change(two_seeds()))
+
+
+def test_spillover_without_a_baseline():
+    values = two_seeds().isel(pretraining_transformation=[0, 4])
+    with pytest.raises(ValueError, match=r"no pretraining_transformation 'none' to compare with; it has: rotate, untr"):
+        spillover(values)

@@ -1,6 +1,7 @@
 """Our numbers beside published ones: what may be compared, what not and why, and how it is said."""
 
 import ast
+import csv
 import json
 from pathlib import Path
 
@@ -520,8 +521,355 @@ def test_published_values_agree_with_each_other(dataset):
     assert np.abs(comparison.difference).max() < 0.0065
 
 
+# other cubes
+
+LABELS = {
+    "architecture": ["resnet18", "vgg11", "densenet121", "vit"], "n_pretraining_transformations": list(range(1, 9)),
+    "n_target_transformations": list(range(1, 9)), "position": ["fixed", "random"],
+    "pretraining": ["C/C", "C+O/C", "C+O/O", "O/O"], "target": ["C/C", "C+O/C", "C+O/O", "O/O"], "changed": ["C", "O"],
+    "trained_on": ["image", "random"],
+    "evaluated_on": ["in_distribution", "mild_ood", "strong_ood", "cifar10", "cifar100"],
+    "transformation": [f"t{i}" for i in range(18)], "n_tuning": [200, 2_000],
+}  # fmt: skip
+LABELS["pretraining_transformation"] = [*LABELS["transformation"], "none"]
+OTHERS = ("mismatch", "irrelevant_features", "invariance_transfer")
+
+
+def published(kind):
+    with open(PUBLISHED / f"{kind}.csv", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def label(values, *dims, n_seeds=3):
+    """Return values over dims and seed, the seeds being 0.02 below, at and above them."""
+    values = np.asarray(values)[..., None] + 0.02 * (np.arange(n_seeds) - n_seeds // 2)
+    return xr.DataArray(values, {dim: LABELS[dim] for dim in dims} | {"seed": np.arange(n_seeds)}, [*dims, "seed"])
+
+
+def cube_of(kind, shift=0.0, n_seeds=3, **settings):
+    """Return a cube, as a study would write it, that holds the published values, and something more."""
+    rows, cube = published(kind), xr.Dataset()
+    if kind == "mismatch":
+        dims = ("architecture", "n_pretraining_transformations", "n_target_transformations")
+        table = {tuple(row[dim] for dim in dims): float(row["transfer_accuracy"]) for row in rows}
+        values = [[[table[a, str(n), str(m)] for m in range(1, 9)] for n in range(1, 9)] for a in LABELS[dims[0]]]
+        cube["transfer_accuracy"] = label(values, *dims, n_seeds=n_seeds) + shift
+    elif kind == "irrelevant_features":
+        table = {}
+        for row in rows:
+            pretraining = f"{row['pretraining_input']}/{row['pretraining_label']}"
+            table[row["measure"], row["position"], pretraining, row["target"]] = float(row["mean"])
+        for name, measure, dim in (
+            ("transfer_accuracy", "accuracy", "target"), ("sensitivity", "sensitivity", "changed")
+        ):  # fmt: skip
+            values = [
+                [[table[measure, place, pretraining, entry] for entry in LABELS[dim]]
+                 for pretraining in LABELS["pretraining"]] for place in LABELS["position"]
+            ]  # fmt: skip
+            cube[name] = label(values, "position", "pretraining", dim, n_seeds=n_seeds) + shift
+    else:
+        dims = ("architecture", "trained_on", "evaluated_on")
+        shape = ("pretraining_transformation", "transformation")
+        table = {tuple(row[dim] for dim in (*dims, "relation")): float(row["mean"]) for row in rows}
+        values = np.zeros([len(LABELS[dim]) for dim in (*dims, *shape)])
+        for at in np.ndindex(*values.shape[:3]):
+            same, other, none = (
+                table[(*(LABELS[dim][i] for dim, i in zip(dims, at, strict=True)), relation)]
+                for relation in ("same", "other", "none")
+            )
+            ripple = np.linspace(-0.1, 0.1, 18)  # so that a mean over 18 is asked for, and not any one value
+            values[at][:18] = other + ripple[:, None] - ripple
+            np.fill_diagonal(values[at], same + ripple)
+            values[at][18] = none + ripple
+        cube["sensitivity"] = label(values, *dims, *shape, n_seeds=n_seeds) + shift
+        cube = cube.assign_coords(category=("transformation", ["geometric"] * 18))
+    return cube.assign_attrs(settings=json.dumps(SETTINGS | settings), paper_settings=json.dumps(PAPER))
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_known_differences(kind):
+    comparison = compare_to_published(cube_of(kind, shift=0.01), PUBLISHED / f"{kind}.csv")
+    assert (comparison["match"] == "compared").all()
+    assert comparison["match"].size == len(published(kind))
+    np.testing.assert_allclose(comparison.difference, 0.01)
+    np.testing.assert_allclose(comparison.ours_std, 0.02)  # of -0.02, 0, 0.02
+    np.testing.assert_allclose(comparison.ours - comparison.ours_low, 4.303 * 0.02 / np.sqrt(3), atol=1e-4)
+    assert (comparison["n"] == 3).all()
+    text = format_comparison(comparison)
+    assert (
+        f"Compared: {len(published(kind))} of {len(published(kind))} published values. Mean absolute difference 0.010;"
+        in text
+    )
+    assert max(map(len, text.splitlines())) < 120
+    for variable in comparison.data_vars.values():
+        assert variable.attrs["units"] == "1"
+        assert variable.attrs["long_name"]
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_values_are_joined_by_label_whatever_their_order(kind):
+    cube = cube_of(kind)
+    turned = cube.isel({dim: slice(None, None, -1) for dim in cube.dims})
+    turned = turned.transpose("seed", *sorted(set(cube.dims) - {"seed"}, reverse=True))
+    comparison = compare_to_published(turned, PUBLISHED / f"{kind}.csv")
+    np.testing.assert_allclose(comparison.difference, 0, atol=1e-12)
+    expected = compare_to_published(cube, PUBLISHED / f"{kind}.csv")
+    xr.testing.assert_allclose(comparison.difference, expected.difference)
+
+
+def test_places_of_irrelevant_features():
+    comparison = compare_to_published(cube_of("irrelevant_features"), PUBLISHED / "irrelevant_features.csv")
+    assert comparison.ours.dims == ("position", "pretraining", "measured")
+    row = comparison.sel(position="random", pretraining="C+O/O", measured="sensitivity C")
+    assert row.published == 0.13
+    assert row.published_std == 0.02
+    assert row.measure == "sensitivity"
+    assert row.target == "C"
+    assert comparison.sel(position="fixed", pretraining="C+O/C", measured="accuracy C+O/O").published == 0.53
+    lines = [line.split() for line in format_comparison(comparison).splitlines()]
+    expected = "random C+O/O sensitivity C 0.130 0.080 to 0.180 3 0.130 0.020 +0.000 compared"
+    assert expected.split() in lines
+
+
+def test_places_of_invariance_transfer():
+    comparison = compare_to_published(cube_of("invariance_transfer"), PUBLISHED / "invariance_transfer.csv")
+    assert comparison.ours.dims == ("architecture", "trained_on", "relation", "evaluated_on")
+    row = comparison.sel(architecture="resnet18", trained_on="image", relation="same", evaluated_on="cifar10")
+    assert (row.published, row.published_std) == (0.37, 0.19)
+    assert comparison.attrs["quantity"] == "sensitivity"
+    assert (
+        "dataset"
+        not in compare_to_published(
+            cube_of("mismatch").assign_attrs(settings="{}", paper_settings="{}"), PUBLISHED / "mismatch.csv"
+        ).attrs
+    )
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_settings_are_not_compared_in_any_cube(kind):
+    path = PUBLISHED / f"{kind}.csv"
+    cube = cube_of(kind, epochs=6)
+    comparison = compare_to_published(cube, path)
+    assert (comparison["match"] == "other settings").all()
+    assert comparison.difference.isnull().all()
+    assert json.loads(comparison.attrs["differing_settings"]) == {"epochs": [6, 50]}
+    text = format_comparison(comparison)
+    assert "Compared: 0 of" in text
+    assert "not compared: epochs 6 (paper 50)." in " ".join(text.split())
+    for ignore in ("all", ["epochs"], "epochs"):
+        assert (compare_to_published(cube, path, ignore)["match"] == "compared").all()
+    with pytest.raises(ValueError, match=r"^ignore names 'epoch', expected 'all' or settings of: architecture, "):
+        compare_to_published(cube, path, "epoch")
+
+
+def test_levels_and_defaults_of_dimensions_do_not_bear():
+    cube = cube_of("mismatch", architecture="vit", levels={"architecture": ["vit"]}, n_pairs=3)
+    assert (compare_to_published(cube, PUBLISHED / "mismatch.csv")["match"] == "compared").all()
+
+
+def test_settings_of_the_vit_bear_on_it_alone_in_any_cube():
+    for settings, expected in (
+        ({"vit_schedule": "constant"}, {"vit"}),
+        ({"schedule": "one-cycle"}, set(LABELS["architecture"]) - {"vit"}),
+    ):
+        comparison = compare_to_published(cube_of("mismatch", **settings), PUBLISHED / "mismatch.csv")
+        other = (comparison["match"] == "other settings").all(
+            ["n_pretraining_transformations", "n_target_transformations"]
+        )
+        assert set(comparison.architecture.values[other.values]) == expected
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_number_of_pairs_bears_on_sensitivity_alone(kind):
+    comparison = compare_to_published(cube_of(kind, n_pairs=3), PUBLISHED / f"{kind}.csv")
+    other = comparison["match"] == "other settings"
+    if kind == "irrelevant_features":
+        assert (other == (comparison.measure == "sensitivity")).all()
+    else:
+        assert other.all() if kind == "invariance_transfer" else not other.any()
+
+
+def test_the_join_is_an_outer_one_in_any_cube():
+    cube = cube_of("mismatch").sel(architecture=["resnet18", "vit"], n_target_transformations=slice(1, 7))
+    cube = cube.assign_coords(architecture=["resnet18", "resnet50"])
+    cube.transfer_accuracy.loc[{"architecture": "resnet18", "n_pretraining_transformations": 2}] = np.nan
+    cube.transfer_accuracy.loc[{"architecture": "resnet18", "n_pretraining_transformations": 3, "seed": 1}] = np.nan
+    comparison = compare_to_published(cube, PUBLISHED / "mismatch.csv")
+    assert comparison.architecture.values.tolist() == ["resnet18", "vgg11", "densenet121", "vit", "resnet50"]
+    assert comparison.n_target_transformations.values.tolist() == list(range(1, 9))
+
+    def match(architecture, n, target):
+        at = {"architecture": architecture, "n_pretraining_transformations": n, "n_target_transformations": target}
+        return comparison["match"].sel(at).item(), comparison["n"].sel(at).item()
+
+    assert match("resnet18", 1, 1) == ("compared", 3)
+    assert match("resnet18", 2, 1) == ("not done", 0)
+    assert match("resnet18", 3, 1) == ("compared", 2)
+    assert match("resnet18", 1, 8) == ("not in the cube", 0)
+    assert match("vgg11", 1, 1) == ("not in the cube", 0)
+    assert match("resnet50", 1, 1) == ("not published", 3)
+    assert match("resnet50", 1, 8) == ("not published", 0)
+    text = format_comparison(comparison)
+    assert "not in the cube: vgg11, densenet121, vit, n_target 8.\n" in text
+    assert "not yet done: resnet18 (n_pretraining 2).\n" in text
+    assert text.endswith("Not published: resnet50.")
+    assert "resnet50      1              8" not in text  # nobody has it
+    assert "Compared: 49 of 256 published values." in text
+
+
+def test_what_is_not_published_is_named():
+    cube = cube_of("irrelevant_features")
+    untrained = cube.isel(pretraining=[0]).assign_coords(pretraining=["untrained"])
+    comparison = compare_to_published(
+        xr.concat([cube, untrained], "pretraining"), PUBLISHED / "irrelevant_features.csv"
+    )
+    assert comparison.pretraining.values.tolist() == [*LABELS["pretraining"], "untrained"]
+    assert format_comparison(comparison).endswith("Not published: untrained.")
+
+
+def test_means_over_fewer_transformations_are_another_setting():
+    path = PUBLISHED / "invariance_transfer.csv"
+    cube = cube_of("invariance_transfer")
+    for part in (cube.isel(transformation=slice(4)), cube.isel(pretraining_transformation=[0, 1, 2, 3, 18])):
+        comparison = compare_to_published(part, path)
+        assert json.loads(comparison.attrs["differing_settings"]) == {"n_transformations": [4, 18]}
+        assert (comparison["match"] == "other settings").all()
+        assert (compare_to_published(part, path, ["n_transformations"])["match"] == "compared").all()
+
+
+def test_means_need_all_their_values():
+    cube = cube_of("invariance_transfer")
+    cube.sensitivity.loc[{"architecture": "vit", "pretraining_transformation": "t3", "seed": 0}] = np.nan
+    cube.sensitivity.loc[{"architecture": "vgg11", "trained_on": "image", "pretraining_transformation": "none"}] = (
+        np.nan
+    )
+    comparison = compare_to_published(cube, PUBLISHED / "invariance_transfer.csv")
+    n = comparison["n"].isel(evaluated_on=0)
+    assert n.sel(architecture="vit", trained_on="image").values.tolist() == [2, 2, 3]  # same, other, none
+    assert n.sel(architecture="vgg11", trained_on="image").values.tolist() == [3, 3, 0]
+    gone = comparison.sel(architecture="vgg11", trained_on="image", relation="none")
+    assert (gone["match"] == "not done").all()
+    assert "not yet done: vgg11 (image (none)).\n" in format_comparison(comparison) + "\n"
+    without = cube.isel(pretraining_transformation=slice(18))
+    comparison = compare_to_published(without, PUBLISHED / "invariance_transfer.csv").sel(relation="none")
+    assert (comparison["match"] == "not in the cube").all()
+
+
+@pytest.mark.parametrize("kind", [*OTHERS, "fine_tuning"])
+def test_any_comparison_survives_the_disk(kind, tmp_path):
+    path = PUBLISHED / f"{kind}.csv" if kind in OTHERS else PUBLISHED / "differences.csv"
+    comparison = compare_to_published(cube_of(kind) if kind in OTHERS else tuned_cube(), path)
+    write(comparison, tmp_path / "comparison.nc")
+    xr.testing.assert_identical(read(tmp_path / "comparison.nc"), comparison)
+    assert format_comparison(read(tmp_path / "comparison.nc")) == format_comparison(comparison)
+
+
+def tuned_cube(**settings):
+    """Return a cube of fine-tuning: transfer accuracies of three seeds for each of two sizes of the tuning set."""
+    one, two = (make_cube(**settings) for _ in range(2))
+    two["transfer_accuracy"] = two.transfer_accuracy + two.transfer_accuracy.seed * 0.01 * (two.relation == "same")
+    return xr.concat([one, two], xr.DataArray([200, 2_000], dims="n_tuning", name="n_tuning")).drop_vars("status")
+
+
+def test_differences_of_each_tuning(differences):
+    cube = tuned_cube(n_tuning=200)
+    comparison = compare_to_published(cube, differences)
+    assert comparison.ours.dims == ("tuning", "factor_name", "contrast")
+    assert comparison.tuning.values.tolist() == ["full-200", "full-2000"]
+    for n_tuning, tuning in ((200, "full-200"), (2_000, "full-2000")):
+        expected = summarise(factor_contrasts(cube.transfer_accuracy.sel(n_tuning=n_tuning, drop=True)))
+        row = comparison.sel(tuning=tuning, factor_name="class_relation")
+        np.testing.assert_allclose(row.ours, expected["mean"].sel(factor_name="class_relation"))
+    row = comparison.sel(tuning="full-200", factor_name="class_relation")
+    assert row.published.values.tolist() == [0.17, 0.14, 0.13]
+    assert row["match"].values.tolist() == ["compared"] * 3
+    np.testing.assert_allclose(row.difference, row.ours - row.published)
+    assert (comparison.sel(tuning="full-2000")["match"] == "not published").all()
+    assert "tuning" not in comparison.attrs
+    text = format_comparison(comparison)
+    assert text.startswith("differences in accuracy on the target task, transforms2d: ours (mean")
+    assert "Compared: 3 of 3 published values." in text
+    assert "Levels of class_relation (full-200) that both span: disjoint, same.\n" in text
+
+
+def test_labels_of_tunings(differences):
+    cube = tuned_cube().isel(n_tuning=[0]).assign_coords(tuning=("n_tuning", ["full-0.01"]))
+    comparison = compare_to_published(cube, differences)
+    assert comparison.tuning.values.tolist() == ["full-200", "full-0.01"]
+    matches = comparison["match"].sel(factor_name="class_relation", contrast="within_same").values.tolist()
+    assert matches == ["not in the cube", "not published"]
+    assert comparison.ours.sel(tuning="full-200").isnull().all()
+    assert "not in the cube: full-200.\n" in format_comparison(comparison) + "\n"
+    cube = cube.assign_coords(tuning=("n_tuning", ["full-200"]))
+    assert (compare_to_published(cube, differences)["match"].sel(factor_name="class_relation") == "compared").all()
+
+
+def test_published_differences_of_each_dataset_have_their_place():
+    labels = {"transforms2d": ["full-200", "full-2000"], "cifar10": ["full-0.01", "full-0.1"]}
+    for dataset, names in labels.items():
+        cube = tuned_cube(dataset=dataset).assign_coords(tuning=("n_tuning", names))
+        comparison = compare_to_published(cube, PUBLISHED / "differences.csv", "all")
+        assert comparison.tuning.values.tolist() == names
+        rows = [row for row in published("differences") if row["dataset"] == dataset and row["tuning"] in names]
+        for row in rows:
+            place = comparison.sel(tuning=row["tuning"], factor_name=row["factor"])
+            assert place.published.sel(contrast="within_same") == float(row["within_same"])
+        assert comparison.published.notnull().sum() == 3 * len(rows) == 18
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        ("mismatch", lambda cube: cube.isel(architecture=0), r"^cube has no dimension 'architecture'; its dim.*: n_"),
+        ("mismatch", lambda cube: cube.rename(transfer_accuracy="accuracy"), r"^cube has no variable 'transfer_acc"),
+        ("mismatch", lambda cube: cube.drop_attrs(), r"^cube has no attribute 'settings', 'paper_settings'; its"),
+        (
+            "mismatch", lambda cube: cube.isel(n_target_transformations=[0, 1, 1]),
+            r"^cube has the n_target_transformations 2 more than once, expected each once$",
+        ),
+        (
+            "mismatch", lambda cube: cube.expand_dims(width=[1, 2]),
+            r"^cube has transfer_accuracy over 'width' too, expected one value for each of: architecture, n_pretra",
+        ),
+        (
+            "irrelevant_features", lambda cube: cube.drop_vars("sensitivity"),
+            r"^cube has no variable 'sensitivity'; its variables are: transfer_accuracy$",
+        ),
+        ("mismatch", lambda cube: make_cube(), r"^cube has no dimension 'architecture', 'n_pretraining_transform"),
+        ("factors", lambda cube: tuned_cube(), r"^cube has transfer_accuracy over 'n_tuning' too, expected one v"),
+        ("factors", lambda cube: cube, r"^cube has no dimension 'factor', 'relation'; its dimensions are: architect"),
+    ],
+)  # fmt: skip
+def test_cubes_that_a_file_does_not_belong_to(kind, change, message):
+    cube = cube_of(kind if kind in OTHERS else "mismatch")
+    with pytest.raises(ValueError, match=message):
+        compare_to_published(change(cube), PUBLISHED / f"{kind}.csv")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            "resnet18,1,two,0.5",
+            r"has n_target_transformations 'two' in the row resnet18 1 two, expected a whole number$",
+        ),
+        ("resnet18,1,2,?", r"has transfer_accuracy '\?' in the row resnet18 1 2, expected a number$"),
+        ("resnet18,1,2,0.5\nresnet18,1,2,0.5", r"has the row resnet18 1 2 twice$"),
+    ],
+)
+def test_rows_that_are_damaged(tmp_path, row, message):
+    path = tmp_path / "published.csv"
+    path.write_text(f"architecture,n_pretraining_transformations,n_target_transformations,transfer_accuracy\n{row}\n")
+    with pytest.raises(ValueError, match=message):
+        compare_to_published(cube_of("mismatch"), path)
+
+
 def test_knows_no_torch():
-    tree = ast.parse((Path(invtransfer.__file__).parent / "comparison.py").read_text())
-    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
-    assert imported == {"json", "csv", "math", "textwrap", "numpy", "xarray", "invtransfer.analysis"}
+    imported = set()
+    for path in (Path(invtransfer.__file__).parent / "comparison").glob("*.py"):
+        tree = ast.parse(path.read_text())
+        imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    assert {name for name in imported if not name.startswith("invtransfer.comparison.")} == {
+        "json", "csv", "math", "textwrap", "numpy", "xarray", "invtransfer.analysis"
+    }  # fmt: skip

@@ -443,7 +443,8 @@ def test_cubes_analysis_and_plots_know_no_torch(tmp_path):
     script = WITHOUT_TORCH.format(folder=os.path.dirname(invtransfer.__file__), path=str(tmp_path / "cube.nc"))
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["invtransfer.analysis", "invtransfer.cubes", "invtransfer.plots"]
+    names = {".".join(name.split(".")[:2]) for name in done.stdout.split()}
+    assert names == {"invtransfer.analysis", "invtransfer.cubes", "invtransfer.plots"}
 
 
 def test_a_flipped_bit_is_noticed(tmp_path):

@@ -62,6 +62,58 @@ def test_figure_is_written(cube, tmp_path):
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
+def make_other(kind):
+    """Return a small cube of the kind that a file of published values is about, with 0.5 everywhere."""
+    both = ["C/C", "C+O/C", "C+O/O", "O/O"]
+    dims, *variables = {
+        "mismatch": (
+            {"architecture": ["vit"], "n_pretraining_transformations": [1, 2]},
+            ("transfer_accuracy", {"n_target_transformations": [1, 2]}),
+        ),
+        "irrelevant_features": (
+            {"position": ["fixed"], "pretraining": both},
+            ("transfer_accuracy", {"target": both}), ("sensitivity", {"changed": ["C", "O"]}),
+        ),
+        "invariance_transfer": (
+            {"architecture": ["vgg11"], "trained_on": ["image"], "pretraining_transformation": ["hue", "blur", "none"]},
+            ("sensitivity", {"evaluated_on": ["mild_ood"], "transformation": ["hue", "blur"]}),
+        ),
+        "differences": (
+            {"factor": ["class_relation=same", "class_relation=subset"], "relation": ["same", "disjoint"]},
+            ("transfer_accuracy", {"n_tuning": [200]}),
+        ),
+    }[kind]  # fmt: skip
+    cube = xr.Dataset()
+    for name, more in variables:
+        labels = dims | {"seed": [0, 1]} | more
+        cube[name] = xr.DataArray(np.full([len(values) for values in labels.values()], 0.5), labels, list(labels))
+    if kind == "differences":
+        cube = cube.assign_coords(factor_name=("factor", ["class_relation"] * 2), level=("factor", ["same", "subset"]))
+    settings = {"dataset": "transforms2d", "epochs": 50, "levels": {"class_relation": ["subset", "same"]}}
+    return cube.assign_attrs(settings=json.dumps(settings | {"epochs": 6}), paper_settings=json.dumps(settings))
+
+
+@pytest.mark.parametrize(
+    ("kind", "compared", "n_published"),
+    [("mismatch", 4, 256), ("irrelevant_features", 24, 48), ("invariance_transfer", 3, 120), ("differences", 3, 18)],
+)
+def test_every_kind_of_published_values(kind, compared, n_published, capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    write(make_other(kind), tmp_path / "cube.nc")
+    arguments = ["compare", str(tmp_path / "cube.nc"), str(PUBLISHED / f"{kind}.csv")]
+    main(arguments)
+    assert f"Compared: 0 of {n_published} published values.\n" in capsys.readouterr().out
+    main([*arguments, "--ignore", "all", "--figure", str(tmp_path / "figure.png")])
+    assert f"Compared: {compared} of {n_published} published values. Mean" in capsys.readouterr().out
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_cube_and_file_of_different_studies(cube, capsys):
+    with pytest.raises(SystemExit):
+        main(["compare", cube, str(PUBLISHED / "mismatch.csv")])
+    assert "cube has no dimension 'architecture', 'n_pretraining_transformations'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,23 +1,33 @@
 """The figures: that what they show are the cube's numbers, and that they can be drawn whatever is missing."""
 
+import ast
 import json
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from invtransfer.analysis import factor_contrasts
+import invtransfer
+from invtransfer.analysis import factor_contrasts, spillover
 from invtransfer.comparison import compare_to_published
 
 pytest.importorskip("matplotlib")
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.container import BarContainer, ErrorbarContainer
-from matplotlib.figure import SubFigure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.text import Text
 
-from invtransfer.plots import COLOURS, plot_comparison, plot_factors
+from invtransfer.plots import (
+    COLOURS,
+    draw_curves,
+    draw_matrices,
+    plot_comparison,
+    plot_factors,
+    spread_in_words,
+)
 
 FACTORS = [("class_relation", "same"), ("class_relation", "disjoint"), ("n_samples", "64"), ("n_samples", "128")]
 STUDENT = {6: 2.571}  # 97.5 % quantile by number of values, from any table
@@ -469,3 +479,395 @@ def test_comparison_of_a_cube_with_little_in_it(tmp_path, kept):
         figure = plot_comparison(comparison)
         figure.savefig(BytesIO())
         assert [axes.get_title() for axes in figure.axes] == ["class relation", "training samples"]
+
+
+PUBLISHED = Path(__file__).parent.parent / "data" / "published"
+CURVES = {"x": "n_target", "line": "n_source", "x_label": "transformations", "y_label": "accuracy"}
+MATRICES = {"rows": "n_source", "columns": "n_target", "label": "accuracy"}
+
+
+def make_values(n_seeds=3, x=range(1, 9), lines=range(1, 9), panels=None):
+    """Return random accuracies over lines, x, and panels if there are any."""
+    coordinates = {"n_source": list(lines), "n_target": list(x), "seed": np.arange(n_seeds)}
+    coordinates |= {"architecture": panels} if panels else {}
+    shape = [len(labels) for labels in coordinates.values()]
+    return xr.DataArray(np.random.default_rng(0).uniform(0.2, 0.9, shape), coordinates, list(coordinates))
+
+
+def legend_texts(figure):
+    """Return what all legends of a figure say."""
+    parts = [figure, *figure.findobj(SubFigure)]
+    return [text.get_text() for part in parts for legend in part.legends for text in legend.get_texts()]
+
+
+def save(figure):
+    """Draw for real, so that all warnings come; no legend or title lies over anything."""
+    figure.suptitle("title")
+    draw_and_check_overlaps(figure)
+
+
+# draw_curves
+
+
+@pytest.mark.parametrize("n_seeds", [1, 3, 6])
+def test_curves_show_means_and_spread(n_seeds):
+    values, figure = make_values(n_seeds), Figure()
+    (axes,) = draw_curves(figure, values, **CURVES)
+    save(figure)
+    assert [line.get_label() for line in axes.get_lines()] == [str(n) for n in range(1, 9)]
+    for i, line in enumerate(axes.get_lines()):
+        np.testing.assert_allclose(line.get_ydata(), values.isel(n_source=i).mean("seed"))
+        np.testing.assert_array_equal(line.get_xdata(), range(1, 9))
+    band = axes.collections[0].get_paths()
+    assert bool(band and np.isfinite(band[0].vertices).all() and len(band[0].vertices) > 1) == (n_seeds > 1)
+    if n_seeds > 1:
+        here = values.isel(n_source=0).sel(n_target=3).values
+        half = STUDENT[6] * here.std(ddof=1) / np.sqrt(6)
+        expected = [here.min(), here.max()] if n_seeds == 3 else [here.mean() - half, here.mean() + half]
+        heights = band[0].vertices[band[0].vertices[:, 0] == 3, 1]
+        np.testing.assert_allclose([heights.min(), heights.max()], expected, atol=1e-3)
+    low, high = axes.get_ylim()
+    assert low < values.min()
+    assert high > values.max()
+    assert spread_in_words(n_seeds).startswith(f"{n_seeds} seed")
+
+
+def test_curves_are_labelled():
+    figure = Figure()
+    panels = draw_curves(
+        figure, make_values(panels=["vgg11", "vit"]), panel="architecture", line_label="more", **CURVES
+    )
+    assert [axes.get_title() for axes in panels] == ["vgg11", "vit"]
+    assert {"transformations", "accuracy", "more"} <= texts(figure)
+    assert legend_texts(figure) == [str(n) for n in range(1, 9)]
+    save(figure)
+
+
+def test_colours_and_markers_of_curves_differ():
+    figure = Figure()
+    for lines, n in ((range(1, 9), 8), (["same", "other", "none", "untrained"], 4), ([f"x{i}" for i in range(8)], 8)):
+        (axes,) = draw_curves(figure, make_values(lines=lines), **CURVES)
+        assert len({to_hex(line.get_color()) for line in axes.get_lines()}) == n
+        assert len({line.get_marker() for line in axes.get_lines()}) == n
+    (axes,) = draw_curves(figure, make_values(), **CURVES)
+    luminance = [np.dot([0.2126, 0.7152, 0.0722], line.get_color()[:3]) for line in axes.get_lines()]
+    assert (np.diff(luminance) > 0.03).all()  # a sequence, also in grey
+
+
+@pytest.mark.parametrize(
+    ("x", "positions", "labels"),
+    [
+        ([0, 0.2, 0.8, 0.85, 1], None, ["0", "0.2", "0.8", "0.85", "1"]),
+        (["0", "0.2", "0.85", "1"], [0, 0.2, 0.85, 1], ["0", "0.2", "0.85", "1"]),
+        (["1000", "10000", "500000"], range(3), ["1,000", "10,000", "500,000"]),
+        (["cifar10", "mild_ood"], range(2), ["cifar10", "mild_ood"]),
+        ([3], [0], ["3"]),
+        ([0.5, 0.25], [0.25, 0.5], ["0.25", "0.5"]),  # in order, so that lines do not turn back
+    ],
+)
+def test_numbers_are_to_scale_where_they_are_even(x, positions, labels):
+    values, figure = make_values(x=x, lines=["a"]), Figure(figsize=(9, 4))
+    (axes,) = draw_curves(figure, values, **CURVES)
+    np.testing.assert_allclose(axes.get_lines()[0].get_xdata(), x if positions is None else positions)
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == labels
+    order = np.argsort(x) if len(set(map(type, x))) == 1 and isinstance(x[0], float) else slice(None)
+    np.testing.assert_allclose(axes.get_lines()[0].get_ydata(), values.isel(n_source=0).mean("seed")[order])
+    save(figure)
+
+
+def test_crowded_numbers_get_round_ticks():
+    figure = Figure(figsize=(2.5, 3))
+    (axes,) = draw_curves(figure, make_values(x=[0, 0.2, 0.4, 0.6, 0.8, 0.85, 0.9, 0.95, 1], lines=["a"]), **CURVES)
+    save(figure)
+    marks = {round(float(tick), 9) for tick in [*axes.get_xticks(), *axes.get_xticks(minor=True)]}
+    assert {0, 0.2, 0.4, 0.6, 0.8, 0.85, 0.9, 0.95, 1} <= marks
+
+
+def test_references_of_curves():
+    values, figure = make_values(panels=["vgg11", "vit"]), Figure(figsize=(9, 4))
+    chance = xr.DataArray([0.1, 0.2, 0.3], dims="seed")
+    untrained = values.isel(n_source=0, n_target=0, drop=True).isel(architecture=[1, 0])
+    references = {"chance": chance, "untrained": untrained, "gone": chance * np.nan}
+    panels = draw_curves(figure, values, panel="architecture", references=references, **CURVES)
+    for axes, name in zip(panels, ("vgg11", "vit"), strict=True):
+        lines = {line.get_label(): line for line in axes.get_lines()}
+        np.testing.assert_allclose(lines["chance"].get_ydata(), 0.2)
+        np.testing.assert_allclose(lines["untrained"].get_ydata(), untrained.sel(architecture=name).mean())
+        assert lines["chance"].get_linestyle() == "--"
+        assert axes.get_ylim()[0] < 0.1
+    assert legend_texts(figure)[-3:] == ["chance", "untrained", "gone (failed or missing)"]
+    save(figure)
+
+
+def test_gaps_of_curves_are_counted():
+    values = make_values(lines=["a", "b", "c"])
+    values.loc[{"n_source": "a", "n_target": [2, 3]}] = np.nan
+    values.loc[{"n_source": "b"}] = np.nan
+    values.loc[{"n_source": "c", "n_target": 5, "seed": 1}] = np.nan
+    figure = Figure()
+    (axes,) = draw_curves(figure, values, **CURVES)
+    assert legend_texts(figure) == ["a (2 of 8 missing)", "b (failed or missing)", "c"]
+    expected = [False, True, True, *[False] * 5]
+    assert np.isnan(axes.get_lines()[0].get_ydata()).tolist() == expected
+    alone = [lines for lines in axes.collections if isinstance(lines, LineCollection)][0].get_segments()
+    first = values.sel(n_source="a", n_target=1).values
+    np.testing.assert_allclose(alone[0][:, 1], [first.min(), first.max()])  # it has no neighbour
+    save(figure)
+    nothing = Figure()
+    draw_curves(nothing, values * np.nan, **CURVES)
+    save(nothing)
+
+
+@pytest.mark.parametrize(("limits", "expected"), [((0, 1), (0, 1)), ((0, None), (0, None)), ((None, 1), (None, 1))])
+def test_limits_of_curves(limits, expected):
+    values = make_values()
+    (axes,) = draw_curves(Figure(), values, limits=limits, **CURVES)
+    for near, far in zip(axes.get_ylim(), expected, strict=True):
+        assert far is None or near == far
+    assert axes.get_ylim()[0] < values.min()
+    assert axes.get_ylim()[1] > values.max()
+
+
+@pytest.mark.parametrize("draw", [draw_curves, draw_matrices])
+@pytest.mark.parametrize(("n", "size", "columns"), [(4, (12, 3.5), 4), (4, (8, 6), 2), (3, (4, 9), 1), (5, (9, 6), 3)])
+def test_panels_suit_the_shape(draw, n, size, columns):
+    values = make_values(panels=[f"x{i}" for i in range(n)])
+    figure = Figure(figsize=size)
+    panels = draw(figure, values, panel="architecture", **(CURVES if draw is draw_curves else MATRICES))
+    assert panels[0].get_gridspec().ncols == columns
+    assert len(figure.axes) == n + (draw is draw_matrices)
+    panels = draw(Figure(), values, panel="architecture", n_columns=2, **(CURVES if draw is draw_curves else MATRICES))
+    assert panels[0].get_gridspec().ncols == 2
+
+
+def test_several_parts_make_one_figure():
+    values = make_values(panels=["vgg11", "vit"])
+    figure = Figure(figsize=(11, 9), layout="constrained")
+    upper, lower = figure.subfigures(2, 1)
+    reference = {"an untrained encoder": xr.DataArray([0.1], dims="seed")}
+    draw_curves(upper, values, panel="architecture", references=reference, line_label="in pretraining", **CURVES)
+    draw_matrices(lower, values.where(values < 0.6), panel="architecture", **MATRICES)
+    save(figure)
+
+
+# draw_matrices
+
+
+def test_matrices_show_means():
+    values, figure = make_values(panels=["vgg11", "vit"]), Figure(figsize=(10, 5))
+    panels = draw_matrices(figure, values, panel="architecture", **MATRICES)
+    means = values.mean("seed").transpose("architecture", "n_source", "n_target").values
+    for axes, mean in zip(panels, means, strict=True):
+        np.testing.assert_allclose(axes.images[0].get_array(), mean)
+        assert [text.get_text() for text in axes.texts] == [f"{number:.2f}" for number in mean.ravel()]
+        assert axes.images[0].get_clim() == pytest.approx((means.min(), means.max()))
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == [str(n) for n in range(1, 9)]
+    assert [axes.get_title() for axes in panels] == ["vgg11", "vit"]
+    assert figure.axes[-1].get_ylabel() == "accuracy"
+    assert {"n source", "n target"} <= texts(figure)
+    assert legend_texts(figure) == []
+    save(figure)
+
+
+def test_rows_and_columns_are_not_exchanged():
+    values = make_values(1, x=["a", "b", "c"], lines=["d", "e"]).transpose("seed", "n_target", "n_source")
+    (axes,) = draw_matrices(Figure(), values, row_label="from", column_label="to", **MATRICES)
+    assert axes.images[0].get_array().shape == (2, 3)
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["a", "b", "c"]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["d", "e"]
+    text = next(text for text in axes.texts if text.get_position() == (2, 0))
+    assert text.get_text() == f"{values.sel(n_target='c', n_source='d').item():.2f}"
+    assert {"from", "to"} <= texts(axes.figure)
+
+
+def test_missing_cells_of_matrices_are_grey_and_named():
+    values = make_values()
+    values.loc[{"n_source": 2, "n_target": 5}] = np.nan
+    values.loc[{"n_source": 3, "n_target": 5, "seed": 0}] = np.nan
+    figure = Figure()
+    (axes,) = draw_matrices(figure, values, **MATRICES)
+    assert len(axes.texts) == 63
+    assert axes.images[0].get_array().mask.sum() == 1
+    assert to_hex(axes.images[0].cmap.get_bad()) == "#c8c8c8"
+    assert legend_texts(figure) == ["missing"]
+    mean = values.sel(n_source=3, n_target=5).mean().item()
+    assert axes.images[0].get_array()[2, 4] == pytest.approx(mean)
+    save(figure)
+    figure = Figure()
+    (axes,) = draw_matrices(figure, values * np.nan, missing="nothing", **MATRICES)
+    assert legend_texts(figure) == ["nothing"]
+    assert len(axes.texts) == 0
+    save(figure)
+
+
+def test_numbers_can_be_read_on_their_colours():
+    (axes,) = draw_matrices(Figure(), make_values(1), **MATRICES)
+
+    def luminance(colour):  # of WCAG 2
+        parts = np.array([part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour])
+        return parts @ [0.2126, 0.7152, 0.0722]
+
+    image, colours = axes.images[0], set()
+    for text in axes.texts:
+        column, row = text.get_position()
+        behind = luminance(image.to_rgba(image.get_array()[row, column])[:3])
+        front = {"black": 0, "white": 1}[text.get_color()]
+        assert (max(behind, front) + 0.05) / (min(behind, front) + 0.05) > 4.5
+        colours.add(text.get_color())
+    assert colours == {"black", "white"}
+
+
+@pytest.mark.parametrize(
+    ("n", "annotate", "expected"), [(10, None, 100), (11, None, 0), (11, True, 121), (3, False, 0)]
+)
+def test_few_cells_hold_their_numbers(n, annotate, expected):
+    (axes,) = draw_matrices(Figure(), make_values(1, range(n), range(n)), annotate=annotate, **MATRICES)
+    assert len(axes.texts) == expected
+
+
+def test_numbers_that_are_large_negative_or_nothing():
+    values = make_values(1, x=[1, 2], lines=[1]) * 0 + [[[-0.001], [0.2]]]
+    (axes,) = draw_matrices(Figure(), values, **MATRICES)
+    assert [text.get_text() for text in axes.texts] == ["0.00", "0.20"]
+    figure = Figure()
+    (axes,) = draw_matrices(figure, (100 * values).assign_attrs(units="%"), **MATRICES)
+    assert [text.get_text() for text in axes.texts] == ["0", "20"]
+    assert figure.axes[-1].get_ylabel() == "accuracy (%)"
+
+
+@pytest.mark.parametrize(
+    ("values", "limits", "clim", "name"),
+    [
+        ([0.2, 0.4], None, (0.2, 0.4), "viridis"),
+        ([0.2, 0.4], (0, 1), (0, 1), "viridis"),
+        ([-0.2, 0.1], None, (-0.2, 0.2), "RdBu_r"),
+        ([-0.2, 0.1], (-0.5, 0.5), (-0.5, 0.5), "RdBu_r"),
+        ([0.3, 0.3], None, (-0.2, 0.8), "viridis"),
+    ],
+)
+def test_colours_of_matrices(values, limits, clim, name):
+    array = make_values(1, x=[1, 2], lines=[1]) * 0 + np.reshape(values, (1, 2, 1))
+    (axes,) = draw_matrices(Figure(), array, limits=limits, **MATRICES)
+    assert axes.images[0].get_clim() == pytest.approx(clim)
+    assert axes.images[0].cmap.name == name
+
+
+def test_many_names_are_turned_and_do_not_overlap():
+    names = [f"transformation{i}" for i in range(18)]
+    values = make_values(2, names, [*names, "none", "untrained"], ["image", "random"])
+    figure = Figure(figsize=(14, 7))
+    panels = draw_matrices(figure, values, panel="architecture", **MATRICES)
+    save(figure)
+    for axes in panels:
+        assert {text.get_rotation() for text in axes.get_xticklabels()} == {60}
+        assert len(axes.texts) == 0
+    boxes = [tick.get_window_extent() for tick in panels[0].get_yticklabels()]
+    assert len(boxes) == 20
+    assert not any(one.overlaps(two) for one, two in zip(boxes, boxes[1:], strict=False))
+
+
+def test_spillover_can_be_drawn():
+    names = ["rotate", "blur", "hue"]
+    values = make_values(3, names, [*names, "none"])
+    values = values.rename(n_source="pretraining_transformation", n_target="transformation")
+    figure = Figure()
+    (axes,) = draw_matrices(
+        figure, spillover(values), rows="pretraining_transformation", columns="transformation", label="change",
+        missing="its own",
+    )  # fmt: skip
+    assert len(axes.texts) == 6
+    assert legend_texts(figure) == ["its own"]
+    assert {"pretraining transformation", "transformation"} <= texts(figure)
+
+
+@pytest.mark.parametrize("draw", [draw_curves, draw_matrices])
+@pytest.mark.parametrize(
+    ("change", "arguments", "message"),
+    [
+        (
+            lambda v: v,
+            {"panel": "architecture"},
+            r"^panel is 'architecture', expected a dimension of values: n_source, ",
+        ),
+        (lambda v: v.drop_vars("n_target"), {}, r"is 'n_target', expected a dimension with labels; values has none "),
+        (lambda v: v.mean("seed"), {}, r"^values has the dimensions n_source, n_target, expected each of these once: "),
+        (lambda v: v.expand_dims("width"), {}, r"^values has the dimensions width, n_source, n_target, seed, expected"),
+        (lambda v: v.isel(n_target=[]), {}, r"^values has the sizes {.*'n_target': 0.*}, expected at least 1 of each$"),
+    ],
+)
+def test_values_that_cannot_be_drawn(draw, change, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        draw(Figure(), change(make_values()), **((CURVES if draw is draw_curves else MATRICES) | arguments))
+
+
+@pytest.mark.parametrize("panel", [None, "architecture"])
+def test_references_that_cannot_be_drawn(panel):
+    values = make_values(panels=["vit"] if panel else None)
+    for wrong in (xr.DataArray([0.1], dims="draw"), values.isel(n_source=0)):
+        with pytest.raises(ValueError, match=r"^references has 'chance' with the dimensions .*, expected 'seed'"):
+            draw_curves(Figure(), values, panel=panel, references={"chance": wrong}, **CURVES)
+
+
+# plot_comparison of other cubes
+
+
+def make_mismatch(n_seeds=3, **settings):
+    """Return a cube of one architecture that has 0.5 everywhere."""
+    dims = ["architecture", "n_pretraining_transformations", "n_target_transformations", "seed"]
+    coordinates = dict(zip(dims, (["vgg11"], range(1, 9), range(1, 9), range(n_seeds)), strict=True))
+    cube = xr.Dataset({"transfer_accuracy": (dims, np.full((1, 8, 8, n_seeds), 0.5))}, coordinates)
+    return cube.assign_attrs(settings=json.dumps({"epochs": 100} | settings), paper_settings='{"epochs": 100}')
+
+
+def test_comparison_shows_matrices_beside_each_other():
+    comparison = compare_to_published(make_mismatch(), PUBLISHED / "mismatch.csv")
+    figure = plot_comparison(comparison)
+    panels = {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
+    assert list(panels) == ["vgg11, ours", "vgg11, published", "vgg11, difference"]
+    row = comparison.sel(architecture="vgg11").transpose(
+        "n_pretraining_transformations", "n_target_transformations", ...
+    )
+    for axes, name in zip(panels.values(), ("ours", "published", "difference"), strict=True):
+        np.testing.assert_allclose(axes.images[0].get_array(), row[name])
+    assert panels["vgg11, ours"].images[0].get_clim() == panels["vgg11, published"].images[0].get_clim()
+    assert "ours minus published" in texts(figure)
+    first, second = figure.get_suptitle().split("\n")
+    assert first == "accuracy on the target task: ours (mean of 3 seeds) and published"
+    assert second.startswith("without values of ours, so not shown: resnet18, ")
+    draw_and_check_overlaps(figure)
+
+
+def test_comparison_of_other_settings_shows_no_differences():
+    comparison = compare_to_published(make_mismatch(epochs=2), PUBLISHED / "mismatch.csv")
+    figure = plot_comparison(comparison)
+    assert [axes.get_title() for axes in figure.axes if axes.get_title()] == ["vgg11, ours", "vgg11, published"]
+    assert "so not compared: epochs" in figure.get_suptitle()
+    draw_and_check_overlaps(figure)
+
+
+def test_comparison_of_differences_has_a_row_for_each_tuning(tmp_path):
+    cube = make_cube_with_references(3).drop_vars(["cell", "status"])[["transfer_accuracy"]]
+    cube = xr.concat([cube, cube], xr.DataArray([200, 2_000], dims="n_tuning", name="n_tuning"))
+    settings = {"dataset": "transforms2d", "levels": {"class_relation": ["same", "disjoint"], "n_samples": [64, 128]}}
+    cube = cube.assign_attrs(settings=json.dumps(settings), paper_settings=json.dumps(settings))
+    comparison = compare_to_published(cube, PUBLISHED / "differences.csv")
+    figure = plot_comparison(comparison)
+    titles = [f"{name}, {n}" for n in ("full-200", "full-2000") for name in ("class relation", "training samples")]
+    assert [axes.get_title() for axes in figure.axes if "architecture" not in axes.get_title()] == titles
+    places = [(tuning, name) for tuning in comparison.tuning.values for name in comparison.factor_name.values]
+    for axes, (tuning, name) in zip(figure.axes, places, strict=True):
+        ours, published = [bars for bars in axes.containers if isinstance(bars, BarContainer)][:2]
+        row = comparison.sel(tuning=tuning, factor_name=name)
+        np.testing.assert_allclose([bar.get_height() for bar in ours], row.ours)
+        np.testing.assert_allclose([bar.get_height() for bar in published], row.published)
+    draw_and_check_overlaps(figure)
+
+
+def test_knows_no_torch():
+    for path in (Path(invtransfer.__file__).parent / "plots").glob("*.py"):
+        tree = ast.parse(path.read_text())
+        imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+        assert not any(name.split(".")[0] == "torch" for name in imported)
+        top = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
+        assert not any(name.startswith("matplotlib") for name in top)  # an extra

@@ -1,0 +1,179 @@
+"""A comparison as text."""
+
+import json
+from textwrap import fill
+
+import numpy as np
+
+WIDTH = 100  # characters of a line of text
+DETAILS = {"factor": ["factor_name", "level"], "measured": ["measure", "target"]}  # what the labels of these consist of
+HEADS = {
+    "factor_name": "factor",
+    "n_pretraining_transformations": "n_pretraining",
+    "n_target_transformations": "n_target",
+}
+
+
+def format_comparison(comparison):
+    """Return a comparison as text: a table, and what is missing and what differs in plain words.
+
+    Parameters
+    ----------
+    comparison : xarray.Dataset
+        As `compare_to_published` returns it.
+
+    Returns
+    -------
+    text : str
+        Of several lines.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> dims = ["factor", "relation"]
+    >>> comparison = xr.Dataset(
+    ...     {"ours": (dims, [[0.94]]), "ours_low": (dims, [[0.92]]), "ours_high": (dims, [[0.96]]), "n": (dims, [[5]]),
+    ...      "published": (dims, [[1.0]]), "difference": (dims, [[-0.06]]), "match": (dims, [["compared"]])},
+    ...     {"factor": ["class_relation=same"], "factor_name": ("factor", ["class_relation"]),
+    ...      "level": ("factor", ["same"]), "relation": ["same"]},
+    ...     {"quantity": "accuracy", "dataset": "transforms2d", "differing_settings": '{"epochs": [6, 50]}',
+    ...      "ignored": '["epochs"]'},
+    ... )
+    >>> lines = format_comparison(comparison).splitlines()
+    >>> lines[2]
+    'factor          level  relation   ours   95 % interval  n  published  difference  match'
+    >>> lines[3]
+    'class_relation  same   same      0.940  0.920 to 0.960  5      1.000      -0.060  compared'
+    >>> lines[-1]
+    "Settings other than the paper's, and ignored: epochs 6 (paper 50)."
+    """
+    dims = comparison.ours.dims
+    values = {
+        name: values.transpose(*dims).values for name, values in comparison.data_vars.items() if values.dims == dims
+    }
+    with_std = "published_std" in values
+    rows = []
+    for at in np.ndindex(*values["ours"].shape):
+        value = {name: array[at] for name, array in values.items()}
+        if np.isnan(value["published"]) and value["n"] == 0:  # neither has it
+            continue
+        place = [text for dim, i in zip(dims, at, strict=True) for text in _columns(comparison, dim, i)]
+        interval = [_number(value[end]) for end in ("ours_low", "ours_high")]
+        interval = "" if "-" in interval else " to ".join(interval)
+        numbers = [_number(value["ours"]), interval, str(value["n"]), _number(value["published"])]
+        numbers += [_number(value["published_std"])] if with_std else []
+        rows.append([*place, *numbers, _number(value["difference"], "+"), str(value["match"])])
+    head = [HEADS.get(name, name) for dim in dims for name in DETAILS.get(dim, [dim])]
+    n_left = len(head)
+    head += ["ours", "95 % interval", "n", "published", *(["its std"] if with_std else []), "difference", "match"]
+    attributes = comparison.attrs
+    what = [attributes["quantity"], *([attributes["dataset"]] if "dataset" in attributes else [])]
+    what += [f"{attributes['tuning']} tuning"] if "tuning" in attributes else []
+    lines = [f"{', '.join(what)}: ours (mean over n seeds) and the published", ""]
+    return "\n".join([*lines, *_align([head, *rows], n_left), "", *_say_in_words(comparison)])
+
+
+def _columns(comparison, dim, i):
+    """Return the texts of one label, which may consist of several."""
+    return [str(comparison[name].values[i]) for name in DETAILS.get(dim, [dim])]
+
+
+def _number(value, sign=""):
+    return "-" if np.isnan(value) else f"{round(float(value), 3) + 0.0:{sign}.3f}"  # + 0.0: no -0.000
+
+
+def _align(rows, n_left):
+    """Return rows of a table as lines; the first columns and the last are flush left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            text.ljust(width) if i < n_left or i == len(row) - 1 else text.rjust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def _say_in_words(comparison):
+    """Return lines that say what was compared, what was not, and why."""
+    n_published = comparison.published.notnull().sum().item()
+    compared = comparison.difference.notnull()
+    text = f"Compared: {compared.sum().item()} of {n_published} published values."
+    if compared.any():
+        size = np.abs(comparison.difference)
+        largest = comparison.difference.isel(size.argmax(size.dims))
+        place = ", ".join(_name(dim, largest[dim].item()) for dim in size.dims)
+        text += f" Mean absolute difference {size.mean().item():.3f}; largest {largest.item():+.3f}, at {place}."
+    lines = [text]
+    differing, ignored = json.loads(comparison.attrs["differing_settings"]), json.loads(comparison.attrs["ignored"])
+    for rule, names in (
+        ("so what depends on them is not compared", [name for name in differing if name not in ignored]),
+        ("and ignored", [name for name in differing if name in ignored]),
+    ):
+        settings = [f"{name} {_word(differing[name][0])} (paper {_word(differing[name][1])})" for name in names]
+        if settings:
+            lines.append(f"Settings other than the paper's, {rule}: {', '.join(settings)}.")
+    dims = comparison.ours.dims
+    match = comparison["match"].transpose(*dims).values
+    names = [[_name(dim, label) for label in comparison[dim].values.tolist()] for dim in dims]
+    nobody = (match == "not published") & (comparison["n"].transpose(*dims).values == 0)
+    absent = match == "not in the cube"  # which is said before what is not done
+    for kind, words in (
+        ("not in the cube", "Published, but not in the cube"),
+        ("not done", "Published, but failed or not yet done"),
+        ("not published", "Not published"),
+    ):
+        chosen = match == kind
+        items = _gather(chosen, chosen | nobody | (absent if kind == "not done" else False), names)
+        if items:
+            lines.append(f"{words}: {', '.join(items)}.")
+    lines += _say_levels(comparison)
+    return [fill(line, WIDTH + 8, subsequent_indent="  ") for line in lines]
+
+
+def _name(dim, label):
+    """Return a label so that it can be understood alone."""
+    return f"{HEADS.get(dim, dim)} {label}" if isinstance(label, int) else str(label)
+
+
+def _gather(chosen, covered, names):
+    """Return as few words as possible for the chosen places: a label stands for all of its places, if all are covered.
+
+    What is covered is what is chosen, and what may be meant too because it is said elsewhere, or nobody has it.
+    """
+    chosen, items = chosen.copy(), []
+    for axis, labels in enumerate(names):
+        for i, label in enumerate(labels):
+            at = (slice(None),) * axis + (i,)
+            if chosen[at].any() and covered[at].all():
+                items.append(label)
+                chosen[at] = False
+    if chosen.ndim > 1:
+        for i, label in enumerate(names[0]):
+            if chosen[i].any():
+                items.append(f"{label} ({', '.join(_gather(chosen[i], covered[i], names[1:]))})")
+    return items
+
+
+def _say_levels(comparison):
+    """Return for each factor a line that says which levels differences are over."""
+    if "ours_levels" not in comparison:
+        return []
+    lines = []
+    rows = [comparison.isel(tuning=i) for i in range(comparison.sizes["tuning"])] if "tuning" in comparison.dims else []
+    for part in rows or [comparison]:
+        for name in comparison.factor_name.values:
+            row = part.sel(factor_name=name)
+            ours, theirs = row.ours_levels.item() or "none", row.published_levels.item()
+            which = f"{name} ({part.tuning.item()})" if rows else name
+            if ours == theirs:
+                lines.append(f"Levels of {which} that both span: {ours}.")
+            elif row.published.notnull().any():
+                theirs = f"the published {theirs}" if theirs else "those that the published span are not known"
+                lines.append(f"Levels of {which}: ours span {ours}; {theirs}.")
+    return lines
+
+
+def _word(value):
+    return "none" if value is None else value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,179 @@
+"""Means over seeds as lines, with their spread as bands."""
+
+import numpy as np
+
+from invtransfer.plots.axes import (
+    COLOURS,
+    REFERENCE_STYLES,
+    are_to_scale,
+    as_numbers,
+    label_levels,
+    label_numbers,
+    spread,
+    stand_alone,
+)
+from invtransfer.plots.panels import add_legend, check_dims, label_panels, make_panels, name_panel
+
+LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # Okabe and Ito
+MARKERS = "osD^vP*X"
+
+
+def draw_curves(
+    figure,
+    values,
+    *,
+    x,
+    line,
+    panel=None,
+    references=None,
+    x_label,
+    y_label,
+    limits=None,
+    line_label=None,
+    n_columns=None,
+):
+    """Draw means over seeds as lines with bands, one line for each label of a dimension.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure or SubFigure
+        What is filled, as a whole.
+    values : xarray.DataArray over `x`, `line`, `panel` if there is one, and "seed"
+        What is drawn; NaN counts as missing.
+    x, line, panel : str
+        The dimensions: along the axis, from line to line, and from panel to panel (None: one panel). Labels of `x` that
+        are numbers, also as text, are placed to scale if they are shares (0 to 1) or their largest step is at most 4
+        times the smallest; others beside each other.
+    references : dict of str to xarray.DataArray over "seed", and `panel` or not
+        Horizontal lines at means over seeds, by name.
+    x_label, y_label : str
+        What the axes show, with the unit if there is one.
+    limits : tuple of (low, high)
+        Of the vertical axis; None, also in place of one of them: as far as all seeds reach.
+    line_label : str
+        What the labels of `line` are, above the legend.
+    n_columns : int
+        Panels beside each other; None: as suits the figure's shape.
+
+    Returns
+    -------
+    panels : ndarray of shape (n_panels,) of matplotlib.axes.Axes
+        In the order of the labels of `panel`.
+
+    Raises
+    ------
+    ValueError
+        If the dimensions of `values` or of a reference are others, or there is nothing along one of them.
+
+    Notes
+    -----
+    Bands, and whiskers where a point has no neighbour, are what `spread_in_words` says; a single seed has none. The
+    axis shows all seeds and may cut a wide interval. Points that are missing leave gaps, which the legend counts.
+    Labels of `line` that are numbers get colours in a sequence from dark to light, others one colour each that
+    colour-blind eyes can tell apart; markers differ too.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> accuracy = xr.DataArray(
+    ...     [[[0.9, 0.8], [0.7, 0.8]], [[0.6, 0.7], [0.9, 0.9]]],
+    ...     {"n_target": [1, 2], "n_source": [1, 2], "seed": [0, 1]}, ["n_target", "n_source", "seed"],
+    ... )
+    >>> figure = Figure()
+    >>> (axes,) = draw_curves(
+    ...     figure, accuracy, x="n_target", line="n_source", x_label="transformations", y_label="accuracy",
+    ... )
+    >>> axes.get_lines()[0].get_ydata().round(3).tolist()
+    [0.85, 0.65]
+    """
+    references = references or {}
+    check_dims(values, {"x": x, "line": line, "panel": panel})
+    if 0 in values.sizes.values():
+        raise ValueError(f"values has the sizes {dict(values.sizes)}, expected at least 1 of each")
+    for name, reference in references.items():
+        if "seed" not in reference.dims or not set(reference.dims) <= {"seed", panel}:
+            found = ", ".join(map(str, reference.dims)) or "none"
+            expected = "'seed'" if panel is None else f"'seed', and {panel!r} or not"
+            raise ValueError(f"references has {name!r} with the dimensions {found}, expected {expected}")
+    numbers = as_numbers(values[x].values.tolist())
+    if to_scale := are_to_scale(numbers):
+        order = np.argsort(numbers)
+        values, numbers = values.isel({x: order}), numbers[order]
+    n_panels = values.sizes[panel] if panel else 1
+    part, panels, width, *_ = make_panels(figure, n_panels, n_columns, sharey=True)
+    positions = numbers if to_scale else np.arange(values.sizes[x])
+    for i, axes in enumerate(panels):
+        _draw_lines(axes, positions, values.isel({panel: i}) if panel else values, x, line)
+        _draw_references(axes, references, {panel: values[panel].values[i : i + 1]} if panel else {})
+        if to_scale:
+            label_numbers(axes, numbers, width - 0.6)
+        else:
+            label_levels(axes, [str(label) for label in values[x].values.tolist()], [""] * len(positions), width - 0.6)
+        if panel:
+            axes.set_title(name_panel(panel, values[panel].values[i].item()), fontsize="medium")
+        axes.grid(axis="y", alpha=0.3)
+    found = _find_limits(values, *references.values())
+    panels[0].set_ylim([far if near is None else near for near, far in zip(limits or (None, None), found, strict=True)])
+    handles, _ = panels[0].get_legend_handles_labels()
+    labels = [*_name_lines(values, line), *map(_name_reference, references, references.values())]
+    add_legend(part, handles, labels, line_label)
+    label_panels(part, x_label, y_label)
+    return panels
+
+
+def _draw_lines(axes, positions, values, x, line):
+    """Draw each line with its band, and with whiskers where a point has no neighbour."""
+    labels = values[line].values.tolist()
+    for i, (colour, marker) in enumerate(_line_styles(labels)):
+        mean, low, high = (end.values for end in spread(values.isel({line: i}).transpose(x, "seed")))
+        axes.plot(positions, mean, "-", color=colour, marker=marker, ms=6, mec="white", mew=0.5, label=str(labels[i]))
+        axes.fill_between(positions, low, high, color=colour, alpha=0.15, lw=0)
+        alone = stand_alone(low)  # no neighbour, so no band
+        axes.vlines(positions[alone], low[alone], high[alone], color=colour, alpha=0.5)
+
+
+def _draw_references(axes, references, here):
+    """Draw a horizontal line for each reference, that of this panel if it has several."""
+    for i, (name, reference) in enumerate(references.items()):
+        if set(here) & set(reference.dims):
+            reference = reference.reindex(here)
+        style = {"color": COLOURS["neither"], "lw": 1.2, "ls": REFERENCE_STYLES[i % len(REFERENCE_STYLES)]}
+        axes.axhline(reference.mean().item(), **style, label=name, zorder=1)
+
+
+def _line_styles(labels):
+    """Return a colour and a marker for each line."""
+    from matplotlib import colormaps  # here, so that studies run without the extra
+
+    n = len(labels)
+    if as_numbers(labels) is not None or n > len(LINE_COLOURS):
+        colours = colormaps["viridis"](np.linspace(0, 0.9, n))  # to 0.9: the lightest yellow is faint on white
+    else:
+        colours = LINE_COLOURS
+    return [(colours[i], MARKERS[i % len(MARKERS)]) for i in range(n)]
+
+
+def _name_lines(values, line):
+    """Return what the legend says of each line: its label, and how many of its points are missing."""
+    names = []
+    for i, label in enumerate(values[line].values.tolist()):
+        there = values.isel({line: i}).notnull().any("seed")
+        n_missing = there.size - there.sum().item()
+        text = f"{label:,}" if isinstance(label, int) else str(label)
+        text += f" ({n_missing} of {there.size} missing)" if 0 < n_missing < there.size else ""
+        names.append(text + (" (failed or missing)" if n_missing == there.size else ""))
+    return names
+
+
+def _name_reference(name, reference):
+    return name + ("" if reference.notnull().any() else " (failed or missing)")
+
+
+def _find_limits(*shown):
+    """Return limits a little beyond all that is shown."""
+    values = np.concatenate([np.ravel(values.values) for values in shown])
+    values = values[np.isfinite(values)]
+    low, high = (values.min(), values.max()) if len(values) else (0, 1)
+    room = 0.05 * (high - low) or 0.05
+    return low - room, high + room

@@ -1,0 +1,165 @@
+"""The figure of the factors study: accuracy over levels, contrasts, and sensitivity."""
+
+import numpy as np
+import xarray as xr
+
+from invtransfer.analysis import REFERENCE, factor_contrasts
+from invtransfer.plots.axes import (
+    COLOURS,
+    CONTRAST_COLOURS,
+    REFERENCE_STYLES,
+    factor_names,
+    label_bars,
+    label_levels,
+    limit_accuracy,
+    limit_differences,
+    say,
+    spread,
+    spread_in_words,
+    stand_alone,
+)
+
+
+def plot_factors(cube):
+    """Draw accuracy over the levels of each factor, the contrasts between them, and sensitivity.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        As ``studies/factors.py`` writes it.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+        With `savefig`. The upper panels correspond to the paper's Figures 2, 7 and 8, the lower left one to its
+        Figure 3. Encoders of the factor_name "reference" are horizontal lines at their mean accuracy on the target.
+        Cells that failed or are missing leave gaps, which are named below the axis. Bands and whiskers are 95 %
+        intervals of the mean over seeds, or the range of the seeds if they are fewer than 5, as the title says. The
+        axes show all means and all seeds, and may cut a wide interval.
+    """
+    from matplotlib.figure import Figure  # here, so that studies run without the extra
+
+    names = factor_names(cube)
+    figure = Figure(figsize=(max(10, 4.4 * len(names)), 9.2), layout="constrained")
+    upper, *lower = np.atleast_1d(figure.subfigures(2 if names else 1, 1))
+    panels = np.atleast_1d(upper.subplots(1, max(1, len(names)), sharey=True))
+    for axes, name in zip(panels, names or [REFERENCE], strict=True):
+        if name != REFERENCE:
+            _plot_levels(axes, cube.isel(factor=np.flatnonzero(cube.factor_name.values == name)), name)
+        _plot_references(axes, cube)
+    drawn = cube.source_accuracy.isel(factor=cube.factor_name.values != REFERENCE).mean("seed")
+    limit_accuracy(panels[0], cube.transfer_accuracy, drawn)
+    panels[0].set_ylabel("accuracy")
+    handles, labels = panels[0].get_legend_handles_labels()
+    n_columns = -(-len(labels) // 2)  # one for each relation and one for references, which fits above a single panel
+    upper.legend(handles, labels, loc="outside upper center", ncols=max(1, n_columns), frameon=False)
+    for part in lower:
+        left, right = part.subplots(1, 2, width_ratios=[1, 1.5])
+        _plot_contrasts(left, factor_contrasts(cube.transfer_accuracy), [_count_levels(cube, name) for name in names])
+        _plot_sensitivity(right, cube.isel(factor=np.flatnonzero(cube.factor_name.values != REFERENCE)))
+    figure.suptitle(f"{cube.attrs.get('title', '')} ({spread_in_words(cube.sizes['seed'])})")
+    return figure
+
+
+def _count_levels(cube, name):
+    """Say over how many of a factor's levels its contrasts go, if not over all."""
+    levels = cube.transfer_accuracy.isel(factor=np.flatnonzero(cube.factor_name.values == name))
+    n_done = levels.notnull().any("seed").all("relation").sum().item()
+    return "" if n_done == levels.sizes["factor"] else f"({n_done} of {levels.sizes['factor']} levels)"
+
+
+def _plot_levels(axes, levels, name):
+    """Draw source and target accuracy of both relations over the levels of one factor."""
+    x = np.arange(levels.sizes["factor"])
+    for relation in ("same", "disjoint"):
+        for variable, style in (("transfer_accuracy", "-"), ("source_accuracy", ":")):
+            values = levels[variable].sel(relation=relation).transpose("factor", "seed")
+            mean, low, high = (end.values for end in spread(values))
+            task = "target" if variable == "transfer_accuracy" else "source"
+            label = f"{task}, {relation} transformations"
+            axes.plot(x, mean, style, color=COLOURS[relation], marker="o", ms=4, label=label)
+            if task == "target":
+                axes.fill_between(x, low, high, color=COLOURS[relation], alpha=0.15, lw=0)
+                alone = stand_alone(low)  # no neighbour, so no band
+                axes.vlines(x[alone], low[alone], high[alone], color=COLOURS[relation], alpha=0.5)
+                axes.plot(x, values.values, ".", color=COLOURS[relation], alpha=0.6, ms=5)
+    label_levels(axes, levels.level.values, _say_what_is_missing(levels))
+    axes.set_xlabel(say(name))
+    axes.grid(axis="y", alpha=0.3)
+
+
+def _say_what_is_missing(levels):
+    """Return for each level what to say about cells that are not there, or nothing."""
+    done = levels.transfer_accuracy.notnull().transpose("factor", "relation", "seed")
+    failed = (levels.status == 2).transpose(*done.dims) if "status" in levels else xr.zeros_like(done)
+    notes = []
+    for i in range(levels.sizes["factor"]):
+        relations = {}
+        for relation in levels.relation.values.tolist():
+            here = done.isel(factor=i).sel(relation=relation).values
+            n_failed = failed.isel(factor=i).sel(relation=relation).values.sum()
+            if not here.any():
+                relations[relation] = "failed" if n_failed else "missing"
+            elif not here.all():
+                relations[relation] = f"{here.sum()} of {here.size} seeds"
+        texts = set(relations.values())
+        if len(texts) == 1 and len(relations) == levels.sizes["relation"]:
+            notes.append(f"({texts.pop()})")
+        else:
+            notes.append("\n".join(f"({relation}:\n{text})" for relation, text in relations.items()))
+    return notes
+
+
+def _plot_references(axes, cube):
+    """Draw the target accuracy of encoders that depend neither on the factor nor on the relation."""
+    levels = cube.isel(factor=np.flatnonzero(cube.factor_name.values == REFERENCE))
+    for i, level in enumerate(levels.level.values):
+        mean = levels.transfer_accuracy.isel(factor=i).mean().item()
+        style = REFERENCE_STYLES[i % len(REFERENCE_STYLES)]
+        label = f"target, {level}" + (" (failed or missing)" if np.isnan(mean) else "")
+        axes.axhline(mean, color=COLOURS["neither"], lw=1, ls=style, label=label, zorder=1)
+
+
+def _plot_contrasts(axes, contrasts, notes):
+    """Draw the paper's Figure 3: differences in accuracy within and between the relations."""
+    mean, low, high = spread(contrasts)
+    width = 0.26
+    for i, (contrast, colour) in enumerate(CONTRAST_COLOURS.items()):
+        x = np.arange(contrasts.sizes["factor_name"]) + (i - 1) * width
+        height, bottom, top = (end.sel(contrast=contrast).values for end in (mean, low, high))
+        whiskers = np.nan_to_num([height - bottom, top - height]) if contrasts.sizes["seed"] > 1 else None
+        label = contrast.replace("_", " ")
+        axes.bar(x, height, width, yerr=whiskers, color=colour, alpha=0.75, capsize=3, label=label)
+        for place in x[np.isnan(height)]:
+            at = {"xy": (place, 0), "xytext": (0, 3), "textcoords": "offset points", "rotation": 90}
+            axes.annotate("incomplete", **at, ha="center", va="bottom", fontsize=8, color=COLOURS["neither"])
+    label_bars(axes, [say(name) for name in contrasts.factor_name.values], notes)
+    limit_differences(axes, contrasts)
+    axes.set_ylabel("difference in transfer accuracy")
+    short = {"columnspacing": 1, "handlelength": 1.2, "handletextpad": 0.5}  # else it makes a narrow panel narrower
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize="small", **short)
+
+
+def _plot_sensitivity(axes, cube):
+    """Draw the sensitivity of encoders that were, and were not, pretrained with each transformation."""
+    first = np.zeros(cube.cell.size, dtype=bool)
+    first[np.unique(cube.cell.values, return_index=True)[1]] = True  # an encoder in several places counts once
+    sensitivity = cube.sensitivity.where(xr.DataArray(first.reshape(cube.cell.shape), dims=cube.cell.dims))
+    trained = cube.source_transformation == 1
+    x = np.arange(cube.sizes["transformation"])
+    for i, (label, which, colour) in enumerate(
+        (
+            ("pretrained with it", trained, COLOURS["same"]),
+            ("pretrained with others", ~trained, COLOURS["neither"]),
+        )
+    ):
+        values = sensitivity.where(which)
+        dims = [dim for dim in values.dims if dim != "transformation"]
+        mean, std = values.mean(dims), values.std(dims)
+        axes.errorbar(x + 0.2 * (i - 0.5), mean, std, fmt="o", ms=5, color=colour, capsize=2, lw=1, label=label)
+    axes.set_xticks(x, cube.transformation.values, rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_xlim(-0.7, len(x) - 0.3)
+    axes.set_ylim(0, None)
+    axes.set_ylabel("sensitivity on the target\n(0: invariant; mean and std over encoders)")
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize="small")

@@ -1,0 +1,153 @@
+"""Means over seeds as heat maps."""
+
+import numpy as np
+
+from invtransfer.plots.axes import CHARACTER, say
+from invtransfer.plots.panels import check_dims, label_panels, make_panels, name_panel
+
+MISSING = "#c8c8c8"
+FEW = 10  # rows and columns up to which there is room for numbers
+DARK = 0.18  # relative luminance below which white is easier to read than black: equal contrast with both
+
+
+def draw_matrices(
+    figure,
+    values,
+    *,
+    rows,
+    columns,
+    panel=None,
+    label,
+    limits=None,
+    annotate=None,
+    row_label=None,
+    column_label=None,
+    missing="missing",
+    n_columns=None,
+):
+    """Draw means over seeds as heat maps, one for each label of a dimension, with one colour bar.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure or SubFigure
+        What is filled, as a whole.
+    values : xarray.DataArray over `rows`, `columns`, `panel` if there is one, and "seed"
+        What is drawn; NaN counts as missing.
+    rows, columns, panel : str
+        The dimensions: downward, to the right, and from panel to panel (None: one panel).
+    label : str
+        What the colours show; the attribute "units" of `values` is added unless it is "1".
+    limits : tuple of (low, high)
+        Of the colours; None: all means. If 0 is between them, colours go from blue over white to red, white being 0.
+    annotate : bool
+        Whether cells hold their numbers; None: if there are at most 10 rows and 10 columns.
+    row_label, column_label : str
+        What rows and columns are; None: the names of the dimensions.
+    missing : str
+        What to say of grey cells, which have no value.
+    n_columns : int
+        Panels beside each other; None: as suits the figure's shape.
+
+    Returns
+    -------
+    panels : ndarray of shape (n_panels,) of matplotlib.axes.Axes
+        In the order of the labels of `panel`.
+
+    Raises
+    ------
+    ValueError
+        If the dimensions of `values` are others, or there is nothing along one of them.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> sensitivity = xr.DataArray(
+    ...     [[[0.25], [0.75]], [[0.5], [np.nan]]],
+    ...     {"trained": ["rotate", "blur"], "transformation": ["rotate", "blur"], "seed": [0]},
+    ...     ["trained", "transformation", "seed"],
+    ... )
+    >>> (axes,) = draw_matrices(
+    ...     Figure(), sensitivity, rows="trained", columns="transformation", label="sensitivity"
+    ... )
+    >>> [text.get_text() for text in axes.texts]
+    ['0.25', '0.75', '0.50']
+    """
+    from matplotlib.patches import Patch  # here, so that studies run without the extra
+
+    check_dims(values, {"rows": rows, "columns": columns, "panel": panel})
+    if 0 in values.sizes.values():
+        raise ValueError(f"values has the sizes {dict(values.sizes)}, expected at least 1 of each")
+    means = values.mean("seed").transpose(*([panel] if panel else []), rows, columns)
+    numbers = means.values.reshape(-1, means.sizes[rows], means.sizes[columns])
+    colours, norm = _choose_colours(numbers, limits)
+    part, panels, width, height, n_columns = make_panels(figure, len(numbers), n_columns, sharey=True)
+    names = [[str(name) for name in means[dim].values.tolist()] for dim in (rows, columns)]
+    longest = [CHARACTER * max(map(len, texts)) for texts in names]
+    turned = longest[1] + CHARACTER > (width - 0.5) / len(names[1])
+    n_rows = -(-len(numbers) // n_columns)
+    below = (longest[1] * 0.87 if turned else 0.2) / n_rows  # 0.87: the sine of 60 degrees
+    room = width - 0.3 - (longest[0] + 0.5) / n_columns, height - 0.6 - below
+    cell = [max(0.01, inches / len(texts)) for inches, texts in zip(room, reversed(names), strict=True)]  # roughly
+    if annotate is None:
+        annotate = max(means.sizes[rows], means.sizes[columns]) <= FEW
+    for i, axes in enumerate(panels):
+        image = axes.imshow(numbers[i], colours, norm, aspect="auto", interpolation="nearest")
+        if annotate:
+            _write_numbers(axes, image, numbers[i], cell)
+        _label_cells(axes, names, cell, turned, below=i + n_columns >= len(panels))
+        if panel:
+            axes.set_title(name_panel(panel, means[panel].values[i].item()), fontsize="medium")
+    label_panels(
+        part, say(columns) if column_label is None else column_label, say(rows) if row_label is None else row_label
+    )
+    units = values.attrs.get("units", "1")
+    part.colorbar(image, ax=panels.tolist(), label=label if units == "1" else f"{label} ({units})", aspect=30, pad=0.02)
+    if np.isnan(numbers).any():
+        grey = Patch(facecolor=MISSING, edgecolor="#808080", label=missing)
+        part.legend(handles=[grey], loc="outside upper right", frameon=False, fontsize=9)
+    return panels
+
+
+def _choose_colours(numbers, limits):
+    """Return a colour map, one with a middle if 0 is one, and what maps numbers to it."""
+    from matplotlib import colormaps
+    from matplotlib.colors import Normalize
+
+    finite = numbers[np.isfinite(numbers)]
+    low, high = limits or ((finite.min(), finite.max()) if len(finite) else (0, 1))
+    diverging = low < 0 < high
+    if diverging and limits is None:
+        low, high = -max(-low, high), max(-low, high)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    return colormaps["RdBu_r" if diverging else "viridis"].with_extremes(bad=MISSING), Normalize(low, high)
+
+
+def _write_numbers(axes, image, numbers, cell):
+    """Write the number into each cell that has one, black or white, whichever is easier to read."""
+    digits = 2 if image.norm.vmax < 10 else 0
+    rounded = np.round(numbers, digits) + 0.0  # no -0.00
+    texts = {place: f"{number:.{digits}f}" for place, number in np.ndenumerate(rounded) if np.isfinite(number)}
+    longest = max(map(len, texts.values()), default=4)
+    size = np.clip(72 * min(cell[0] / (0.62 * (longest + 1)), cell[1] / 1.3), 4.5, 9)
+    for (i, j), text in texts.items():
+        red, green, blue = (_linear(part) for part in image.to_rgba(numbers[i, j])[:3])
+        luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+        style = {"color": "white" if luminance < DARK else "black", "fontsize": size}
+        axes.text(j, i, text, ha="center", va="center", **style)
+
+
+def _linear(part):
+    """Return the light that a part of an sRGB colour stands for, 0 to 1."""
+    return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+
+
+def _label_cells(axes, names, cell, turned, below):
+    """Write names beside rows, and below columns if no panel is below; turned if they would not fit."""
+    for axis, texts, inches in zip((axes.yaxis, axes.xaxis), names, reversed(cell), strict=True):
+        axis.set_ticks(np.arange(len(texts)), texts, fontsize=np.clip(72 * inches / 1.25, 4, 9))
+    axes.tick_params(length=2, labelbottom=below)
+    if turned:
+        for text in axes.get_xticklabels():
+            text.set(rotation=60, ha="right", rotation_mode="anchor")

@@ -1,0 +1,127 @@
+"""A figure's panels, and the legend above them."""
+
+import numpy as np
+
+from invtransfer.plots.axes import CHARACTER, say
+
+
+def check_dims(values, dims):
+    """Raise an error unless an array has exactly these dimensions and "seed", with labels.
+
+    Parameters
+    ----------
+    values : xarray.DataArray
+    dims : dict of str to str or None
+        The argument that names a dimension, and its name; None for a dimension that there need not be.
+
+    Raises
+    ------
+    ValueError
+        If a dimension is missing, without labels, named twice, or too many.
+    """
+    names = {argument: name for argument, name in dims.items() if name is not None}
+    found = ", ".join(map(str, values.dims)) or "none"
+    for argument, name in names.items():
+        if name not in values.dims:
+            raise ValueError(f"{argument} is {name!r}, expected a dimension of values: {found}")
+        if name not in values.coords:
+            raise ValueError(f"{argument} is {name!r}, expected a dimension with labels; values has none along it")
+    if sorted(values.dims, key=str) != sorted([*names.values(), "seed"]):
+        expected = ", ".join([*names.values(), "seed"])
+        raise ValueError(f"values has the dimensions {found}, expected each of these once: {expected}")
+
+
+def make_panels(figure, n, n_columns=None, **options):
+    """Divide a figure into panels of about 4 to 3, and leave room for a legend outside of them.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure or SubFigure
+        Gets a constrained layout if it has none.
+    n : int
+        Number of panels.
+    n_columns : int
+        How many are beside each other; None: as suits the figure's shape.
+    **options
+        For `subplots`.
+
+    Returns
+    -------
+    part : matplotlib.figure.SubFigure
+        All of the figure but its title.
+    panels : ndarray of shape (n,) of matplotlib.axes.Axes
+        Row by row.
+    width, height : float
+        Inches of one of them, roughly.
+    n_columns : int
+    """
+    root = figure.figure
+    if root.get_layout_engine() is None:
+        root.set_layout_engine("constrained")
+    width, height = figure.bbox.width / root.dpi, figure.bbox.height / root.dpi
+    if n_columns is None:
+        rows = {c: -(-n // c) for c in range(1, n + 1)}
+        # how far off the shape is, and what is said against empty places
+        off = {c: abs(np.log(width / c / (height / r) * 3 / 4)) + 1.2 * (r * c - n) / (r * c) for c, r in rows.items()}
+        n_columns = min(off, key=off.get)
+    n_rows = -(-n // n_columns)
+    part = figure.subfigures()  # so that the legend gets a place below a title
+    panels = part.subplots(n_rows, n_columns, squeeze=False, **options).ravel()
+    for axes in panels[n:]:
+        axes.remove()
+    return part, panels[:n], width / n_columns, height / n_rows, n_columns
+
+
+def name_panel(dim, label):
+    """Return the title of a panel: its label, and what it is if that is a number.
+
+    Parameters
+    ----------
+    dim : str
+        The dimension from panel to panel.
+    label : str, int or float
+
+    Returns
+    -------
+    title : str
+
+    Examples
+    --------
+    >>> name_panel("architecture", "resnet18"), name_panel("n_tuning", 2_000)
+    ('resnet18', '2,000 tuning samples')
+    """
+    if isinstance(label, str):
+        return label
+    number = f"{label:,}"
+    return f"{number} {say(dim)}" if dim.startswith("n_") else f"{say(dim)} {number}"
+
+
+def label_panels(part, x_label, y_label):
+    """Say once for all panels what their axes show.
+
+    Parameters
+    ----------
+    part : matplotlib.figure.SubFigure
+        With all the panels.
+    x_label, y_label : str
+    """
+    part.supxlabel(x_label, fontsize="medium")
+    part.supylabel(y_label, fontsize="medium")
+
+
+def add_legend(part, handles, labels, title=None):
+    """Write a legend above all panels, in as many columns as fit.
+
+    Parameters
+    ----------
+    part : matplotlib.figure.Figure or SubFigure
+        With a constrained layout.
+    handles, labels : sequence
+        What is explained, and in which words; each label once.
+    title : str
+        What the labels are.
+    """
+    entry = 0.5 + CHARACTER * max(map(len, labels))
+    n_rows = -(-len(labels) // max(1, int(part.bbox.width / part.figure.dpi / entry)))
+    short = {"columnspacing": 1.2, "handletextpad": 0.5, "frameon": False, "fontsize": 9, "title_fontsize": 9}
+    part.legend(handles, labels, loc="outside upper center", ncols=-(-len(labels) // n_rows), title=title, **short)

@@ -10,6 +10,8 @@ from invtransfer.objects import load_backgrounds, load_objects
 
 PAPER_OBJECTS = "tillspeicher/transforms_2d_base"  # the authors' data set
 OBJECT_SIZE = 64  # pixels that objects are loaded with, before they are scaled to the image
+PATTERN_SIZE = 22  # of random patterns, that of objects in 32 x 32 images: resizing would blur a pattern
+COLLECTIONS = ("procedural", "random")  # of objects that are made in code
 CIFAR = {  # reader, number of classes, images of each to train and to test on
     "cifar10": (load_cifar10, 10, 5_000, 1_000),
     "cifar100": (load_cifar100, 100, 500, 100),
@@ -42,8 +44,9 @@ def load_pictures(folder):
     >>> len(objects), backgrounds
     (61, None)
     """
-    own_backgrounds = folder != "procedural" and (Path(folder) / "backgrounds").is_dir()
-    return load_objects(folder, size=OBJECT_SIZE), load_backgrounds(folder) if own_backgrounds else None
+    own_backgrounds = folder not in COLLECTIONS and (Path(folder) / "backgrounds").is_dir()
+    objects = load_objects(folder, size=PATTERN_SIZE if folder == "random" else OBJECT_SIZE)
+    return objects, load_backgrounds(folder) if own_backgrounds else None
 
 
 @lru_cache
@@ -98,7 +101,7 @@ def identify(folder):
     >>> identify("procedural")
     'procedural'
     """
-    if folder == "procedural":
+    if folder in COLLECTIONS:
         return folder
     record, name = Path(folder, "SOURCE.json"), Path(folder).resolve().name
     if record.exists():

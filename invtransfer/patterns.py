@@ -51,7 +51,8 @@ def claim(text, first, relation, second, margin=0.0):
     -------
     claim : tuple of (str, str, bool or None)
         The text, our numbers, and whether the mean difference has the sign claimed; None if there is no pair. The
-        spread of the difference over seeds is in the numbers: the sign of a mean alone does not say how sure it is.
+        spread over seeds is in the numbers, as the sign of a mean alone does not say how sure it is: that of the
+        difference, or of what is compared with a float.
 
     Raises
     ------
@@ -70,9 +71,12 @@ def claim(text, first, relation, second, margin=0.0):
     n = int(difference.notnull().sum())
     if not n:
         return text, "?", None
-    means = [float(np.mean(values)) for values in xr.broadcast(first, xr.DataArray(second))]
     mean = float(difference.mean())
-    numbers = f"{means[0]:.3f} against {means[1]:.3f} (difference {say_mean(difference, '+')}, n = {n})"
+    if np.ndim(first) == 0 or np.ndim(second) == 0:
+        numbers = f"{say_mean(second if np.ndim(first) == 0 else first)} (n = {n})"
+    else:
+        means = f"{float(first.mean()):.3f} against {float(second.mean()):.3f}"
+        numbers = f"{means} (difference {say_mean(difference, '+')}, n = {n})"
     return text, numbers, mean > -margin if relation == ">" else mean < margin
 
 

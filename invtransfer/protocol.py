@@ -6,11 +6,12 @@ its frozen features are fitted on the target. Section 4.1 varies one factor of t
 
 from functools import partial
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 
 from invtransfer.analysis import REFERENCE
-from invtransfer.datasets import CIFAR, load_cifar, load_pictures
+from invtransfer.datasets import CIFAR, identify, load_cifar, load_pictures
 from invtransfer.networks import NETWORKS
 from invtransfer.pretraining import InvariantPretrainer
 from invtransfer.probing import SOLVERS, FrozenFeatureProbe
@@ -156,6 +157,52 @@ def estimate_seconds(arguments, n_trained, n_encoded):
     """
     training, encoding = seconds_per_image(arguments["architecture"], arguments["width"], arguments["batch_size"])
     return n_trained * training + n_encoded * encoding
+
+
+def find_data(dataset, objects, data, n_classes):
+    """Find what tasks are drawn from, and refuse what is not there or too little before anything is computed.
+
+    Parameters
+    ----------
+    dataset : str
+        "transforms2d", "cifar10" or "cifar100".
+    objects : str or None
+        Pictures for "transforms2d", as for `load_pictures`; None: procedural ones.
+    data : path-like
+        Where CIFAR is.
+    n_classes : int
+        Of the target task; the source task may have as many others.
+
+    Returns
+    -------
+    folder : str
+        For `make_tasks`.
+    name : str
+        For the names of files: "" is the default data set.
+    identity : dict
+        Settings that tell these data from others of the same `dataset`: "objects", see `identify`.
+
+    Raises
+    ------
+    ValueError, OSError
+        If there are fewer than two times `n_classes` classes, pictures are named for CIFAR, or data are not there.
+
+    Examples
+    --------
+    >>> find_data("transforms2d", None, "data/sets", n_classes=30)
+    ('procedural', '', {'objects': 'procedural'})
+    """
+    if dataset in CIFAR:
+        if objects:
+            raise ValueError("--objects is for --dataset transforms2d")
+        load_cifar(dataset, str(data))
+        folder, name, identity, n_available = str(data), dataset, {}, CIFAR[dataset][1]
+    else:
+        folder, name = objects or "procedural", Path(objects).resolve().name if objects else ""
+        n_available = len(load_pictures(folder)[0])
+        identity = {"objects": identify(folder)}
+    draw_classes("disjoint", n_classes, n_available, seed=0)
+    return folder, name, identity
 
 
 def make_tasks(*, folder, dataset, class_relation, relation, seed, n_classes):

@@ -36,7 +36,7 @@ import xarray as xr
 from invtransfer import SensitivityScorer
 from invtransfer.analysis import factor_contrasts, summarise
 from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
-from invtransfer.datasets import CIFAR, PAPER_OBJECTS, identify, load_cifar, load_pictures
+from invtransfer.datasets import CIFAR, PAPER_OBJECTS
 from invtransfer.networks import NETWORKS
 from invtransfer.plots import plot_factors
 from invtransfer.protocol import (
@@ -48,6 +48,7 @@ from invtransfer.protocol import (
     check_sizes,
     estimate_seconds,
     factor_grid,
+    find_data,
     make_probe,
     make_tasks,
     pretrain,
@@ -191,18 +192,9 @@ def main():
     settings = override(settings_of(options.preset, options.dataset), options)
     paper = settings_of("paper", options.dataset)
     with refuse(parser):
-        if options.dataset in CIFAR:
-            if options.objects:
-                raise ValueError("--objects is for --dataset transforms2d")
-            name, folder, n_available = options.dataset, str(options.data), CIFAR[options.dataset][1]
-            load_cifar(options.dataset, folder)  # fails here if it is not there
-        else:
-            folder = options.objects or "procedural"
-            name = Path(folder).resolve().name if options.objects else ""
-            n_available = len(load_pictures(folder)[0])
-            settings["objects"] = identify(folder)
-            paper["objects"] = PAPER_OBJECTS
-        draw_classes("disjoint", settings["n_classes"], n_available, seed=0)
+        folder, name, identity = find_data(options.dataset, options.objects, options.data, settings["n_classes"])
+        settings |= identity
+        paper |= {"objects": PAPER_OBJECTS} if identity else {}
         check_sizes(settings)
         out = options.out or default_path(DATA / "cubes", "factors", name, options.preset)
         cube = carry_out(

@@ -1,6 +1,5 @@
 """Running cells whose digits show where they belong, in this process and in others, with damage, failure and death."""
 
-import argparse
 import json
 import os
 import re
@@ -23,11 +22,8 @@ from invtransfer.running import (
     cell_id,
     compute_cell,
     default_jobs,
-    override,
     plan_study,
-    positive,
     run_study,
-    study_parser,
 )
 
 FACTORS, RELATIONS = ["a", "b"], ["same", "disjoint"]
@@ -450,7 +446,7 @@ def test_cell_id_is_that_of_the_canonical_text():
     assert len(names) == 9
 
 
-# the command line
+# how many processes, parts of cells, plans
 
 
 def test_default_jobs(monkeypatch):
@@ -470,42 +466,6 @@ def test_nobody_says_how_many_processes(path, monkeypatch):
     run(path, jobs=None)
     run(path, jobs=1)
     assert asked == [1]
-
-
-def test_command_line():
-    parser = study_parser("Question\n    Why?", {"smoke": 0, "quick": 1})
-    options = vars(parser.parse_args([]))
-    assert options == {"preset": "quick", "out": None, "seeds": None, "jobs": None, "threads": 1}
-    options = vars(parser.parse_args(["--preset=smoke", "--out=a/b.nc", "--seeds=3", "--jobs", "2", "--threads", "4"]))
-    assert options == {"preset": "smoke", "out": Path("a/b.nc"), "seeds": 3, "jobs": 2, "threads": 4}
-    assert "Question\n    Why?" in parser.format_help()
-    assert study_parser("", ["a", "b"], default="b").parse_args([]).preset == "b"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("--seeds 0", "argument --seeds: is '0', expected a whole number of at least 1"),
-        ("--jobs 1.5", "argument --jobs: is '1.5', expected a whole number of at least 1"),
-        ("--threads many", "argument --threads: is 'many', expected a whole number of at least 1"),
-        ("--preset huge", "argument --preset: invalid choice: 'huge'"),
-    ],
-)
-def test_bad_command_line(arguments, message, capsys):
-    with pytest.raises(SystemExit) as exit:
-        study_parser("", ["quick"]).parse_args(arguments.split())
-    assert exit.value.code == 2
-    assert message in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "+1", "1.0", "", " 1", "1_0", "٣", "²", "x"])
-def test_positive_refuses(text):
-    with pytest.raises(argparse.ArgumentTypeError, match=f"^is {re.escape(repr(text))}, expected a whole number of at"):
-        positive(text)
-
-
-def test_positive():
-    assert [positive(text) for text in ("1", "007", "12")] == [1, 7, 12]
 
 
 def probing(*, seed, n_probe):
@@ -531,32 +491,6 @@ def test_plan_lists_cells_and_adds_up_their_time(path):
     assert lines[-2] == "4 cells: 1 done, 0 failed, 3 to do"
     assert lines[-1] == "projected time for the rest: 2.8 h of computing, 85 min with 2 processes"  # 3600 + 3000 + 3600
     assert sorted(os.listdir(path.with_suffix(".cells"))) == sorted(files(path.with_suffix(".cells")))
-
-
-def test_every_setting_is_an_option():
-    settings = {"epochs": 6, "learning_rate": 1e-2, "solver": "lbfgs", "levels": {"width": [0.5], "n": [7]}}
-    parser = study_parser("", ["quick"], settings=settings, choices={"solver": ["lbfgs", "adam"]})
-    assert override(settings, parser.parse_args([])) == settings
-    words = "--epochs 3 --learning-rate 1e-3 --solver adam --width-levels 1 2 --n-levels 8"
-    assert override(settings, parser.parse_args(words.split())) == {
-        "epochs": 3, "learning_rate": 1e-3, "solver": "adam", "levels": {"width": [1.0, 2.0], "n": [8]}
-    }  # fmt: skip
-    assert settings["levels"] == {"width": [0.5], "n": [7]}  # left as they were
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("--epochs 0", "argument --epochs: is '0', expected a whole number of at least 1"),
-        ("--learning-rate fast", "argument --learning-rate: is 'fast', expected a number of at least 0"),
-        ("--solver sgd", "argument --solver: invalid choice: 'sgd'"),
-    ],
-)
-def test_bad_settings_are_refused(words, message, capsys):
-    settings = {"epochs": 6, "learning_rate": 1e-2, "solver": "lbfgs"}
-    with pytest.raises(SystemExit):
-        study_parser("", ["quick"], settings=settings, choices={"solver": ["lbfgs"]}).parse_args(words.split())
-    assert message in capsys.readouterr().err
 
 
 def test_last_cell_that_kills_its_process_does_not_end_the_study(path, tmp_path):

@@ -14,8 +14,9 @@ import pytest
 import xarray as xr
 from PIL import Image
 
-from invtransfer import TRANSFORMATIONS
+from invtransfer import TRANSFORMATIONS, protocol
 from invtransfer.cubes import read
+from invtransfer.protocol import CIFAR_PROTOCOL, PROTOCOL, check_sizes
 from invtransfer.running import cell_id
 
 STUDIES = Path(__file__).resolve().parent.parent / "studies"
@@ -263,7 +264,8 @@ def test_too_few_objects_are_said_in_one_line(factors, tmp_path, monkeypatch, ca
         (["--objects", "{folder}/none"], 'none\', expected "procedural", "random" or an existing folder'),
         (["--objects", "{folder}"], "expected foregrounds/<category> in it, found nothing"),
         (["--dataset", "cifar10", "--objects", "{folder}"], "--objects is for --dataset transforms2d"),
-        (["--only", "depth"], "--only is 'depth', expected a factor or a level of this study: class_relation=subset, "),
+        (["--only", "depth"], "--only is 'depth', expected labels of this study: class_relation=subset, "),
+        (["--only", "disjoint"], "--only is 'disjoint', expected level=disjoint or relation=disjoint"),
         (["--architecture-levels", "resnet81"], "argument --architecture-levels: invalid choice: 'resnet81'"),
         (["--n-probe-levels", "3", "128"], "n_probe is 3, expected at least one sample of each of 4 classes"),
         (["--width", "-1"], "argument --width: is '-1', expected a number of at least 0"),
@@ -279,41 +281,12 @@ def test_bad_command_line(factors, tmp_path, monkeypatch, capsys, arguments, mes
     assert os.listdir(tmp_path) == []
 
 
-def test_drawn_transformations_are_two_of_each_category(factors):
-    seen = set()
-    for seed in range(50):
-        drawn = factors.draw_transformations(seed)
-        assert drawn == factors.draw_transformations(seed)
-        for names in drawn.values():
-            assert [TRANSFORMATIONS[name].category for name in names] == ["geometric", "photometric", "corruption"]
-        assert not set(drawn["same"]) & set(drawn["disjoint"])
-        seen |= set(drawn["same"])
-    assert seen == set(TRANSFORMATIONS)
-
-
-@pytest.mark.parametrize(
-    ("relation", "n_source", "n_shared"),  # with 6 target classes
-    [("subset", 2, 2), ("disjoint", 6, 0), ("same", 6, 6), ("superset", 12, 6)],
-)
-def test_classes_of_source_and_target(factors, relation, n_source, n_shared):
-    for seed in range(5):
-        source, target = factors.draw_classes(relation, 6, 13, seed)
-        assert len(set(target)) == 6
-        assert len(set(source)) == len(source) == n_source
-        assert len(set(source) & set(target)) == n_shared
-        assert set(source) | set(target) <= set(range(13))
-        np.testing.assert_array_equal(target, factors.draw_classes("same", 6, 13, seed)[0])
-    with pytest.raises(ValueError, match="n_classes is 7: source and target need 14 classes, there are 13"):
-        factors.draw_classes(relation, 7, 13, 0)
-
-
 @pytest.mark.parametrize("dataset", ["transforms2d", "cifar10", "cifar100"])
 @pytest.mark.parametrize("preset", ["smoke", "quick", "paper"])
 def test_grid_varies_one_factor_at_a_time(factors, preset, dataset):
-    settings = factors.settings_of(preset, dataset)
-    del settings["seeds"]
+    settings = factors.settings_of(preset, dataset) | {"seeds": 2}
     levels = settings["levels"]
-    cells, coordinates = factors.make_grid(settings, 2)
+    cells, coordinates = factors.make_grid(settings)
     assert len(coordinates["factor"]) == sum(map(len, levels.values())) + 2
     assert len(cells) == len(coordinates["factor"]) * 2 * 2
     defaults = {name: settings[name] for name in ("class_relation", "architecture", "n_samples", "epochs")}
@@ -339,15 +312,10 @@ def test_grid_varies_one_factor_at_a_time(factors, preset, dataset):
 
 
 def test_paper_preset_is_the_papers_protocol(factors):
-    expected = {  # Sections 3.2 and 4.1, Appendix B.2
-        "n_classes": 30, "n_samples": 50_000, "n_validation": 10_000, "n_test": 10_000, "batch_size": 512, "epochs": 50,
-        "learning_rate": 1e-3, "schedule": "constant", "weight_decay": 0.0, "solver": "adam", "n_pairs": 10_000,
-        "seeds": 10, "width": 1.0,
-        "adam_epochs": 200, "adam_learning_rate": 1e-3,
-        "vit_learning_rate": 1e-3, "vit_schedule": "cosine", "vit_weight_decay": 1e-5,
-    }  # fmt: skip
     settings = factors.settings_of("paper", "transforms2d")
-    assert {name: settings[name] for name in expected} == expected
+    assert {name: settings[name] for name in PROTOCOL["paper"]} == PROTOCOL["paper"]  # see test_protocol.py
+    assert (settings["class_relation"], settings["dataset"]) == ("disjoint", "transforms2d")
+    assert settings.keys() == PROTOCOL["paper"].keys() | {"class_relation", "dataset", "levels"}
     samples = {
         "transforms2d": [1_000, 10_000, 50_000, 100_000, 500_000],
         "cifar10": [10, 50, 200, 1_000, 4_500],
@@ -359,60 +327,30 @@ def test_paper_preset_is_the_papers_protocol(factors):
         assert levels["n_probe"] == [50, 200, 500, 2_000, 5_000]
         assert levels["architecture"] == LEVELS["architecture"]
         assert levels["class_relation"] == LEVELS["class_relation"]
-    assert factors.settings_of("paper", "cifar10")["n_classes"] == 5
-    assert factors.settings_of("paper", "cifar100")["n_classes"] == 50
+    for dataset, n_classes in (("cifar10", 5), ("cifar100", 50)):
+        settings = factors.settings_of("paper", dataset)
+        assert settings["n_classes"] == n_classes
+        expected = PROTOCOL["paper"] | CIFAR_PROTOCOL[dataset]["paper"]
+        assert {name: settings[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize("preset", ["smoke", "quick", "paper"])
 @pytest.mark.parametrize("dataset", ["transforms2d", "cifar10", "cifar100"])
 def test_presets_ask_for_no_more_than_there_is(factors, preset, dataset):
-    factors.check_sizes(factors.settings_of(preset, dataset))
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
-        ("n_probe", 22_501, "n_probe is 22501, but there are only 22500 images of 5 classes for it"),
-        ("n_test", 5_001, "n_test is 5001, but there are only 5000 images of 5 classes for it"),
-        ("n_samples", 5_001, "n_samples is 5001, but there are only 5000 images of each class for it"),
-        ("n_validation", 2_501, "n_validation is 2501, but there are only 2500 images of 5 classes for it"),
-    ],
-)
-def test_sizes_that_cifar_cannot_fill_are_refused(factors, name, value, message):
-    with pytest.raises(ValueError, match=message):
-        factors.check_sizes(factors.settings_of("paper", "cifar10") | {name: value})
+    check_sizes(factors.settings_of(preset, dataset))
 
 
 def test_settings_of_the_solver_decide_only_where_it_is_used(factors):
-    settings = factors.settings_of("smoke", "transforms2d")
+    settings = factors.settings_of("smoke", "transforms2d") | {"seeds": 1}
     for solver, expected in (("lbfgs", set()), ("adam", {"adam_epochs", "adam_learning_rate"})):
-        cells, _ = factors.make_grid(settings | {"solver": solver}, 1)
+        cells, _ = factors.make_grid(settings | {"solver": solver})
         assert {name for _, arguments, _ in cells for name in arguments if name.startswith("adam")} == expected
-
-
-def test_own_objects_are_not_taken_for_the_authors(factors, tmp_path):
-    folder = tmp_path / "transforms2d"  # that is only its name
-    (folder / "foregrounds" / "apple").mkdir(parents=True)
-    Image.new("RGBA", (8, 8), "red").save(folder / "foregrounds" / "apple" / "1.png")
-    ours = factors.identify(str(folder))
-    assert ours.startswith("transforms2d ")
-    (folder / "SOURCE.json").write_text(json.dumps({"data_set": factors.PAPER_OBJECTS}))
-    assert factors.identify(str(folder)) == ours.replace("transforms2d", factors.PAPER_OBJECTS)
-    for text in ("{", "{}", "[]"):
-        (folder / "SOURCE.json").write_text(text)
-        with pytest.raises(ValueError, match=r"SOURCE.json is not as data/fetch.py writes it: fetch the set again"):
-            factors.identify(str(folder))
-    (folder / "SOURCE.json").unlink()
-    (folder / "backgrounds").mkdir()
-    Image.new("RGB", (8, 8), "blue").save(folder / "backgrounds" / "1.jpg")
-    factors.load_pictures.cache_clear()
-    assert factors.identify(str(folder)).split()[1] != ours.split()[1]
 
 
 def test_dry_run_lists_cells_and_time_and_computes_nothing(smoke, factors, monkeypatch, capsys):
     out = smoke[0]
     before = files(out.with_suffix(".cells")), out.read_bytes()
-    monkeypatch.setattr(factors, "seconds_per_image", lambda *arguments: (0.01, 0.002))
+    monkeypatch.setattr(protocol, "seconds_per_image", lambda *arguments: (0.01, 0.002))
     with pytest.raises(SystemExit):
         run(factors, monkeypatch, "--out", out, "--dry-run", "--epochs", "3")
     assert "belongs to other settings (epochs differ)" in capsys.readouterr().err  # which the run would say, too
@@ -431,14 +369,14 @@ def test_dry_run_lists_cells_and_time_and_computes_nothing(smoke, factors, monke
 
 
 def test_level_that_fails_is_recorded_and_the_rest_goes_on(factors, tmp_path, monkeypatch, capsys):
-    build = factors.InvariantPretrainer
+    build = protocol.InvariantPretrainer
 
     def out_of_memory(architecture, **parameters):
         if architecture == "vgg11":
             raise MemoryError("no room for vgg11")
         return build(architecture, **parameters)
 
-    monkeypatch.setattr(factors, "InvariantPretrainer", out_of_memory)
+    monkeypatch.setattr(protocol, "InvariantPretrainer", out_of_memory)
     with pytest.raises(SystemExit) as exit:
         run(factors, monkeypatch, "--out", tmp_path / "cube.nc", "--only", "architecture=vgg11", "architecture=vit")
     assert "2 of 4 places of the cube failed; the first: MemoryError: no room for vgg11" in str(exit.value.code)
@@ -452,15 +390,16 @@ def test_cifar_takes_as_many_images_of_each_class(factors, tmp_path, monkeypatch
     """On stand-ins for CIFAR-100's images: 100 classes of 20 for training and 2 for testing."""
     images = np.random.default_rng(0).integers(256, size=(2_000, 32, 32, 3), dtype=np.uint8)
     labels = np.arange(2_000) % 100
-    monkeypatch.setattr(factors, "load_cifar_parts", lambda *_: ((images, labels), (images[:200], labels[:200])))
+    for module in (factors, protocol):  # the one looks whether it is there, the other shows it
+        monkeypatch.setattr(module, "load_cifar", lambda *_: ((images, labels), (images[:200], labels[:200])))
     fitted = []
 
-    class Recorder(factors.InvariantPretrainer):
+    class Recorder(protocol.InvariantPretrainer):
         def fit(self, X, y, X_val, y_val):
             fitted.append((np.bincount(y)[np.unique(y)].tolist(), len(y_val), self.transformations))
             return super().fit(X, y, X_val, y_val)
 
-    monkeypatch.setattr(factors, "InvariantPretrainer", Recorder)
+    monkeypatch.setattr(protocol, "InvariantPretrainer", Recorder)
     words = "--dataset cifar100 --n-classes 30 --n-samples 4 --n-samples-levels 3 4 500 --epochs 1 --only n_samples"
     run(factors, monkeypatch, "--out", tmp_path / "cube.nc", *words.split())
     counts = [[len(set(each)), max(each), sum(each)] for each, *_ in fitted]

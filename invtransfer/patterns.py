@@ -1,7 +1,6 @@
 """What a paper claims, beside our numbers: differences of means over seeds, and whether they have the sign claimed."""
 
 import numpy as np
-import xarray as xr
 
 from invtransfer.analysis import summarise
 
@@ -23,6 +22,7 @@ def say_mean(values, sign=""):
 
     Examples
     --------
+    >>> import xarray as xr
     >>> say_mean(xr.DataArray([0.1, 0.3], dims="seed"), sign="+")
     '+0.200 ± 0.141'
     """
@@ -61,6 +61,7 @@ def claim(text, first, relation, second, margin=0.0):
 
     Examples
     --------
+    >>> import xarray as xr
     >>> same, disjoint = (xr.DataArray(values, dims="seed") for values in ([0.9, 0.8], [0.6, 0.7]))
     >>> claim("same is above disjoint", same, ">", disjoint)
     ('same is above disjoint', '0.850 against 0.650 (difference +0.200 ± 0.141, n = 2)', True)

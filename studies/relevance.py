@@ -136,7 +136,8 @@ def find_pattern(cube):
     for values, text in ((objects, "objects are predicted better"), (sensitivity, "objects change features more")):
         compare(values, "correlation", ">", f"{text} at correlation 1 than at 0")
         if part.sizes["correlation"] > 2:
-            claims.append(claim(f"{text} with every step (rank correlation over levels above 0.5)", rank(values), ">", 0.5))
+            rising = f"{text} with every step (rank correlation over levels above 0.5)"
+            claims.append(claim(rising, rank(values), ">", 0.5))
     compare(images, "correlation", "<", "images are predicted worse at correlation 1 than at 0")
     part = select_factor(cube, "availability")
     objects, images = (part.transfer_accuracy.sel(target=target, drop=True) for target in ("C+O/O", "C+O/C"))

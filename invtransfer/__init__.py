@@ -7,7 +7,7 @@ from invtransfer.cifar import load_cifar10, load_cifar100
 from invtransfer.objects import Objects, load_backgrounds, load_objects
 from invtransfer.pretraining import InvariantPretrainer
 from invtransfer.probing import FrozenFeatureProbe
-from invtransfer.sensitivity import SensitivityScorer
+from invtransfer.sensitivity import SensitivityScorer, twin_sensitivity
 from invtransfer.sources import ObjectsOnImages, TransformedImages, Transforms2D
 from invtransfer.transformations import TRANSFORMATIONS, Transformation
 from invtransfer.tuning import FineTuner
@@ -27,4 +27,5 @@ __all__ = [
     "load_cifar10",
     "load_cifar100",
     "load_objects",
+    "twin_sensitivity",
 ]

@@ -76,7 +76,8 @@ def claim(text, first, relation, second, margin=0.0):
     if np.ndim(first) == 0 or np.ndim(second) == 0:
         numbers = f"{say_mean(second if np.ndim(first) == 0 else first)} (n = {n})"
     else:
-        means = f"{float(first.mean()):.3f} against {float(second.mean()):.3f}"
+        pairs = [float(values.where(difference.notnull()).mean()) for values in (first, second)]
+        means = f"{pairs[0]:.3f} against {pairs[1]:.3f}"
         numbers = f"{means} (difference {say_mean(difference, '+')}, n = {n})"
     return text, numbers, mean > -margin if relation == ">" else mean < margin
 

@@ -19,6 +19,9 @@ Cell
 Cube
     factor x relation x seed (x transformation): source_accuracy, transfer_accuracy, sensitivity with its interval,
     composed_sensitivity, which transformations source and target use, status, seconds. Written to data/cubes/.
+Pattern
+    For each factor, "same minus disjoint" is larger than "within disjoint" and "within same": the table's last column
+    says whether it is.
 Cost
     On two CPU cores: smoke half a minute, quick about a quarter of an hour; paper needs GPUs for days (--dry-run says).
     ViT keeps its own learning rate, schedule and weight decay in every preset.

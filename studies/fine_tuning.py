@@ -38,7 +38,7 @@ from invtransfer.commands import carry_out, default_path, override, refuse, repo
 from invtransfer.datasets import CIFAR, PAPER_OBJECTS
 from invtransfer.networks import NETWORKS
 from invtransfer.patterns import claim, say_mean, say_pattern
-from invtransfer.plots import draw_curves
+from invtransfer.plots import draw_curves, spread_in_words
 from invtransfer.protocol import (
     CHOICES,
     CIFAR_PROTOCOL,
@@ -245,7 +245,7 @@ def plot(cube):
         x_label="samples that were fine-tuned on",
         y_label="sensitivity to the target's\ntransformations (0: invariant)",
     )  # fmt: skip
-    figure.suptitle(f"{cube.attrs['title']} ({cube.sizes['seed']} seeds)")
+    figure.suptitle(f"{cube.attrs['title']} ({spread_in_words(cube.sizes['seed'])})")
     return figure
 
 

@@ -40,7 +40,7 @@ from invtransfer.analysis import invariance_by_relation, spillover
 from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
 from invtransfer.datasets import CIFAR, PAPER_OBJECTS, PATTERN_SIZE, load_cifar, load_pictures
 from invtransfer.patterns import claim, say_mean, say_pattern
-from invtransfer.plots import draw_curves, draw_matrices
+from invtransfer.plots import draw_curves, draw_matrices, spread_in_words
 from invtransfer.protocol import CHOICES, PROTOCOL, cell_arguments, estimate_seconds, find_data, pretrain
 from invtransfer.tasks import draw_classes, objects_task
 from invtransfer.transformations import TRANSFORMATIONS
@@ -132,6 +132,17 @@ def estimate(arguments):
     return estimate_seconds(arguments, arguments["epochs"] * arguments["n_samples"], n_encoded)
 
 
+def spillover_in_distribution(sensitivity):
+    """Return what training with one transformation changes for the others, mean over both kinds of images.
+
+    None if a part of the grid has nothing to compare, or to compare with.
+    """
+    found = {*sensitivity.pretraining_transformation.values, *sensitivity.evaluated_on.values}
+    if not {"none", "in_distribution"} <= found or not found & set(TRANSFORMATIONS):
+        return None
+    return spillover(sensitivity.sel(evaluated_on="in_distribution", drop=True)).mean("trained_on")
+
+
 def find_pattern(sensitivity):
     """Return the paper's claims, our numbers, and whether they agree; sensitivity is of one architecture."""
     claims = []
@@ -139,7 +150,7 @@ def find_pattern(sensitivity):
     same = table.sel(relation="same", drop=True)
     for kind, place in product(sensitivity.trained_on.values, sensitivity.evaluated_on.values):
         here = {"trained_on": kind, "evaluated_on": place}
-        for other in {"other", "none"} & set(table.relation.values):
+        for other in ("other", "none"):
             text = f"trained on {kind}, evaluated on {place}: same is below {other}"
             claims.append(claim(text, same.sel(here), "<", table.sel(here).sel(relation=other)))
     unseen = {"image": ("mild_ood", "strong_ood"), "random": ("strong_ood", "mild_ood")}  # objects, patterns
@@ -148,8 +159,8 @@ def find_pattern(sensitivity):
             objects, patterns = (same.sel(trained_on=kind, evaluated_on=place) for place in (on_objects, on_patterns))
             text = f"trained on {kind}: same is lower on unseen objects than on unseen patterns"
             claims.append(claim(text, objects, "<", patterns))
-    if "in_distribution" in sensitivity.evaluated_on:
-        change = spillover(sensitivity).sel(evaluated_on="in_distribution").mean("trained_on")
+    change = spillover_in_distribution(sensitivity)
+    if change is not None:
         for trained, other in SPILLOVERS:
             if trained in change.pretraining_transformation and other in change.transformation:
                 values = change.sel(pretraining_transformation=trained, transformation=other)
@@ -168,20 +179,24 @@ def print_table(cube):
         for kind, relation in product(sensitivity.trained_on.values, table.relation.values):
             row = table.sel(trained_on=kind, relation=relation)
             print(f"{kind:<12}{relation:<12}" + "".join(f"{say_mean(row.sel(evaluated_on=n)):>18}" for n in places))
-        change = spillover(sensitivity).sel(evaluated_on="in_distribution").mean(["trained_on", "seed"])
-        pairs = change.stack(pair=change.dims).dropna("pair").sortby(lambda values: values)[:8]
-        print("\nlargest spill-overs in-distribution (sensitivity less that of the encoder trained without):")
-        for pair in pairs:
-            names = f"{pair.pretraining_transformation.item()} to {pair.transformation.item()}"
-            print(f"  {names:<28}{pair.item():+.2f}")
+        change = spillover_in_distribution(sensitivity)
+        if change is not None:
+            change = change.mean("seed")
+            pairs = change.stack(pair=change.dims).dropna("pair").sortby(lambda values: values)[:8]
+            print("\nlargest spill-overs in-distribution (sensitivity less that of the encoder trained without):")
+            for pair in pairs:
+                names = f"{pair.pretraining_transformation.item()} to {pair.transformation.item()}"
+                print(f"  {names:<28}{pair.item():+.2f}")
         print("\n" + say_pattern(find_pattern(sensitivity)))
 
 
 def plot(cube):
-    """Draw Table 2 as curves, and Figures 16 and 17 as matrices, of the first architecture."""
+    """Draw Table 2 as curves, and Figures 16 and 17 (in-distribution) as matrices, of the first architecture."""
     from matplotlib.figure import Figure  # here, so that the study runs without the extra
 
     sensitivity = cube.sensitivity.isel(architecture=0, drop=True)
+    places = sensitivity.evaluated_on.values
+    place = "in_distribution" if "in_distribution" in places else places[0]
     figure = Figure(figsize=(15, 15), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=[1, 2.2])
     draw_curves(
@@ -189,11 +204,11 @@ def plot(cube):
         x_label="evaluated on", y_label="sensitivity (0: invariant)", line_label="transformation",
     )  # fmt: skip
     draw_matrices(
-        lower, sensitivity.sel(evaluated_on="in_distribution", drop=True), rows="pretraining_transformation",
-        columns="transformation", panel="trained_on", label="sensitivity in-distribution (0: invariant)",
+        lower, sensitivity.sel(evaluated_on=place, drop=True), rows="pretraining_transformation",
+        columns="transformation", panel="trained_on", label=f"sensitivity, {place.replace('_', '-')} (0: invariant)",
         row_label="pretrained with", column_label="sensitivity to", limits=(0, 1),
     )  # fmt: skip
-    figure.suptitle(f"{cube.attrs['title']} ({cube.architecture.values[0]}, {cube.sizes['seed']} seeds)")
+    figure.suptitle(f"{cube.attrs['title']} ({cube.architecture.values[0]}, {spread_in_words(cube.sizes['seed'])})")
     return figure
 
 

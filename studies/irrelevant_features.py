@@ -149,7 +149,7 @@ def plot(cube):
         lower, cube.sensitivity, rows="pretraining", columns="changed", panel="position", limits=(0, 1),
         label="sensitivity (0: invariant)", row_label="pretrained on", column_label="changed: image (C) or object (O)",
     )  # fmt: skip
-    figure.suptitle(f"{cube.attrs['title']} ({cube.sizes['seed']} seeds)")
+    figure.suptitle(f"{cube.attrs['title']} (mean of {cube.sizes['seed']} seeds)")
     return figure
 
 

@@ -40,7 +40,7 @@ from invtransfer.combined import POSITIONS, STAND_IN, load_labelled, make_combin
 from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
 from invtransfer.datasets import CIFAR, PAPER_OBJECTS, identify
 from invtransfer.patterns import claim, say_mean, say_pattern
-from invtransfer.plots import draw_curves
+from invtransfer.plots import draw_curves, spread_in_words
 from invtransfer.protocol import CHOICES, PROTOCOL, cell_arguments, estimate_seconds, pretrain
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -177,7 +177,7 @@ def plot(cube):
                 part, select_factor(cube, name)[variable], x=name, line=line, references=references, limits=(0, None),
                 x_label=f"{name} of the object", y_label=variable.replace("_", " "), line_label=label,
             )  # fmt: skip
-    figure.suptitle(f"{cube.attrs['title']} ({cube.sizes['seed']} seeds)")
+    figure.suptitle(f"{cube.attrs['title']} ({spread_in_words(cube.sizes['seed'])})")
     return figure
 
 

@@ -45,6 +45,56 @@ def summarise(values, dim="seed"):
     return xr.Dataset({"mean": mean, "std": std, "low": mean - half, "high": mean + half, "n": n})
 
 
+def fill_relations(cube):
+    """Give a cube that has one of the relations "same" and "disjoint" both, with nothing in the other.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset over "relation" and others
+        As ``studies/factors.py`` writes it.
+
+    Returns
+    -------
+    cube : xarray.Dataset
+        NaN where there was nothing; -1 in whole numbers, "" in strings, and 0, which is missing, in status.
+
+    Examples
+    --------
+    >>> cube = xr.Dataset({"status": ("relation", [1])}, {"relation": ["same"]})
+    >>> fill_relations(cube).status.values.tolist()
+    [1, 0]
+    """
+    fill = {"i": -1, "U": "", "O": ""}
+    values = {name: fill.get(variable.dtype.kind, np.nan) for name, variable in cube.data_vars.items()}
+    return cube.reindex(relation=["same", "disjoint"], fill_value=values | {"status": 0})
+
+
+def count_once(values, cell):
+    """Leave out places that share their cell with an earlier one, so that each encoder counts once.
+
+    Parameters
+    ----------
+    values : xarray.DataArray
+        Over the grid of a cube, and perhaps more.
+    cell : xarray.DataArray
+        The cube's names of cells, over its grid.
+
+    Returns
+    -------
+    values : xarray.DataArray
+        NaN in places whose cell came before.
+
+    Examples
+    --------
+    >>> cell = xr.DataArray(["a", "b", "a"], dims="factor")
+    >>> count_once(xr.DataArray([0.1, 0.2, 0.1], dims="factor"), cell).values
+    array([0.1, 0.2, nan])
+    """
+    first = np.zeros(cell.size, dtype=bool)
+    first[np.unique(cell.values, return_index=True)[1]] = True
+    return values.where(xr.DataArray(first.reshape(cell.shape), dims=cell.dims))
+
+
 def paired_contrast(values, dim, first, second):
     """Compute the difference between two labels of one dimension, seed by seed.
 

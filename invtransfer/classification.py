@@ -12,15 +12,16 @@ from torch import nn
 from invtransfer.encoding import compute_outputs
 from invtransfer.images import check_count, validate_input
 from invtransfer.networks import build_network
+from invtransfer.sources import TransformedImages
 from invtransfer.training import resolve_device, resolve_precision, strides_beyond_input, train
 
 
 class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator):
     """A network with a linear head, whose weights are kept as NumPy arrays: `InvariantPretrainer` and `FineTuner`.
 
-    An estimator that inherits from it has the parameters `epochs`, `learning_rate`, `schedule`, `weight_decay`,
-    `precision`, `device`, `image_shape` and `verbose`. Its `fit` sets `classes_` and `image_shape_`, and ends with
-    `_train`.
+    An estimator that inherits from it has the parameters `transformations`, `epochs`, `learning_rate`, `schedule`,
+    `weight_decay`, `precision`, `device`, `image_shape` and `verbose`. Its `fit` sets `classes_` and `image_shape_`,
+    and ends with `_train`.
     """
 
     def _train(self, build, X, codes, X_val, codes_val, *, batch_size, seed, recipe, renew=None):
@@ -83,6 +84,17 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         else:
             self._architecture = recipe
         return self
+
+    def _transformed(self, X, seed):
+        """Return the function from an epoch to its images, or None if they are always the same."""
+        if self.transformations is None or not len(self.transformations):
+            return None
+        if X.shape[3] != 3:
+            raise ValueError(
+                "transformations act on images, but X is rows of pixels: give image_shape=(height, width, 3)"
+            )
+        source = TransformedImages(X, transformations=self.transformations, random_state=seed)
+        return lambda epoch: source.sample(len(X), start=epoch * len(X))[0]
 
     def module(self):
         """Return the trained network as a torch module on the CPU.

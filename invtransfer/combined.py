@@ -7,11 +7,11 @@ with objects, labelled with the class of the image. The data of the paper's Sect
 from functools import lru_cache
 
 import numpy as np
-import xarray as xr
 
+from invtransfer.cubes import describe
 from invtransfer.datasets import CIFAR, load_cifar, load_pictures
 from invtransfer.objects import load_objects
-from invtransfer.protocol import make_probe
+from invtransfer.protocol import find_pictures, fit_probe, make_probe
 from invtransfer.sensitivity import twin_sensitivity
 from invtransfer.sources import Transforms2D
 from invtransfer.tasks import combined_task
@@ -20,6 +20,7 @@ TASKS = ("C/C", "C+O/C", "C+O/O", "O/O")  # what is shown / what is the label
 CHANGED = {"C": "image", "O": "object"}
 POSITIONS = {"fixed": (21, 2), "random": "random"}  # of the object's box: x and y in pixels of a 32 x 32 image
 STAND_IN = "transforms2d"
+N_STAND_IN = 10  # classes of it, the last of the procedural objects
 
 
 @lru_cache
@@ -38,6 +39,13 @@ def load_labelled(dataset, folder):
     -------
     training, test : tuple of (images, labels)
 
+    Raises
+    ------
+    ValueError
+        If there is no such data set.
+    OSError, ImportError
+        If CIFAR cannot be read.
+
     Examples
     --------
     >>> (images, labels), test = load_labelled("transforms2d", "")
@@ -46,7 +54,9 @@ def load_labelled(dataset, folder):
     """
     if dataset in CIFAR:
         return load_cifar(dataset, folder)
-    source = Transforms2D(load_objects("procedural", size=64)[-10:], ["rotate", "hue"], random_state=0)
+    if dataset != STAND_IN:
+        raise ValueError(f"dataset is {dataset!r}, expected one of: {', '.join([*CIFAR, STAND_IN])}")
+    source = Transforms2D(load_objects("procedural", size=64)[-N_STAND_IN:], ["rotate", "hue"], random_state=0)
     return source.sample(2_000), source.sample(1_000, start=2_000)
 
 
@@ -75,11 +85,13 @@ def make_combined(name, *, dataset, data, folder, n_objects, seed, **more):
     Raises
     ------
     ValueError
-        If there are fewer objects.
+        If there are fewer objects, or less than 2 are asked for.
     """
     objects = load_pictures(folder)[0]
-    if n_objects > len(objects):
-        raise ValueError(f"n_objects is {n_objects}, but there are only {len(objects)}")
+    if dataset == STAND_IN and folder == "procedural":
+        objects = objects[:-N_STAND_IN]  # the others are what images show
+    if not 2 <= n_objects <= len(objects):
+        raise ValueError(f"n_objects is {n_objects}, expected 2 to {len(objects)}, as many as there are")
     chosen = objects[np.random.default_rng([seed, 1]).permutation(len(objects))[:n_objects]]
     shown, label = name.split("/")
     return combined_task(chosen, *load_labelled(dataset, data), shown=shown, label=label, random_state=seed, **more)
@@ -108,7 +120,7 @@ def measure_combined(encoder, targets, arguments, seed):
     accuracies = []
     for parts in targets.values():
         train, validation, test = (part.sample(n) for part, n in zip(parts, sizes, strict=True))
-        accuracies.append(make_probe(arguments, seed, encoder).fit(*train, *validation).score(*test))
+        accuracies.append(fit_probe(make_probe(arguments, seed, encoder), train, validation).score(*test))
     sensitivities = []
     for changed in CHANGED.values():
         pairs = targets["C+O/C"][-1].twins(arguments["n_pairs"], changed=changed)
@@ -119,7 +131,45 @@ def measure_combined(encoder, targets, arguments, seed):
     texts += ("lower end of its 95 % interval over pairs", "upper end of its 95 % interval over pairs")
     for name, values, text in zip(names, zip(*sensitivities, strict=True), texts, strict=True):
         variables[name] = ("changed", list(values), text)
-    return xr.Dataset(
-        {name: (dim, values, {"units": "1", "long_name": text}) for name, (dim, values, text) in variables.items()},
-        {"target": list(targets), "changed": list(CHANGED)},
-    )
+    return describe(variables, {"target": list(targets), "changed": list(CHANGED)})
+
+
+def find_combined(settings, objects, data):
+    """Find images and objects that a command line names, and refuse what is not there or too little.
+
+    Parameters
+    ----------
+    settings : dict
+        Of a study: dataset, n_objects, n_samples, n_probe, n_validation, n_test, n_pairs.
+    objects : str or None
+        Pictures, as for `load_pictures`; None: procedural ones.
+    data : path-like
+        Where CIFAR is.
+
+    Returns
+    -------
+    where : dict
+        "folder" and "data", as for `make_combined`.
+    name : str
+        Of the pictures, for the names of files: "" is the default.
+    identity : dict
+        Settings that tell these pictures from others.
+
+    Raises
+    ------
+    ValueError, OSError, ImportError
+        If data are not there, or there are fewer images or objects than are asked for.
+    """
+    folder, name, identity = find_pictures(objects)
+    where = {"folder": folder, "data": str(data)}
+    (_, labels), (_, test_labels) = load_labelled(settings["dataset"], where["data"])
+    make_combined("O/O", **where, dataset=settings["dataset"], n_objects=settings["n_objects"], seed=0)
+    n_held_out = int((np.unique(labels, return_counts=True)[1] // 10).sum())
+    n_train, n_test = len(labels) - n_held_out, len(test_labels)
+    for size, limit in (
+        ("n_samples", n_train), ("n_probe", n_train), ("n_validation", n_held_out), ("n_test", n_test),
+        ("n_pairs", n_test),
+    ):  # fmt: skip
+        if settings[size] > limit:
+            raise ValueError(f"{size} is {settings[size]}, but there are only {limit} images for it")
+    return where, name, identity

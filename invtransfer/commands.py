@@ -77,7 +77,7 @@ def override(settings, options):
     Returns
     -------
     settings : dict
-        Another one.
+        Another one. A level that was named twice is there once.
 
     Examples
     --------
@@ -87,7 +87,10 @@ def override(settings, options):
     {'epochs': 2, 'levels': {'width': [0.25]}}
     """
     given = {name: value for name, value in vars(options).items() if value is not None}
-    levels = {name: given.get(f"{name}_levels", values) for name, values in settings.get("levels", {}).items()}
+    levels = dict(settings.get("levels", {}))
+    for name, values in given.items():
+        if name.endswith("_levels"):  # also those of a factor that the preset leaves at its default
+            levels[name.removesuffix("_levels")] = list(dict.fromkeys(values))
     changed = {name: given.get(name, value) for name, value in settings.items()}
     return changed | ({"levels": levels} if levels else {})
 
@@ -228,7 +231,7 @@ def refuse(parser):
     """
     try:
         yield
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
 
 

@@ -114,6 +114,31 @@ def _digest(dataset):
     return digest.hexdigest()
 
 
+def describe(variables, coords=None):
+    """Make a dataset of variables without unit that say what they are.
+
+    Parameters
+    ----------
+    variables : dict of str to tuple of (dims, values, text)
+        Dimensions and values as for `xarray.Dataset`; the text becomes the attribute "long_name".
+    coords : dict
+        Coordinates, as for `xarray.Dataset`.
+
+    Returns
+    -------
+    dataset : xarray.Dataset
+
+    Examples
+    --------
+    >>> describe({"accuracy": ((), 0.5, "accuracy on the source task")}).accuracy.attrs
+    {'long_name': 'accuracy on the source task', 'units': '1'}
+    """
+    described = {
+        name: (dims, values, {"long_name": text, "units": "1"}) for name, (dims, values, text) in variables.items()
+    }
+    return xr.Dataset(described, coords)
+
+
 def check_writable(path):
     """Find out now whether a file can be written, rather than after the work is done.
 

@@ -8,7 +8,6 @@ from invtransfer.classification import NetworkClassifier
 from invtransfer.images import check_count, validate_input, validate_validation
 from invtransfer.networks import build_network
 from invtransfer.randomness import derive_seed
-from invtransfer.sources import TransformedImages
 
 
 class InvariantPretrainer(NetworkClassifier):
@@ -188,17 +187,6 @@ class InvariantPretrainer(NetworkClassifier):
             renew=self._transformed(X, seed),
             recipe={"network": self.network, "width": self.width, "layer": self.layer} if named else None,
         )
-
-    def _transformed(self, X, seed):
-        """Return the function from an epoch to its images, or None if they are always the same."""
-        if self.transformations is None or not len(self.transformations):
-            return None
-        if X.shape[3] != 3:
-            raise ValueError(
-                "transformations act on images, but X is rows of pixels: give image_shape=(height, width, 3)"
-            )
-        source = TransformedImages(X, transformations=self.transformations, random_state=seed)
-        return lambda epoch: source.sample(len(X), start=epoch * len(X))[0]
 
 
 def channel_statistics(X, block=1024):

@@ -15,6 +15,7 @@ from invtransfer.datasets import CIFAR, identify, load_cifar, load_pictures
 from invtransfer.networks import NETWORKS
 from invtransfer.pretraining import InvariantPretrainer
 from invtransfer.probing import SOLVERS, FrozenFeatureProbe
+from invtransfer.sources import TransformedImages
 from invtransfer.tasks import CLASS_RELATIONS, draw_classes, draw_transformations, images_task, objects_task
 from invtransfer.training import SCHEDULES, seconds_per_image
 
@@ -139,6 +140,24 @@ def make_probe(arguments, seed, encoder=None):
     return FrozenFeatureProbe(encoder, solver=arguments["solver"], random_state=seed, **chosen)
 
 
+def fit_probe(probe, train, validation):
+    """Fit a probe, and leave out validation samples of classes that the training samples lack.
+
+    Parameters
+    ----------
+    probe : FrozenFeatureProbe or FineTuner
+        Not yet fitted.
+    train, validation : tuple of (X, y)
+        Few training samples may lack a class. Its test images then count as wrong.
+
+    Returns
+    -------
+    probe : FrozenFeatureProbe or FineTuner
+    """
+    known = np.isin(validation[1], train[1])
+    return probe.fit(*train, *(part[known] for part in validation))
+
+
 def estimate_seconds(arguments, n_trained, n_encoded):
     """Project how long a cell takes from a measured training step and forward pass.
 
@@ -157,6 +176,28 @@ def estimate_seconds(arguments, n_trained, n_encoded):
     """
     training, encoding = seconds_per_image(arguments["architecture"], arguments["width"], arguments["batch_size"])
     return n_trained * training + n_encoded * encoding
+
+
+def find_pictures(objects):
+    """Find the pictures that a command line names, and refuse what is not there before anything is computed.
+
+    Parameters
+    ----------
+    objects : str or None
+        As for `load_pictures`; None: "procedural".
+
+    Returns
+    -------
+    folder, name, identity
+        As of `find_data`.
+
+    Raises
+    ------
+    ValueError, OSError
+        As `load_pictures`.
+    """
+    folder = objects or "procedural"
+    return folder, "" if folder == "procedural" else Path(folder).resolve().name, {"objects": identify(folder)}
 
 
 def find_data(dataset, objects, data, n_classes):
@@ -198,9 +239,8 @@ def find_data(dataset, objects, data, n_classes):
         load_cifar(dataset, str(data))
         folder, name, identity, n_available = str(data), dataset, {}, CIFAR[dataset][1]
     else:
-        folder, name = objects or "procedural", Path(objects).resolve().name if objects else ""
+        folder, name, identity = find_pictures(objects)
         n_available = len(load_pictures(folder)[0])
-        identity = {"objects": identify(folder)}
     draw_classes("disjoint", n_classes, n_available, seed=0)
     return folder, name, identity
 
@@ -268,7 +308,7 @@ def pretrain(source, arguments, seed):
         images.
     """
     train, validation, _ = source
-    if hasattr(train, "n_images"):
+    if isinstance(train, TransformedImages):
         n_classes = len(np.unique(train.sample(train.n_images, transformations=())[1]))
         n = available(train, arguments["n_samples"] * n_classes)
         data, transformations = train.sample(n, transformations=()), train.transformations
@@ -301,7 +341,8 @@ def check_sizes(settings):
     Parameters
     ----------
     settings : dict
-        Of a study of `factor_grid`: dataset, n_classes, n_samples, n_probe, n_validation, n_test, n_pairs, levels.
+        Of a study: n_classes, n_probe or n_tuning, and on CIFAR dataset, n_samples, n_validation, n_test, n_pairs;
+        their "levels" count as well.
 
     Raises
     ------
@@ -309,16 +350,17 @@ def check_sizes(settings):
         If there are fewer images than a number asks for, or fewer probe samples than classes.
     """
     n_classes, levels = settings["n_classes"], settings["levels"]
-    n_probes = [settings["n_probe"], *levels.get("n_probe", [])]
+    probed = "n_probe" if "n_probe" in settings else "n_tuning"
+    n_probes = [*levels.get(probed, []), *([settings[probed]] if probed in settings else [])]
     if min(n_probes) < n_classes:
-        raise ValueError(f"n_probe is {min(n_probes)}, expected at least one sample of each of {n_classes} classes")
-    if settings["dataset"] not in CIFAR:
+        raise ValueError(f"{probed} is {min(n_probes)}, expected at least one sample of each of {n_classes} classes")
+    if settings.get("dataset") not in CIFAR:
         return
     _, _, n_train, n_test = CIFAR[settings["dataset"]]
     n_held_out = n_train // 10
     for name, n, limit in (
         ("n_samples", max([settings["n_samples"], *levels.get("n_samples", [])]), n_train),
-        ("n_probe", max(n_probes), (n_train - n_held_out) * n_classes),
+        (probed, max(n_probes), (n_train - n_held_out) * n_classes),
         ("n_validation", settings["n_validation"], n_held_out * n_classes),
         ("n_test", settings["n_test"], n_test * n_classes),
         ("n_pairs", settings["n_pairs"], n_test * n_classes),

@@ -33,6 +33,9 @@ class FineTuner(NetworkClassifier):
     probe : FrozenFeatureProbe or None
         With the settings of the probe, of which a copy is fitted; its `encoder`, `layer` and `image_shape` are those
         given here, and if its `random_state` is None, it depends on the one given here. None: the default settings.
+    transformations : sequence of str or Transformation
+        Applied to whole images in tuning, in this order, anew in every epoch; the probe is fitted on the first epoch's
+        draw. Validation and prediction see images as they are given. () or None: none.
     epochs : int
         Passes over the training data; 0 leaves the encoder's weights, and the predictions of the probe.
     batch_size : int
@@ -54,7 +57,7 @@ class FineTuner(NetworkClassifier):
         (height, width, 3) of the images, if `X` is given as flattened images of shape (n_samples, n_features). None:
         such an `X` is read as rows of pixels.
     random_state : int, RandomState or None
-        Of the order of samples, of dropout, and of a probe that draws.
+        Of the order of samples, transformations, dropout, and of a probe that draws.
     verbose : bool
         Show a progress bar on stderr.
 
@@ -111,6 +114,7 @@ class FineTuner(NetworkClassifier):
         *,
         layer=None,
         probe=None,
+        transformations=(),
         epochs=50,
         batch_size=512,
         learning_rate=1e-3,
@@ -125,6 +129,7 @@ class FineTuner(NetworkClassifier):
         self.encoder = encoder
         self.layer = layer
         self.probe = probe
+        self.transformations = transformations
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -174,7 +179,9 @@ class FineTuner(NetworkClassifier):
         self._check_shape()
         encoder = nn.Flatten() if self.encoder is None else self.encoder
         seed = derive_seed(self.random_state, "tuning")
-        self.probe_ = self._make_probe(encoder, seed).fit(X, labels, X_val, y_val)
+        renew = self._transformed(images, seed)
+        probed = X if renew is None else renew(0).reshape(np.shape(X))
+        self.probe_ = self._make_probe(encoder, seed).fit(probed, labels, X_val, y_val)
         self.classes_ = self.probe_.classes_
         images_val, codes_val = validate_validation(self, X_val, y_val)
         recipe = None
@@ -200,6 +207,7 @@ class FineTuner(NetworkClassifier):
             batch_size=batch_size,
             seed=seed,
             recipe=recipe,
+            renew=renew,
         )
 
     def _check_shape(self):

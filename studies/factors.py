@@ -34,11 +34,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 
 from invtransfer import SensitivityScorer
-from invtransfer.analysis import factor_contrasts, summarise
+from invtransfer.analysis import factor_contrasts, fill_relations, summarise
 from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
+from invtransfer.cubes import describe
 from invtransfer.datasets import CIFAR, PAPER_OBJECTS
 from invtransfer.networks import NETWORKS
 from invtransfer.plots import plot_factors
@@ -52,6 +52,7 @@ from invtransfer.protocol import (
     estimate_seconds,
     factor_grid,
     find_data,
+    fit_probe,
     make_probe,
     make_tasks,
     pretrain,
@@ -105,8 +106,7 @@ def cell(*, folder, dataset, class_relation, relation, seed, n_classes, n_valida
     probe = make_probe(more, seed)
     accuracies = []
     for n in n_probe:
-        known = np.isin(validation[1], labels[:n])  # few samples may lack a class; its test images count as wrong
-        accuracies.append(probe.fit(Z[:n], labels[:n], *(part[known] for part in validation)).score(*test))
+        accuracies.append(fit_probe(probe, (Z[:n], labels[:n]), validation).score(*test))
     scorer = SensitivityScorer(encoder, n_pairs=n_pairs, random_state=seed).fit(test_target)
 
     low, high = scorer.sensitivity_interval_.transpose("bound", "transformation")
@@ -115,7 +115,7 @@ def cell(*, folder, dataset, class_relation, relation, seed, n_classes, n_valida
         np.isin(names, [t.name for t in part.transformations]).astype("int8") for part in (test_source, test_target)
     ]
     source_accuracy = encoder.score(*test_source.sample(available(test_source, n_test)))
-    values = {
+    variables = {
         "source_accuracy": ((), source_accuracy, "accuracy on the source task"),
         "transfer_accuracy": ("n_probe", accuracies, "accuracy of the probe on the target task"),
         "sensitivity": ("transformation", scorer.sensitivity_.values, "sensitivity on the target's images"),
@@ -129,10 +129,7 @@ def cell(*, folder, dataset, class_relation, relation, seed, n_classes, n_valida
         "source_transformation": ("transformation", used[0], "used by the source"),
         "target_transformation": ("transformation", used[1], "used by the target"),
     }
-    return xr.Dataset(
-        {name: (dims, value, {"long_name": text, "units": "1"}) for name, (dims, value, text) in values.items()},
-        coords={**scorer.sensitivity_.coords, "n_probe": list(n_probe)},
-    )
+    return describe(variables, {**scorer.sensitivity_.coords, "n_probe": list(n_probe)})
 
 
 def make_grid(settings):
@@ -164,7 +161,7 @@ def estimate(arguments):
 
 def print_table(cube):
     """Print the three differences of the paper's Figure 3 for each factor, and whether its pattern holds."""
-    summary = summarise(factor_contrasts(cube.transfer_accuracy))
+    summary = summarise(factor_contrasts(fill_relations(cube).transfer_accuracy))
     print(f"\ndifferences in transfer accuracy, mean ± std over seeds (n = {cube.sizes['seed']})\n")
     print(
         f"{'factor':<16}{'within disjoint':>18}{'same minus disjoint':>22}{'within same':>18}{'invariance matters':>22}"

@@ -10,7 +10,10 @@ Grid
     and every seed, and two reference encoders, "untrained" and trained without transformations.
 Cell
     Pretrain on the source. For each n_tuning: fit a probe on that many samples of the target, and fine-tune a copy of
-    the encoder from there on the same samples; accuracy before and after, sensitivity before and after.
+    the encoder from there on the same samples; accuracy before and after, sensitivity before and after. The paper does
+    not say how many samples its probe was fitted on; with as many as are tuned on, nothing else is known of the target.
+    Batches are those of pretraining, of which it says nothing either. CIFAR's images are transformed anew in every
+    epoch of tuning, as in pretraining.
 Cube
     accuracy_before and transfer_accuracy (after) over factor x relation x seed x n_tuning; sensitivity_before over
     factor x relation x seed x transformation, and sensitivity (after) over n_tuning as well; source_accuracy, which
@@ -33,8 +36,9 @@ import numpy as np
 import xarray as xr
 
 from invtransfer import FineTuner, SensitivityScorer
-from invtransfer.analysis import REFERENCE, paired_contrast
+from invtransfer.analysis import REFERENCE, count_once, paired_contrast
 from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
+from invtransfer.cubes import describe
 from invtransfer.datasets import CIFAR, PAPER_OBJECTS
 from invtransfer.networks import NETWORKS
 from invtransfer.patterns import claim, say_mean, say_pattern
@@ -49,6 +53,7 @@ from invtransfer.protocol import (
     estimate_seconds,
     factor_grid,
     find_data,
+    fit_probe,
     make_probe,
     make_tasks,
     pretrain,
@@ -105,14 +110,15 @@ def cell(
         return SensitivityScorer(encoder, n_pairs=n_pairs, random_state=seed).fit(test_target).sensitivity_
 
     validation, test = validation_target.sample(n_validation), test_target.sample(n_test)
+    anew = dataset in CIFAR  # photographs are transformed anew in every epoch; Transforms-2D is a set of fixed images
     before, after, sensitivities = [], [], []
     for n in n_tuning:
-        X, y = train_target.sample(n)
-        known = np.isin(validation[1], y)  # few samples may lack a class; its test images count as wrong
+        X, y = train_target.sample(n, transformations=() if anew else None)
         tuner = FineTuner(
-            encoder, probe=make_probe(more, seed), epochs=tuning_epochs, batch_size=more["batch_size"],
-            learning_rate=tuning_learning_rate, random_state=seed,
-        ).fit(X, y, *(part[known] for part in validation))  # fmt: skip
+            encoder, probe=make_probe(more, seed), transformations=train_target.transformations if anew else (),
+            epochs=tuning_epochs, batch_size=more["batch_size"], learning_rate=tuning_learning_rate, random_state=seed,
+        )  # fmt: skip
+        fit_probe(tuner, (X, y), validation)
         before.append(tuner.probe_.score(*test))
         after.append(tuner.score(*test))
         sensitivities.append(score(tuner).values)
@@ -133,16 +139,13 @@ def cell(
     }
     n_images = 9 * CIFAR[dataset][2] // 10 * n_classes if dataset in CIFAR else 1  # that there are to train on
     tuning = [f"full-{n / n_images:g}" for n in n_tuning]
-    return xr.Dataset(
-        {name: (dims, value, {"long_name": text, "units": "1"}) for name, (dims, value, text) in variables.items()},
-        coords={**sensitivity.coords, "n_tuning": list(n_tuning), "tuning": ("n_tuning", tuning)},
-    )
+    return describe(variables, {**sensitivity.coords, "n_tuning": list(n_tuning), "tuning": ("n_tuning", tuning)})
 
 
 def make_grid(settings):
     """Return the place and arguments of every cell, and the cube's coordinates."""
     levels = dict(settings["levels"])
-    n_tuning = levels.pop("n_tuning")
+    n_tuning = sorted(levels.pop("n_tuning"))
     places, coordinates = factor_grid(settings | {"levels": levels})
     return [(labels, arguments | {"n_tuning": n_tuning}) for labels, arguments in places], coordinates
 
@@ -168,31 +171,31 @@ def to_target(cube):
     return xr.concat([before, after], "n_tuning").where(cube.target_transformation == 1).mean("transformation")
 
 
-def compare_relations(values):
-    """Return same minus disjoint, as the mean over the levels of all factors."""
-    return paired_contrast(values, "relation", "same", "disjoint").mean("factor")
-
-
 def without_references(cube):
     """Leave out the encoders that the relation does not bear on."""
     return cube.isel(factor=np.flatnonzero(cube.factor_name.values != REFERENCE))
 
 
 def find_pattern(cube):
-    """Return the paper's claims, our numbers, and whether they agree."""
-    pairs = without_references(cube)
-    gain = compare_relations(pairs.transfer_accuracy)
-    few, many = (gain.isel(n_tuning=i, drop=True) for i in (0, -1))
-    n_few, n_many = gain.n_tuning.values[[0, -1]]
-    before, *after = to_target(pairs).sel(relation="disjoint").mean("factor").transpose("n_tuning", ...)
-    text = "sensitivity of disjoint encoders to the target's transformations"
-    return [
-        claim(f"same minus disjoint after {n_few} samples is above 0", few, ">", 0.0),
-        claim(f"it is smaller after {n_many} than after {n_few}", many, "<", few),
-        claim(f"it is not below 0 after {n_many} (within 0.02)", many, ">", 0.0, margin=0.02),
-        claim(f"{text}: after {n_few} below before", after[0], "<", before),
-        claim(f"{text}: after {n_many} below after {n_few}", after[-1], "<", after[0]),
-    ]
+    """Return the paper's claims, our numbers, and whether they agree; each pair of encoders counts once."""
+    pairs, claims = without_references(cube), []
+    n_few, n_many = cube.n_tuning.values[[0, -1]]
+    if {"same", "disjoint"} <= set(pairs.relation.values) and pairs.sizes["factor"]:
+        accuracy = count_once(pairs.transfer_accuracy, pairs.cell)
+        gain = paired_contrast(accuracy, "relation", "same", "disjoint").mean("factor")
+        few, many = (gain.sel(n_tuning=n, drop=True) for n in (n_few, n_many))
+        claims.append(claim(f"same minus disjoint after {n_few} samples is above 0", few, ">", 0.0))
+        if n_many > n_few:
+            claims.append(claim(f"it is smaller after {n_many} than after {n_few}", many, "<", few))
+            claims.append(claim(f"it is not below 0 after {n_many} (within 0.02)", many, ">", 0.0, margin=0.02))
+    if "disjoint" in pairs.relation and pairs.sizes["factor"]:
+        moved = count_once(to_target(pairs), pairs.cell).sel(relation="disjoint").mean("factor")
+        before, few, many = (moved.sel(n_tuning=n, drop=True) for n in (0, n_few, n_many))
+        text = "sensitivity of disjoint encoders to the target's transformations"
+        claims.append(claim(f"{text}: after {n_few} below before", few, "<", before))
+        if n_many > n_few:
+            claims.append(claim(f"{text}: after {n_many} below after {n_few}", many, "<", few))
+    return claims
 
 
 def print_table(cube):
@@ -221,14 +224,16 @@ def plot(cube):
     pairs = without_references(cube)
     names = list(dict.fromkeys(pairs.factor_name.values))
     figure = Figure(figsize=(max(11, 4.5 * len(names)), 4.6 * (1 + cube.sizes["n_tuning"])), layout="constrained")
+    figure.suptitle(f"{cube.attrs['title']} ({spread_in_words(cube.sizes['seed'])})")
+    if not names:
+        figure.text(0.5, 0.5, "no pairs of encoders: references alone are in the table", ha="center")
+        return figure
     *uppers, lower = figure.subfigures(1 + cube.sizes["n_tuning"], 1)
-    stages = xr.concat(
-        [pairs.accuracy_before, pairs.transfer_accuracy],
-        xr.DataArray(["before", "after"], dims="stage", name="stage"), coords="minimal",
-    )  # fmt: skip
-    lines = stages.stack(line=["stage", "relation"])
-    lines = lines.drop_vars(["line", "stage", "relation"]).assign_coords(
-        line=[f"{stage}, {relation}" for stage, relation in lines.line.values]
+    stages = {"before": pairs.accuracy_before, "after": pairs.transfer_accuracy}
+    lines = xr.concat(
+        [values.sel(relation=relation, drop=True) for values in stages.values() for relation in pairs.relation.values],
+        xr.Variable("line", [f"{stage}, {relation}" for stage in stages for relation in pairs.relation.values]),
+        coords="minimal",
     )
     for part, n in zip(uppers, cube.n_tuning.values, strict=True):
         for panel, name in zip(np.atleast_1d(part.subfigures(1, len(names))), names, strict=True):
@@ -238,14 +243,13 @@ def plot(cube):
                 panel, levels.drop_vars(["factor_name", "level"]), x=name, line="line", line_label="fine-tuning",
                 x_label=name.replace("_", " "), y_label=f"accuracy on the target\n({n} samples)",
             )  # fmt: skip
-    moved = to_target(pairs).mean("factor")
+    moved = count_once(to_target(pairs), pairs.cell).mean("factor")
     moved = moved.assign_coords(n_tuning=["0 (before)", *map(str, cube.n_tuning.values)])
     draw_curves(
         lower, moved, x="n_tuning", line="relation", line_label="source transformations", limits=(0, None),
         x_label="samples that were fine-tuned on",
         y_label="sensitivity to the target's\ntransformations (0: invariant)",
     )  # fmt: skip
-    figure.suptitle(f"{cube.attrs['title']} ({spread_in_words(cube.sizes['seed'])})")
     return figure
 
 
@@ -263,8 +267,7 @@ def main():
         folder, name, identity = find_data(options.dataset, options.objects, options.data, settings["n_classes"])
         settings |= identity
         paper |= {"objects": PAPER_OBJECTS} if identity else {}
-        n_tuning = settings["levels"]["n_tuning"]
-        check_sizes(settings | {"n_probe": max(n_tuning), "levels": settings["levels"] | {"n_probe": n_tuning}})
+        check_sizes(settings)
         out = options.out or default_path(DATA / "cubes", "fine_tuning", name, options.preset)
         cube = carry_out(
             options, partial(cell, folder=folder), *make_grid(settings), out, settings, paper=paper, estimate=estimate,

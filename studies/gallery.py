@@ -42,7 +42,7 @@ from invtransfer.images import check_count
 from invtransfer.pasting import centred_box
 
 DATA = Path(__file__).resolve().parent.parent / "data"
-PRESETS = {"smoke": 3, "quick": 12}  # images with each transformation
+PRESETS = {"smoke": 3, "quick": 12, "paper": 12}  # images with each transformation
 OVERVIEW = (["rotate"], ["hue"], ["blur"], ["rotate", "hue", "blur"], ["translate", "posterize", "noise"])
 ON_PATTERNS = ("elastic", "pixelate", "translate", "hue")
 N_COMBINED = 10  # columns of Figure 6, and objects to choose from

@@ -32,10 +32,11 @@ from pathlib import Path
 
 import xarray as xr
 
-from invtransfer.combined import POSITIONS, STAND_IN, TASKS, load_labelled, make_combined, measure_combined
+from invtransfer.combined import POSITIONS, STAND_IN, TASKS, find_combined, make_combined, measure_combined
 from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
-from invtransfer.datasets import CIFAR, PAPER_OBJECTS, identify
-from invtransfer.patterns import claim, say_pattern
+from invtransfer.cubes import describe
+from invtransfer.datasets import CIFAR, PAPER_OBJECTS
+from invtransfer.patterns import claim, say_mean, say_pattern
 from invtransfer.plots import draw_matrices
 from invtransfer.protocol import CHOICES, PROTOCOL, cell_arguments, estimate_seconds, pretrain
 
@@ -67,8 +68,7 @@ def cell(*, folder, data, dataset, n_objects, position, pretraining, seed, **mor
     encoder = pretrain(source, more, seed)
     measured = measure_combined(encoder, targets, more, seed)
     accuracy = encoder.score(*source[-1].sample(more["n_test"]))
-    attributes = {"units": "1", "long_name": "accuracy on the source task"}
-    return measured.assign(source_accuracy=((), accuracy, attributes))
+    return measured.merge(describe({"source_accuracy": ((), accuracy, "accuracy on the source task")}))
 
 
 def make_grid(settings):
@@ -96,9 +96,14 @@ def select_label(cube, label):
 
 
 def correlate(cube, label):
-    """Return, for each seed, the correlation over trained encoders of accuracy on C or O and sensitivity to it."""
+    """Return, for each seed, the correlation over trained encoders of accuracy on C or O and sensitivity to it.
+
+    NaN for seeds that lack one of them, and of two, of which it is 1 or -1 whatever they are like.
+    """
     trained = cube.sel(pretraining=[name for name in cube.pretraining.values if name != "untrained"])
-    return xr.corr(*select_label(trained, label), dim="pretraining")
+    accuracy, sensitivity = select_label(trained, label)
+    there = (accuracy + sensitivity).notnull().all("pretraining") & (trained.sizes["pretraining"] > 2)
+    return xr.corr(accuracy, sensitivity, dim="pretraining").where(there)
 
 
 def find_pattern(cube):
@@ -125,13 +130,13 @@ def print_table(cube):
     """Print the paper's Table 1 and whether the pattern held, for each position."""
     for position in cube.position.values:
         here = cube.sel(position=position, drop=True)
-        print(f"\nobjects at a {position} position: mean over {cube.sizes['seed']} seeds\n")
-        print(f"{'':<16}{'accuracy on':<40}sensitivity to changing")
-        print(f"{'pretrained on':<16}" + "".join(f"{name:<10}" for name in [*here.target.values, *here.changed.values]))
+        print(f"\nobjects at a {position} position: mean ± std over seeds (n = {cube.sizes['seed']})\n")
+        print(f"{'':<16}{'accuracy on':<68}sensitivity to changing")
+        print(f"{'pretrained on':<16}" + "".join(f"{name:<17}" for name in [*here.target.values, *here.changed.values]))
         for name in here.pretraining.values:
-            row = here.sel(pretraining=name).mean("seed")
-            values = [*row.transfer_accuracy.values, *row.sensitivity.values]
-            print(f"{name:<16}" + "".join(f"{value:<10.3f}" for value in values))
+            row = here.sel(pretraining=name)
+            values = [*row.transfer_accuracy.transpose("target", ...), *row.sensitivity.transpose("changed", ...)]
+            print(f"{name:<16}" + "".join(f"{say_mean(value):<17}" for value in values))
         print("\n" + say_pattern(find_pattern(here)))
 
 
@@ -156,17 +161,14 @@ def plot(cube):
 def main():
     """Run the study from the command line."""
     parser = study_parser(__doc__, PRESETS, settings=PRESETS["paper"], choices=CHOICES)
-    parser.add_argument("--objects", default="procedural", metavar="FOLDER", help="pictures, see data/README.md")
+    parser.add_argument("--objects", metavar="FOLDER", help="pictures, see data/README.md")
     parser.add_argument("--data", default=DATA / "sets", metavar="FOLDER", help="where CIFAR is (data/sets)")
     options = parser.parse_args()
     settings = override(PRESETS[options.preset], options)
     with refuse(parser):
-        where = {"data": str(options.data), "folder": options.objects}
-        load_labelled(settings["dataset"], where["data"])  # fails here if it is not there
-        make_combined("O/O", **where, dataset=settings["dataset"], n_objects=settings["n_objects"], seed=0)
-        settings["objects"] = identify(options.objects)
-        names = [Path(options.objects).resolve().name] if options.objects != "procedural" else []
-        names += [settings["dataset"]] if settings["dataset"] != PRESETS[options.preset]["dataset"] else []
+        where, name, identity = find_combined(settings, options.objects, options.data)
+        settings |= identity
+        names = [name] + [settings["dataset"]] * (settings["dataset"] != PRESETS[options.preset]["dataset"])
         out = options.out or default_path(DATA / "cubes", "irrelevant_features", *names, options.preset)
         cube = carry_out(
             options, partial(cell, **where), *make_grid(settings), out, settings,

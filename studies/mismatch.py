@@ -29,13 +29,23 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 
 from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
+from invtransfer.cubes import describe
 from invtransfer.datasets import PAPER_OBJECTS, load_pictures
 from invtransfer.patterns import claim, say_pattern
 from invtransfer.plots import draw_curves, draw_matrices, spread_in_words
-from invtransfer.protocol import CHOICES, PROTOCOL, cell_arguments, estimate_seconds, find_data, make_probe, pretrain
+from invtransfer.protocol import (
+    CHOICES,
+    PROTOCOL,
+    cell_arguments,
+    check_sizes,
+    estimate_seconds,
+    find_data,
+    fit_probe,
+    make_probe,
+    pretrain,
+)
 from invtransfer.tasks import draw_classes, objects_task
 from invtransfer.transformations import TRANSFORMATIONS
 
@@ -71,21 +81,17 @@ def cell(*, folder, seed, n_pretraining_transformations, n_transformations, n_cl
     accuracies = []
     for n_target in range(1, n_transformations + 1):
         parts = objects_task(objects, target_classes, names[:n_target], 2 * seed + 1, backgrounds)
-        probe = make_probe(more, seed, encoder)
         train, validation, test = (
             part.sample(n) for part, n in zip(parts, (n_probe, more["n_validation"], n_test), strict=True)
         )
-        accuracies.append(probe.fit(*train, *validation).score(*test))
+        accuracies.append(fit_probe(make_probe(more, seed, encoder), train, validation).score(*test))
     source_accuracy = encoder.score(*source[-1].sample(n_test))
     variables = {
         "transfer_accuracy": ("n_target_transformations", accuracies, "accuracy of the probe on the target task"),
         "source_accuracy": ((), source_accuracy, "accuracy on the source task"),
         "transformation": ("n_target_transformations", names, "the one that joins the set"),
     }
-    return xr.Dataset(
-        {name: (dims, value, {"long_name": text, "units": "1"}) for name, (dims, value, text) in variables.items()},
-        {"n_target_transformations": np.arange(1, n_transformations + 1)},
-    )
+    return describe(variables, {"n_target_transformations": np.arange(1, n_transformations + 1)})
 
 
 def make_grid(settings):
@@ -144,7 +150,7 @@ def print_table(cube):
         print("pretrained with   " + "".join(f"{n:>7}" for n in mean.n_target_transformations.values) + "  of target")
         for n in mean.n_pretraining_transformations.values:
             row = mean.sel(n_pretraining_transformations=n).values
-            print(f"{n:>15}   " + "".join(f"{value:>7.3f}" for value in row))
+            print(f"{n:>15}   " + "".join(f"{value:>7.3f}".replace("nan", "  ?") for value in row))
         print(say_pattern(find_pattern(accuracy)))
 
 
@@ -178,6 +184,7 @@ def main():
     with refuse(parser):
         folder, name, identity = find_data("transforms2d", options.objects, None, settings["n_classes"])
         settings |= identity
+        check_sizes(settings)
         if settings["n_transformations"] > len(TRANSFORMATIONS):
             raise ValueError(f"n_transformations is {settings['n_transformations']}, but there are only 18")
         out = options.out or default_path(DATA / "cubes", "mismatch", name, options.preset)

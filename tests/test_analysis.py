@@ -8,7 +8,9 @@ from scipy import stats
 from invtransfer.analysis import (
     COMPONENTS,
     CONTRASTS,
+    count_once,
     factor_contrasts,
+    fill_relations,
     invariance_by_relation,
     paired_contrast,
     spillover,
@@ -668,3 +670,26 @@ def test_spillover_without_a_baseline():
     values = two_seeds().isel(pretraining_transformation=[0, 4])
     with pytest.raises(ValueError, match=r"no pretraining_transformation 'none' to compare with; it has: rotate, untr"):
         spillover(values)
+
+
+def test_each_encoder_counts_once_whatever_the_order_of_dimensions():
+    cell = xr.DataArray([["a", "b"], ["c", "b"], ["a", "d"]], dims=["factor", "relation"])
+    values = xr.DataArray(np.ones((2, 2, 3)), dims=["n_tuning", "relation", "factor"])
+    there = count_once(values, cell).notnull().transpose("n_tuning", "factor", "relation").values
+    assert there.tolist() == [[[True, True], [True, False], [False, True]]] * 2
+
+
+def test_a_relation_that_is_not_there_is_missing_not_zero():
+    cube = xr.Dataset(
+        {
+            "transfer_accuracy": (["relation", "seed"], [[0.5, 0.7]]), "status": (["relation", "seed"], [[1, 2]]),
+            "cell": (["relation", "seed"], [["a", "b"]]), "source_transformation": (["relation", "seed"], [[1, 0]]),
+        },
+        {"relation": ["disjoint"], "seed": [0, 1]},
+    )  # fmt: skip
+    filled = fill_relations(cube).sel(relation="same")
+    assert filled.transfer_accuracy.isnull().all()
+    assert filled.status.values.tolist() == [0, 0]
+    assert filled.cell.values.tolist() == ["", ""]
+    assert filled.source_transformation.values.tolist() == [-1, -1]
+    xr.testing.assert_equal(fill_relations(cube).sel(relation=["disjoint"]), cube)

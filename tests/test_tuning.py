@@ -449,3 +449,22 @@ def test_the_training_is_the_one_loop(encoder, target, monkeypatch):
     monkeypatch.setattr(invtransfer.classification, "train", spy)
     FineTuner(encoder, epochs=1).fit(*target.sample(20))
     assert asked == [{"schedule": "linear", "learning_rate": 1e-3, "epochs": 1, "batch_size": 512}]
+
+
+def test_transformations_are_drawn_anew_in_every_epoch(encoder, target, monkeypatch):
+    """The probe and the first epoch see one draw, each further epoch another; none sees the images as given."""
+    X, y = target.sample(40, transformations=())
+    seen, train = [], invtransfer.classification.train
+
+    def record(network, X, *arguments, renew, **more):
+        seen.extend(renew(epoch) for epoch in range(3))
+        return train(network, X, *arguments, renew=renew, **more)
+
+    monkeypatch.setattr(invtransfer.classification, "train", record)
+    names = {"transformations": ["rotate", "hue"]}
+    tuner = FineTuner(encoder, **names, **QUICK).fit(X, y)
+    assert len({images.tobytes() for images in [X, *seen]}) == 4
+    on_first = FrozenFeatureProbe(encoder, random_state=0).fit(seen[0], y)
+    np.testing.assert_allclose(tuner.probe_.coef_, on_first.coef_)
+    flat = FineTuner(encoder, image_shape=(16, 16, 3), **names, **QUICK).fit(X.reshape(40, -1), y)
+    np.testing.assert_array_equal(flat.predict_proba(X.reshape(40, -1)), tuner.predict_proba(X))

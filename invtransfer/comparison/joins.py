@@ -82,7 +82,7 @@ def join_differences(cube, rows, differ, spanned, path):
         accuracy = part.transfer_accuracy if label in mine else part.transfer_accuracy * np.nan
         part = part.assign(transfer_accuracy=accuracy)
         # a default size of the tuning set does not matter: it is that of the label that holds
-        size = {"n_tuning": None, "tuning_share": None}
+        size = {"n_tuning": None}
         part = _join_contrasts(part, chosen, lambda place, size=size: differ(size | place), spanned, path)
         if label not in mine:
             part["match"] = part["match"].where(part["match"] == "not published", "not in the cube")

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from invtransfer.analysis import REFERENCE, factor_contrasts
+from invtransfer.analysis import REFERENCE, count_once, factor_contrasts, fill_relations
 from invtransfer.plots.axes import (
     COLOURS,
     CONTRAST_COLOURS,
@@ -39,6 +39,7 @@ def plot_factors(cube):
     """
     from matplotlib.figure import Figure  # here, so that studies run without the extra
 
+    cube = fill_relations(cube)
     names = factor_names(cube)
     figure = Figure(figsize=(max(10, 4.4 * len(names)), 9.2), layout="constrained")
     upper, *lower = np.atleast_1d(figure.subfigures(2 if names else 1, 1))
@@ -142,9 +143,7 @@ def _plot_contrasts(axes, contrasts, notes):
 
 def _plot_sensitivity(axes, cube):
     """Draw the sensitivity of encoders that were, and were not, pretrained with each transformation."""
-    first = np.zeros(cube.cell.size, dtype=bool)
-    first[np.unique(cube.cell.values, return_index=True)[1]] = True  # an encoder in several places counts once
-    sensitivity = cube.sensitivity.where(xr.DataArray(first.reshape(cube.cell.shape), dims=cube.cell.dims))
+    sensitivity = count_once(cube.sensitivity, cube.cell)
     trained = cube.source_transformation == 1
     x = np.arange(cube.sizes["transformation"])
     for i, (label, which, colour) in enumerate(

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.multiclass import check_classification_targets
@@ -44,7 +45,7 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
         Inverse strength of the L2 penalty of "lbfgs", as in scikit-learn, whose default is 1. The paper's probe has no
         penalty, and with 1 accuracy was measured up to 2 points below it.
     max_iter : int
-        Largest number of iterations of "lbfgs".
+        Largest number of iterations of "lbfgs"; a ConvergenceWarning says if they were not enough.
     epochs : int
         Passes over the features of "adam".
     batch_size : int or None
@@ -171,7 +172,12 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
     def _fit_lbfgs(self, Z, codes):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", FEW_SAMPLES)
+            warnings.simplefilter("ignore", ConvergenceWarning)
             classifier = LogisticRegression(C=self.C, max_iter=self.max_iter).fit(self.scaler_.transform(Z), codes)
+        if classifier.n_iter_.max() >= self.max_iter:  # in one line, where scikit-learn's are eight
+            warnings.warn(
+                f"the probe has not converged after max_iter={self.max_iter}", ConvergenceWarning, stacklevel=3
+            )
         coef, intercept = classifier.coef_.astype(np.float64), classifier.intercept_.astype(np.float64)
         if len(self.classes_) == 2:  # scikit-learn keeps one row of weights, the second class against the first
             coef, intercept = np.vstack([np.zeros_like(coef), coef]), np.append(0.0, intercept)

@@ -203,8 +203,8 @@ def print_table(cube):
     moved = to_target(cube)
     for n in cube.n_tuning.values:
         print(f"\n{n} samples of the target: mean ± std over seeds (n = {cube.sizes['seed']})\n")
-        print(f"{'':<30}{'accuracy':<34}sensitivity to the target's transformations")
-        print(f"{'':<30}{'before':<17}{'after':<17}{'before':<17}{'after':<17}")
+        print(f"{'':<36}{'accuracy':<34}sensitivity to the target's transformations")
+        print(f"{'':<36}{'before':<17}{'after':<17}{'before':<17}{'after':<17}")
         for factor in cube.factor.values:
             is_reference = factor.startswith(REFERENCE)
             for relation in cube.relation.values[: 1 if is_reference else None]:
@@ -213,7 +213,7 @@ def print_table(cube):
                 values = (row.accuracy_before, row.transfer_accuracy, sensitivity.sel(n_tuning=0))
                 values += (sensitivity.sel(n_tuning=n),)
                 name = factor if is_reference else f"{factor} {relation}"
-                print(f"{name:<30}" + "".join(f"{say_mean(each):<17}" for each in values))
+                print(f"{name:<36}" + "".join(f"{say_mean(each):<17}" for each in values))
     print("\n" + say_pattern(find_pattern(cube)))
 
 

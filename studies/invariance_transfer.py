@@ -210,6 +210,8 @@ def plot(cube):
 
 def draw_architecture(figure, sensitivity):
     """Draw the sensitivities of one architecture."""
+    kinds = [f"trained on {kind}" for kind in sensitivity.trained_on.values]
+    sensitivity = sensitivity.assign_coords(trained_on=kinds)
     places = sensitivity.evaluated_on.values
     place = "in_distribution" if "in_distribution" in places else places[0]
     upper, lower = figure.subfigures(2, 1, height_ratios=[1, 2.2])

@@ -144,6 +144,7 @@ def plot(cube):
     """Draw the paper's Table 1 as matrices."""
     from matplotlib.figure import Figure  # here, so that the study runs without the extra
 
+    cube = cube.assign_coords(position=[f"{position} position" for position in cube.position.values])
     figure = Figure(figsize=(5.5 * cube.sizes["position"], 9), layout="constrained")
     upper, lower = figure.subfigures(2, 1)
     draw_matrices(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -233,3 +233,10 @@ def test_one_sample_of_each_class_is_enough_and_no_reason_to_warn(solver):
     X = np.eye(20)
     probe = FrozenFeatureProbe(solver=solver, learning_rate=0.01, random_state=0).fit(X, np.arange(20))
     assert probe.score(X, np.arange(20)) == 1
+
+
+def test_a_probe_that_has_not_converged_says_so_in_one_line():
+    Z = np.random.default_rng(0).normal(size=(60, 5)).astype("float32")
+    with pytest.warns(ConvergenceWarning) as caught:
+        FrozenFeatureProbe(max_iter=2).fit(Z, np.arange(60) % 3)
+    assert [str(each.message) for each in caught] == ["the probe has not converged after max_iter=2"]

@@ -245,6 +245,31 @@ def find_data(dataset, objects, data, n_classes):
     return folder, name, identity
 
 
+def count_training_images(arguments):
+    """Return the number of images that the encoder of a cell is trained on, of all classes.
+
+    Parameters
+    ----------
+    arguments : dict
+        Of a cell: dataset, n_samples, class_relation, n_classes, and others.
+
+    Returns
+    -------
+    n : int
+
+    Examples
+    --------
+    >>> cell = {"n_samples": 100, "class_relation": "superset", "n_classes": 5}
+    >>> count_training_images(cell | {"dataset": "transforms2d"}), count_training_images(cell | {"dataset": "cifar10"})
+    (100, 1000)
+    """
+    if arguments["dataset"] not in CIFAR:
+        return arguments["n_samples"]
+    n_available = CIFAR[arguments["dataset"]][1]
+    source, _ = draw_classes(arguments["class_relation"], arguments["n_classes"], n_available, seed=0)
+    return arguments["n_samples"] * len(source)
+
+
 def make_tasks(*, folder, dataset, class_relation, relation, seed, n_classes):
     """Draw a source task and a target task from a named data set.
 

@@ -39,7 +39,7 @@ from invtransfer import SensitivityScorer
 from invtransfer.analysis import factor_contrasts, fill_relations, summarise
 from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
 from invtransfer.cubes import describe
-from invtransfer.datasets import CIFAR, PAPER_OBJECTS
+from invtransfer.datasets import PAPER_OBJECTS
 from invtransfer.networks import NETWORKS
 from invtransfer.plots import plot_factors
 from invtransfer.protocol import (
@@ -49,6 +49,7 @@ from invtransfer.protocol import (
     PROTOCOL,
     available,
     check_sizes,
+    count_training_images,
     estimate_seconds,
     factor_grid,
     find_data,
@@ -57,7 +58,7 @@ from invtransfer.protocol import (
     make_tasks,
     pretrain,
 )
-from invtransfer.tasks import CLASS_RELATIONS, draw_classes
+from invtransfer.tasks import CLASS_RELATIONS
 from invtransfer.transformations import TRANSFORMATIONS
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -149,14 +150,10 @@ def make_grid(settings):
 
 def estimate(arguments):
     """Project the seconds of a cell."""
-    n_train = arguments["n_samples"]
-    if arguments["dataset"] in CIFAR:
-        n_available = CIFAR[arguments["dataset"]][1]
-        n_train *= len(draw_classes(arguments["class_relation"], arguments["n_classes"], n_available, seed=0)[0])
     n_encoded = max(arguments["n_probe"]) + arguments["n_validation"] + 2 * arguments["n_test"]
     n_encoded += 2 * (1 + len(TRANSFORMATIONS)) * arguments["n_pairs"]  # the last is the composed one
     n_encoded += arguments["epochs"] * arguments["n_validation"]
-    return estimate_seconds(arguments, arguments["epochs"] * n_train, n_encoded)
+    return estimate_seconds(arguments, arguments["epochs"] * count_training_images(arguments), n_encoded)
 
 
 def print_table(cube):

@@ -50,6 +50,7 @@ from invtransfer.protocol import (
     PROTOCOL,
     available,
     check_sizes,
+    count_training_images,
     estimate_seconds,
     factor_grid,
     find_data,
@@ -58,7 +59,7 @@ from invtransfer.protocol import (
     make_tasks,
     pretrain,
 )
-from invtransfer.tasks import CLASS_RELATIONS, draw_classes
+from invtransfer.tasks import CLASS_RELATIONS
 from invtransfer.transformations import TRANSFORMATIONS
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -152,12 +153,10 @@ def make_grid(settings):
 
 def estimate(arguments):
     """Project the seconds of a cell."""
-    n_train = arguments["n_samples"]
-    if arguments["dataset"] in CIFAR:
-        n_available = CIFAR[arguments["dataset"]][1]
-        n_train *= len(draw_classes(arguments["class_relation"], arguments["n_classes"], n_available, seed=0)[0])
     tuned = len(arguments["n_tuning"])
-    n_trained = arguments["epochs"] * n_train + arguments["tuning_epochs"] * sum(arguments["n_tuning"])
+    n_trained = arguments["epochs"] * count_training_images(arguments) + arguments["tuning_epochs"] * sum(
+        arguments["n_tuning"]
+    )
     n_encoded = (arguments["epochs"] + tuned * arguments["tuning_epochs"]) * arguments["n_validation"]
     n_encoded += sum(arguments["n_tuning"]) + (1 + 2 * tuned) * arguments["n_test"]
     n_encoded += 2 * (1 + tuned) * (1 + len(TRANSFORMATIONS)) * arguments["n_pairs"]  # the last is the composed one

@@ -150,8 +150,8 @@ def find_pattern(sensitivity):
     if not trained:
         return claims
     # Over the same transformations, and seeds that have all encoders: means over others would not compare.
-    sensitivity = sensitivity.sel(transformation=trained)
-    table = invariance_by_relation(sensitivity.where(sensitivity.notnull().all("pretraining_transformation")))
+    own = sensitivity.sel(transformation=trained)
+    table = invariance_by_relation(own.where(own.notnull().all("pretraining_transformation")))
     same = table.sel(relation="same", drop=True)
     for kind, place in product(sensitivity.trained_on.values, sensitivity.evaluated_on.values):
         here = {"trained_on": kind, "evaluated_on": place}

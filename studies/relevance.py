@@ -182,7 +182,9 @@ def plot(cube):
     for row, (variable, line, label) in zip(rows, what, strict=True):
         for part, name in zip(row, names, strict=True):
             references = {
-                f"{level}, {entry}": cube[variable].sel({"factor": f"{REFERENCE}={level}", line: entry}, drop=True)
+                f"{entry}, trained on {level}": cube[variable].sel(
+                    {"factor": f"{REFERENCE}={level}", line: entry}, drop=True
+                )
                 for level in REFERENCES if f"{REFERENCE}={level}" in cube.factor
                 for entry in cube[line].values
             }  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 from invtransfer.cubes import describe
 from invtransfer.datasets import CIFAR, load_cifar, load_pictures
 from invtransfer.objects import load_objects
-from invtransfer.protocol import find_pictures, fit_probe, make_probe
+from invtransfer.protocol import estimate_seconds, find_pictures, fit_known, make_probe
 from invtransfer.sensitivity import twin_sensitivity
 from invtransfer.sources import Transforms2D
 from invtransfer.tasks import combined_task
@@ -120,7 +120,7 @@ def measure_combined(encoder, targets, arguments, seed):
     accuracies = []
     for parts in targets.values():
         train, validation, test = (part.sample(n) for part, n in zip(parts, sizes, strict=True))
-        accuracies.append(fit_probe(make_probe(arguments, seed, encoder), train, validation).score(*test))
+        accuracies.append(fit_known(make_probe(arguments, seed, encoder), train, validation).score(*test))
     sensitivities = []
     for changed in CHANGED.values():
         pairs = targets["C+O/C"][-1].twins(arguments["n_pairs"], changed=changed)
@@ -132,6 +132,25 @@ def measure_combined(encoder, targets, arguments, seed):
     for name, values, text in zip(names, zip(*sensitivities, strict=True), texts, strict=True):
         variables[name] = ("changed", list(values), text)
     return describe(variables, {"target": list(targets), "changed": list(CHANGED)})
+
+
+def estimate_combined(arguments, n_targets):
+    """Project how long pretraining and `measure_combined` take.
+
+    Parameters
+    ----------
+    arguments : dict
+        Of a cell: as for `estimate_seconds`, and epochs, n_samples, n_probe, n_validation, n_test, n_pairs.
+    n_targets : int
+        Number of tasks.
+
+    Returns
+    -------
+    seconds : float
+    """
+    n_encoded = n_targets * sum(arguments[name] for name in ("n_probe", "n_validation", "n_test"))
+    n_encoded += 4 * arguments["n_pairs"] + arguments["n_test"] + arguments["epochs"] * arguments["n_validation"]
+    return estimate_seconds(arguments, arguments["epochs"] * arguments["n_samples"], n_encoded)
 
 
 def find_combined(settings, objects, data):

@@ -140,22 +140,22 @@ def make_probe(arguments, seed, encoder=None):
     return FrozenFeatureProbe(encoder, solver=arguments["solver"], random_state=seed, **chosen)
 
 
-def fit_probe(probe, train, validation):
-    """Fit a probe, and leave out validation samples of classes that the training samples lack.
+def fit_known(classifier, train, validation):
+    """Fit a classifier, and leave out validation samples of classes that the training samples lack.
 
     Parameters
     ----------
-    probe : FrozenFeatureProbe or FineTuner
+    classifier : InvariantPretrainer, FrozenFeatureProbe or FineTuner
         Not yet fitted.
     train, validation : tuple of (X, y)
         Few training samples may lack a class. Its test images then count as wrong.
 
     Returns
     -------
-    probe : FrozenFeatureProbe or FineTuner
+    classifier : InvariantPretrainer, FrozenFeatureProbe or FineTuner
     """
     known = np.isin(validation[1], train[1])
-    return probe.fit(*train, *(part[known] for part in validation))
+    return classifier.fit(*train, *(part[known] for part in validation))
 
 
 def estimate_seconds(arguments, n_trained, n_encoded):
@@ -340,7 +340,7 @@ def pretrain(source, arguments, seed):
     else:
         data, transformations = train.sample(arguments["n_samples"]), ()
     encoder = make_pretrainer(arguments, seed, transformations)
-    return encoder.fit(*data, *validation.sample(available(validation, arguments["n_validation"])))
+    return fit_known(encoder, data, validation.sample(available(validation, arguments["n_validation"])))
 
 
 def available(source, n):

@@ -53,7 +53,7 @@ from invtransfer.protocol import (
     estimate_seconds,
     factor_grid,
     find_data,
-    fit_probe,
+    fit_known,
     make_probe,
     make_tasks,
     pretrain,
@@ -107,7 +107,7 @@ def cell(*, folder, dataset, class_relation, relation, seed, n_classes, n_valida
     probe = make_probe(more, seed)
     accuracies = []
     for n in n_probe:
-        accuracies.append(fit_probe(probe, (Z[:n], labels[:n]), validation).score(*test))
+        accuracies.append(fit_known(probe, (Z[:n], labels[:n]), validation).score(*test))
     scorer = SensitivityScorer(encoder, n_pairs=n_pairs, random_state=seed).fit(test_target)
 
     low, high = scorer.sensitivity_interval_.transpose("bound", "transformation")

@@ -54,7 +54,7 @@ from invtransfer.protocol import (
     estimate_seconds,
     factor_grid,
     find_data,
-    fit_probe,
+    fit_known,
     make_probe,
     make_tasks,
     pretrain,
@@ -119,7 +119,7 @@ def cell(
             encoder, probe=make_probe(more, seed), transformations=train_target.transformations if anew else (),
             epochs=tuning_epochs, batch_size=more["batch_size"], learning_rate=tuning_learning_rate, random_state=seed,
         )  # fmt: skip
-        fit_probe(tuner, (X, y), validation)
+        fit_known(tuner, (X, y), validation)
         before.append(tuner.probe_.score(*test))
         after.append(tuner.score(*test))
         sensitivities.append(score(tuner).values)
@@ -133,8 +133,16 @@ def cell(
         "source_accuracy": ((), source_accuracy, "accuracy on the source task"),
         "accuracy_before": ("n_tuning", before, "accuracy of the probe on the target task"),
         "transfer_accuracy": ("n_tuning", after, "accuracy on the target task after fine-tuning"),
-        "sensitivity_before": ("transformation", sensitivity.values, "of the encoder, on the target's images"),
-        "sensitivity": (("n_tuning", "transformation"), sensitivities, "after fine-tuning, on the target's images"),
+        "sensitivity_before": (
+            "transformation",
+            sensitivity.values,
+            "sensitivity of the encoder on the target",
+        ),
+        "sensitivity": (
+            ("n_tuning", "transformation"),
+            sensitivities,
+            "sensitivity after fine-tuning, on the target",
+        ),
         "source_transformation": ("transformation", used[0], "used by the source"),
         "target_transformation": ("transformation", used[1], "used by the target"),
     }

@@ -19,7 +19,9 @@ Cube
 Pattern
     On every kind of images, an encoder is less sensitive to its own transformation ("same") than to others ("other"),
     and than the encoder trained without any ("none"); invariances reach random patterns less well than objects; rotate
-    and shear spill over to both flips, hue and grayscale to each other.
+    and shear spill over to both flips, hue and grayscale to each other. Claims are over the transformations that were
+    trained with, and seeds that have all encoders. Untrained encoders are beside them: they may be little sensitive
+    without having learned anything.
 Cost
     On two CPU cores: smoke half a minute, quick a quarter of an hour; paper needs GPUs for days (--dry-run says).
     CIFAR is evaluated on where --evaluated-on-levels names it, which quick does for CIFAR-10 and paper for both.

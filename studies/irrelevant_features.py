@@ -32,13 +32,21 @@ from pathlib import Path
 
 import xarray as xr
 
-from invtransfer.combined import POSITIONS, STAND_IN, TASKS, find_combined, make_combined, measure_combined
+from invtransfer.combined import (
+    POSITIONS,
+    STAND_IN,
+    TASKS,
+    estimate_combined,
+    find_combined,
+    make_combined,
+    measure_combined,
+)
 from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
 from invtransfer.cubes import describe
 from invtransfer.datasets import CIFAR, PAPER_OBJECTS
 from invtransfer.patterns import claim, say_mean, say_pattern
 from invtransfer.plots import draw_matrices
-from invtransfer.protocol import CHOICES, PROTOCOL, cell_arguments, estimate_seconds, pretrain
+from invtransfer.protocol import CHOICES, PROTOCOL, cell_arguments, pretrain
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 ENCODERS = (*TASKS, "untrained")
@@ -84,9 +92,7 @@ def make_grid(settings):
 
 def estimate(arguments):
     """Project the seconds of a cell."""
-    n_encoded = len(TASKS) * sum(arguments[name] for name in ("n_probe", "n_validation", "n_test"))
-    n_encoded += 4 * arguments["n_pairs"] + arguments["epochs"] * arguments["n_validation"]
-    return estimate_seconds(arguments, arguments["epochs"] * arguments["n_samples"], n_encoded)
+    return estimate_combined(arguments, len(TASKS))
 
 
 def select_label(cube, label):

@@ -16,7 +16,8 @@ Cube
 Pattern
     Against an encoder that has precisely the target's transformations, one that has more loses nothing (mean over all
     such pairs; the paper: -0.002), one that lacks some loses accuracy (the paper: -0.31), and the more so the more are
-    missing: each that is missing less is a gain on the same target.
+    missing: each that is missing less is a gain on the same target. The first presupposes that encoders have learned
+    their source, which those of many transformations need more samples and epochs for than quick has.
 Cost
     On two CPU cores: smoke half a minute, quick a quarter of an hour; paper needs GPUs for days (--dry-run says).
 Reference
@@ -42,7 +43,7 @@ from invtransfer.protocol import (
     check_sizes,
     estimate_seconds,
     find_data,
-    fit_probe,
+    fit_known,
     make_probe,
     pretrain,
 )
@@ -84,12 +85,12 @@ def cell(*, folder, seed, n_pretraining_transformations, n_transformations, n_cl
         train, validation, test = (
             part.sample(n) for part, n in zip(parts, (n_probe, more["n_validation"], n_test), strict=True)
         )
-        accuracies.append(fit_probe(make_probe(more, seed, encoder), train, validation).score(*test))
+        accuracies.append(fit_known(make_probe(more, seed, encoder), train, validation).score(*test))
     source_accuracy = encoder.score(*source[-1].sample(n_test))
     variables = {
         "transfer_accuracy": ("n_target_transformations", accuracies, "accuracy of the probe on the target task"),
         "source_accuracy": ((), source_accuracy, "accuracy on the source task"),
-        "transformation": ("n_target_transformations", names, "the one that joins the set"),
+        "transformation": ("n_target_transformations", names, "transformation that joins the set"),
     }
     return describe(variables, {"n_target_transformations": np.arange(1, n_transformations + 1)})
 
@@ -146,7 +147,7 @@ def print_table(cube):
     for architecture in cube.architecture.values:
         accuracy = cube.transfer_accuracy.sel(architecture=architecture, drop=True)
         mean = accuracy.mean("seed")
-        print(f"\n{architecture}: accuracy on the target, mean over {accuracy.sizes['seed']} seeds")
+        print(f"\n{architecture}: accuracy on the target, mean over seeds (n = {accuracy.sizes['seed']})")
         print("pretrained with   " + "".join(f"{n:>7}" for n in mean.n_target_transformations.values) + "  of target")
         for n in mean.n_pretraining_transformations.values:
             row = mean.sel(n_pretraining_transformations=n).values

@@ -38,13 +38,13 @@ import xarray as xr
 from scipy import stats
 
 from invtransfer.analysis import REFERENCE
-from invtransfer.combined import POSITIONS, STAND_IN, find_combined, make_combined, measure_combined
+from invtransfer.combined import POSITIONS, STAND_IN, estimate_combined, find_combined, make_combined, measure_combined
 from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
 from invtransfer.cubes import describe
 from invtransfer.datasets import CIFAR, PAPER_OBJECTS
 from invtransfer.patterns import claim, say_mean, say_pattern
 from invtransfer.plots import draw_curves, spread_in_words
-from invtransfer.protocol import CHOICES, PROTOCOL, cell_arguments, estimate_seconds, pretrain
+from invtransfer.protocol import CHOICES, PROTOCOL, cell_arguments, pretrain
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 TARGETS = ("C+O/C", "C+O/O")
@@ -106,9 +106,7 @@ def make_grid(settings):
 
 def estimate(arguments):
     """Project the seconds of a cell."""
-    n_encoded = len(TARGETS) * sum(arguments[name] for name in ("n_probe", "n_validation", "n_test"))
-    n_encoded += 4 * arguments["n_pairs"] + arguments["epochs"] * arguments["n_validation"]
-    return estimate_seconds(arguments, arguments["epochs"] * arguments["n_samples"], n_encoded)
+    return estimate_combined(arguments, len(TARGETS))
 
 
 def select_factor(cube, name):

@@ -353,3 +353,11 @@ def test_jobs_reach_the_study_and_its_plan(tmp_path, monkeypatch):
     carry(tmp_path / "cube.nc", "--jobs 5")
     carry(tmp_path / "cube.nc", "--jobs 7 --dry-run --threads 1")
     assert seen == [5, 7]
+
+
+def test_levels_that_a_preset_leaves_at_their_default_can_be_named():
+    paper = {"epochs": 50, "levels": {"width": [1.0], "n": [7]}}
+    options = study_parser("", ["smoke"], settings=paper).parse_args(["--n-levels", "8", "9", "8"])
+    assert override({"epochs": 2, "levels": {"width": [0.5]}}, options) == {
+        "epochs": 2, "levels": {"width": [0.5], "n": [8, 9]}
+    }  # fmt: skip

@@ -1,6 +1,81 @@
-import numpy as np
+"""What is said of a paper's claims, held against numbers that are known."""
 
-from invtransfer.patterns import say_pattern
+import numpy as np
+import pytest
+import xarray as xr
+
+from invtransfer.patterns import claim, say_mean, say_pattern
+
+
+def seeds(*values):
+    return xr.DataArray(list(values), {"seed": range(len(values))}, ["seed"])
+
+
+def test_mean_and_spread_by_hand():
+    # of 0.2, 0.4 and 0.9 the mean is 0.5, and the standard deviation sqrt((0.09 + 0.01 + 0.16) / 2) = 0.3606
+    assert say_mean(seeds(0.2, 0.4, 0.9)) == "0.500 ± 0.361"
+    assert say_mean(seeds(0.2, np.nan, 0.9)) == "0.550 ± 0.495"
+    assert say_mean(seeds(0.2, np.nan)) == "0.200"
+    assert say_mean(seeds(np.nan, np.nan)) == "?"
+    assert say_mean(seeds(0.25), sign="+") == "+0.250"
+    assert say_mean(seeds(-0.25), sign="+") == "-0.250"
+
+
+@pytest.mark.parametrize(
+    ("first", "relation", "second", "margin", "agrees"),
+    [
+        ([0.9, 0.7], ">", [0.6, 0.8], 0.0, True),  # on average, not in each seed
+        ([0.9, 0.7], "<", [0.6, 0.8], 0.0, False),
+        ([0.5, 0.5], ">", [0.5, 0.5], 0.0, False),
+        ([0.5, 0.5], "<", [0.5, 0.5], 0.0, False),
+        ([0.5, 0.5], ">", [0.5, 0.5], 0.01, True),
+        ([0.5, 0.5], ">", [0.54, 0.54], 0.05, True),  # below it, within the margin
+        ([0.5, 0.5], ">", [0.56, 0.56], 0.05, False),
+        ([0.5, 0.5], "<", [0.46, 0.46], 0.05, True),
+        ([0.5, 0.5], "<", [0.44, 0.44], 0.05, False),
+    ],
+)
+def test_claims(first, relation, second, margin, agrees):
+    text, _, found = claim("the claim", seeds(*first), relation, seeds(*second), margin)
+    assert text == "the claim"
+    assert found is agrees
+
+
+def test_numbers_of_a_claim_by_hand():
+    # differences 0.3 and 0.1: mean 0.2, standard deviation 0.1414
+    numbers = claim("", seeds(0.9, 0.7), ">", seeds(0.6, 0.6))[1]
+    assert numbers == "0.800 against 0.600 (difference +0.200 ± 0.141, n = 2)"
+    assert claim("", seeds(0.9), "<", seeds(0.6))[1] == "0.900 against 0.600 (difference +0.300, n = 1)"
+
+
+@pytest.mark.parametrize(("constant", "relation"), [(0.5, ">"), (0, ">"), (1.0, "<")])
+def test_claims_against_a_constant(constant, relation):
+    values = seeds(0.6, 0.8, np.nan)
+    _, numbers, agrees = claim("", values, relation, constant)
+    assert numbers == "0.700 ± 0.141 (n = 2)"
+    assert agrees is True
+    _, numbers, agrees = claim("", constant, relation, values)
+    assert numbers == "0.700 ± 0.141 (n = 2)"
+    assert agrees is False
+
+
+def test_claims_are_paired_over_seeds():
+    """Seeds that only one has count for neither: here all differences are 0.1, and means over all would say -0.25."""
+    first, second = seeds(0.2, 0.3, np.nan), seeds(0.1, 0.2, 1.0)
+    assert claim("", first, ">", second) == ("", "0.250 against 0.150 (difference +0.100 ± 0.000, n = 2)", True)
+    # also if the labels differ, or their order
+    second = xr.DataArray([1.0, 0.2, 0.1], {"seed": [5, 1, 0]}, ["seed"])
+    assert claim("", first, ">", second)[1:] == ("0.250 against 0.150 (difference +0.100 ± 0.000, n = 2)", True)
+
+
+@pytest.mark.parametrize("second", [seeds(np.nan, 0.5), seeds(np.nan, np.nan), np.nan])
+def test_claims_without_a_pair_are_unknown(second):
+    assert claim("the claim", seeds(0.5, np.nan), ">", second) == ("the claim", "?", None)
+
+
+def test_relation_that_there_is_not():
+    with pytest.raises(ValueError, match="relation is '>=', expected '>' or '<'"):
+        claim("", seeds(1.0), ">=", 0.0)
 
 
 def test_pattern_counts_what_held():

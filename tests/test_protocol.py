@@ -15,6 +15,7 @@ from invtransfer.protocol import (
     check_sizes,
     estimate_seconds,
     factor_grid,
+    fit_known,
     make_pretrainer,
     make_probe,
     make_tasks,
@@ -381,3 +382,17 @@ def test_cells_of_the_grid_have_the_arguments_of_their_levels():
         else:
             chosen[name] = level
         assert arguments == cell_arguments(settings, **chosen)
+
+
+def test_few_training_samples_may_lack_a_class():
+    fitted = []
+
+    class Recorder:
+        def fit(self, *data):
+            fitted.append([part.tolist() for part in data])
+            return self
+
+    recorder = Recorder()
+    train, validation = (np.zeros(3), np.array([0, 2, 2])), (np.arange(4), np.array([0, 1, 2, 1]))
+    assert fit_known(recorder, train, validation) is recorder
+    assert fitted == [[[0, 0, 0], [0, 2, 2], [0, 2], [0, 2]]]

@@ -1,0 +1,259 @@
+"""Images and objects in one picture: what tasks show, and what is measured on them."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from study_runs import find_objects
+
+from invtransfer import FrozenFeatureProbe, Transforms2D, combined, load_objects
+from invtransfer.combined import CHANGED, POSITIONS, STAND_IN, TASKS, load_labelled, make_combined, measure_combined
+from invtransfer.datasets import load_pictures
+from invtransfer.sensitivity import twin_sensitivity
+
+SIDE = 12  # pixels of an object's box: 0.55 * 0.7 * 32 = 12.3
+
+
+def make(name, **more):
+    arguments = {"dataset": STAND_IN, "data": "", "folder": "procedural", "n_objects": 10, "seed": 0}
+    return make_combined(name, **(arguments | more))
+
+
+# labelled images
+
+
+def test_stand_in_is_labelled_images_of_ten_classes():
+    (images, labels), (test_images, test_labels) = load_labelled(STAND_IN, "")
+    assert images.shape == (2_000, 32, 32, 3)
+    assert test_images.shape == (1_000, 32, 32, 3)
+    for each in (labels, test_labels):
+        assert np.bincount(each).min() > 0.07 * len(each)  # of 0.1
+        assert len(np.unique(each)) == 10
+    rotated = Transforms2D(load_objects("procedural", size=64)[-10:], ["rotate", "hue"], random_state=0)
+    np.testing.assert_array_equal(images[:20], rotated.sample(20)[0])
+    seen = {image.tobytes() for image in images}
+    assert not any(image.tobytes() in seen for image in test_images)
+
+
+def test_stand_in_is_made_once():
+    assert load_labelled(STAND_IN, "") is load_labelled(STAND_IN, "")
+
+
+def test_cifar_is_read_from_its_folder(monkeypatch):
+    monkeypatch.setattr(combined, "load_cifar", lambda *arguments: arguments)
+    assert load_labelled("cifar100", "stand-in for a folder") == ("cifar100", "stand-in for a folder")
+
+
+def test_cifar_that_is_not_there_is_named_with_its_command(tmp_path):
+    with pytest.raises(FileNotFoundError, match="python data/fetch.py cifar10 --to "):
+        load_labelled("cifar10", str(tmp_path))
+
+
+# tasks
+
+
+def shown_by(name, n=200, part=0, **more):
+    return make(name, **more)[part].sample(n)
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_images_alone_are_the_data_sets(part):
+    X, y = shown_by("C/C", part=part)
+    images, labels = load_labelled(STAND_IN, "")[part == 2]
+    known = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
+    assert [known[image.tobytes()] for image in X] == y.tolist()
+
+
+@pytest.mark.parametrize("position", ["fixed", "random"])
+@pytest.mark.parametrize("part", [0, 2])
+def test_tasks_show_what_their_names_say(position, part):
+    more = {"position": POSITIONS[position], "part": part}
+    (images, of_image), (both, of_image_too), (both_too, of_object), (on_black, of_object_too) = (
+        shown_by(name, **more) for name in TASKS
+    )
+    np.testing.assert_array_equal(both, both_too)  # the same pictures
+    np.testing.assert_array_equal(of_image, of_image_too)  # with different labels
+    np.testing.assert_array_equal(of_object, of_object_too)
+    assert (of_image != of_object).mean() > 0.8  # 0.9 if they are independent
+    corners = set()
+    for with_object, image, black in zip(both, images, on_black, strict=True):
+        rows, columns = (np.flatnonzero((with_object != image).any(axis=axes)) for axes in ((1, 2), (0, 2)))
+        assert max(np.ptp(rows), np.ptp(columns)) < SIDE
+        corners.add((columns[0] // 4, rows[0] // 4))
+        seen = black.any(axis=2)  # all that is not black
+        assert seen.any()
+        assert np.ptp(np.flatnonzero(seen.any(axis=0))) < SIDE
+        assert np.ptp(np.flatnonzero(seen.any(axis=1))) < SIDE
+        assert (with_object != image).any(axis=2)[seen].mean() > 0.9  # in the same place
+    if position == "fixed":  # in the upper right corner: at x of 21 and y of 2, but for the object's own margin
+        differing = (both != images).any(axis=(0, 3))
+        assert np.flatnonzero(differing.any(axis=0)).min() >= 21
+        assert np.flatnonzero(differing.any(axis=1)).min() >= 2
+        assert np.flatnonzero(differing.any(axis=1)).max() < 2 + SIDE
+    else:
+        assert len(corners) > 20  # of 6 * 6
+
+
+def test_each_object_is_one_picture():
+    """At one position on black, all images of one label are equal, and of two labels are not."""
+    X, y = shown_by("O/O", position=POSITIONS["fixed"])
+    assert sorted(set(y.tolist())) == list(range(10))
+    pictures = [np.unique(X[y == k], axis=0) for k in range(10)]
+    assert [len(each) for each in pictures] == [1] * 10
+    assert len(np.unique(np.concatenate(pictures), axis=0)) == 10
+
+
+def test_objects_are_drawn_by_the_seed():
+    objects = load_pictures("procedural")[0]
+    shown = objects.names[-10:]  # by the stand-in
+    drawn = [make("O/O", seed=seed)[0].class_names for seed in range(3)]
+    for names in drawn:
+        assert len(set(names)) == 10
+        assert set(names) <= set(objects.names) - set(shown)
+    assert len(set(drawn)) == 3
+    assert make("C+O/C", n_objects=3)[0].class_names == drawn[0][:3]
+    for name in TASKS:  # all tasks of a seed have the same
+        assert make(name)[2].class_names == drawn[0]
+
+
+def test_seeds_and_parts_share_no_draws():
+    states = [part.random_state for seed in range(4) for part in make("C+O/O", seed=seed)]
+    assert len(set(states)) == 12
+
+
+def test_correlation_and_availability_arrive():
+    fixed = {"position": POSITIONS["fixed"]}
+    plain, labels = shown_by("C+O/C", availability=0.0, **fixed)
+    names = make("C+O/C")[0].class_names
+    for correlation, availability in ((0.0, 1.0), (1.0, 1.0), (0.6, 1.0), (0.0, 0.3)):
+        X, y = shown_by("C+O/C", correlation=correlation, availability=availability, **fixed)
+        np.testing.assert_array_equal(y, labels)
+        found = find_objects(X, plain, names, POSITIONS["fixed"])
+        shown = found >= 0
+        assert abs(shown.mean() - availability) < 0.1
+        expected = correlation + (1 - correlation) / 10  # of 10 objects, one is the right one by chance
+        assert abs((found == y)[shown].mean() - expected) < 0.12
+    _, of_object = shown_by("C+O/O", **fixed)
+    X, _ = shown_by("C+O/C", **fixed)
+    np.testing.assert_array_equal(find_objects(X, plain, names, POSITIONS["fixed"]), of_object)
+
+
+def test_more_objects_than_there_are():
+    with pytest.raises(ValueError, match="^n_objects is 62, expected 2 to 61, as many as there are$"):
+        make("O/O", n_objects=62, dataset="cifar10")
+    with pytest.raises(ValueError, match="^n_objects is 52, expected 2 to 51, as many as there are$"):
+        make("O/O", n_objects=52)  # those that the stand-in shows are left out
+    with pytest.raises(ValueError, match="^n_objects is 1, expected 2 to 51"):
+        make("O/O", n_objects=1)  # which nothing could be told from, or changed to
+
+
+def test_all_tasks_and_what_can_be_changed():
+    assert set(TASKS) == {"C/C", "C+O/C", "C+O/O", "O/O"}  # Section 4.2
+    assert dict(CHANGED) == {"C": "image", "O": "object"}
+    assert POSITIONS["fixed"] == (21, 2)  # REFERENCE.md: the upper right corner
+
+
+# what is measured
+
+
+def see(rows, columns):
+    """Return an encoder whose features are the mean colour of a part of the image."""
+    return lambda X: np.asarray(X, dtype=float)[:, rows, columns].mean(axis=(1, 2))
+
+
+ARGUMENTS = {"solver": "lbfgs", "n_probe": 150, "n_validation": 20, "n_test": 100, "n_pairs": 60}
+
+
+def measure(encoder, names=("C+O/C", "C+O/O"), **more):
+    targets = {name: make(name, position=POSITIONS["fixed"]) for name in names}
+    return measure_combined(encoder, targets, ARGUMENTS | more, seed=5), targets
+
+
+def test_measured_by_hand():
+    encoder = see(slice(None), slice(None))
+    measured, targets = measure(encoder, TASKS)
+    assert measured.target.values.tolist() == list(TASKS)
+    assert measured.changed.values.tolist() == ["C", "O"]
+    for name in TASKS:
+        train, _, test = targets[name]
+        probe = FrozenFeatureProbe(encoder, solver="lbfgs").fit(*train.sample(150))
+        assert measured.transfer_accuracy.sel(target=name) == probe.score(*test.sample(100))
+    for changed, word in (("C", "image"), ("O", "object")):
+        pairs = targets["C+O/C"][2].twins(60, changed=word)
+        expected = twin_sensitivity(encoder, *pairs, random_state=5)
+        here = measured.sel(changed=changed)
+        assert (here.sensitivity, here.sensitivity_low, here.sensitivity_high) == expected
+
+
+def test_what_an_encoder_does_not_see_it_is_invariant_to():
+    """One sees the left half, where no object is; one the corner where it is, and a little of the image around it."""
+    left, _ = measure(see(slice(None), slice(0, 16)))
+    assert left.sensitivity.sel(changed="O") == 0
+    assert left.sensitivity.sel(changed="C") > 0.5
+    corner, _ = measure(see(slice(2, 2 + SIDE), slice(21, 32)))
+    assert corner.sensitivity.sel(changed="O") > 0.3
+    assert corner.transfer_accuracy.sel(target="C+O/O") > left.transfer_accuracy.sel(target="C+O/O") + 0.2
+    assert ((corner.sensitivity_low < corner.sensitivity) & (corner.sensitivity < corner.sensitivity_high)).all()
+
+
+def test_measured_explains_itself():
+    measured, _ = measure(None)
+    names = ("transfer_accuracy", "sensitivity", "sensitivity_low", "sensitivity_high")
+    assert tuple(measured.data_vars) == names
+    for name in names:
+        assert measured[name].dims == (("target",) if name == "transfer_accuracy" else ("changed",))
+        assert measured[name].attrs["units"] == "1"
+    assert len({measured[name].attrs["long_name"] for name in names}) == 4
+    assert isinstance(measured, xr.Dataset)
+
+
+def test_sizes_are_those_of_the_arguments(monkeypatch):
+    fitted = []
+
+    class Probe:
+        def fit(self, X, y, X_val, y_val):
+            fitted.append([len(X), len(y), len(X_val), len(y_val)])
+            return self
+
+        def score(self, X, y):
+            fitted[-1] += [len(X), len(y)]
+            return 0.5
+
+    monkeypatch.setattr(combined, "make_probe", lambda arguments, seed, encoder: Probe())
+    monkeypatch.setattr(
+        combined, "twin_sensitivity", lambda encoder, X, X_twin, random_state: (len(X), len(X_twin), random_state)
+    )
+    measured, _ = measure(None)
+    assert fitted == [[150, 150, 20, 20, 100, 100]] * 2
+    assert measured.sensitivity.values.tolist() == [60, 60]
+    assert measured.sensitivity_high.values.tolist() == [5, 5]
+
+
+SIZES = {"n_samples": 1_800, "n_probe": 1_800, "n_validation": 200, "n_test": 1_000, "n_pairs": 1_000}
+
+
+@pytest.mark.parametrize(("name", "limit"), [*((name, size) for name, size in SIZES.items())])
+def test_sizes_that_the_images_cannot_fill_are_refused(name, limit, monkeypatch):
+    labels = np.repeat(np.arange(10), 200)  # of which 20 of each are held out
+    images = np.zeros((2_000, 32, 32, 3), dtype=np.uint8)
+    parts = (images, labels), (images[:1_000], labels[:1_000])
+    monkeypatch.setattr(combined, "load_labelled", lambda dataset, folder: parts)
+    settings = SIZES | {"dataset": STAND_IN, "n_objects": 10}
+    where, file_name, identity = combined.find_combined(settings, None, "sets")
+    assert (where, file_name) == ({"folder": "procedural", "data": "sets"}, "")
+    assert identity == {"objects": "procedural"}
+    with pytest.raises(ValueError, match=f"{name} is {limit + 1}, but there are only {limit} images for it"):
+        combined.find_combined(settings | {name: limit + 1}, None, "sets")
+
+
+def test_an_unknown_data_set_is_no_stand_in():
+    with pytest.raises(ValueError, match="dataset is 'cifar-10', expected one of: cifar10, cifar100, transforms2d"):
+        load_labelled("cifar-10", "nowhere")
+
+
+def test_the_stand_in_shows_other_objects_than_are_pasted():
+    whole = load_objects("procedural", size=64)
+    for seed in range(3):
+        train, _, _ = make_combined(
+            "O/O", dataset=STAND_IN, data="", folder="procedural", n_objects=51, seed=seed, position="random"
+        )
+        assert set(train.class_names) == set(whole.names[:-10])

@@ -81,6 +81,7 @@ CIFAR_LEVELS = {
         "paper": {"n_samples": [10, 50, 100, 250, 500], "n_tuning": [225, 2_250]},
     },
 }  # fmt: skip
+LABELS = {"n_samples": "training samples of the source"}
 TUNING = {
     "smoke": {"tuning_epochs": 2, "tuning_learning_rate": 1e-3},
     "quick": {"tuning_epochs": 10, "tuning_learning_rate": 1e-3, "n_pairs": 100},
@@ -248,7 +249,8 @@ def plot(cube):
             levels = levels.assign_coords(factor=levels.level.values).rename(factor=name)
             draw_curves(
                 panel, levels.drop_vars(["factor_name", "level"]), x=name, line="line", line_label="fine-tuning",
-                x_label=name.replace("_", " "), y_label=f"accuracy on the target\n({n} samples)",
+                x_label=LABELS.get(name, name.replace("_", " ")), limits=(0, 1),
+                y_label=f"accuracy on the target\n({n} samples)",
             )  # fmt: skip
     moved = count_once(to_target(pairs), pairs.cell).mean("factor")
     moved = moved.assign_coords(n_tuning=["0 (before)", *map(str, cube.n_tuning.values)])

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -179,7 +180,7 @@ def default_path(folder, study, *parts):
     return folder / ("-".join([study, *(part for part in parts if part not in ("", "quick"))]) + ".nc")
 
 
-def report(cube, path, print_table, plot):
+def report(cube, path, print_table, plot, published=None):
     """Say how a study came out: table, failures, files; and draw its figure beside the cube.
 
     Parameters
@@ -192,6 +193,8 @@ def report(cube, path, print_table, plot):
         From a cube to lines on the terminal.
     plot : callable
         From a cube to a matplotlib figure.
+    published : path-like
+        Table of the paper, for which the command is said that puts the cube beside it; None: there is none.
 
     Raises
     ------
@@ -208,6 +211,8 @@ def report(cube, path, print_table, plot):
             figure = f"none: {error}; pip install 'invtransfer[plot]'"
         print(f"\nfigure  {figure}")
     print(f"cube    {path}")
+    if published is not None and not failed.all():
+        print(f"paper   python -m invtransfer compare {path} {os.path.relpath(published)} --ignore all")
     if failed.any():
         raise SystemExit(
             f"{failed.sum()} of {failed.size} places of the cube failed; the first: {cube.message.values[failed][0]}\n"

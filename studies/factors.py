@@ -199,7 +199,7 @@ def main():
             title="Invariance and other factors of transfer",
         )  # fmt: skip
     if cube is not None:
-        report(cube, out, print_table, plot_factors)
+        report(cube, out, print_table, plot_factors, DATA / "published" / "factors.csv")
 
 
 if __name__ == "__main__":

@@ -283,7 +283,7 @@ def main():
             title="Full fine-tuning of encoders that share the target's transformations, and of others",
         )  # fmt: skip
     if cube is not None:
-        report(cube, out, print_table, plot)
+        report(cube, out, print_table, plot, DATA / "published" / "differences.csv")
 
 
 if __name__ == "__main__":

@@ -248,7 +248,7 @@ def main():
             title="Invariance transfer under distribution shift",
         )  # fmt: skip
     if cube is not None:
-        report(cube, out, print_table, plot)
+        report(cube, out, print_table, plot, DATA / "published" / "invariance_transfer.csv")
 
 
 if __name__ == "__main__":

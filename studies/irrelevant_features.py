@@ -183,7 +183,7 @@ def main():
             title="Irrelevant features and what encoders keep of them",
         )  # fmt: skip
     if cube is not None:
-        report(cube, out, print_table, plot)
+        report(cube, out, print_table, plot, DATA / "published" / "irrelevant_features.csv")
 
 
 if __name__ == "__main__":

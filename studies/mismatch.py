@@ -195,7 +195,7 @@ def main():
             title="More and fewer invariances than a task needs",
         )  # fmt: skip
     if cube is not None:
-        report(cube, out, print_table, plot)
+        report(cube, out, print_table, plot, DATA / "published" / "mismatch.csv")
 
 
 if __name__ == "__main__":

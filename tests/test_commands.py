@@ -173,7 +173,7 @@ def test_report_of_a_study_in_which_cells_failed(tmp_path, capsys):
 
 def test_report_of_a_study_in_which_all_cells_failed(tmp_path, capsys):
     with pytest.raises(SystemExit, match="^2 of 2 places of the cube failed"):
-        report(cube_of(2, 2), tmp_path / "cube.nc", None, None)  # neither table nor figure
+        report(cube_of(2, 2), tmp_path / "cube.nc", None, None, "table.csv")  # neither table nor figure
     assert capsys.readouterr().out == f"cube    {tmp_path / 'cube.nc'}\n"
     assert list(tmp_path.iterdir()) == []
 
@@ -361,3 +361,10 @@ def test_levels_that_a_preset_leaves_at_their_default_can_be_named():
     assert override({"epochs": 2, "levels": {"width": [0.5]}}, options) == {
         "epochs": 2, "levels": {"width": [0.5], "n": [8, 9]}
     }  # fmt: skip
+
+
+def test_report_says_how_to_put_a_cube_beside_the_paper(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    report(cube_of(1), Path("cube.nc"), lambda cube: None, lambda cube: Figure(), tmp_path / "data" / "mismatch.csv")
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "paper   python -m invtransfer compare cube.nc data/mismatch.csv --ignore all"

@@ -37,11 +37,11 @@ import xarray as xr
 
 from invtransfer import FineTuner, SensitivityScorer
 from invtransfer.analysis import REFERENCE, count_once, paired_contrast
+from invtransfer.claims import claim, say_claims, say_mean
 from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
 from invtransfer.cubes import describe
 from invtransfer.datasets import CIFAR, PAPER_OBJECTS
 from invtransfer.networks import NETWORKS
-from invtransfer.patterns import claim, say_mean, say_pattern
 from invtransfer.plots import draw_curves, spread_in_words
 from invtransfer.protocol import (
     CHOICES,
@@ -184,7 +184,7 @@ def without_references(cube):
     return cube.isel(factor=np.flatnonzero(cube.factor_name.values != REFERENCE))
 
 
-def find_pattern(cube):
+def find_claims(cube):
     """Return the paper's claims, our numbers, and whether they agree; each pair of encoders counts once."""
     pairs, claims = without_references(cube), []
     n_few, n_many = cube.n_tuning.values[[0, -1]]
@@ -222,7 +222,7 @@ def print_table(cube):
                 values += (sensitivity.sel(n_tuning=n),)
                 name = factor if is_reference else f"{factor} {relation}"
                 print(f"{name:<36}" + "".join(f"{say_mean(each):<17}" for each in values))
-    print("\n" + say_pattern(find_pattern(cube)))
+    print("\n" + say_claims(find_claims(cube)))
 
 
 def plot(cube):

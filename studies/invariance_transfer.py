@@ -39,9 +39,9 @@ import xarray as xr
 
 from invtransfer import SensitivityScorer, TransformedImages, load_objects
 from invtransfer.analysis import invariance_by_relation, spillover
+from invtransfer.claims import claim, say_claims, say_mean
 from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
 from invtransfer.datasets import CIFAR, PAPER_OBJECTS, PATTERN_SIZE, load_cifar, load_pictures
-from invtransfer.patterns import claim, say_mean, say_pattern
 from invtransfer.plots import draw_curves, draw_matrices, spread_in_words
 from invtransfer.protocol import CHOICES, PROTOCOL, cell_arguments, estimate_seconds, find_data, pretrain
 from invtransfer.tasks import draw_classes, objects_task
@@ -145,7 +145,7 @@ def spillover_in_distribution(sensitivity):
     return spillover(sensitivity.sel(evaluated_on="in_distribution", drop=True)).mean("trained_on")
 
 
-def find_pattern(sensitivity):
+def find_claims(sensitivity):
     """Return the paper's claims, our numbers, and whether they agree; sensitivity is of one architecture."""
     claims = []
     trained = [name for name in sensitivity.transformation.values if name in sensitivity.pretraining_transformation]
@@ -194,7 +194,7 @@ def print_table(cube):
             for pair in pairs:
                 names = f"{pair.pretraining_transformation.item()} to {pair.transformation.item()}"
                 print(f"  {names:<28}{pair.item():+.2f}")
-        print("\n" + say_pattern(find_pattern(sensitivity)))
+        print("\n" + say_claims(find_claims(sensitivity)))
 
 
 def plot(cube):

@@ -32,6 +32,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from invtransfer.claims import claim, say_claims, say_mean
 from invtransfer.combined import (
     POSITIONS,
     STAND_IN,
@@ -44,7 +45,6 @@ from invtransfer.combined import (
 from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
 from invtransfer.cubes import describe
 from invtransfer.datasets import CIFAR, PAPER_OBJECTS
-from invtransfer.patterns import claim, say_mean, say_pattern
 from invtransfer.plots import draw_matrices
 from invtransfer.protocol import CHOICES, PROTOCOL, cell_arguments, pretrain
 
@@ -112,7 +112,7 @@ def correlate(cube, label):
     return xr.corr(accuracy, sensitivity, dim="pretraining").where(there)
 
 
-def find_pattern(cube):
+def find_claims(cube):
     """Return the paper's claims, our numbers, and whether they agree; the cube is of one position."""
     claims, there = [], set(cube.pretraining.values)
 
@@ -143,7 +143,7 @@ def print_table(cube):
             row = here.sel(pretraining=name)
             values = [*row.transfer_accuracy.transpose("target", ...), *row.sensitivity.transpose("changed", ...)]
             print(f"{name:<16}" + "".join(f"{say_mean(value):<17}" for value in values))
-        print("\n" + say_pattern(find_pattern(here)))
+        print("\n" + say_claims(find_claims(here)))
 
 
 def plot(cube):

@@ -31,10 +31,10 @@ from pathlib import Path
 
 import numpy as np
 
+from invtransfer.claims import claim, say_claims
 from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
 from invtransfer.cubes import describe
 from invtransfer.datasets import PAPER_OBJECTS, load_pictures
-from invtransfer.patterns import claim, say_pattern
 from invtransfer.plots import draw_curves, draw_matrices, spread_in_words
 from invtransfer.protocol import (
     CHOICES,
@@ -123,7 +123,7 @@ def compare_with_exact(accuracy):
     return change.where(n_missing < 0), change.where(n_missing > 0)
 
 
-def find_pattern(accuracy):
+def find_claims(accuracy):
     """Return the paper's claims, our numbers, and whether they agree; accuracy is of one architecture."""
     dims = ["n_pretraining_transformations", "n_target_transformations"]
     change = compare_with_exact(accuracy)
@@ -152,7 +152,7 @@ def print_table(cube):
         for n in mean.n_pretraining_transformations.values:
             row = mean.sel(n_pretraining_transformations=n).values
             print(f"{n:>15}   " + "".join(f"{value:>7.3f}".replace("nan", "  ?") for value in row))
-        print(say_pattern(find_pattern(accuracy)))
+        print(say_claims(find_claims(accuracy)))
 
 
 def plot(cube):

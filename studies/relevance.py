@@ -38,11 +38,11 @@ import xarray as xr
 from scipy import stats
 
 from invtransfer.analysis import REFERENCE
+from invtransfer.claims import claim, say_claims, say_mean
 from invtransfer.combined import POSITIONS, STAND_IN, estimate_combined, find_combined, make_combined, measure_combined
 from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
 from invtransfer.cubes import describe
 from invtransfer.datasets import CIFAR, PAPER_OBJECTS
-from invtransfer.patterns import claim, say_mean, say_pattern
 from invtransfer.plots import draw_curves, spread_in_words
 from invtransfer.protocol import CHOICES, PROTOCOL, cell_arguments, pretrain
 
@@ -123,7 +123,7 @@ def rank(values):
     return xr.DataArray(ranks, dims="seed")
 
 
-def find_pattern(cube):
+def find_claims(cube):
     """Return the paper's claims, our numbers, and whether they agree."""
     claims = []
 
@@ -162,7 +162,7 @@ def print_table(cube):
         row = cube.sel(factor=factor)
         values = (*row.transfer_accuracy.transpose("target", ...), *row.sensitivity.transpose("changed", ...))
         print(f"{factor:<22}" + "".join(f"{say_mean(each):<20}" for each in values))
-    print("\n" + say_pattern(find_pattern(cube)))
+    print("\n" + say_claims(find_claims(cube)))
 
 
 def plot(cube):

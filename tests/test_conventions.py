@@ -18,7 +18,7 @@ PACKAGE = Path(invtransfer.__file__).parent
 ORDER = (
     "images", "randomness", "transformations", "drawing", "procedural_objects", "procedural_backgrounds", "objects",
     "pasting", "sources", "cifar", "datasets", "tasks", "encoding", "networks", "training", "classification",
-    "pretraining", "probing", "tuning", "sensitivity", "cubes", "analysis", "patterns", "protocol", "combined",
+    "pretraining", "probing", "tuning", "sensitivity", "cubes", "analysis", "claims", "protocol", "combined",
     "comparison", "plots", "running", "commands", "__main__",
 )  # fmt: skip
 
@@ -59,7 +59,7 @@ def test_every_module_has_its_place_in_the_order():
                                    - {"__init__", "__pycache__"})  # fmt: skip
 
 
-@pytest.mark.parametrize("module", ["cubes", "analysis", "patterns", "comparison", "plots"])
+@pytest.mark.parametrize("module", ["cubes", "analysis", "claims", "comparison", "plots"])
 def test_what_reads_cubes_knows_no_torch(module):
     path = PACKAGE / f"{module}.py"
     for file in [path] if path.exists() else (PACKAGE / module).glob("*.py"):

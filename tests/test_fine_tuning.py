@@ -378,7 +378,7 @@ def test_validation_leaves_out_classes_that_few_samples_lack(study, monkeypatch)
 
 def test_pattern_holds_on_the_papers_differences(study):
     cube = published()
-    claims = study.find_pattern(cube)
+    claims = study.find_claims(cube)
     assert verdicts(claims) == [True] * N_CLAIMS
     assert len({text for text, *_ in claims}) == N_CLAIMS
     # of class_relation, architecture and n_samples after 200: (0.14 + 0.15 + 0.14) / 3; after 2,000: 0.11 / 3
@@ -387,7 +387,7 @@ def test_pattern_holds_on_the_papers_differences(study):
     opposite = cube.assign(
         {name: 1 - cube[name] for name in ("transfer_accuracy", "sensitivity", "sensitivity_before")}
     )
-    assert verdicts(study.find_pattern(opposite)) == [False] * N_CLAIMS
+    assert verdicts(study.find_claims(opposite)) == [False] * N_CLAIMS
 
 
 @pytest.mark.parametrize(
@@ -404,7 +404,7 @@ def test_pattern_holds_on_the_papers_differences(study):
 )
 def test_claims_fail_one_by_one(study, gains, sensitivity, expected):
     cube = plant([[[0.9, 0.9], [0.9 - gain for gain in gains]]], sensitivity=sensitivity)
-    assert verdicts(study.find_pattern(cube)) == expected
+    assert verdicts(study.find_claims(cube)) == expected
 
 
 def test_encoders_of_several_places_count_once(study):
@@ -413,10 +413,10 @@ def test_encoders_of_several_places_count_once(study):
     cube = plant(
         [[[0.9, 0.9], [0.9 - gain, 0.9]] for gain in (one, one, other)], ("architecture", "n_samples", "width")
     )
-    assert study.find_pattern(cube)[0][1].startswith("0.167 ")
+    assert study.find_claims(cube)[0][1].startswith("0.167 ")
     shared = cube.cell.copy()
     shared[1] = shared[0]
-    assert study.find_pattern(cube.assign(cell=shared))[0][1].startswith("0.150 ")
+    assert study.find_claims(cube.assign(cell=shared))[0][1].startswith("0.150 ")
 
 
 def test_references_do_not_count(study):
@@ -426,12 +426,12 @@ def test_references_do_not_count(study):
     )
     reference = reference.assign(transfer_accuracy=reference.transfer_accuracy * 0)
     both = xr.concat([cube, reference], "factor")
-    assert study.find_pattern(both) == study.find_pattern(cube)
+    assert study.find_claims(both) == study.find_claims(cube)
 
 
 def test_one_number_of_samples_has_no_more_and_fewer(study):
     cube = published().isel(n_tuning=[0])
-    assert verdicts(study.find_pattern(cube)) == [True, True]
+    assert verdicts(study.find_claims(cube)) == [True, True]
 
 
 def test_missing_cells_are_unknown(study):
@@ -439,7 +439,7 @@ def test_missing_cells_are_unknown(study):
     measured = ["transfer_accuracy", "sensitivity", "sensitivity_before"]
 
     def find(there):
-        return verdicts(study.find_pattern(cube.assign({name: cube[name].where(there) for name in measured})))
+        return verdicts(study.find_claims(cube.assign({name: cube[name].where(there) for name in measured})))
 
     assert find(cube.seed < 0) == [None] * N_CLAIMS
     assert find(cube.relation != "disjoint") == [None] * N_CLAIMS
@@ -451,7 +451,7 @@ def test_missing_cells_are_unknown(study):
 def test_pairs_that_lack_one_encoder_are_left_out(study):
     cube = published()
     place = (cube.factor_name != "architecture") | (cube.relation != "same") | (cube.seed != 1)
-    found = study.find_pattern(cube.assign(transfer_accuracy=cube.transfer_accuracy.where(place)))
+    found = study.find_claims(cube.assign(transfer_accuracy=cube.transfer_accuracy.where(place)))
     # in seed 1 the mean is over 0.14 and 0.14, in the others over 0.15 too
     assert found[0][1].startswith("0.142 ")
     assert "n = 3" in found[0][1]

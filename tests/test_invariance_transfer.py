@@ -133,7 +133,7 @@ def test_images_of_the_source_need_not_be_evaluated_on(smoke, study, tmp_path):
     cube = smoke.cube.sel(evaluated_on=places)
     study.plot(cube).savefig(tmp_path / "figure.png")
     study.print_table(cube)
-    assert len(study.find_pattern(cube.sensitivity.isel(architecture=0))) == 4 * len(places) + 2 * (len(places) - 1)
+    assert len(study.find_claims(cube.sensitivity.isel(architecture=0))) == 4 * len(places) + 2 * (len(places) - 1)
 
 
 @pytest.mark.parametrize(
@@ -338,12 +338,12 @@ def test_estimate_counts_what_passes_through_the_network(study, monkeypatch):
 @pytest.mark.parametrize("architecture", ["resnet18", "vgg11", "densenet121", "vit"])
 def test_pattern_holds_on_the_papers_numbers(study, architecture):
     sensitivity = published().sel(architecture=architecture, drop=True)
-    claims = study.find_pattern(sensitivity)
+    claims = study.find_claims(sensitivity)
     assert len(claims) == 2 * 5 * 2 + 2 + 6
     assert verdicts(claims) == [True] * 28
-    assert verdicts(study.find_pattern(1 - sensitivity)) == [False] * 28
+    assert verdicts(study.find_claims(1 - sensitivity)) == [False] * 28
     part = sensitivity.sel(evaluated_on=["in_distribution", "cifar10"], trained_on=["random"])
-    assert verdicts(study.find_pattern(part)) == [True] * (2 * 2 + 6)
+    assert verdicts(study.find_claims(part)) == [True] * (2 * 2 + 6)
 
 
 def test_planted_sensitivities_have_the_printed_means(study):
@@ -356,7 +356,7 @@ def test_planted_sensitivities_have_the_printed_means(study):
 
 def test_claims_come_in_one_order(study):
     sensitivity = published().sel(architecture="resnet18", drop=True)
-    texts = [text for text, *_ in study.find_pattern(sensitivity)]
+    texts = [text for text, *_ in study.find_claims(sensitivity)]
     assert texts[:3] == [
         "trained on image, evaluated on in_distribution: same is below other",
         "trained on image, evaluated on in_distribution: same is below none",
@@ -371,7 +371,7 @@ def test_claims_fail_one_by_one(study):
     none = sensitivity.pretraining_transformation == "none"
 
     def failing(change):
-        claims = study.find_pattern(sensitivity.where(~change[0], change[1]))
+        claims = study.find_claims(sensitivity.where(~change[0], change[1]))
         return [text for text, _, agrees in claims if not agrees]
 
     here = (sensitivity.trained_on == "random") & (sensitivity.evaluated_on == "cifar10")
@@ -390,23 +390,23 @@ def test_claims_fail_one_by_one(study):
 
 def test_missing_cells_are_unknown(study):
     sensitivity = published().sel(architecture="resnet18", drop=True)
-    assert verdicts(study.find_pattern(sensitivity * np.nan)) == [None] * 28
+    assert verdicts(study.find_claims(sensitivity * np.nan)) == [None] * 28
     failed = sensitivity.where(sensitivity.trained_on != "random")
-    for text, _, agrees in study.find_pattern(failed):
+    for text, _, agrees in study.find_claims(failed):
         assert agrees is (None if "trained on random" in text else True), text
     # means over other transformations, or of other encoders, would not compare
     failed = sensitivity.where(sensitivity.pretraining_transformation != "none")
-    assert verdicts(study.find_pattern(failed)) == [None] * 28
+    assert verdicts(study.find_claims(failed)) == [None] * 28
     failed = sensitivity.where(sensitivity.pretraining_transformation != "rotate")
-    for text, _, agrees in study.find_pattern(failed):
+    for text, _, agrees in study.find_claims(failed):
         assert agrees is (True if " lowers " in text and "rotate" not in text else None), text
     failed = sensitivity.where((sensitivity.pretraining_transformation != "rotate") | (sensitivity.seed != 1))
-    for text, numbers, agrees in study.find_pattern(failed):
+    for text, numbers, agrees in study.find_claims(failed):
         assert agrees is True
         assert ("n = 2)" in numbers) == ("rotate" in text or " lowers " not in text), text
     failed = sensitivity.where(sensitivity.seed != 1)
-    assert verdicts(study.find_pattern(failed)) == [True] * 28
-    assert all("n = 2)" in numbers for _, numbers, _ in study.find_pattern(failed))
+    assert verdicts(study.find_claims(failed)) == [True] * 28
+    assert all("n = 2)" in numbers for _, numbers, _ in study.find_claims(failed))
 
 
 def test_figure_and_table_of_two_architectures(study, tmp_path, capsys):

@@ -257,21 +257,21 @@ def test_positions(record):
 @pytest.mark.parametrize("position", ["fixed", "random"])
 def test_pattern_holds_on_the_papers_numbers(study, position):
     cube = published().sel(position=position)
-    claims = study.find_pattern(cube)
+    claims = study.find_claims(cube)
     assert verdicts(claims) == [True] * N_CLAIMS
     assert len({text for text, *_ in claims}) == N_CLAIMS
     opposite = [
         cube.assign(transfer_accuracy=1 - cube.transfer_accuracy),
         cube.assign(sensitivity=1 - cube.sensitivity),
     ]
-    found = [verdicts(study.find_pattern(each)) for each in opposite]
+    found = [verdicts(study.find_claims(each)) for each in opposite]
     # of accuracy are 4 claims and of sensitivity 2; the correlations of both are turned around by either
     assert [each.count(False) for each in found] == [6, 4]
     assert [not (one and two) for one, two in zip(*found, strict=True)] == [True] * N_CLAIMS
 
 
 def test_numbers_by_hand(study):
-    claims = {text: numbers for text, numbers, _ in study.find_pattern(published().sel(position="random"))}
+    claims = {text: numbers for text, numbers, _ in study.find_claims(published().sel(position="random"))}
     assert claims["C+O/C predicts objects worse than C/C"].startswith("0.150 against 0.560 ")
     assert claims["C+O/O is less sensitive to images than O/O"].startswith("0.130 against 1.000 ")
     # accuracy on images 0.89 0.97 0.13 0.28, sensitivity to them 0.99 1.00 0.13 1.00
@@ -282,28 +282,28 @@ def test_numbers_by_hand(study):
 def test_untrained_encoders_do_not_count(study):
     cube = published().sel(position="random", drop=True)
     untrained = (cube.isel(pretraining=[0]) * 0 + 0.5).assign_coords(pretraining=["untrained"])
-    assert study.find_pattern(xr.concat([cube, untrained], "pretraining")) == study.find_pattern(cube)
+    assert study.find_claims(xr.concat([cube, untrained], "pretraining")) == study.find_claims(cube)
 
 
 def test_missing_cells_are_unknown(study):
     cube = published().sel(position="random", drop=True)
-    assert verdicts(study.find_pattern(cube * np.nan)) == [None] * N_CLAIMS
+    assert verdicts(study.find_claims(cube * np.nan)) == [None] * N_CLAIMS
     for name in TASKS:
         failed = cube.where(cube.pretraining != name)
-        for text, _, agrees in study.find_pattern(failed):
+        for text, _, agrees in study.find_claims(failed):
             # a correlation over three of the four would be another claim
             expected = None if text.startswith(f"{name} ") or f" than {name}" in text or "correlates" in text else True
             assert agrees is expected, text
     failed = cube.where(cube.seed != 1)
-    assert verdicts(study.find_pattern(failed)) == [True] * N_CLAIMS
-    assert all("n = 2)" in numbers for _, numbers, _ in study.find_pattern(failed))
+    assert verdicts(study.find_claims(failed)) == [True] * N_CLAIMS
+    assert all("n = 2)" in numbers for _, numbers, _ in study.find_claims(failed))
 
 
 def test_two_encoders_have_no_correlation(study):
     """It would be 1 or -1, whatever they are like."""
     cube = published().sel(position="random", drop=True)
     for pair in (["C/C", "C+O/C"], ["C+O/O", "O/O"], ["O/O"]):
-        claims = study.find_pattern(cube.sel(pretraining=pair))
+        claims = study.find_claims(cube.sel(pretraining=pair))
         assert [agrees for text, _, agrees in claims if "correlates" in text] == [None, None]
 
 

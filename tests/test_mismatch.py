@@ -251,13 +251,13 @@ def test_seeds_share_no_images(mismatch, monkeypatch):
 @pytest.mark.parametrize("architecture", ["resnet18", "vgg11", "densenet121", "vit"])
 def test_pattern_holds_on_the_papers_numbers(mismatch, architecture):
     accuracy = published().sel(architecture=architecture, drop=True)
-    assert verdicts(mismatch.find_pattern(accuracy)) == [True, True, True]
-    assert verdicts(mismatch.find_pattern(1 - accuracy)) == [False, False, False]
-    assert verdicts(mismatch.find_pattern(accuracy.isel(seed=[1]))) == [True, True, True]
+    assert verdicts(mismatch.find_claims(accuracy)) == [True, True, True]
+    assert verdicts(mismatch.find_claims(1 - accuracy)) == [False, False, False]
+    assert verdicts(mismatch.find_claims(accuracy.isel(seed=[1]))) == [True, True, True]
 
 
 def test_numbers_of_the_docstring_are_the_papers(mismatch):
-    fewer, more, _ = mismatch.find_pattern(published().sel(architecture="resnet18", drop=True))
+    fewer, more, _ = mismatch.find_claims(published().sel(architecture="resnet18", drop=True))
     assert "the paper: -0.002" in mismatch.__doc__
     assert "the paper: -0.31)" in mismatch.__doc__
     assert more[1].startswith("-0.002 against ")
@@ -274,7 +274,7 @@ def test_more_and_fewer_by_hand(mismatch):
         np.testing.assert_allclose(both[seed], expected, atol=1e-12)
     assert more.notnull().sum() == fewer.notnull().sum() == 9
     # means: (0.1 + 0.1 + 0.2) / 3 and (0.01 + 0.01 + 0.02) / 3, a tenth of it
-    claims = mismatch.find_pattern(accuracy)
+    claims = mismatch.find_claims(accuracy)
     assert claims[0][1].startswith("-0.133 ")
     assert claims[1][1].startswith("-0.013 against -0.013 ")
 
@@ -291,25 +291,25 @@ def test_more_and_fewer_by_hand(mismatch):
     ],
 )  # fmt: skip
 def test_pattern_of_planted_accuracies(mismatch, function, expected):
-    assert verdicts(mismatch.find_pattern(planted(function))) == expected
+    assert verdicts(mismatch.find_claims(planted(function))) == expected
 
 
 def test_missing_cells_are_unknown(mismatch):
     accuracy = published().sel(architecture="resnet18", drop=True)
-    assert verdicts(mismatch.find_pattern(accuracy * np.nan)) == [None, None, None]
+    assert verdicts(mismatch.find_claims(accuracy * np.nan)) == [None, None, None]
     for n in (1, 5, 8):  # one row, which is compared with itself alone
         row = accuracy.sel(n_pretraining_transformations=[n])
-        assert verdicts(mismatch.find_pattern(row)) == [None, None, None]
-        assert verdicts(mismatch.find_pattern(accuracy.where(accuracy[NAMES[0]] == n))) == [None, None, None]
+        assert verdicts(mismatch.find_claims(row)) == [None, None, None]
+        assert verdicts(mismatch.find_claims(accuracy.where(accuracy[NAMES[0]] == n))) == [None, None, None]
     some = accuracy.where(accuracy.seed != 1)  # one seed has failed
-    assert verdicts(mismatch.find_pattern(some)) == [True, True, True]
-    assert mismatch.find_pattern(some)[0][1].endswith("n = 2)")
+    assert verdicts(mismatch.find_claims(some)) == [True, True, True]
+    assert mismatch.find_claims(some)[0][1].endswith("n = 2)")
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_too_few_sets_for_a_pattern(mismatch, n):
     accuracy = planted(lambda source, target: 1 - 0.1 * np.maximum(target - source, 0), n)
-    assert verdicts(mismatch.find_pattern(accuracy)) == ([None] * 3 if n == 1 else [True] * 3)
+    assert verdicts(mismatch.find_claims(accuracy)) == ([None] * 3 if n == 1 else [True] * 3)
 
 
 def test_figure_and_table_of_four_architectures(mismatch, tmp_path, capsys):

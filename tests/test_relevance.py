@@ -292,11 +292,11 @@ def test_targets_are_the_same_for_all_encoders(record, chosen):
 
 def test_pattern_holds_on_what_the_paper_describes(study):
     cube = planted()
-    claims = study.find_pattern(cube)
+    claims = study.find_claims(cube)
     assert verdicts(claims) == [True] * N_CLAIMS
     assert len({text for text, *_ in claims}) == N_CLAIMS
     opposite = cube.assign(transfer_accuracy=1 - cube.transfer_accuracy, sensitivity=1 - cube.sensitivity)
-    found = dict(zip(CLAIMS, verdicts(study.find_pattern(opposite)), strict=True))
+    found = dict(zip(CLAIMS, verdicts(study.find_claims(opposite)), strict=True))
     # that images stay as they are is no less true, within the margin
     assert {name for name, agrees in found.items() if agrees} == {"images stay", "images available"}
     assert set(found.values()) == {True, False}
@@ -317,7 +317,7 @@ def test_claims_on_images_fail_one_by_one(study, factor, accuracy, fails):
     cube = planted()
     changed = cube.transfer_accuracy.copy()
     changed.loc[{"target": "C+O/C", "factor": factor}] = accuracy
-    found = verdicts(study.find_pattern(cube.assign(transfer_accuracy=changed)))
+    found = verdicts(study.find_claims(cube.assign(transfer_accuracy=changed)))
     assert [name for name, agrees in zip(CLAIMS, found, strict=True) if not agrees] == ([fails] if fails else [])
 
 
@@ -338,7 +338,7 @@ def test_rank_correlation_by_scipy(study):
 def test_levels_in_any_order(study):
     cube = planted()
     order = np.random.default_rng(0).permutation(15)
-    assert study.find_pattern(cube.isel(factor=order)) == study.find_pattern(cube)
+    assert study.find_claims(cube.isel(factor=order)) == study.find_claims(cube)
 
 
 def test_accuracy_that_only_jumps_at_the_end_does_not_rise_with_every_step(study):
@@ -347,7 +347,7 @@ def test_accuracy_that_only_jumps_at_the_end_does_not_rise_with_every_step(study
     falling[-1] = 1.0
     accuracy = cube.transfer_accuracy.copy()
     accuracy.loc[{"target": "C+O/O", "factor": cube.factor[:9]}] = falling[:, None]
-    found = {text: agrees for text, _, agrees in study.find_pattern(cube.assign(transfer_accuracy=accuracy))}
+    found = {text: agrees for text, _, agrees in study.find_claims(cube.assign(transfer_accuracy=accuracy))}
     assert [agrees for text, agrees in found.items() if text.startswith("objects are predicted better")] == [
         True,
         False,
@@ -356,20 +356,20 @@ def test_accuracy_that_only_jumps_at_the_end_does_not_rise_with_every_step(study
 
 def test_missing_cells_are_unknown(study):
     cube = planted()
-    assert verdicts(study.find_pattern(cube.where(cube.seed < 0))) == [None] * N_CLAIMS
+    assert verdicts(study.find_claims(cube.where(cube.seed < 0))) == [None] * N_CLAIMS
     failed = cube.where(cube.factor != "correlation=1.0")
-    assert verdicts(study.find_pattern(failed)) == [None] * 5 + [True] * 3
+    assert verdicts(study.find_claims(failed)) == [None] * 5 + [True] * 3
     failed = cube.where(cube.factor != "availability=0.0")
-    assert verdicts(study.find_pattern(failed)) == [True] * 6 + [None] * 2
+    assert verdicts(study.find_claims(failed)) == [True] * 6 + [None] * 2
     failed = cube.where((cube.seed != 1) | (cube.factor != "correlation=0.6"))  # all of that seed's rank correlation
-    fewer = ["n = 2" in numbers for _, numbers, _ in study.find_pattern(failed)]
+    fewer = ["n = 2" in numbers for _, numbers, _ in study.find_claims(failed)]
     assert [name for name, is_fewer in zip(CLAIMS, fewer, strict=True) if is_fewer] == [
         "objects rise",
         "sensitivity rises",
     ]
     failed = cube.where(cube.seed != 1)
-    assert verdicts(study.find_pattern(failed)) == [True] * N_CLAIMS
-    assert all("n = 2)" in numbers for _, numbers, _ in study.find_pattern(failed))
+    assert verdicts(study.find_claims(failed)) == [True] * N_CLAIMS
+    assert all("n = 2)" in numbers for _, numbers, _ in study.find_claims(failed))
 
 
 def test_figure_and_table(study, tmp_path, capsys):

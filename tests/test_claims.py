@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invtransfer.patterns import claim, say_mean, say_pattern
+from invtransfer.claims import claim, say_claims, say_mean
 
 
 def seeds(*values):
@@ -80,11 +80,11 @@ def test_relation_that_there_is_not():
 
 def test_pattern_counts_what_held():
     claims = [("one", "1 against 2", True), ("two", "3", False), ("three", "?", None), ("four", "5", np.True_)]
-    assert say_pattern(claims).splitlines() == [
+    assert say_claims(claims).splitlines() == [
         "the paper's pattern: 2 of 4 held",
         "  held      one: 1 against 2",
         "  did not   two: 3",
         "  unknown   three: ?",
         "  held      four: 5",
     ]
-    assert say_pattern([]) == "the paper's pattern: 0 of 0 held"
+    assert say_claims([]) == "the paper's pattern: 0 of 0 held"

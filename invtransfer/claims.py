@@ -82,7 +82,7 @@ def claim(text, first, relation, second, margin=0.0):
     return text, numbers, mean > -margin if relation == ">" else mean < margin
 
 
-def say_pattern(claims):
+def say_claims(claims):
     """Return the lines that say whether the paper's pattern held.
 
     Parameters
@@ -96,7 +96,7 @@ def say_pattern(claims):
 
     Examples
     --------
-    >>> say_pattern([("same is above disjoint", "0.91 against 0.72", True)]).splitlines()
+    >>> say_claims([("same is above disjoint", "0.91 against 0.72", True)]).splitlines()
     ["the paper's pattern: 1 of 1 held", '  held      same is above disjoint: 0.91 against 0.72']
     """
     words = {True: "held", False: "did not", None: "unknown"}

@@ -130,7 +130,11 @@ def check_terminal(done, n_cells, n_claims):
     assert len(verdicts) == n_claims * len(held)
     assert verdicts.count("held") == sum(int(words[0]) for words in held)
     assert "nan" not in done.output
-    assert lines[-2:] == [f"figure  {done.out.with_suffix('.png')}", f"cube    {done.out}"]
+    files = [line for line in lines if not line.startswith("paper   ")]
+    assert files[-2:] == [f"figure  {done.out.with_suffix('.png')}", f"cube    {done.out}"]
+    for line in lines[lines.index(files[-1]) + 1 :]:  # the command that compares, where there is something published
+        table = next(Path(word) for word in line.split() if word.endswith(".csv"))
+        assert table.exists()
     assert f"{n_cells}/{n_cells}" in done.error
     with Image.open(done.out.with_suffix(".png")) as figure:
         assert min(figure.size) > 500

@@ -355,7 +355,8 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
 
     def _measure(self, source, n_pairs, transformations):
         """Return distances of twins, of random pairs, and who was paired with whom."""
-        Z, Z_twin = (self._encode(images) for images in source.twins(n_pairs, transformations=transformations))
+        twins = source.twins(n_pairs, transformations=transformations)
+        Z, Z_twin = np.split(self._encode(np.concatenate(twins)), 2)  # one call: fuller batches, and one network made
         partners = _ring(n_pairs, self._seed)
         return distances(Z, Z_twin), distances(Z, Z_twin[partners]), partners
 

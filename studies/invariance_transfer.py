@@ -59,7 +59,7 @@ PRESETS = {
         "architecture": ["resnet18"], "trained_on": list(KINDS),
         "pretraining_transformation": ["h_flip", "hue", "none", "untrained"], "evaluated_on": list(EVALUATED_ON[:3]),
     }},
-    "quick": PROTOCOL["quick"] | {"n_samples": 1_200, "n_pairs": 100, "levels": {
+    "quick": PROTOCOL["quick"] | {"n_samples": 1_000, "n_pairs": 64, "levels": {
         "architecture": ["resnet18"], **ALL, "evaluated_on": list(EVALUATED_ON[:4]),
     }},
     "paper": PROTOCOL["paper"] | {"levels": {

@@ -65,10 +65,10 @@ def test_what_was_fitted_is_what_is_transformed(images):
 
 
 def test_training_and_measuring_draw_different_numbers(images, monkeypatch):
-    import invtransfer.pretraining as pretraining
+    import invtransfer.classification as classification
 
     seen = []
-    monkeypatch.setattr(pretraining, "TransformedImages", lambda *a, random_state, **k: seen.append(random_state))
+    monkeypatch.setattr(classification, "TransformedImages", lambda *a, random_state, **k: seen.append(random_state))
     with pytest.raises(AttributeError):  # the spy is no source
         InvariantPretrainer(width=0.0625, epochs=1, transformations=["hue"], random_state=0).fit(
             images, np.arange(40) % 2

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -34,7 +35,10 @@ PART = ("class_relation=disjoint", "class_relation=subset")  # with both relatio
 def start(script, *arguments, **more):
     """Start a study as from the command line, with warnings as errors, also in its processes."""
     command = [sys.executable, "-W", "error", script, "--preset", "smoke", "--jobs", "2", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # also where these tests run in the background
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=listen, **more
+    )
 
 
 def finish(process):

@@ -1,4 +1,4 @@
-"""Cells to one labelled netCDF cube: writing that survives a kill, reading that names what is damaged, provenance.
+"""Cells to one labelled netCDF cube: files that are whole or not there, and that are data and nothing else.
 
 A cell is the result of one unit of expensive work, an `xarray.Dataset` in a small file of its own. A cube holds all
 cells of a study along dimensions that are singular nouns, with labels that a reader would print; cells that are not
@@ -7,27 +7,16 @@ there are NaN, and `status` says why.
 
 import hashlib
 import json
-import os
-import platform
-import subprocess
-import tempfile
-from datetime import UTC, datetime
 from functools import reduce
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
+from invtransfer.storage import DamagedFileError, replacing
+
 STATUS = ("missing", "done", "failed")
-PAPER = (
-    "Speicher, Nanda, Gummadi, Understanding the Role of Invariance in Transfer Learning, TMLR 2024, arXiv:2407.04325"
-)
-PACKAGES = ("invtransfer", "torch", "torchvision", "numpy", "scikit-learn", "scipy", "pillow", "xarray", "netCDF4")
-
-
-class DamagedFileError(ValueError):
-    """A file is not the netCDF that it should be; the message names it."""
+CHECKSUM, OLD_CHECKSUM = "checksum", "sha256"
 
 
 def write(dataset, path):
@@ -38,7 +27,14 @@ def write(dataset, path):
     dataset : xarray.Dataset
         With attributes that are strings or numbers.
     path : path-like
-        Written to a temporary file beside it first, which is flushed to the disk and renamed.
+        See `replacing`; the file is read once before it takes its place. A checksum goes with it.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written, such as on a full disk.
+    TypeError
+        If netCDF cannot hold an attribute, such as None.
 
     Examples
     --------
@@ -48,27 +44,20 @@ def write(dataset, path):
     ...     read(f"{folder}/cell.nc").accuracy.item()
     0.5
     """
-    path = Path(path)
-    dataset = dataset.assign_attrs(sha256=_digest(dataset))
+    dataset = dataset.assign_attrs({CHECKSUM: _digest(dataset)})
     dataset = dataset.drop_encoding()  # else strings are cut to the length that they were read with
     encoding = {name: {"_FillValue": None} for name in dataset.variables if dataset[name].dtype.kind == "f"}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
     try:
-        dataset.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        with replacing(path) as temporary:
+            try:
+                dataset.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
+                read(temporary)
+            except (OSError, RuntimeError, DamagedFileError):
+                # The library calls a full disk "HDF error" or "Permission denied": plain writing says what is wrong.
+                temporary.write_bytes(bytes(dataset.nbytes + 2**16))
+                raise
+    except (OSError, RuntimeError) as error:
+        raise OSError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def read(path):
@@ -77,7 +66,7 @@ def read(path):
     Parameters
     ----------
     path : path-like
-        Of a cell or cube.
+        Of a cell or cube. It is data: no code in it is run, whoever made it.
 
     Returns
     -------
@@ -88,24 +77,46 @@ def read(path):
     FileNotFoundError
         If there is none.
     DamagedFileError
-        If it cannot be read as netCDF, or its values are not those that `write` wrote.
+        If it cannot be read as netCDF, claims to be far larger than it is, or its values and attributes are not those
+        that `write` wrote. Files of other programs, without a checksum, are taken as they are.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist")
     try:
-        dataset = xr.load_dataset(path, engine="netcdf4")
-    except (
-        Exception
-    ) as error:  # the library raises OSError, RuntimeError, ValueError, KeyError, depending on the damage
+        with xr.open_dataset(path, engine="netcdf4") as file:
+            size = Path(path).stat().st_size
+            if file.nbytes > 1000 * size:  # more than any compression saves: it would fill the memory
+                raise ValueError(f"it has {size} bytes, but says that it holds {file.nbytes}")
+            dataset = file.load()
+    except Exception as error:  # OSError, RuntimeError, ValueError, KeyError, MemoryError, depending on the damage
+        raise DamagedFileError(f"{path} cannot be read as netCDF: {' '.join(str(error).split())}") from error
+    try:
+        for name, digest in ((CHECKSUM, _digest), (OLD_CHECKSUM, _digest_values)):
+            expected = dataset.attrs.pop(name, None)
+            if expected is not None and expected != digest(dataset):
+                raise DamagedFileError(f"{path} holds other values than were written: its checksum differs")
+    except TypeError as error:
         raise DamagedFileError(f"{path} cannot be read as netCDF: {error}") from error
-    expected = dataset.attrs.pop("sha256", None)
-    if expected is not None and expected != _digest(dataset):
-        raise DamagedFileError(f"{path} holds other values than were written: its checksum differs")
     return dataset
 
 
 def _digest(dataset):
-    """Return the SHA-256 of names and values, however they are stored."""
+    """Return the SHA-256 of names, dimensions, values and attributes, however they are stored."""
+    digest = hashlib.sha256(_digest_values(dataset).encode())
+    digest.update(_plain(dataset.attrs))
+    for name in sorted(dataset.variables):
+        variable = dataset[name]
+        digest.update(f"{name} {variable.dims} {name in dataset.coords} ".encode() + _plain(variable.attrs))
+    return digest.hexdigest()
+
+
+def _plain(attributes):
+    """Return attributes as text that is the same before they are written and after they are read."""
+    return json.dumps({name: np.ravel(value).tolist() for name, value in attributes.items()}, sort_keys=True).encode()
+
+
+def _digest_values(dataset):
+    """Return the SHA-256 of names and values alone, as files of the first version have it."""
     digest = hashlib.sha256()
     for name in sorted(dataset.variables):
         values = np.asarray(dataset[name].values)
@@ -137,113 +148,6 @@ def describe(variables, coords=None):
         name: (dims, values, {"long_name": text, "units": "1"}) for name, (dims, values, text) in variables.items()
     }
     return xr.Dataset(described, coords)
-
-
-def check_writable(path):
-    """Find out now whether a file can be written, rather than after the work is done.
-
-    Parameters
-    ----------
-    path : path-like
-        Of the file; its folder is made if need be.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be made or written to, or `path` is a folder.
-    """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror or error}") from error
-    if path.is_dir():
-        raise OSError(f"cannot write {path}: it is a folder")
-
-
-def canonical(settings):
-    """Return settings as one JSON string, the same for the same settings.
-
-    Parameters
-    ----------
-    settings : dict
-        Of strings, numbers, None, lists and dicts.
-
-    Returns
-    -------
-    text : str
-
-    Examples
-    --------
-    >>> canonical({"seed": 1, "factor": "width"})
-    '{"factor": "width", "seed": 1}'
-    """
-    return json.dumps(settings, sort_keys=True)
-
-
-def provenance(settings):
-    """Say how numbers came about, as attributes of a cube.
-
-    Parameters
-    ----------
-    settings : dict
-        All that decides the numbers.
-
-    Returns
-    -------
-    attributes : dict of str to str
-        Settings and package versions as JSON, git commit and whether the tree differed from it, processor, date, paper.
-        The date is that of SOURCE_DATE_EPOCH where it is set.
-    """
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    now = datetime.now(UTC) if epoch is None else datetime.fromtimestamp(int(epoch), UTC)
-    ours = _git("ls-files", "--error-unmatch", __file__)  # not some repository that an environment lies in
-    changes = _git("status", "--porcelain", "--untracked-files=no")
-    return {
-        "Conventions": "CF-1.11",
-        "settings": canonical(settings),
-        "versions": canonical(versions()),
-        "git_commit": (_git("rev-parse", "HEAD") or "unknown") if ours else "unknown",
-        "git_state": "unknown" if changes is None or not ours else "modified" if changes else "clean",
-        "processor": platform.processor() or platform.machine(),
-        "date_created": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "references": PAPER,
-    }
-
-
-def versions():
-    """Return the versions of Python and of the packages that numbers depend on.
-
-    Returns
-    -------
-    versions : dict of str to str
-
-    Examples
-    --------
-    >>> sorted(versions())[:3]
-    ['invtransfer', 'netCDF4', 'numpy']
-    """
-    return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
-
-
-def _version(name):
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _git(*arguments):
-    folder = Path(__file__).parent
-    try:
-        done = subprocess.run(
-            ["git", "-C", folder, *arguments], capture_output=True, text=True, timeout=10, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def assemble(points, cells, coordinates):

@@ -1,16 +1,10 @@
 """Writing, reading and assembling cells whose digits show where they belong, and provenance."""
 
 import hashlib
-import json
 import os
-import platform
-import re
-import shutil
 import subprocess
 import sys
 import textwrap
-import time
-from importlib import metadata
 
 import netCDF4
 import numpy as np
@@ -19,7 +13,8 @@ import xarray as xr
 
 import invtransfer
 from invtransfer import cubes
-from invtransfer.cubes import DamagedFileError, assemble, canonical, check_writable, provenance, read, write
+from invtransfer.cubes import assemble, read, write
+from invtransfer.storage import DamagedFileError
 
 GRID = {"factor": ["a", "b", "c"], "relation": ["same", "disjoint"], "seed": [0, 1]}
 POINTS = [{"factor": f, "relation": r, "seed": s} for f in "abc" for r in ("same", "disjoint") for s in (0, 1)]
@@ -140,16 +135,6 @@ def test_until_the_new_file_is_whole_the_old_one_is_read(tmp_path, monkeypatch):
     assert read(path).accuracy == 2
 
 
-def test_permissions_follow_the_umask(tmp_path):
-    before = os.umask(0o027)
-    try:
-        write(cell(1), tmp_path / "cell.nc")
-        assert os.umask(0o027) == 0o027
-    finally:
-        os.umask(before)
-    assert (tmp_path / "cell.nc").stat().st_mode & 0o777 == 0o640  # 0o666 & ~0o027
-
-
 # reading
 
 
@@ -178,41 +163,6 @@ def test_file_is_closed_after_reading(tmp_path):
     dataset = read(tmp_path / "cell.nc")
     (tmp_path / "cell.nc").write_bytes(b"")
     assert dataset.accuracy == 1
-
-
-# the door to the disk
-
-
-def test_folders_are_made_and_nothing_is_left_in_them(tmp_path):
-    check_writable(tmp_path / "new" / "newer" / "cube.nc")
-    assert os.listdir(tmp_path / "new" / "newer") == []
-
-
-def test_file_that_is_there_is_left(tmp_path):
-    (tmp_path / "cube.nc").write_text("old")
-    check_writable(str(tmp_path / "cube.nc"))
-    assert (tmp_path / "cube.nc").read_text() == "old"
-
-
-def test_path_below_a_file(tmp_path):
-    (tmp_path / "file").write_text("")
-    for path in (tmp_path / "file" / "cube.nc", tmp_path / "file" / "below" / "cube.nc"):
-        with pytest.raises(OSError, match=f"^cannot write {re.escape(str(path))}: (Not a directory|File exists)$"):
-            check_writable(path)
-
-
-def test_path_that_is_a_folder(tmp_path):
-    with pytest.raises(OSError, match=f"^cannot write {re.escape(str(tmp_path))}: it is a folder$"):
-        check_writable(tmp_path)
-
-
-def test_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
-    def refuse(**options):
-        raise PermissionError(13, "Permission denied", "/somewhere/tmpabc")
-
-    monkeypatch.setattr(cubes.tempfile, "TemporaryFile", refuse)  # permissions do not stop an administrator
-    with pytest.raises(OSError, match=r"^cannot write .*cube\.nc: Permission denied$"):
-        check_writable(tmp_path / "cube.nc")
 
 
 # assembling
@@ -334,90 +284,6 @@ def test_points_without_cells():
         assemble([{"seed": 0}], [], {"seed": [0]})
 
 
-# how the numbers came about
-
-
-def test_canonical_is_the_same_for_the_same_settings():
-    assert canonical({"b": (1, 2.5), "a": {"z": None, "y": "é"}}) == '{"a": {"y": "\\u00e9", "z": null}, "b": [1, 2.5]}'
-    assert canonical({"a": 1, "b": 2}) == canonical({"b": 2, "a": 1})
-    assert canonical({"a": 1}) != canonical({"a": "1"})
-
-
-def test_provenance_is_complete_and_fits_in_netcdf(tmp_path):
-    settings = {"width": 0.25, "levels": {"n_samples": [1, 2]}}
-    attributes = provenance(settings)
-    assert list(attributes) == [
-        "Conventions", "settings", "versions", "git_commit", "git_state", "processor", "date_created", "references"
-    ]  # fmt: skip
-    assert all(isinstance(value, str) and value for value in attributes.values())
-    write(xr.Dataset(attrs=attributes), tmp_path / "cube.nc")
-    back = read(tmp_path / "cube.nc").attrs
-    assert back == attributes
-    assert json.loads(back["settings"]) == settings
-    versions = json.loads(back["versions"])
-    assert versions["python"] == platform.python_version()
-    assert versions["numpy"] == np.__version__
-    assert versions["xarray"] == xr.__version__
-    assert versions["torch"] == metadata.version("torch")
-    assert versions["invtransfer"] == metadata.version("invtransfer")
-    assert set(cubes.PACKAGES) < versions.keys()
-    assert "2407.04325" in back["references"]
-
-
-def test_package_that_is_not_installed(monkeypatch):
-    monkeypatch.setattr(cubes, "PACKAGES", ("numpy", "no-such-package"))
-    assert json.loads(provenance({})["versions"])["no-such-package"] == "not installed"
-
-
-@pytest.mark.parametrize(
-    ("epoch", "date"), [("0", "1970-01-01T00:00:00Z"), ("86399", "1970-01-01T23:59:59Z")]
-)  # a day has 86400 s
-def test_date_can_be_given(monkeypatch, epoch, date):
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
-    with monkeypatch.context() as context:
-        context.setenv("TZ", "UTC-9")  # a reader's time zone says nothing
-        time.tzset()
-        assert provenance({})["date_created"] == date
-    time.tzset()
-
-
-def test_date_is_now_otherwise(monkeypatch):
-    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
-    now = np.datetime64("now")
-    date = provenance({})["date_created"]
-    assert date.endswith("Z")
-    assert np.timedelta64(0, "s") <= np.datetime64(date[:-1]) - now <= np.timedelta64(60, "s")
-
-
-@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
-def test_git_commit_and_state(tmp_path, monkeypatch):
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setattr(cubes, "__file__", str(tmp_path / "cubes.py"))
-    assert provenance({})["git_commit"] == provenance({})["git_state"] == "unknown"  # no repository
-
-    def git(*arguments):
-        identity = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
-        done = subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
-
-    (tmp_path / "cubes.py").write_text("1")
-    git("init")
-    git("add", ".")
-    git("commit", "-m", "one")
-    (tmp_path / "untracked").write_text("")
-    assert provenance({})["git_commit"] == git("log", "-1", "--format=%H")
-    assert provenance({})["git_state"] == "clean"
-    (tmp_path / "cubes.py").write_text("2")
-    assert provenance({})["git_state"] == "modified"
-
-
-def test_without_git_the_state_is_unknown(monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    attributes = provenance({})
-    assert attributes["git_commit"] == attributes["git_state"] == "unknown"
-
-
 # the layers
 
 WITHOUT_TORCH = """
@@ -425,7 +291,8 @@ WITHOUT_TORCH = """
     package = sys.modules["invtransfer"] = types.ModuleType("invtransfer")  # whose own __init__ imports everything
     package.__path__ = [{folder!r}]
     import xarray as xr
-    from invtransfer.cubes import assemble, provenance, read, write
+    from invtransfer.cubes import assemble, read, write
+    from invtransfer.provenance import describe_run, find_origin
     from invtransfer.analysis import factor_contrasts, summarise
     import invtransfer.plots
     cells = [xr.Dataset({{"accuracy": float(i)}}) for i in range(8)]
@@ -433,7 +300,7 @@ WITHOUT_TORCH = """
     points = [dict(factor=f, relation=r, seed=s) for f in factors for r in relations for s in seeds]
     names = ("factor", ["w", "w"])
     cube = assemble(points, cells, dict(factor=factors, factor_name=names, relation=relations, seed=seeds))
-    write(cube.assign_attrs(provenance({{}})), {path!r})
+    write(cube.assign_attrs(describe_run({{}}, [find_origin(1)])), {path!r})
     summarise(factor_contrasts(read({path!r}).accuracy))
     print(*sorted(name for name in sys.modules if name.startswith("invtransfer.") or name.split(".")[0] == "torch"))
 """
@@ -444,7 +311,7 @@ def test_cubes_analysis_and_plots_know_no_torch(tmp_path):
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     names = {".".join(name.split(".")[:2]) for name in done.stdout.split()}
-    assert names == {"invtransfer.analysis", "invtransfer.cubes", "invtransfer.plots"}
+    assert names == {f"invtransfer.{name}" for name in ("analysis", "cubes", "plots", "provenance", "storage")}
 
 
 def test_a_flipped_bit_is_noticed(tmp_path):
@@ -458,3 +325,49 @@ def test_a_flipped_bit_is_noticed(tmp_path):
         cubes.DamagedFileError, match="cell.nc holds other values than were written: its checksum differs"
     ):
         cubes.read(path)
+
+
+def test_an_attribute_that_was_changed_is_noticed(tmp_path):
+    dataset = xr.Dataset({"accuracy": ("pair", [0.5], {"units": "1"})}, attrs={"settings": "{}", "threads": 1})
+    for name in ("settings", "threads", "units"):
+        write(dataset, tmp_path / "cell.nc")
+        read(tmp_path / "cell.nc")
+        with netCDF4.Dataset(tmp_path / "cell.nc", "a") as file:
+            setattr(file["accuracy"] if name == "units" else file, name, 2 if name == "threads" else "{ }")
+        with pytest.raises(DamagedFileError, match=r"cell\.nc holds other values than were written: its checksum"):
+            read(tmp_path / "cell.nc")
+
+
+def test_files_of_the_first_version_are_checked_as_they_were_written(tmp_path):
+    dataset = xr.Dataset({"accuracy": ("seed", [0.5, 0.25])})
+    old = dataset.assign_attrs(sha256=cubes._digest_values(dataset), settings="{}")
+    old.to_netcdf(tmp_path / "old.nc", engine="netcdf4")
+    xr.testing.assert_equal(read(tmp_path / "old.nc"), dataset)
+    assert read(tmp_path / "old.nc").attrs == {"settings": "{}"}
+    old.assign(accuracy=old.accuracy + 1).to_netcdf(tmp_path / "old.nc", engine="netcdf4")
+    with pytest.raises(DamagedFileError, match="its checksum differs"):
+        read(tmp_path / "old.nc")
+
+
+def test_file_of_another_program_is_read_as_it_is(tmp_path):
+    dataset = xr.Dataset({"temperature": ("x", [1.5, 2])}, attrs={"institution": "elsewhere"})
+    dataset.to_netcdf(tmp_path / "foreign.nc", engine="netcdf4")
+    xr.testing.assert_identical(read(tmp_path / "foreign.nc"), dataset)
+
+
+def test_file_that_says_it_is_huge_is_not_loaded(tmp_path):
+    with netCDF4.Dataset(tmp_path / "huge.nc", "w") as file:
+        file.createDimension("x", 2**45)
+        file.createVariable("accuracy", "f8", ("x",), chunksizes=[1024])
+    with pytest.raises(DamagedFileError, match=r"huge\.nc cannot be read as netCDF: it has \d+ bytes, but says that"):
+        read(tmp_path / "huge.nc")
+
+
+def test_file_with_a_pickle_in_it_is_data(tmp_path):
+    """An object of Python in a file is bytes, and stays so."""
+    trap = tmp_path / "trap"
+    payload = b"cos\nsystem\n(S'touch " + str(trap).encode() + b"'\ntR."
+    dataset = xr.Dataset({"payload": ("x", np.frombuffer(payload, np.uint8))}, attrs={"pickle": payload.decode()})
+    dataset.to_netcdf(tmp_path / "doctored.nc", engine="netcdf4")
+    assert bytes(read(tmp_path / "doctored.nc").payload.values) == payload
+    assert not trap.exists()

@@ -1,0 +1,148 @@
+"""How numbers came about: settings, versions, commit, machine and date, in words that a file can hold."""
+
+import json
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+
+from invtransfer.storage import canonical
+
+PAPER = (
+    "Speicher, Nanda, Gummadi, Understanding the Role of Invariance in Transfer Learning, TMLR 2024, arXiv:2407.04325"
+)
+PACKAGES = ("invtransfer", "torch", "torchvision", "numpy", "scikit-learn", "scipy", "pillow", "xarray", "netCDF4")
+MIXED = "mixed: see origins"
+
+
+def find_origin(threads, device="cpu"):
+    """Say what computes numbers here and now: all but the settings that can change a bit of them.
+
+    Parameters
+    ----------
+    threads : int
+        That each cell may use.
+    device : str
+        "cpu", or the name of the GPU.
+
+    Returns
+    -------
+    origin : dict
+        "versions" of Python and packages, "git_commit" and "git_state" (whether the tree differed from it) of this
+        package as they were when this was first asked, "hardware" (processor, its number of cores, device), "threads".
+
+    Examples
+    --------
+    >>> sorted(find_origin(threads=1))
+    ['git_commit', 'git_state', 'hardware', 'threads', 'versions']
+    """
+    commit, state = _find_commit()
+    hardware = {"processor": _find_processor(), "cores": os.cpu_count(), "device": device}
+    return {
+        "versions": versions(), "git_commit": commit, "git_state": state, "hardware": hardware, "threads": threads,
+    }  # fmt: skip
+
+
+def describe_run(settings, origins):
+    """Say how a cube came about, as its attributes.
+
+    Parameters
+    ----------
+    settings : dict
+        All that decides the numbers.
+    origins : list of dict
+        Of its cells, see `find_origin`, each once.
+
+    Returns
+    -------
+    attributes : dict of str to str or int
+        Settings and origins as JSON; what all origins agree on is there by name, too: versions, git_commit, git_state,
+        hardware, threads; "mixed: see origins" where they do not. Date (that of SOURCE_DATE_EPOCH, seconds since 1970,
+        where it is set) and paper.
+
+    Raises
+    ------
+    ValueError
+        If SOURCE_DATE_EPOCH is set to what is no number of seconds.
+
+    Examples
+    --------
+    >>> origins = [{"git_commit": "1f", "threads": threads} for threads in (1, 2)]
+    >>> attributes = describe_run({"width": 0.5}, origins)
+    >>> attributes["git_commit"], attributes["threads"]
+    ('1f', 'mixed: see origins')
+    """
+    agreed = {}
+    for name in origins[0] if origins else ():
+        values = {canonical(origin.get(name)) for origin in origins}
+        value = json.loads(values.pop()) if len(values) == 1 else MIXED
+        agreed[name] = canonical(value) if isinstance(value, dict) else value
+    return {
+        "Conventions": "CF-1.11", "settings": canonical(settings), **agreed,
+        "origins": json.dumps(origins, sort_keys=True), "date_created": _date(), "references": PAPER,
+    }  # fmt: skip
+
+
+def _date():
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    try:
+        now = datetime.now(UTC) if epoch is None else datetime.fromtimestamp(int(epoch), UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise ValueError(f"SOURCE_DATE_EPOCH is {epoch!r}, expected a number of seconds since 1970") from error
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def versions():
+    """Return the versions of Python and of the packages that numbers depend on.
+
+    Returns
+    -------
+    versions : dict of str to str
+
+    Examples
+    --------
+    >>> sorted(versions())[:3]
+    ['invtransfer', 'netCDF4', 'numpy']
+    """
+    return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
+
+
+@lru_cache
+def _version(name):
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+@lru_cache
+def _find_commit():
+    """Return commit and state of the code, once: what runs is what was imported, even if the tree changes later."""
+    ours = _git("ls-files", "--error-unmatch", __file__)  # not some repository that an environment lies in
+    changes = _git("status", "--porcelain", "--untracked-files=no")
+    if not ours or changes is None:
+        return "unknown", "unknown"
+    return _git("rev-parse", "HEAD") or "unknown", "modified" if changes else "clean"
+
+
+def _git(*arguments):
+    folder = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", folder, *arguments], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+@lru_cache
+def _find_processor():
+    try:  # Linux, where platform.processor() is often empty
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,216 @@
+"""Files that are whole or not there, and arrays in them that are data and nothing else."""
+
+import json
+import os
+import pickle
+import re
+import zipfile
+
+import numpy as np
+import pytest
+
+from invtransfer import storage
+from invtransfer.storage import (
+    DamagedFileError,
+    canonical,
+    check_writable,
+    read_arrays,
+    remove_leftovers,
+    replacing,
+    write_arrays,
+)
+
+
+@pytest.mark.parametrize("old", [None, "old"])
+@pytest.mark.parametrize("fails", ["block", "fsync", "replace"])
+def test_what_fails_leaves_what_was_there(tmp_path, monkeypatch, old, fails):
+    path = tmp_path / "cell.nc"
+    if old:
+        path.write_text(old)
+
+    def fail(*arguments):
+        raise OSError("disk full")
+
+    if fails != "block":
+        monkeypatch.setattr(os, fails, fail)
+
+    def write():
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            if fails == "block":
+                fail()
+
+    with pytest.raises(OSError, match="disk full"):
+        write()
+    assert os.listdir(tmp_path) == (["cell.nc"] if old else [])
+    assert not old or path.read_text() == old
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders cannot be opened there")
+def test_file_is_flushed_before_and_its_folder_after_the_renaming(tmp_path, monkeypatch):
+    calls = []
+    fsync, replace = os.fsync, os.replace
+
+    def note(handle):
+        calls.append(os.path.realpath(f"/proc/self/fd/{handle}") if os.path.exists("/proc") else handle)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(os, "replace", lambda *names: (calls.append("replace"), replace(*names)))
+    with replacing(tmp_path / "cell.nc") as temporary:
+        temporary.write_text("whole")
+    assert len(calls) == 3
+    assert calls[1] == "replace"
+    if os.path.exists("/proc"):
+        assert calls[::2] == [os.path.realpath(temporary), os.path.realpath(tmp_path)]
+
+
+def test_leftovers_are_those_of_one_file(tmp_path):
+    for name in (".a.nc.x1.tmp", ".a.nc.x2.tmp", ".b.nc.x1.tmp", "a.nc", ".a.ncx.tmp"):
+        (tmp_path / name).write_text("")
+    remove_leftovers(tmp_path / "a.nc")
+    assert sorted(os.listdir(tmp_path)) == [".a.ncx.tmp", ".b.nc.x1.tmp", "a.nc"]
+
+
+def test_arrays_come_back_as_they_were(tmp_path):
+    arrays = {
+        "layer.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "transposed": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "count": np.array(3),
+        "empty": np.zeros((0, 4), np.int8),
+        "flag": np.array([True, False]),
+        "word": np.array(["größer", ""]),
+    }
+    description = {"epochs": 3, "name": "é", "nothing": None, "levels": [1, 2.5]}
+    write_arrays(tmp_path / "a.npz", arrays, description)
+    back, described = read_arrays(tmp_path / "a.npz")
+    assert described == description
+    assert list(back) == list(arrays)
+    for name, array in arrays.items():
+        assert back[name].dtype == array.dtype
+        np.testing.assert_array_equal(back[name], array)
+    write_arrays(tmp_path / "b.npz", arrays, description)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as ordinary:  # NumPy reads it, too
+        np.testing.assert_array_equal(ordinary["layer.weight"], arrays["layer.weight"])
+
+
+def test_objects_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"arrays\['a'\] holds Python objects, expected numbers, booleans or strings"):
+        write_arrays(tmp_path / "a.npz", {"a": np.array([None])}, {})
+    assert os.listdir(tmp_path) == []
+
+
+class Bomb:
+    """Leaves a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def damaged(kind, path, trap):
+    """Write a file that is wrong in one way."""
+    write_arrays(path, {"weight": np.arange(100.0)}, {"epochs": 3})
+    whole = path.read_bytes()
+    if kind in ("truncated", "flipped"):
+        path.write_bytes(whole[:-40] if kind == "truncated" else whole.replace(np.float64(7).tobytes(), b"\1" * 8))
+    elif kind == "pickle":
+        path.write_bytes(pickle.dumps(Bomb(trap)))
+    elif kind == "text":
+        path.write_text("weight,1")
+    else:
+        with zipfile.ZipFile(
+            path, "w", zipfile.ZIP_DEFLATED if kind == "compressed" else zipfile.ZIP_STORED
+        ) as archive:
+            if kind != "no description":
+                archive.writestr("description.json", "[1]" if kind == "list" else json.dumps({}))
+            with archive.open("weight.npy", "w") as file:
+                if kind == "pickled array":
+                    np.lib.format.write_array(file, np.array([Bomb(trap)], object), allow_pickle=True)
+                elif kind == "too few":
+                    header = {"descr": "<f8", "fortran_order": False, "shape": (1_000_000,)}
+                    np.lib.format.write_array_header_1_0(file, header)
+                else:
+                    np.lib.format.write_array(file, np.zeros(2))
+                    file.write(b"more" if kind == "more" else b"")
+
+
+KINDS = (
+    "truncated", "flipped", "pickle", "text", "compressed", "no description", "list", "pickled array", "too few",
+    "more",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_file_is_named_and_runs_no_code(tmp_path, kind):
+    path, trap = tmp_path / "weights.npz", tmp_path / "trap"
+    damaged(kind, path, str(trap))
+    with pytest.raises(DamagedFileError, match=r"weights\.npz cannot be read as arrays: \S") as error:
+        read_arrays(path)
+    assert "\n" not in str(error.value)
+    assert not trap.exists()
+
+
+def test_file_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.npz does not exist"):
+        read_arrays(tmp_path / "none.npz")
+
+
+def test_the_trap_works(tmp_path):
+    pickle.loads(pickle.dumps(Bomb(str(tmp_path / "trap")))).close()
+    assert (tmp_path / "trap").exists()
+
+
+def test_permissions_follow_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with replacing(tmp_path / "a") as temporary:
+            temporary.write_text("")
+        assert storage._umask() == 0o027
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640  # 0o666 & ~0o027
+
+
+def test_canonical_is_the_same_for_the_same_settings():
+    assert canonical({"b": (1, 2.5), "a": {"z": None, "y": "é"}}) == '{"a": {"y": "\\u00e9", "z": null}, "b": [1, 2.5]}'
+    assert canonical({"a": 1, "b": 2}) == canonical({"b": 2, "a": 1})
+    assert canonical({"a": 1}) != canonical({"a": "1"})
+
+
+# the door to the disk
+
+
+def test_folders_are_made_and_nothing_is_left_in_them(tmp_path):
+    check_writable(tmp_path / "new" / "newer" / "cube.nc")
+    assert os.listdir(tmp_path / "new" / "newer") == []
+
+
+def test_file_that_is_there_is_left(tmp_path):
+    (tmp_path / "cube.nc").write_text("old")
+    check_writable(str(tmp_path / "cube.nc"))
+    assert (tmp_path / "cube.nc").read_text() == "old"
+
+
+def test_path_below_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file" / "cube.nc", tmp_path / "file" / "below" / "cube.nc"):
+        with pytest.raises(OSError, match=f"^cannot write {re.escape(str(path))}: (Not a directory|File exists)$"):
+            check_writable(path)
+
+
+def test_path_that_is_a_folder(tmp_path):
+    with pytest.raises(OSError, match=f"^cannot write {re.escape(str(tmp_path))}: it is a folder$"):
+        check_writable(tmp_path)
+
+
+def test_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
+    def refuse(**options):
+        raise PermissionError(13, "Permission denied", "/somewhere/tmpabc")
+
+    monkeypatch.setattr(storage.tempfile, "TemporaryFile", refuse)  # permissions do not stop an administrator
+    with pytest.raises(OSError, match=r"^cannot write .*cube\.nc: Permission denied$"):
+        check_writable(tmp_path / "cube.nc")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 
-from invtransfer.cubes import STATUS, canonical
-from invtransfer.running import plan_study, run_study
+from invtransfer.cubes import STATUS
+from invtransfer.running import UNDONE, plan_study, run_study
+from invtransfer.storage import canonical
 
 
 def study_parser(description, presets, default="quick", *, settings=None, choices=None):
@@ -32,7 +33,8 @@ def study_parser(description, presets, default="quick", *, settings=None, choice
     Returns
     -------
     parser : argparse.ArgumentParser
-        With --preset, --out, --seeds, --jobs and --threads, and with --dry-run and --only if there are settings.
+        With --preset, --out, --seeds, --jobs and --threads; and with --scheduler, --shard, --only and --dry-run, if
+        there are settings.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -40,13 +42,30 @@ def study_parser(description, presets, default="quick", *, settings=None, choice
     )
     parser.add_argument("--out", type=Path, metavar="CUBE.nc", help="where the cube goes; the figure goes beside it")
     parser.add_argument("--seeds", type=positive, metavar="N", help="number of repetitions, with seeds 0 to N - 1")
-    parser.add_argument("--jobs", type=positive, metavar="N", help="processes (default: one per core; 1 with a GPU)")
+    parser.add_argument("--jobs", type=positive, metavar="N", help="processes (default: one per GPU, or per core)")
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="threads of each process (default: 1)")
     if settings is None:
         return parser
     parser.add_argument("--dry-run", action="store_true", help="list the cells, what is there, and the projected time")
     parser.add_argument(
-        "--only", nargs="+", metavar="LABEL", help="compute the places with these labels alone, such as: vit seed=0"
+        "--only",
+        nargs="+",
+        metavar="LABEL",
+        help="compute the places with these labels alone, such as: vit seed=0; or, of a cube that stays whole, what is:"
+        " failed, missing",
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="WHERE",
+        help="compute on a dask.distributed cluster: the scheduler's address (tcp://host:8786) or JSON file, or: local",
+    )
+    parser.add_argument(
+        "--shard",
+        type=fraction,
+        default=(1, 1),
+        metavar="K/N",
+        help="compute every N-th cell only, from the K-th on, for N runs that share the work, such as a batch array;"
+        " the last that ends, or the same command without --shard, completes the cube",
     )
     protocol = parser.add_argument_group("protocol", "numbers of the preset, to be overridden one by one")
     choices = choices or {}
@@ -154,6 +173,34 @@ def not_negative(text):
     return number
 
 
+def fraction(text):
+    """Read the number of a shard, and how many there are, from the command line.
+
+    Parameters
+    ----------
+    text : str
+        What was typed.
+
+    Returns
+    -------
+    k, n : int
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is no K/N with K from 1 to N.
+
+    Examples
+    --------
+    >>> fraction("2/8")
+    (2, 8)
+    """
+    k, slash, n = text.partition("/")
+    if not (slash and k.isascii() and k.isdigit() and n.isascii() and n.isdigit() and 1 <= int(k) <= int(n)):
+        raise argparse.ArgumentTypeError(f"is {text!r}, expected K/N, such as 1/4, with K from 1 to N")
+    return int(k), int(n)
+
+
 def default_path(folder, study, *parts):
     """Return where a study's cube goes if nobody says.
 
@@ -190,7 +237,7 @@ def report(cube, path, print_table, plot, published=None):
     path : pathlib.Path
         Of the cube.
     print_table : callable
-        From a cube to lines on the terminal.
+        From a cube to lines on the terminal; not called, and no figure drawn, while cells are missing.
     plot : callable
         From a cube to a matplotlib figure.
     published : path-like
@@ -201,8 +248,9 @@ def report(cube, path, print_table, plot, published=None):
     SystemExit
         With code 1, if cells failed.
     """
-    failed = cube.status.values == STATUS.index("failed")
-    if not failed.all():
+    missing, done, failed = (cube.status.values == STATUS.index(state) for state in ("missing", "done", "failed"))
+    whole = not missing.any() and done.any()
+    if whole:
         print_table(cube)
         figure = path.with_suffix(".png")
         try:
@@ -211,12 +259,16 @@ def report(cube, path, print_table, plot, published=None):
             figure = f"none: {error}; pip install 'invtransfer[plot]'"
         print(f"\nfigure  {figure}")
     print(f"cube    {path}")
-    if published is not None and not failed.all():
+    if published is not None and whole:
         print(f"paper   python -m invtransfer compare {path} {os.path.relpath(published)} --ignore all")
+    if missing.any():
+        print(
+            f"missing {missing.sum()} of {missing.size} places: the same command without --shard and --only adds them"
+        )
     if failed.any():
         raise SystemExit(
             f"{failed.sum()} of {failed.size} places of the cube failed; the first: {cube.message.values[failed][0]}\n"
-            "the same command tries them again; tracebacks are in the cells beside the cube"
+            f"tracebacks are in {path.with_suffix('.log')}; the same command tries them again, with --only failed alone"
         )
 
 
@@ -306,7 +358,7 @@ def restrict(grid, coordinates, only):
     return places, left
 
 
-def carry_out(options, function, grid, coordinates, path, settings, *, title, paper, estimate):
+def carry_out(options, function, grid, coordinates, path, settings, *, study, title, paper, estimate):
     """Do what was asked for on the command line: run a study, or say what it would do.
 
     Parameters
@@ -314,9 +366,12 @@ def carry_out(options, function, grid, coordinates, path, settings, *, title, pa
     options : argparse.Namespace
         Of a `study_parser` with settings.
     function, grid, coordinates, path
-        As for `run_study`; of the grid those places are taken that ``--only`` names.
+        As for `run_study`; of the grid those places are taken that ``--only`` names, and of their cells those in the
+        states that it names.
     settings : dict
         Of the study; the number of "seeds" is left out, as a run of more contains one of fewer.
+    study : str
+        Name of its script, with which the cube's cells can be reproduced.
     title : str
         Of the cube.
     paper : dict
@@ -335,12 +390,15 @@ def carry_out(options, function, grid, coordinates, path, settings, *, title, pa
         As `run_study`; ValueError also as `restrict`.
     """
     settings = {name: value for name, value in settings.items() if name != "seeds"}
-    grid, coordinates = restrict(grid, coordinates, options.only)
+    states = tuple(state for state in UNDONE if state in (options.only or ())) or UNDONE
+    grid, coordinates = restrict(grid, coordinates, [label for label in options.only or () if label not in UNDONE])
+    chosen = {"states": states, "shard": options.shard}
     if options.dry_run:
         torch.set_num_threads(options.threads)
-        print(plan_study(grid, coordinates, path, settings, estimate, options.jobs))
+        print(plan_study(grid, coordinates, path, settings, estimate, options.jobs, **chosen))
         return None
+    attributes = {"study": study, "paper_settings": canonical(paper)}
     return run_study(
-        function, grid, coordinates, path, settings, title=title, attributes={"paper_settings": canonical(paper)},
-        jobs=options.jobs, threads=options.threads,
+        function, grid, coordinates, path, settings, title=title, attributes=attributes,
+        jobs=options.jobs, threads=options.threads, scheduler=options.scheduler, **chosen,
     )  # fmt: skip

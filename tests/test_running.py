@@ -1,81 +1,23 @@
-"""Running cells whose digits show where they belong, in this process and in others, with damage, failure and death."""
+"""Running studies of toys whose digits show where they belong: what is computed, kept, refused and said."""
 
 import json
 import os
 import re
-import subprocess
-import sys
-import time
 import warnings
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
-from threadpoolctl import threadpool_info
+from toy_studies import dying, failing, grid, interrupted, number, run, toy
 
-from invtransfer import running
-from invtransfer.cubes import DamagedFileError, canonical, read, versions, write
-from invtransfer.running import (
-    cell_id,
-    compute_cell,
-    default_jobs,
-    plan_study,
-    run_study,
-)
-
-FACTORS, RELATIONS = ["a", "b"], ["same", "disjoint"]
-
-
-def number(factor, relation, seed):
-    """Factor in units, relation in tens, seed in hundreds: a permuted axis shows."""
-    return FACTORS.index(factor) + 10 * RELATIONS.index(relation) + 100 * seed
-
-
-def toy(*, factor, relation, seed, log=None):
-    """Compute a number that says where it belongs; each call leaves a line in a file."""
-    if log is not None:
-        with open(log, "a") as file:
-            file.write(f"{factor} {relation} {seed}\n")
-    return xr.Dataset({"accuracy": ((), float(number(factor, relation, seed)), {"units": "1", "long_name": "digits"})})
-
-
-def failing(*, factor, relation, seed, unless):
-    if (factor, relation, seed) == ("b", "same", 1) and not Path(unless).exists():
-        raise ZeroDivisionError("no samples")
-    return toy(factor=factor, relation=relation, seed=seed)
-
-
-def dying(*, factor, relation, seed, folder, unless):
-    """End the process without a word, once another cell's file is there."""
-    if (factor, relation, seed) == ("b", "same", 0) and not Path(unless).exists():
-        deadline = time.monotonic() + 60
-        while not list(Path(folder).glob("[!.]*.nc")) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        os._exit(1)
-    return toy(factor=factor, relation=relation, seed=seed)
-
-
-def sleeping(*, factor, relation, seed, started):
-    Path(started).touch()
-    time.sleep(120)
-
-
-def interrupted(*, factor, relation, seed):
-    if (factor, relation, seed) == ("b", "same", 0):
-        raise KeyboardInterrupt
-    return toy(factor=factor, relation=relation, seed=seed)
-
-
-def thread_counts():
-    return [torch.get_num_threads()] + [pool["num_threads"] for pool in threadpool_info()]
-
-
-def count_threads(*, factor, relation, seed):
-    more = {"n_threads": ((), max(thread_counts())), "process": ((), os.getpid())}
-    return toy(factor=factor, relation=relation, seed=seed).assign(more)
+from invtransfer import cells, running
+from invtransfer.cells import cell_id
+from invtransfer.cubes import read, write
+from invtransfer.provenance import find_origin
+from invtransfer.running import plan_study, run_study
+from invtransfer.storage import DamagedFileError
 
 
 def growing(*, seed):
@@ -86,31 +28,13 @@ def failing_everywhere(**arguments):
     raise ValueError("width is 0")
 
 
-def grid(factors=FACTORS, relations=RELATIONS, seeds=(0, 1), **more):
-    points = [{"factor": f, "relation": r, "seed": s} for f in factors for r in relations for s in seeds]
-    return (
-        [(point, point | more) for point in points],
-        {"factor": list(factors), "relation": list(relations), "seed": list(seeds)},
-    )
-
-
-def run(path, function=toy, settings=None, *, jobs=1, threads=1, **more):
-    return run_study(function, *grid(**more), path, settings or {"n": 1}, title="toys", jobs=jobs, threads=threads)
-
-
 def lines(log):
     return sorted(log.read_text().splitlines()) if log.exists() else []
 
 
 def files(folder):
     """What the files of a folder are: rewritten ones have another inode."""
-    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.iterdir()}
-
-
-def without_time(cube):
-    cube = cube.drop_vars("seconds").drop_attrs(deep=False)
-    assert cube.accuracy.attrs
-    return cube
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.glob("*.nc")}
 
 
 @pytest.fixture
@@ -132,18 +56,20 @@ def test_cube_holds_each_number_in_its_place(path):
     expected = [[[0, 100], [10, 110]], [[1, 101], [11, 111]]]
     np.testing.assert_array_equal(cube.accuracy.transpose("factor", "relation", "seed"), expected)
     assert (cube.status == 1).all()
-    assert (cube.seconds >= 0).all()
-    assert cube.seconds.attrs["units"] == "s"
     assert cube.attrs["title"] == "toys"
     assert cube.attrs["threads"] == 1
     assert json.loads(cube.attrs["settings"]) == {"n": 1}
     xr.testing.assert_identical(read(path), cube)
-    assert sorted(os.listdir(path.parent)) == ["cube.cells", "cube.nc"]
+    assert sorted(os.listdir(path.parent)) == ["cube.cells", "cube.log", "cube.nc"]
+    for place in np.ndindex(cube.status.shape):
+        arguments = json.loads(cube.arguments.values[place])
+        assert cube.accuracy.values[place] == number(**arguments)
+        assert cube.cell.values[place] == cell_id(arguments)
 
 
 def test_cell_files_are_named_by_their_arguments_and_hold_them(path):
     run(path)
-    cells = {file.stem: read(file) for file in path.with_suffix(".cells").iterdir()}
+    cells = {file.stem: read(file) for file in path.with_suffix(".cells").glob("*.nc")}
     assert len(cells) == 8
     for _, arguments in grid()[0]:
         cell = cells[cell_id(arguments)]
@@ -221,7 +147,6 @@ def test_failing_cell_is_recorded_and_tried_again(path, tmp_path):
     assert cube.status.sel(there) == 2
     assert cube.message.sel(there) == "ZeroDivisionError: no samples"
     assert np.isnan(cube.accuracy.sel(there))
-    assert np.isnan(cube.seconds.sel(there))
     assert int((cube.status == 1).sum()) == 7
     assert float(cube.accuracy.sum()) == 444 - 101  # 4 * (0 + 100) + 4 * (0 + 10) + 4 * (0 + 1) = 444
     file = path.with_suffix(".cells") / f"{cell_id(there | {'unless': str(tmp_path / 'repaired')})}.nc"
@@ -257,7 +182,7 @@ def test_damaged_cell_is_named_and_computed_again(path, log, damage):
         cube = run(path, log=str(log))
     assert len(w) == 1
     assert lines(log) == ["b disjoint 1"]
-    xr.testing.assert_identical(without_time(cube), without_time(first))
+    xr.testing.assert_identical(cube.drop_attrs(deep=False), first.drop_attrs(deep=False))
     assert read(file).accuracy == 111
 
 
@@ -295,7 +220,134 @@ def test_interruption_keeps_finished_cells_and_says_how_to_go_on(path):
     assert {name: after[name] for name in before} == before
 
 
+def test_failed_cells_alone_are_tried_again(path, tmp_path, log):
+    def some(*, log, **labels):
+        cube = failing(unless=str(tmp_path / "repaired"), **labels)
+        return cube if toy(log=log, **labels) else cube
+
+    bound = partial(some, log=str(log))
+    run(path, bound, seeds=(1,))
+    (path.with_suffix(".cells") / f"{cell_id({'factor': 'a', 'relation': 'same', 'seed': 1})}.nc").unlink()
+    path.unlink()
+    log.unlink()
+    (tmp_path / "repaired").write_text("")
+    cube = run(path, bound, seeds=(1,), options={"states": ["failed"]})
+    assert lines(log) == ["b same 1"]
+    assert cube.status.sel(seed=1).values.tolist() == [[0, 1], [1, 1]]  # a same is still missing
+    assert cube.cell.sel(factor="a", relation="same", seed=1) != ""
+    run(path, bound, seeds=(1,), options={"states": ["missing"]})
+    assert lines(log) == ["a same 1", "b same 1"]
+
+
+def test_log_tells_what_was_computed_and_holds_tracebacks(path, tmp_path):
+    run(path, failing, unless=str(tmp_path / "repaired"))
+    text = path.with_suffix(".log").read_text()
+    assert "begins: 8 of 8 cells to compute" in text
+    assert len(re.findall(r"^\S+Z \S+ \d+ cell [0-9a-f]{16} done after \d+\.\d\d s", text, re.MULTILINE)) == 7
+    assert len(re.findall(r"cell [0-9a-f]{16} failed after", text)) == 1
+    assert '        raise ZeroDivisionError("no samples")\n' in text
+    assert 'ends: places of the cube by state: {"done": 7, "failed": 1, "missing": 0}' in text
+    run(path, failing, unless=str(tmp_path / "repaired"))
+    assert path.with_suffix(".log").read_text().startswith(text)
+
+
+# sharing the work
+
+
+def test_shards_together_give_the_cube_of_one_run(path, tmp_path, log, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    whole = run(tmp_path / "whole.nc", partial(toy, log=str(log)))
+    done = lines(log)
+    log.unlink()
+    for k, n_done in ((2, 3), (1, 6), (3, 8)):  # of 8 cells: 1 4 7, 0 3 6, 2 5
+        cube = run(path, partial(toy, log=str(log)), options={"shard": (k, 3)})
+        assert int((cube.status == 1).sum()) == n_done
+        assert int(np.isfinite(cube.accuracy).sum()) == n_done
+        assert (cube.cell != "").all()
+    assert lines(log) == done
+    assert path.read_bytes() == (tmp_path / "whole.nc").read_bytes()
+    xr.testing.assert_identical(cube, whole)
+
+
+@pytest.mark.parametrize("more", [{"jobs": 2}, {"jobs": 2, "scheduler": "local"}], ids=["processes", "cluster"])
+def test_every_engine_gives_the_same_bytes(path, tmp_path, monkeypatch, more):
+    if "scheduler" in more:
+        pytest.importorskip("distributed")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    run(tmp_path / "serial.nc", dying, log=str(tmp_path / "log"), unless=str(tmp_path))
+    run(path, dying, jobs=more.pop("jobs"), options=more, log=str(tmp_path / "log"), unless=str(tmp_path))
+    assert path.read_bytes() == (tmp_path / "serial.nc").read_bytes()
+    assert len(re.findall("done after", path.with_suffix(".log").read_text())) == 8
+
+
+@pytest.mark.parametrize("scheduler", [None, pytest.param("local", marks=pytest.mark.slow)])
+def test_cell_whose_process_dies_three_times_is_recorded_and_the_others_go_on(path, tmp_path, log, scheduler):
+    if scheduler:
+        pytest.importorskip("distributed")
+    more = {"log": str(log), "unless": str(tmp_path / "repaired")}
+    cube = run(path, dying, jobs=2, options={"scheduler": scheduler}, seeds=(0,), **more)
+    there = {"factor": "b", "relation": "same", "seed": 0}
+    assert lines(log).count("dies") == 3
+    assert cube.status.values.ravel().tolist() == [1, 1, 2, 1]
+    message = "WorkerLostError: its process died 3 times: killed, or out of memory"
+    assert cube.message.sel(there) == message if not scheduler else "workers died" in cube.message.sel(there).item()
+    (tmp_path / "repaired").write_text("")
+    cube = run(path, dying, seeds=(0,), options={"states": ("failed",)}, **more)
+    assert cube.accuracy.sel(there) == 1
+    assert lines(log) == ["a disjoint 0", "a same 0", "b disjoint 0", "b same 0", "dies", "dies", "dies"]
+
+
+def test_machine_that_does_not_share_the_folder_sends_the_file(path, monkeypatch):
+    def elsewhere(function, arguments, path, **more):
+        outcome = cells.compute_cell(function, arguments, path, **more)
+        path.unlink()
+        return outcome
+
+    monkeypatch.setattr(running, "compute_cell", elsewhere)
+    assert (run(path).status == 1).all()
+
+
+def test_settings_that_others_wrote_meanwhile_are_not_written_over(path):
+    def meanwhile(**labels):
+        if not path.exists():
+            run(path, settings={"n": 2})
+        return toy(**labels)
+
+    with pytest.raises(ValueError, match=r"cube\.nc belongs to other settings \(n differ\): choose another --out"):
+        run(path, meanwhile, more=1)
+    assert json.loads(read(path).attrs["settings"]) == {"n": 2}
+
+
 # what is refused
+
+
+def test_finished_cells_are_not_lost_with_their_files(path):
+    run(path)
+    whole = path.read_bytes()
+    for file in path.with_suffix(".cells").glob("*.nc"):
+        file.unlink()
+    for options in ({"shard": (1, 2)}, {"states": ("failed",)}):
+        with pytest.raises(
+            ValueError, match=r"cube\.nc holds [48] finished places whose cells are not in .*, such as f"
+        ):
+            run(path, options=options)
+    with pytest.raises(ValueError, match="holds 1 finished places .*, such as factor=b,relation=same,seed=1: choose"):
+        run(path, failing, unless="nothing")  # computed anew, it fails
+    assert path.read_bytes() == whole
+    xr.testing.assert_identical(run(path).accuracy, read(path).accuracy)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shard": (0, 2)}, "shard is 0/2, expected a number from 1 to 2, and how many there are"),
+        ({"shard": (3, 2)}, "shard is 3/2, expected a number from 1 to 2"),
+        ({"states": ["done"]}, r"states is \['done'\], expected some of: missing, failed"),
+    ],
+)
+def test_choice_that_cannot_be_made(path, options, message):
+    with pytest.raises(ValueError, match=message):
+        run(path, options=options)
 
 
 def test_cube_of_other_settings_is_not_touched(path, log):
@@ -353,78 +405,28 @@ def test_path_that_cannot_be_written_is_found_first(tmp_path, log):
     assert lines(log) == []
 
 
-# several processes, whose number is kept low: each start imports torch
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_threads_are_limited_while_cells_run_and_then_as_before(path, threads):
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        counts = thread_counts()
-        cube = run(path, count_threads, threads=threads)
-        assert thread_counts() == counts
-    finally:
-        torch.set_num_threads(before)
-    np.testing.assert_array_equal(cube.n_threads, threads)
-    assert (cube.process == os.getpid()).all()
-    assert cube.attrs["threads"] == threads
-
-
-def test_processes_give_the_same_numbers_with_their_threads_limited(tmp_path):
-    one, two = (run(tmp_path / f"{jobs}.nc", count_threads, jobs=jobs) for jobs in (1, 2))
-    xr.testing.assert_identical(without_time(two).drop_vars("process"), without_time(one).drop_vars("process"))
-    assert (two.n_threads == 1).all()
-    processes = set(two.process.values.flat)
-    assert os.getpid() not in processes
-    assert 1 <= len(processes) <= 2
-
-
-def test_cell_that_kills_its_process_is_recorded_and_the_others_go_on(path, tmp_path):
-    marker = tmp_path / "repaired"
-    more = {"folder": str(path.with_suffix(".cells")), "unless": str(marker)}
-    cube = run(path, dying, jobs=2, **more)
-    failed = cube.status == 2
-    assert failed.sum() == 1
-    assert cube.message.values[failed.values] == ["its process died: killed, or out of memory"]
-    for place in np.ndindex(failed.shape):
-        labels = [cube[dim].values[i].item() for dim, i in zip(failed.dims, place, strict=True)]
-        assert failed.values[place] or cube.accuracy.values[place] == number(*labels)
-    before = files(path.with_suffix(".cells"))
-    marker.write_text("")
-    assert float(run(path, dying, **more).accuracy.sum()) == 444
-    after = files(path.with_suffix(".cells"))
-    assert sum(after[name] != before[name] for name in before) == 1  # the one that had failed
-
-
-def test_processes_end_with_a_parent_that_is_killed(path, tmp_path):
-    started = tmp_path / "started"
-    call = f"import test_running as t; t.run({str(path)!r}, t.sleeping, jobs=2, started={str(started)!r})"
-    command, folder = [sys.executable, "-c", call], Path(__file__).parent
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        while not started.exists() and process.poll() is None:
-            time.sleep(0.02)
-        process.kill()
-        process.communicate(timeout=30)  # which waits for all that inherited the pipe
-
-
-# one cell
-
-
-def test_compute_cell_writes_result_arguments_and_seconds(tmp_path):
-    arguments = {"seed": 1, "relation": "disjoint", "factor": "b"}
-    compute_cell(toy, arguments, tmp_path / "cell.nc")
-    cell = read(tmp_path / "cell.nc")
-    assert cell.accuracy == 111  # factor 1, relation 10, seed 100
-    assert 0 <= cell.seconds < 10
-    assert cell.attrs == {"arguments": canonical(arguments), "versions": canonical(versions())}
-
-
-def test_cell_of_other_versions_is_named(path, monkeypatch):
-    run(path)
-    monkeypatch.setattr("invtransfer.running.versions", lambda: {"torch": "0.1"})
-    with pytest.warns(UserWarning, match=r"\.nc was computed with other versions than this run's: delete it"):
-        run(path)
+def test_cells_of_other_versions_or_threads_are_named_and_told_apart(path, monkeypatch):
+    run(path, seeds=(0,))
+    ours = find_origin(1)
+    monkeypatch.setattr("invtransfer.cells.find_origin", lambda *_: ours | {"versions": {"torch": "0.1"}, "threads": 2})
+    with pytest.warns(UserWarning, match=r"^4 of the cells in .* were computed with other threads than this run's"):
+        run(path, threads=2, options={"shard": (1, 5)})
+    monkeypatch.undo()
+    with pytest.warns(UserWarning, match="were computed with other") as caught:
+        cube = run(path)
+    texts = [str(warning.message) for warning in caught]
+    assert [re.sub(r"in .*\.cells", "in CELLS", text) for text in texts] == [
+        f"1 of the cells in CELLS were computed with other {what} than this run's, such as"
+        f" {cell_id(grid()[0][5][1])}.nc: delete them to do them again"
+        for what in ("versions", "threads")
+    ]
+    assert (cube.attrs["versions"], cube.attrs["threads"], cube.attrs["git_commit"]) == (
+        "mixed: see origins", "mixed: see origins", ours["git_commit"],
+    )  # fmt: skip
+    origins = json.loads(cube.attrs["origins"])
+    assert [origin["threads"] for origin in origins] == [1, 2]
+    assert cube.origin.sel(factor="b", relation="same", seed=1) == 1
+    assert int(cube.origin.sum()) == 1
 
 
 def test_places_that_share_a_cell_say_so(path):
@@ -434,38 +436,7 @@ def test_places_that_share_a_cell_say_so(path):
     assert all((path.with_suffix(".cells") / f"{name}.nc").exists() for name in cube.cell.values.flat)
 
 
-def test_cell_that_cannot_be_written_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        compute_cell(toy, {"seed": 0, "relation": "same", "factor": "a"}, tmp_path / "none" / "cell.nc")
-
-
-def test_cell_id_is_that_of_the_canonical_text():
-    # printf '{"seed": 0, "width": 0.25}' | sha256sum
-    assert cell_id({"width": 0.25, "seed": 0}) == "6a48ae93b025610e"
-    names = {cell_id({"seed": seed, "width": width}) for seed in (0, 1, "0") for width in (0.25, 0.5, None)}
-    assert len(names) == 9
-
-
 # how many processes, parts of cells, plans
-
-
-def test_default_jobs(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3, 5}, raising=False)
-    assert default_jobs() == 3
-    monkeypatch.delattr(os, "sched_getaffinity")
-    monkeypatch.setattr(os, "cpu_count", lambda: 7)
-    assert default_jobs() == 7
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert default_jobs() == 1
-
-
-def test_nobody_says_how_many_processes(path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(running, "default_jobs", lambda: asked.append(1) or 1)
-    run(path, jobs=None)
-    run(path, jobs=1)
-    assert asked == [1]
 
 
 def probing(*, seed, n_probe):
@@ -491,13 +462,6 @@ def test_plan_lists_cells_and_adds_up_their_time(path):
     assert lines[-2] == "4 cells: 1 done, 0 failed, 3 to do"
     assert lines[-1] == "projected time for the rest: 2.8 h of computing, 85 min with 2 processes"  # 3600 + 3000 + 3600
     assert sorted(os.listdir(path.with_suffix(".cells"))) == sorted(files(path.with_suffix(".cells")))
-
-
-def test_last_cell_that_kills_its_process_does_not_end_the_study(path, tmp_path):
-    more = {"folder": str(path.with_suffix(".cells")), "unless": str(tmp_path / "repaired")}
-    for _ in range(2):  # the second time it is the only one to do
-        cube = run(path, dying, jobs=2, **more)
-        assert (cube.status == 2).sum() == 1
 
 
 def test_cube_without_a_finished_cell_is_written_over(path):

@@ -1,0 +1,131 @@
+"""What computes cells: this process, others that may die, and a cluster; all of them the same executor."""
+
+import os
+import signal
+import time
+from concurrent.futures import as_completed
+
+import pytest
+import torch
+from toy_studies import note
+
+from invtransfer import executors
+from invtransfer.executors import (
+    ProcessExecutor,
+    SerialExecutor,
+    WorkerLostError,
+    default_jobs,
+    find_gpus,
+    open_executor,
+)
+
+
+def die(log):
+    note(log, str(os.getpid()))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_once(log):
+    if not os.path.exists(log):
+        die(log)
+    return os.getpid()
+
+
+def look(name):
+    return os.environ.get(name), os.getpid()
+
+
+def test_serial_makes_calls_at_once_and_keeps_exceptions():
+    future = SerialExecutor().submit(divmod, 7, 2)
+    assert future.done()
+    assert future.result() == (3, 1)
+    assert isinstance(SerialExecutor().submit(divmod, 1, 0).exception(), ZeroDivisionError)
+    with pytest.raises(KeyboardInterrupt):  # is for whoever waits
+        SerialExecutor().submit(interrupt)
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def test_a_call_whose_process_dies_takes_no_other_with_it(tmp_path):
+    with ProcessExecutor(2) as executor:
+        lost = executor.submit(die, tmp_path / "lost")
+        again = executor.submit(die_once, tmp_path / "again")
+        others = [executor.submit(abs, -i) for i in range(20)]
+        with pytest.raises(WorkerLostError, match=r"^its process died 3 times: killed, or out of memory$"):
+            lost.result()
+        assert again.result() != int((tmp_path / "again").read_text())
+        assert [future.result() for future in others] == list(range(20))
+    assert len(set((tmp_path / "lost").read_text().split())) == 3
+
+
+def test_processes_have_a_gpu_each_and_end_at_once_if_there_is_an_error():
+    executor = ProcessExecutor(2, gpus=["3", "5"])
+    seen = [executor.submit(look, "CUDA_VISIBLE_DEVICES") for _ in range(40)]
+    found = {future.result() for future in as_completed(seen)}
+    assert {gpu for gpu, _ in found} <= {"3", "5"}
+    assert len(found) == len({process for _, process in found})  # one GPU each
+    start = time.monotonic()
+    executor.submit(time.sleep, 60)
+    with pytest.raises(ZeroDivisionError), executor:
+        raise ZeroDivisionError
+    assert time.monotonic() - start < 30
+
+
+def test_default_jobs(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3, 5}, raising=False)
+    assert default_jobs() == 3
+    assert find_gpus() == []
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert default_jobs() == 7
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert default_jobs() == 2
+
+
+def test_gpus_are_those_that_are_visible(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert find_gpus() == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-8a")
+    assert find_gpus() == ["4", "GPU-8a"]
+
+
+@pytest.mark.parametrize(("jobs", "cores", "kind"), [(1, 8, "Serial"), (None, 1, "Serial"), (None, 8, "Process")])
+def test_what_is_opened(monkeypatch, jobs, cores, kind):
+    monkeypatch.setattr(executors, "default_jobs", lambda: cores)
+    with open_executor(jobs) as executor:
+        assert type(executor).__name__ == f"{kind}Executor"
+
+
+def test_cluster_on_this_machine(tmp_path):
+    pytest.importorskip("distributed")
+    with open_executor(2, "local") as executor:
+        lost = executor.submit(die, tmp_path / "lost")
+        assert executor.submit(divmod, 7, 2).result() == (3, 1)
+        assert lost.exception() is not None
+    assert len(set((tmp_path / "lost").read_text().split())) == 3
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "message"),
+    [
+        ("none.json", "scheduler is 'none.json', but there is no such file"),
+        ("tcp://127.0.0.1:9", "scheduler is 'tcp://127.0.0.1:9', but none answers there"),
+    ],
+)
+def test_scheduler_that_is_not_there(monkeypatch, scheduler, message):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(executors, "CONNECT_SECONDS", 1)
+    with pytest.raises(OSError, match=message), open_executor(scheduler=scheduler):
+        pass
+
+
+def test_scheduler_without_the_library(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    with pytest.raises(ModuleNotFoundError, match=r"which needs dask.distributed: pip install 'invtransfer\[distrib"):
+        open_executor(scheduler="local").__enter__()

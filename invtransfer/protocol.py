@@ -98,7 +98,7 @@ def cell_arguments(settings, **chosen):
     return arguments
 
 
-def make_pretrainer(arguments, seed, transformations=()):
+def make_pretrainer(arguments, seed, transformations=(), checkpoint=None):
     """Return the encoder of a cell, not yet trained.
 
     Parameters
@@ -107,7 +107,7 @@ def make_pretrainer(arguments, seed, transformations=()):
         Of a cell: architecture, width, epochs, batch_size, learning_rate, schedule, weight_decay, and others.
     seed : int
         Its random_state.
-    transformations : sequence of str or Transformation
+    transformations, checkpoint
         As for `InvariantPretrainer`.
 
     Returns
@@ -116,7 +116,8 @@ def make_pretrainer(arguments, seed, transformations=()):
     """
     names = ("width", "epochs", "batch_size", "learning_rate", "schedule", "weight_decay")
     chosen = {name: arguments[name] for name in names}
-    return InvariantPretrainer(arguments["architecture"], transformations=transformations, random_state=seed, **chosen)
+    chosen |= {"transformations": transformations, "checkpoint": checkpoint, "random_state": seed}
+    return InvariantPretrainer(arguments["architecture"], **chosen)
 
 
 def make_probe(arguments, seed, encoder=None):
@@ -216,8 +217,8 @@ def find_data(dataset, objects, data, n_classes):
 
     Returns
     -------
-    folder : str
-        For `make_tasks`.
+    where : dict
+        "folder", for `make_tasks`.
     name : str
         For the names of files: "" is the default data set.
     identity : dict
@@ -231,7 +232,7 @@ def find_data(dataset, objects, data, n_classes):
     Examples
     --------
     >>> find_data("transforms2d", None, "data/sets", n_classes=30)
-    ('procedural', '', {'objects': 'procedural'})
+    ({'folder': 'procedural'}, '', {'objects': 'procedural'})
     """
     if dataset in CIFAR:
         if objects:
@@ -242,7 +243,7 @@ def find_data(dataset, objects, data, n_classes):
         folder, name, identity = find_pictures(objects)
         n_available = len(load_pictures(folder)[0])
     draw_classes("disjoint", n_classes, n_available, seed=0)
-    return folder, name, identity
+    return {"folder": folder}, name, identity
 
 
 def count_training_images(arguments):
@@ -313,7 +314,7 @@ def make_tasks(*, folder, dataset, class_relation, relation, seed, n_classes):
     return source, make_task(target_classes, drawn["same"], 2 * seed + 1)
 
 
-def pretrain(source, arguments, seed):
+def pretrain(source, arguments, seed, checkpoints=None):
     """Train an encoder on a source task.
 
     Parameters
@@ -325,6 +326,8 @@ def pretrain(source, arguments, seed):
         n_validation.
     seed : int
         Of the encoder.
+    checkpoints : pathlib.Path or None
+        Folder where the state of the training is kept, so that after a kill it goes on from there; None: nowhere.
 
     Returns
     -------
@@ -339,7 +342,7 @@ def pretrain(source, arguments, seed):
         data, transformations = train.sample(n, transformations=()), train.transformations
     else:
         data, transformations = train.sample(arguments["n_samples"]), ()
-    encoder = make_pretrainer(arguments, seed, transformations)
+    encoder = make_pretrainer(arguments, seed, transformations, checkpoints and checkpoints / "pretraining.npz")
     return fit_known(encoder, data, validation.sample(available(validation, arguments["n_validation"])))
 
 

@@ -18,7 +18,7 @@ Cell
     images.
 Cube
     factor x relation x seed (x transformation): source_accuracy, transfer_accuracy, sensitivity with its interval,
-    composed_sensitivity, which transformations source and target use, status, seconds. Written to data/cubes/.
+    composed_sensitivity, which transformations source and target use, status. Written to data/cubes/.
 Pattern
     For each factor, "same minus disjoint" is larger than "within disjoint" and "within same": the table's last column
     says whether it is.
@@ -90,12 +90,15 @@ def settings_of(preset, dataset):
     return PROTOCOL[preset] | differing | {"class_relation": "disjoint", "levels": levels, "dataset": dataset}
 
 
-def cell(*, folder, dataset, class_relation, relation, seed, n_classes, n_validation, n_probe, n_test, n_pairs, **more):
+def cell(
+    *, folder, dataset, class_relation, relation, seed, n_classes, n_validation, n_probe, n_test, n_pairs,
+    checkpoints=None, **more,
+):  # fmt: skip
     """Pretrain one encoder, probe it on the target with each number of samples, and score its sensitivity there."""
     source, target = make_tasks(
         folder=folder, dataset=dataset, class_relation=class_relation, relation=relation, seed=seed, n_classes=n_classes
     )
-    encoder = pretrain(source, more | {"n_validation": n_validation}, seed)
+    encoder = pretrain(source, more | {"n_validation": n_validation}, seed, checkpoints)
     test_source, (train_target, validation_target, test_target) = source[-1], target
 
     def encode(part, n):
@@ -131,6 +134,11 @@ def cell(*, folder, dataset, class_relation, relation, seed, n_classes, n_valida
         "target_transformation": ("transformation", used[1], "used by the target"),
     }
     return describe(variables, {**scorer.sensitivity_.coords, "n_probe": list(n_probe)})
+
+
+def find(settings, objects, data):
+    """Find the data; return where they are, as arguments of `cell`, their name and their identity."""
+    return find_data(settings["dataset"], objects, data, settings["n_classes"])
 
 
 def make_grid(settings):
@@ -189,14 +197,14 @@ def main():
     settings = override(settings_of(options.preset, options.dataset), options)
     paper = settings_of("paper", options.dataset)
     with refuse(parser):
-        folder, name, identity = find_data(options.dataset, options.objects, options.data, settings["n_classes"])
+        where, name, identity = find(settings, options.objects, options.data)
         settings |= identity
         paper |= {"objects": PAPER_OBJECTS} if identity else {}
         check_sizes(settings)
         out = options.out or default_path(DATA / "cubes", "factors", name, options.preset)
         cube = carry_out(
-            options, partial(cell, folder=folder), *make_grid(settings), out, settings, paper=paper, estimate=estimate,
-            title="Invariance and other factors of transfer",
+            options, partial(cell, **where), *make_grid(settings), out, settings, paper=paper, estimate=estimate,
+            study="factors", title="Invariance and other factors of transfer",
         )  # fmt: skip
     if cube is not None:
         report(cube, out, print_table, plot_factors, DATA / "published" / "factors.csv")

@@ -17,7 +17,7 @@ Cell
 Cube
     accuracy_before and transfer_accuracy (after) over factor x relation x seed x n_tuning; sensitivity_before over
     factor x relation x seed x transformation, and sensitivity (after) over n_tuning as well; source_accuracy, which
-    transformations source and target use, status, seconds. The coordinate "tuning" names the paper's tables. Written
+    transformations source and target use, status. The coordinate "tuning" names the paper's tables. Written
     to data/cubes/fine_tuning.nc.
 Pattern
     After fine-tuning on few samples "same" is above "disjoint"; with the most samples the difference is smaller, and
@@ -99,13 +99,13 @@ def settings_of(preset, dataset):
 
 def cell(
     *, folder, dataset, class_relation, relation, seed, n_classes, n_tuning, n_validation, n_test, n_pairs,
-    tuning_epochs, tuning_learning_rate, **more,
+    tuning_epochs, tuning_learning_rate, checkpoints=None, **more,
 ):  # fmt: skip
     """Pretrain one encoder, and fine-tune a copy of it on each number of samples of the target."""
     source, target = make_tasks(
         folder=folder, dataset=dataset, class_relation=class_relation, relation=relation, seed=seed, n_classes=n_classes
     )
-    encoder = pretrain(source, more | {"n_validation": n_validation}, seed)
+    encoder = pretrain(source, more | {"n_validation": n_validation}, seed, checkpoints)
     test_source, (train_target, validation_target, test_target) = source[-1], target
 
     def score(encoder):
@@ -119,6 +119,7 @@ def cell(
         tuner = FineTuner(
             encoder, probe=make_probe(more, seed), transformations=train_target.transformations if anew else (),
             epochs=tuning_epochs, batch_size=more["batch_size"], learning_rate=tuning_learning_rate, random_state=seed,
+            checkpoint=checkpoints and checkpoints / f"tuning-{n}.npz",
         )  # fmt: skip
         fit_known(tuner, (X, y), validation)
         before.append(tuner.probe_.score(*test))
@@ -150,6 +151,11 @@ def cell(
     n_images = 9 * CIFAR[dataset][2] // 10 * n_classes if dataset in CIFAR else 1  # that there are to train on
     tuning = [f"full-{n / n_images:g}" for n in n_tuning]
     return describe(variables, {**sensitivity.coords, "n_tuning": list(n_tuning), "tuning": ("n_tuning", tuning)})
+
+
+def find(settings, objects, data):
+    """Find the data; return where they are, as arguments of `cell`, their name and their identity."""
+    return find_data(settings["dataset"], objects, data, settings["n_classes"])
 
 
 def make_grid(settings):
@@ -273,13 +279,14 @@ def main():
     settings = override(settings_of(options.preset, options.dataset), options)
     paper = settings_of("paper", options.dataset)
     with refuse(parser):
-        folder, name, identity = find_data(options.dataset, options.objects, options.data, settings["n_classes"])
+        where, name, identity = find(settings, options.objects, options.data)
         settings |= identity
         paper |= {"objects": PAPER_OBJECTS} if identity else {}
         check_sizes(settings)
         out = options.out or default_path(DATA / "cubes", "fine_tuning", name, options.preset)
         cube = carry_out(
-            options, partial(cell, folder=folder), *make_grid(settings), out, settings, paper=paper, estimate=estimate,
+            options, partial(cell, **where), *make_grid(settings), out, settings, paper=paper, estimate=estimate,
+            study="fine_tuning",
             title="Full fine-tuning of encoders that share the target's transformations, and of others",
         )  # fmt: skip
     if cube is not None:

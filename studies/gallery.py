@@ -36,10 +36,10 @@ from invtransfer import TRANSFORMATIONS, TransformedImages, Transforms2D, load_b
 from invtransfer.cifar import CIFAR10_CLASSES, cifar100_classes
 from invtransfer.combined import POSITIONS, STAND_IN, load_labelled, make_combined
 from invtransfer.commands import default_path, positive, refuse
-from invtransfer.cubes import check_writable
 from invtransfer.datasets import CIFAR, OBJECT_SIZE, load_pictures
 from invtransfer.images import check_count
 from invtransfer.pasting import centred_box
+from invtransfer.storage import check_writable
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 PRESETS = {"smoke": 3, "quick": 12, "paper": 12}  # images with each transformation

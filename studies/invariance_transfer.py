@@ -15,7 +15,7 @@ Cell
     of CIFAR-10 and of CIFAR-100.
 Cube
     sensitivity over architecture x trained_on x pretraining_transformation x seed x evaluated_on x transformation;
-    source_accuracy, status, seconds. Written to data/cubes/invariance_transfer.nc.
+    source_accuracy, status. Written to data/cubes/invariance_transfer.nc.
 Pattern
     On every kind of images, an encoder is less sensitive to its own transformation ("same") than to others ("other"),
     and than the encoder trained without any ("none"); invariances reach random patterns less well than objects; rotate
@@ -84,12 +84,13 @@ def make_parts(kind, folder, seed, n_classes, transformations):
 
 
 def cell(
-    *, folder, data, trained_on, pretraining_transformation, evaluated_on, seed, n_classes, n_test, n_pairs, **more
-):
+    *, folder, data, trained_on, pretraining_transformation, evaluated_on, seed, n_classes, n_test, n_pairs,
+    checkpoints=None, **more,
+):  # fmt: skip
     """Pretrain one encoder, and score its sensitivity to all transformations on each kind of images."""
     transformations = [pretraining_transformation] if pretraining_transformation in TRANSFORMATIONS else []
     source, others = make_parts(trained_on, folder, seed, n_classes, transformations)
-    encoder = pretrain(source, more, seed)
+    encoder = pretrain(source, more, seed, checkpoints)
 
     other_kind = KINDS[1 - KINDS.index(trained_on)]
     sensitivities = []
@@ -111,6 +112,15 @@ def cell(
             "source_accuracy": ((), accuracy, {"units": "1", "long_name": "accuracy on the source task"}),
         }
     )
+
+
+def find(settings, objects, data):
+    """Find the data; return where they are, as arguments of `cell`, their name and their identity."""
+    for dataset in CIFAR:
+        if dataset in settings["levels"]["evaluated_on"]:
+            load_cifar(dataset, str(data))  # fails here if it is not there
+    where, name, identity = find_data("transforms2d", objects, data, settings["n_classes"])
+    return where | {"data": str(data)}, name, identity
 
 
 def make_grid(settings):
@@ -236,16 +246,13 @@ def main():
     options = parser.parse_args()
     settings = override(PRESETS[options.preset], options)
     with refuse(parser):
-        folder, name, identity = find_data("transforms2d", options.objects, None, settings["n_classes"])
+        where, name, identity = find(settings, options.objects, options.data)
         settings |= identity
-        for dataset in CIFAR:
-            if dataset in settings["levels"]["evaluated_on"]:
-                load_cifar(dataset, str(options.data))  # fails here if it is not there
         out = options.out or default_path(DATA / "cubes", "invariance_transfer", name, options.preset)
         cube = carry_out(
-            options, partial(cell, folder=folder, data=str(options.data)), *make_grid(settings), out, settings,
+            options, partial(cell, **where), *make_grid(settings), out, settings,
             paper=PRESETS["paper"] | {"objects": PAPER_OBJECTS}, estimate=estimate,
-            title="Invariance transfer under distribution shift",
+            study="invariance_transfer", title="Invariance transfer under distribution shift",
         )  # fmt: skip
     if cube is not None:
         report(cube, out, print_table, plot, DATA / "published" / "invariance_transfer.csv")

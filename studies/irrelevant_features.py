@@ -13,7 +13,7 @@ Cell
     changing the object on the same image (O).
 Cube
     transfer_accuracy over position x pretraining x seed x target; sensitivity (and its interval over pairs) over
-    position x pretraining x seed x changed; source_accuracy, status, seconds. Written to
+    position x pretraining x seed x changed; source_accuracy, status. Written to
     data/cubes/irrelevant_features.nc.
 Pattern
     C+O/C predicts objects worse than C/C does, and is less sensitive to them; C+O/O predicts images worse than O/O
@@ -63,7 +63,7 @@ for preset in PRESETS.values():
 CHOICES = CHOICES | {"dataset": [*CIFAR, STAND_IN], "position": list(POSITIONS), "pretraining": ENCODERS}
 
 
-def cell(*, folder, data, dataset, n_objects, position, pretraining, seed, **more):
+def cell(*, folder, data, dataset, n_objects, position, pretraining, seed, checkpoints=None, **more):
     """Pretrain one encoder, probe it on all four tasks, and score its sensitivity to images and to objects."""
     targets = {
         name: make_combined(
@@ -73,10 +73,15 @@ def cell(*, folder, data, dataset, n_objects, position, pretraining, seed, **mor
         for name in TASKS
     }  # fmt: skip
     source = targets["C/C" if pretraining == "untrained" else pretraining]
-    encoder = pretrain(source, more, seed)
+    encoder = pretrain(source, more, seed, checkpoints)
     measured = measure_combined(encoder, targets, more, seed)
     accuracy = encoder.score(*source[-1].sample(more["n_test"]))
     return measured.merge(describe({"source_accuracy": ((), accuracy, "accuracy on the source task")}))
+
+
+def find(settings, objects, data):
+    """Find the data; return where they are, as arguments of `cell`, their name and their identity."""
+    return find_combined(settings, objects, data)
 
 
 def make_grid(settings):
@@ -173,14 +178,14 @@ def main():
     options = parser.parse_args()
     settings = override(PRESETS[options.preset], options)
     with refuse(parser):
-        where, name, identity = find_combined(settings, options.objects, options.data)
+        where, name, identity = find(settings, options.objects, options.data)
         settings |= identity
         names = [name] + [settings["dataset"]] * (settings["dataset"] != PRESETS[options.preset]["dataset"])
         out = options.out or default_path(DATA / "cubes", "irrelevant_features", *names, options.preset)
         cube = carry_out(
             options, partial(cell, **where), *make_grid(settings), out, settings,
             paper=PRESETS["paper"] | {"objects": PAPER_OBJECTS}, estimate=estimate,
-            title="Irrelevant features and what encoders keep of them",
+            study="irrelevant_features", title="Irrelevant features and what encoders keep of them",
         )  # fmt: skip
     if cube is not None:
         report(cube, out, print_table, plot, DATA / "published" / "irrelevant_features.csv")

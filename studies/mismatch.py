@@ -11,7 +11,7 @@ Cell
     Pretrain on the source with one set, probe on the target with each of the sets.
 Cube
     transfer_accuracy over architecture x n_pretraining_transformations x seed x n_target_transformations;
-    source_accuracy, the names of the transformations (the first n of which are the n-th set), status, seconds. Written
+    source_accuracy, the names of the transformations (the first n of which are the n-th set), status. Written
     to data/cubes/mismatch.nc.
 Pattern
     Against an encoder that has precisely the target's transformations, one that has more loses nothing (mean over all
@@ -70,14 +70,17 @@ def draw_nested(seed, n):
     return np.random.default_rng([seed, 3]).permutation(list(TRANSFORMATIONS))[:n].tolist()
 
 
-def cell(*, folder, seed, n_pretraining_transformations, n_transformations, n_classes, n_probe, n_test, **more):
+def cell(
+    *, folder, seed, n_pretraining_transformations, n_transformations, n_classes, n_probe, n_test, checkpoints=None,
+    **more,
+):  # fmt: skip
     """Pretrain one encoder on one set of transformations, and probe it on a target of each set."""
     names = draw_nested(seed, n_transformations)
     objects, backgrounds = load_pictures(folder)
     source_classes, target_classes = draw_classes("disjoint", n_classes, len(objects), seed)
 
     source = objects_task(objects, source_classes, names[:n_pretraining_transformations], 2 * seed, backgrounds)
-    encoder = pretrain(source, more, seed)
+    encoder = pretrain(source, more, seed, checkpoints)
 
     accuracies = []
     for n_target in range(1, n_transformations + 1):
@@ -93,6 +96,11 @@ def cell(*, folder, seed, n_pretraining_transformations, n_transformations, n_cl
         "transformation": ("n_target_transformations", names, "transformation that joins the set"),
     }
     return describe(variables, {"n_target_transformations": np.arange(1, n_transformations + 1)})
+
+
+def find(settings, objects, data):
+    """Find the data; return where they are, as arguments of `cell`, their name and their identity."""
+    return find_data("transforms2d", objects, data, settings["n_classes"])
 
 
 def make_grid(settings):
@@ -183,16 +191,16 @@ def main():
     options = parser.parse_args()
     settings = override(PRESETS[options.preset], options)
     with refuse(parser):
-        folder, name, identity = find_data("transforms2d", options.objects, None, settings["n_classes"])
+        where, name, identity = find(settings, options.objects, None)
         settings |= identity
         check_sizes(settings)
         if settings["n_transformations"] > len(TRANSFORMATIONS):
             raise ValueError(f"n_transformations is {settings['n_transformations']}, but there are only 18")
         out = options.out or default_path(DATA / "cubes", "mismatch", name, options.preset)
         cube = carry_out(
-            options, partial(cell, folder=folder), *make_grid(settings), out, settings,
+            options, partial(cell, **where), *make_grid(settings), out, settings,
             paper=PRESETS["paper"] | {"objects": PAPER_OBJECTS}, estimate=estimate,
-            title="More and fewer invariances than a task needs",
+            study="mismatch", title="More and fewer invariances than a task needs",
         )  # fmt: skip
     if cube is not None:
         report(cube, out, print_table, plot, DATA / "published" / "mismatch.csv")

@@ -15,7 +15,7 @@ Cell
     of the image (C+O/C) and of the object (C+O/O); score sensitivity to changing either.
 Cube
     transfer_accuracy over factor x seed x target; sensitivity (and its interval over pairs) over factor x seed x
-    changed; source_accuracy, status, seconds. correlation=0 is availability=1, and availability=0 is C/C: these places
+    changed; source_accuracy, status. correlation=0 is availability=1, and availability=0 is C/C: these places
     share a cell. Written to data/cubes/relevance.nc.
 Pattern
     Objects are predicted better, and sensitivity to them is higher, at correlation 1 than at 0, and both rise with the
@@ -69,17 +69,22 @@ for preset in PRESETS.values():
 CHOICES = CHOICES | {"dataset": [*CIFAR, STAND_IN]}
 
 
-def cell(*, folder, data, dataset, n_objects, pretraining, correlation, availability, seed, **more):
+def cell(*, folder, data, dataset, n_objects, pretraining, correlation, availability, seed, checkpoints=None, **more):
     """Pretrain one encoder, probe it for images and for objects, and score its sensitivity to both."""
     make = partial(
         make_combined, dataset=dataset, data=data, folder=folder, n_objects=n_objects, seed=seed,
         position=POSITIONS["fixed"],
     )  # fmt: skip
     source = make(pretraining, correlation=correlation, availability=availability)
-    encoder = pretrain(source, more, seed)
+    encoder = pretrain(source, more, seed, checkpoints)
     measured = measure_combined(encoder, {name: make(name) for name in TARGETS}, more, seed)
     accuracy = encoder.score(*source[-1].sample(more["n_test"]))
     return measured.merge(describe({"source_accuracy": ((), accuracy, "accuracy on the source task")}))
+
+
+def find(settings, objects, data):
+    """Find the data; return where they are, as arguments of `cell`, their name and their identity."""
+    return find_combined(settings, objects, data)
 
 
 def make_grid(settings):
@@ -210,7 +215,7 @@ def main():
     settings = override(PRESETS[options.preset], options)
     with refuse(parser):
         check_levels(settings["levels"])
-        where, name, identity = find_combined(settings, options.objects, options.data)
+        where, name, identity = find(settings, options.objects, options.data)
         settings |= identity
         levels = settings["levels"]
         sizes = {key: settings[key] for key in ("dataset", "n_objects")}
@@ -220,7 +225,7 @@ def main():
         cube = carry_out(
             options, partial(cell, **where), *make_grid(settings), out, settings,
             paper=PRESETS["paper"] | {"objects": PAPER_OBJECTS}, estimate=estimate,
-            title="Relevance and availability of an object",
+            study="relevance", title="Relevance and availability of an object",
         )  # fmt: skip
     if cube is not None:
         report(cube, out, print_table, plot)

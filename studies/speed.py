@@ -45,10 +45,12 @@ from invtransfer import (
     load_objects,
 )
 from invtransfer.commands import study_parser
-from invtransfer.cubes import check_writable, provenance, write
+from invtransfer.cubes import write
 from invtransfer.images import to_tensor
 from invtransfer.networks import build_network
 from invtransfer.pasting import place_objects
+from invtransfer.provenance import describe_run, find_origin
+from invtransfer.storage import check_writable
 from invtransfer.training import train
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -414,7 +416,11 @@ def main():
     with threadpool_limits(options.threads):
         cube = conclude(measure(settings, seeds), judged=options.preset != "smoke")
     settings |= {"preset": options.preset, "seeds": len(seeds), "threads": options.threads, "source": list(SOURCE)}
-    attributes = {"title": "Speed and memory, in ratios", **provenance(settings), "load_average": load}
+    attributes = {
+        "title": "Speed and memory, in ratios",
+        **describe_run(settings, [find_origin(options.threads)]),
+        "load_average": load,
+    }
     write(cube.assign_attrs(attributes), out)
     print_tables(cube)
     print(f"\ncube: {out}")

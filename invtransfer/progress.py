@@ -147,7 +147,8 @@ def describe_progress(path):
     Parameters
     ----------
     path : path-like
-        Of a cube, of the folder of its cells (".cells"), or of a folder of cubes: one line for each of them.
+        Of a cube, which need not be there yet, of the folder of its cells (".cells"), or of a folder of cubes: one line
+        for each of them.
 
     Returns
     -------
@@ -161,7 +162,7 @@ def describe_progress(path):
         If it is neither cube nor folder of cells, or holds none; a damaged file is named.
     """
     path = Path(path)
-    if not path.exists():
+    if not path.exists() and not path.with_suffix(".cells").exists():
         raise FileNotFoundError(f"{path} does not exist")
     if path.is_dir() and path.suffix != ".cells":
         names = sorted({file.stem for file in path.iterdir() if file.suffix in (".nc", ".cells")})

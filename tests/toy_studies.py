@@ -44,6 +44,11 @@ def slow(*, seconds, log, **labels):
     return toy(log=log, **labels)
 
 
+def big(*, log, **labels):
+    """Compute 20 kB."""
+    return toy(log=log, **labels).assign(more=("x", np.arange(2_500.0)))
+
+
 def failing(*, factor, relation, seed, unless):
     if (factor, relation, seed) == ("b", "same", 1) and not Path(unless).exists():
         raise ZeroDivisionError("no samples")
@@ -74,7 +79,7 @@ def counting(*, folder, log, checkpoints, n_steps=5, **labels):
     state = Path(checkpoints) / "steps"
     done = int(state.read_text()) if state.exists() else 0
     for step in range(done, n_steps):
-        time.sleep(0.05)
+        time.sleep(0.02)
         note(log, f"{labels} step {step}")
         state.with_suffix(".new").write_text(str(step + 1))
         os.replace(state.with_suffix(".new"), state)

@@ -1,0 +1,286 @@
+"""What is lost when a run is killed, its disk is full, or another run is at the same cells: nothing that was finished.
+
+Real processes and real signals. They are forked from one that has imported everything, so that most moments of their
+short lives are moments of a run.
+"""
+
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import toy_studies
+from toy_studies import big, counting, run, slow, toy
+
+from invtransfer.cubes import read
+from invtransfer.progress import describe_progress
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+STUDIES = Path(__file__).parent.parent / "studies"
+
+
+@pytest.fixture(scope="module")
+def fork():
+    """Return the function that starts a call in a process of its own."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["toy_studies"])
+
+    def start(function, *arguments, **more):
+        process = context.Process(target=function, args=arguments, kwargs=more)
+        process.start()
+        return process
+
+    return start
+
+
+@pytest.fixture(autouse=True)
+def same_date(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")  # of the fork server, too, which starts within the first test
+
+
+def run_toys(path, function, **more):
+    os.environ["SOURCE_DATE_EPOCH"] = "0"
+    run(path, function, **more)
+
+
+def files(path):
+    """What the cells are: rewritten ones have another inode."""
+    return {file.name: file.stat().st_ino for file in path.with_suffix(".cells").glob("[!.]*.nc")}
+
+
+def lines(log):
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def test_fifty_kills_at_random_moments(fork, tmp_path):
+    """Cells of five steps, each step a checkpoint: a killed cell goes on, and a finished one is never touched again."""
+    moments = random.Random(0)
+    path, log, seen, n_kills = tmp_path / "cube.nc", tmp_path / "log", {}, 0
+    more = {"folder": "", "log": str(log), "n_steps": 20, "seeds": tuple(range(4))}
+    while n_kills < 50:
+        process = fork(run_toys, path, counting, **more)
+        process.join(moments.uniform(0, 0.4))
+        if process.exitcode is None:
+            n_kills += 1
+        process.kill()
+        process.join()
+        assert not path.exists(), "the study is too short for so many kills"
+        there = files(path)
+        assert {name: there.get(name) for name in seen} == seen
+        seen = there
+    process = fork(run_toys, path, counting, **more)
+    process.join(120)
+    assert process.exitcode == 0
+    assert {name: files(path)[name] for name in seen} == seen
+
+    undisturbed = tmp_path / "undisturbed.nc"
+    run_toys(undisturbed, counting, **more | {"log": str(tmp_path / "another")})
+    steps = lines(log)
+    assert len(set(steps)) == 16 * 20
+    assert len(steps) - len(set(steps)) <= n_kills  # at most the step that was under way is done again
+    ours, theirs = (read(file).drop_vars(["arguments", "cell"]) for file in (path, undisturbed))  # where the log is
+    assert ours.identical(theirs)
+    assert not list(path.with_suffix(".cells").glob(".*.tmp"))
+    assert not list(path.with_suffix(".cells").glob("*.training"))
+
+
+def die_at(path, moment, log):
+    """Run toys, and be killed when the third cell's file is about to take its place, or has just done so."""
+    replace, n_calls = os.replace, []
+
+    def replace_and_die(source, target):
+        n_calls.append(str(target).endswith(".nc"))
+        if moment == "before" and sum(n_calls) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(source, target)
+        if moment == "after" and sum(n_calls) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.replace = replace_and_die
+    run_toys(path, toy, log=log)
+
+
+@pytest.mark.parametrize(("moment", "n_there"), [("before", 2), ("after", 3)])
+def test_killed_around_the_renaming(fork, tmp_path, moment, n_there):
+    path, log = tmp_path / "cube.nc", tmp_path / "log"
+    process = fork(die_at, path, moment, str(log))
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    before = files(path)
+    assert len(before) == n_there
+    assert len(list(path.with_suffix(".cells").glob(".*.tmp"))) == 3 - n_there
+    run_toys(path, toy, log=str(log))
+    assert len(lines(log)) == 8 + (3 - n_there)
+    assert {name: files(path)[name] for name in before} == before
+    assert not list(path.with_suffix(".cells").glob(".*.tmp"))
+    run_toys(tmp_path / "b.nc", toy, log=str(log))
+    assert path.read_bytes() == (tmp_path / "b.nc").read_bytes()
+
+
+def test_two_runs_at_the_same_cells(fork, tmp_path):
+    path, log = tmp_path / "cube.nc", tmp_path / "log"
+    processes = [fork(run_toys, path, slow, seconds=0.3, log=str(log)) for _ in range(2)]
+    while not lines(log):
+        time.sleep(0.05)
+    time.sleep(0.1)
+    text = describe_progress(path)
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    assert sorted(lines(log)) == sorted(set(lines(log)))  # each once
+    assert len(lines(log)) == 8
+    assert "2 running" in text
+    assert describe_progress(path).splitlines()[1] == "cells      8: 8 done"
+    whole = path.read_bytes()
+    run_toys(path, slow, seconds=0.3, log=str(log))
+    assert path.read_bytes() == whole
+    assert len(lines(log)) == 8
+
+
+def test_one_of_two_runs_is_killed(fork, tmp_path):
+    """The other waits for the cell that the first holds, and computes it when the first is gone."""
+    path, log = tmp_path / "cube.nc", tmp_path / "log"
+    first = fork(run_toys, path, slow, seconds=0.8, log=str(log), seeds=(0,))
+    while not (path.with_suffix(".cells") / "grid.json").exists():
+        time.sleep(0.05)
+    time.sleep(0.3)
+    second = fork(run_toys, path, slow, seconds=0.8, log=str(log), seeds=(0,))
+    time.sleep(0.5)
+    first.kill()
+    second.join(60)
+    assert second.exitcode == 0
+    assert len(lines(log)) == 4
+    assert (read(path).status == 1).all()
+
+
+def fill_disk(folder, log):
+    """Run toys of 20 kB on a disk of 80 kB, make the disk larger, and go on."""
+    path = Path(folder) / "cube.nc"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=80k", "none", folder], check=True)
+    try:
+        run_toys(path, big, log=log)
+    except OSError as error:
+        message = str(error)
+    before = files(path)
+    subprocess.run(["mount", "-o", "remount,size=10m", folder], check=True)
+    run_toys(path, big, log=log)
+    after = files(path)
+    print(json.dumps({
+        "message": message, "n_there": len(before), "kept": all(after[name] == before[name] for name in before),
+        "left": len(list(path.with_suffix(".cells").glob(".*.tmp"))), "cube": path.read_bytes().hex(),
+    }))  # fmt: skip
+
+
+def can_mount():
+    if shutil.which("unshare") is None:
+        return False
+    command = ["unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs namespaces of Linux, for a disk of its own")
+def test_full_disk(tmp_path):
+    (tmp_path / "disk").mkdir()
+    log = tmp_path / "log"
+    code = f"import test_kills; test_kills.fill_disk({str(tmp_path / 'disk')!r}, {str(log)!r})"
+    command = ["unshare", "-rm", sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert "cannot write" in found["message"]
+    assert "No space left on device" in found["message"]
+    assert f"{found['n_there']} of 8 cells are in" in found["message"]
+    assert "the same command continues from there" in found["message"]
+    assert 1 <= found["n_there"] <= 3
+    assert found["kept"]
+    assert found["left"] == 0
+    assert len(lines(log)) == 9  # that which could not be written was computed twice
+    run_toys(tmp_path / "undisturbed.nc", big, log=str(log))
+    assert bytes.fromhex(found["cube"]) == (tmp_path / "undisturbed.nc").read_bytes()
+
+
+def limit_files(path, log):
+    import resource
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, -1))
+    try:
+        run_toys(path, big, log=log)
+    except OSError as error:
+        Path(log).write_text(str(error))
+
+
+def test_file_that_may_not_grow(fork, tmp_path):
+    """A limit on the size of files, as a quota sets it, needs no namespace."""
+    process = fork(limit_files, tmp_path / "cube.nc", str(tmp_path / "message"))
+    process.join(60)
+    message = (tmp_path / "message").read_text()
+    assert "cannot write" in message
+    assert "File too large; 0 of 8 cells are in" in message
+    assert not list((tmp_path / "cube.cells").glob(".*.tmp"))
+
+
+def children(pid):
+    """Return the processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_worker(pid):
+    return "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc, to find the workers")
+def test_workers_are_killed_and_the_parent_last(tmp_path):
+    """Killed workers cost their own cell's time alone; workers whose parent is killed end by themselves."""
+    path, log = tmp_path / "cube.nc", tmp_path / "log"
+    bound = json.dumps({"seconds": 0.5, "log": str(log)})
+    command = [sys.executable, toy_studies.__file__, str(path), "slow", '{"jobs": 2}', bound]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        killed = set()
+        while len(killed) < 2 and process.poll() is None:
+            time.sleep(0.05)
+            for pid in children(process.pid):
+                if len(lines(log)) > len(killed) and pid not in killed and is_worker(pid) and len(killed) < 2:
+                    os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
+        n_done = len(files(path))
+        while len(files(path)) == n_done and process.poll() is None:
+            time.sleep(0.05)
+        process.kill()
+        process.communicate(timeout=30)  # which waits for all that inherited the pipe
+    assert len(killed) == 2
+    before = files(path)
+    assert before
+    environment = os.environ | {"SOURCE_DATE_EPOCH": "0"}
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+    assert {name: files(path)[name] for name in before} == before
+    assert (read(path).status == 1).all()
+
+
+@pytest.mark.slow
+def test_real_study_is_killed_at_random_moments(tmp_path):
+    """A study's command, its processes and its training: the cube has the bytes of an undisturbed one."""
+    moments, environment = random.Random(0), os.environ | {"SOURCE_DATE_EPOCH": "0"}
+    command = [sys.executable, STUDIES / "mismatch.py", "--preset", "smoke", "--epochs", "12", "--jobs", "2", "--out"]
+    subprocess.run([*command, tmp_path / "whole.nc"], check=True, capture_output=True, env=environment)
+    path, seen, n_kills = tmp_path / "cube.nc", {}, 0
+    while not path.exists():
+        with subprocess.Popen([*command, path], stderr=subprocess.DEVNULL, env=environment) as process:
+            if n_kills < 20:
+                try:
+                    process.wait(moments.uniform(4, 14))
+                except subprocess.TimeoutExpired:
+                    n_kills += 1
+                    process.kill()
+        there = files(path) if path.with_suffix(".cells").exists() else {}
+        assert {name: there.get(name) for name in seen} == seen
+        seen = there
+    assert n_kills >= 2
+    assert path.read_bytes() == (tmp_path / "whole.nc").read_bytes()

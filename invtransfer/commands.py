@@ -249,6 +249,7 @@ def report(cube, path, print_table, plot, published=None):
         With code 1, if cells failed.
     """
     missing, done, failed = (cube.status.values == STATUS.index(state) for state in ("missing", "done", "failed"))
+    missing &= cube.cell.values != ""  # a grid need not fill its cube
     whole = not missing.any() and done.any()
     if whole:
         print_table(cube)
@@ -262,9 +263,8 @@ def report(cube, path, print_table, plot, published=None):
     if published is not None and whole:
         print(f"paper   python -m invtransfer compare {path} {os.path.relpath(published)} --ignore all")
     if missing.any():
-        print(
-            f"missing {missing.sum()} of {missing.size} places: the same command without --shard and --only adds them"
-        )
+        n_places = int((cube.cell != "").sum())
+        print(f"missing {missing.sum()} of {n_places} places: the same command without --shard and --only adds them")
     if failed.any():
         raise SystemExit(
             f"{failed.sum()} of {failed.size} places of the cube failed; the first: {cube.message.values[failed][0]}\n"

@@ -13,6 +13,7 @@ from invtransfer import commands
 from invtransfer.commands import (
     carry_out,
     default_path,
+    fraction,
     not_negative,
     override,
     positive,
@@ -21,7 +22,8 @@ from invtransfer.commands import (
     restrict,
     study_parser,
 )
-from invtransfer.cubes import DamagedFileError, canonical, read
+from invtransfer.cubes import read
+from invtransfer.storage import DamagedFileError, canonical
 
 
 def test_command_line():
@@ -153,19 +155,30 @@ class Figure:
 def cube_of(*status):
     """Status 0 is missing, 1 done, 2 failed."""
     message = ["no samples" if each == 2 else "" for each in status]
-    return xr.Dataset({"status": ("seed", list(status)), "message": ("seed", message)})
+    names = [f"{i:016d}" for i in range(len(status))]
+    return xr.Dataset({"status": ("seed", list(status)), "message": ("seed", message), "cell": ("seed", names)})
 
 
 def test_report_says_table_figure_and_cube(tmp_path, capsys):
     cube = cube_of(1, 1, 0)
+    cube["cell"] = cube.cell.copy(data=["1", "2", ""])  # the grid does not fill the cube: nothing is missing
     report(cube, tmp_path / "cube.nc", lambda given: print(given is cube), lambda given: Figure())
     expected = ["True", "", f"figure  {tmp_path / 'cube.png'}", f"cube    {tmp_path / 'cube.nc'}"]
     assert capsys.readouterr().out.splitlines() == expected
     assert (tmp_path / "cube.png").read_text() == "110"
 
 
+def test_report_of_a_shard_says_what_is_missing(tmp_path, capsys):
+    report(cube_of(1, 0, 0), tmp_path / "cube.nc", None, None, "table.csv")  # neither table nor figure yet
+    expected = [f"cube    {tmp_path / 'cube.nc'}"]
+    expected += ["missing 2 of 3 places: the same command without --shard and --only adds them"]
+    assert capsys.readouterr().out.splitlines() == expected
+
+
 def test_report_of_a_study_in_which_cells_failed(tmp_path, capsys):
-    with pytest.raises(SystemExit, match="^2 of 3 places of the cube failed; the first: no samples\nthe same command"):
+    with pytest.raises(
+        SystemExit, match="^2 of 3 places of the cube failed; the first: no samples\ntracebacks are in .*cube.log"
+    ):
         report(cube_of(1, 2, 2), tmp_path / "cube.nc", lambda cube: print("table"), lambda cube: Figure())
     assert capsys.readouterr().out.startswith("table\n")  # all the same
     assert (tmp_path / "cube.png").exists()
@@ -287,8 +300,8 @@ def carry(path, words, function=cell, settings=None, estimate=None):
     settings = settings or {"seeds": 2, "epochs": 6}
     options = study_parser("", ["quick"], settings={"epochs": 6}).parse_args(["--jobs", "1", *words.split()])
     return carry_out(
-        options, function, grid(), COORDINATES, path, settings, title="numbers", paper={"seeds": 10, "epochs": 50},
-        estimate=estimate,
+        options, function, grid(), COORDINATES, path, settings, study="counting", title="numbers",
+        paper={"seeds": 10, "epochs": 50}, estimate=estimate,
     )  # fmt: skip
 
 
@@ -315,7 +328,7 @@ def test_cube_has_only_the_places_that_are_named(tmp_path):
     assert cube.sizes == {"factor": 2, "relation": 1, "seed": 1}
     assert cube.number.values.ravel().tolist() == [11, 111]
     assert cube.level.values.tolist() == ["1", "2"]
-    assert len(list((tmp_path / "cube.cells").iterdir())) == 2
+    assert len(list((tmp_path / "cube.cells").glob("*.nc"))) == 2
 
 
 def test_dry_run_computes_nothing(tmp_path, capsys):
@@ -332,9 +345,9 @@ def test_dry_run_computes_nothing(tmp_path, capsys):
     finally:
         torch.set_num_threads(n_threads)
     lines = capsys.readouterr().out.splitlines()
-    places = ["width=1 disjoint 1", "width=2 disjoint 1", "class=same disjoint 1"]
+    places = [f"factor={name},relation=disjoint,seed=1" for name in ("width=1", "width=2", "class=same")]
     assert lines[:3] == [f"to do       10 s  {place}" for place in places]
-    assert lines[-1] == "projected time for the rest: 30 s of computing, 30 s with 1 process"
+    assert lines[-1] == "projected time for them: 30 s of computing, 30 s with 1 process"
     assert asked == [(11, 3), (111, 3), (211, 3)]  # measured with the threads that cells will have
     assert list(tmp_path.iterdir()) == []
 
@@ -349,10 +362,49 @@ def test_unknown_label_ends_before_the_first_cell(tmp_path):
 def test_jobs_reach_the_study_and_its_plan(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(commands, "run_study", lambda *_, jobs, **more: seen.append(jobs))
-    monkeypatch.setattr(commands, "plan_study", lambda *arguments: seen.append(arguments[-1]))
+    monkeypatch.setattr(commands, "plan_study", lambda *arguments, **more: seen.append(arguments[-1]))
     carry(tmp_path / "cube.nc", "--jobs 5")
     carry(tmp_path / "cube.nc", "--jobs 7 --dry-run --threads 1")
     assert seen == [5, 7]
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        ("", {"scheduler": None, "states": ("missing", "failed"), "shard": (1, 1)}),
+        ("--shard 2/3", {"scheduler": None, "states": ("missing", "failed"), "shard": (2, 3)}),
+        ("--only failed", {"scheduler": None, "states": ("failed",), "shard": (1, 1)}),
+        ("--only missing", {"scheduler": None, "states": ("missing",), "shard": (1, 1)}),
+        ("--scheduler local", {"scheduler": "local", "states": ("missing", "failed"), "shard": (1, 1)}),
+    ],
+)
+def test_choice_of_cells_and_scheduler_reaches_the_study(tmp_path, monkeypatch, words, chosen):
+    seen = []
+    monkeypatch.setattr(commands, "run_study", lambda *_, scheduler, states, shard, **more: seen.append(
+        {"scheduler": scheduler, "states": states, "shard": shard}))  # fmt: skip
+    carry(tmp_path / "cube.nc", words)
+    assert seen == [chosen]
+
+
+def test_failed_cells_are_tried_again_in_a_cube_that_stays_whole(tmp_path):
+    def failing(*, number):
+        return cell(number=1 / (number - 101))
+
+    assert (carry(tmp_path / "cube.nc", "", failing).status == 2).sum() == 1
+    cube = carry(tmp_path / "cube.nc", "--only failed")
+    assert cube.sizes == {"factor": 3, "relation": 2, "seed": 2}
+    assert (cube.status == 1).all()
+    assert cube.number.sel(factor="width=2", relation="same", seed=1) == 101
+
+
+def test_fraction():
+    assert [fraction(text) for text in ("1/1", "2/8", "10/10")] == [(1, 1), (2, 8), (10, 10)]
+
+
+@pytest.mark.parametrize("text", ["", "1", "/", "0/2", "3/2", "1/0", "-1/2", "1/2/3", "1.0/2", "a/b", "²/3", " 1/2"])
+def test_fraction_refuses(text):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"^is {re.escape(repr(text))}, expected K/N, such as 1/4"):
+        fraction(text)
 
 
 def test_levels_that_a_preset_leaves_at_their_default_can_be_named():

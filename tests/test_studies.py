@@ -367,7 +367,7 @@ def test_dry_run_lists_cells_and_time_and_computes_nothing(smoke, factors, monke
     # 8 of 3 epochs * 128 images, and one without transformations: 3.84 s each; 3 * 64 validated, 128 for the probe,
     # 64 for its validation, 2 * 128 tests, 2 * 19 * 16 for the pairs: 1248 images, 2.496 s; 9 * 6.336 s
     assert [line.split()[:4] for line in lines if line.startswith("to do")] == [["to", "do", "6", "s"]] * 9
-    assert lines[-1] == "projected time for the rest: 57 s of computing, 57 s with 1 process"
+    assert lines[-1] == "projected time for them: 57 s of computing, 57 s with 1 process"
     assert (files(out.with_suffix(".cells")), out.read_bytes()) == before
 
 

@@ -20,8 +20,8 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
     """A network with a linear head, whose weights are kept as NumPy arrays: `InvariantPretrainer` and `FineTuner`.
 
     An estimator that inherits from it has the parameters `transformations`, `epochs`, `learning_rate`, `schedule`,
-    `weight_decay`, `precision`, `device`, `image_shape` and `verbose`. Its `fit` sets `classes_` and `image_shape_`,
-    and ends with `_train`.
+    `weight_decay`, `precision`, `device`, `image_shape`, `random_state`, `checkpoint` and `verbose`. Its `fit` sets
+    `classes_` and `image_shape_`, and ends with `_train`.
     """
 
     def _train(self, build, X, codes, X_val, codes_val, *, batch_size, seed, recipe, renew=None):
@@ -48,7 +48,17 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         Returns
         -------
         self : NetworkClassifier
+
+        Raises
+        ------
+        ValueError
+            If there is a `checkpoint`, and `random_state` is None; and as `train`.
         """
+        if self.checkpoint is not None and self.random_state is None:
+            raise ValueError(
+                f"random_state is None, expected a number with checkpoint={self.checkpoint!r}: started again, training"
+                " would draw other numbers, and could not go on from that file"
+            )
         generator = torch.Generator().manual_seed(seed)
         device = resolve_device(self.device)
         with _global_generators(seed, device):
@@ -70,11 +80,16 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
                 precision=precision,
                 generator=generator,
                 renew=renew,
+                checkpoint=self.checkpoint,
                 verbose=self.verbose,
             )
+        self.n_iter_ = self.epochs
+        return self._keep(network, recipe)
+
+    def _keep(self, network, recipe):
+        """Keep a network as arrays and what makes it again, see `_train`; it is of no use afterwards."""
         self.weights_ = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
         self.layer_ = getattr(network.backbone, "description", "output of the module")
-        self.n_iter_ = self.epochs
         self._n_features_out = network.head.in_features
         if recipe is None:
             # all but the weights, which `weights_` has: the module given may become another after the fit

@@ -54,6 +54,12 @@ class InvariantPretrainer(NetworkClassifier):
         such an `X` is read as rows of pixels.
     random_state : int, RandomState or None
         Of initial weights, order of samples and transformations.
+    checkpoint : path-like or None
+        File that the state of training is written to, arrays and JSON and no pickle: after the first epoch, the last,
+        and those between at which that takes at most a twentieth of the time. A fit with the same data and parameters
+        goes on from it, after a kill, too, to the same weights as if it had never stopped; a fit with others refuses
+        it. `random_state` has to be given. One file belongs to one training: leave it out in cross-validation. It stays
+        when training is done, until you remove it. None: no file.
     verbose : bool
         Show a progress bar on stderr.
 
@@ -81,8 +87,8 @@ class InvariantPretrainer(NetworkClassifier):
     per channel, which the paper does not mention. A module of your own gets the normalised images, too, in training and
     afterwards, so leave a normalisation of its own out of it. Its layers whose weights do not require gradients stay as
     they are, statistics of batch norm included; its dropout is drawn from `random_state`. Pickles hold the weights as
-    NumPy arrays (and a module given as `network` as it is: have it on the CPU): like all pickles, open only those that
-    you trust.
+    NumPy arrays (and a module given as `network` as it is: have it on the CPU). A pickle runs whatever code its maker
+    put into it, so open only those that you trust; files of `save_encoder` cannot.
 
     References
     ----------
@@ -113,6 +119,7 @@ class InvariantPretrainer(NetworkClassifier):
         device="auto",
         image_shape=None,
         random_state=None,
+        checkpoint=None,
         verbose=False,
     ):
         self.network = network
@@ -128,6 +135,7 @@ class InvariantPretrainer(NetworkClassifier):
         self.device = device
         self.image_shape = image_shape
         self.random_state = random_state
+        self.checkpoint = checkpoint
         self.verbose = verbose
 
     def fit(self, X, y, X_val=None, y_val=None):

@@ -1,5 +1,6 @@
 """Files that are whole or not there, and arrays kept in them without code: what survives a kill, and can be trusted."""
 
+import io
 import json
 import os
 import tempfile
@@ -197,13 +198,16 @@ def read_arrays(path):
     ------
     FileNotFoundError
         If there is none.
+    OSError
+        If it cannot be read from the disk.
     DamagedFileError
         If it is cut short, was changed, or is of another kind.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist")
+    content = Path(path).read_bytes()  # what fails from here on is damage, not the disk
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = archive.infolist()
             if any(member.compress_type != zipfile.ZIP_STORED for member in members):
                 raise ValueError("it is compressed")  # what is small on the disk may be endless in memory

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from invtransfer.checkpoints import Checkpoint, fingerprint_training
 from invtransfer.encoding import compute_outputs
 from invtransfer.images import to_tensor
 from invtransfer.networks import build_network
@@ -199,6 +200,7 @@ def train(
     precision="float32",
     generator,
     renew=None,
+    checkpoint=None,
     verbose=False,
 ):
     """Minimise the cross-entropy with Adam, and keep the epoch with the best validation accuracy.
@@ -229,6 +231,10 @@ def train(
         Of the order of the samples.
     renew : callable
         From the number of an epoch to the `X` of that epoch, for transformations drawn anew; None: always `X`.
+    checkpoint : path-like or None
+        File that the state of training is written to, after the first epoch, the last, and those between at which that
+        takes at most a twentieth of the time; if it is there, training goes on from it, to the same weights as if it
+        had never stopped. None: no file.
     verbose : bool
         Show a progress bar on stderr.
 
@@ -241,7 +247,18 @@ def train(
     Raises
     ------
     ValueError
-        If `learning_rate` or `weight_decay` is out of range, or the loss or a weight becomes NaN or infinite.
+        If `learning_rate` or `weight_decay` is out of range, the loss or a weight becomes NaN or infinite, or
+        `checkpoint` belongs to another training.
+    TypeError
+        If `checkpoint` is no path.
+    OSError
+        If `checkpoint` cannot be written.
+
+    Notes
+    -----
+    With a checkpoint, `renew` is asked once more for the first epoch, whose images tell whether the file belongs to the
+    same transformations. A damaged file is a warning, and training starts from the beginning. On a GPU some sums are
+    made in an order that changes from run to run: there the weights are the same as far as training repeats itself.
     """
     if not 0 < learning_rate < math.inf:
         raise ValueError(f"learning_rate is {learning_rate!r}, expected a number above 0")
@@ -253,32 +270,28 @@ def train(
     optimizer = torch.optim.Adam(
         network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=device.type in ("cpu", "cuda")
     )
-    labels = torch.from_numpy(y)
     n_batches = math.ceil(len(X) / batch_size)
     n_steps = epochs * n_batches
     history = {"loss": [], "best_epoch": epochs - 1} | ({} if X_val is None else {"val_accuracy": []})
-    best_weights = None
-    bar = tqdm(total=n_steps, desc="training", unit="step", disable=not verbose)
-    for epoch in range(epochs):
+    best_weights = saved = None
+    if checkpoint is not None:
+        settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": float(learning_rate),
+                    "schedule": schedule, "weight_decay": float(weight_decay), "precision": precision}  # fmt: skip
+        data = {"X": X, "y": y, "X_val": X_val, "y_val": y_val, "transformations": None if renew is None else renew(0)}
+        fingerprint = fingerprint_training(network, generator, data, settings)
+        del data  # the images of an epoch
+        saved = Checkpoint(checkpoint, network, optimizer, generator, fingerprint)
+        restored, best_weights = saved.restore()
+        history = restored or history
+    done = len(history["loss"])
+    bar = tqdm(total=n_steps, initial=done * n_batches, desc="training", unit="step", disable=not verbose)
+    for epoch in range(done, epochs):
         images = None  # let go of the last epoch's before the next are made
         images = X if renew is None else renew(epoch)
-        network.train()
-        _keep_frozen_statistics(network)
-        losses = []
-        for indices in torch.randperm(len(X), generator=generator).tensor_split(n_batches):
-            factor = learning_rate_factor(schedule, epoch * n_batches + len(losses), n_steps, n_batches)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate * factor
-            batch = to_tensor(images[indices.numpy()], device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-                logits = network(batch)
-            loss = nn.functional.cross_entropy(logits.float(), labels[indices].to(device))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.detach())
-            bar.update()
-        mean_loss = torch.stack(losses).mean().item()
+        steps = range(epoch * n_batches, (epoch + 1) * n_batches)
+        rates = [learning_rate * learning_rate_factor(schedule, step, n_steps, n_batches) for step in steps]
+        batches = torch.randperm(len(X), generator=generator).tensor_split(n_batches)
+        mean_loss = _train_epoch(network, optimizer, images, y, batches, rates, precision, bar)
         if not math.isfinite(mean_loss):
             raise ValueError(
                 f"the training loss became {mean_loss} in epoch {epoch + 1}: lower learning_rate={learning_rate}"
@@ -292,6 +305,8 @@ def train(
                 best_weights = {name: value.clone() for name, value in network.state_dict().items()}
             history["val_accuracy"].append(accuracy)
         bar.set_postfix(loss=f"{mean_loss:.3f}")
+        if saved is not None and (saved.is_due() or epoch == epochs - 1):
+            saved.save(history, best_weights)
     bar.close()
     if best_weights is not None:
         network.load_state_dict(best_weights)
@@ -300,6 +315,28 @@ def train(
         raise ValueError(f"{broken[0]} is not finite after training: lower learning_rate={learning_rate}")
     network.eval()
     return history
+
+
+def _train_epoch(network, optimizer, images, y, batches, rates, precision, bar):
+    """Take one step per batch of indices, each at its learning rate, and return the mean loss."""
+    device = next(network.parameters()).device
+    labels = torch.from_numpy(y)
+    network.train()
+    _keep_frozen_statistics(network)
+    losses = []
+    for indices, rate in zip(batches, rates, strict=True):
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        batch = to_tensor(images[indices.numpy()], device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            logits = network(batch)
+        loss = nn.functional.cross_entropy(logits.float(), labels[indices].to(device))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+        bar.update()
+    return torch.stack(losses).mean().item()
 
 
 def _keep_frozen_statistics(network):

@@ -58,6 +58,12 @@ class FineTuner(NetworkClassifier):
         such an `X` is read as rows of pixels.
     random_state : int, RandomState or None
         Of the order of samples, transformations, dropout, and of a probe that draws.
+    checkpoint : path-like or None
+        File that the state of training is written to, arrays and JSON and no pickle: after the first epoch, the last,
+        and those between at which that takes at most a twentieth of the time. A fit with the same data and parameters
+        goes on from it, after a kill, too, to the same weights as if it had never stopped (the probe is fitted again);
+        a fit with others refuses it. `random_state` has to be given. One file belongs to one training: leave it out in
+        cross-validation. It stays when training is done, until you remove it. None: no file.
     verbose : bool
         Show a progress bar on stderr.
 
@@ -87,7 +93,8 @@ class FineTuner(NetworkClassifier):
     The probe's standardisation becomes part of the weights of the head, so that the network starts with the probe's
     predictions. Images are normalised as in pretraining, not anew, and batch norm goes on to learn its statistics.
     All weights are trained, those too that do not require gradients in the encoder. Pickles hold the weights as NumPy
-    arrays, and the encoder as it is: like all pickles, open only those that you trust.
+    arrays, and the encoder as it is. A pickle runs whatever code its maker put into it, so open only those that you
+    trust; files of `save_encoder` cannot.
 
     References
     ----------
@@ -124,6 +131,7 @@ class FineTuner(NetworkClassifier):
         device="auto",
         image_shape=None,
         random_state=None,
+        checkpoint=None,
         verbose=False,
     ):
         self.encoder = encoder
@@ -139,6 +147,7 @@ class FineTuner(NetworkClassifier):
         self.device = device
         self.image_shape = image_shape
         self.random_state = random_state
+        self.checkpoint = checkpoint
         self.verbose = verbose
 
     def fit(self, X, y, X_val=None, y_val=None):

@@ -387,7 +387,7 @@ def test_frozen_layers_stay_as_they_are_statistics_included(source):
 def test_images_that_a_module_cannot_take_are_named(source):
     X, y = source.sample(20)
     module = nn.Sequential(nn.Flatten(), nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
-    message = r"^Sequential fails on images of 16 x 16 x 3: addmm: mat1 and mat2 shapes cannot be multiplied"
+    message = r"^Sequential fails on images of 16 x 16 x 3: (addmm: )?mat1 and mat2 shapes cannot be multiplied"
     with pytest.raises(ValueError, match=message):
         InvariantPretrainer(module).fit(X, y)
     with pytest.raises(ValueError, match=message):

@@ -16,10 +16,11 @@ from invtransfer import FineTuner, FrozenFeatureProbe, InvariantPretrainer, Sens
 
 PACKAGE = Path(invtransfer.__file__).parent
 ORDER = (
-    "images", "randomness", "transformations", "drawing", "procedural_objects", "procedural_backgrounds", "objects",
-    "pasting", "sources", "cifar", "datasets", "tasks", "encoding", "networks", "training", "classification",
-    "pretraining", "probing", "tuning", "sensitivity", "cubes", "analysis", "claims", "protocol", "combined",
-    "comparison", "plots", "running", "commands", "__main__",
+    "images", "randomness", "transformations", "drawing", "procedural_objects", "procedural_backgrounds",
+    "objects", "pasting", "sources", "cifar", "datasets", "tasks", "storage", "encoding", "networks",
+    "checkpoints", "training", "classification", "pretraining", "probing", "tuning", "saving", "sensitivity",
+    "provenance", "cubes", "merging", "tables", "analysis", "claims", "protocol", "combined", "comparison", "plots",
+    "cells", "executors", "progress", "running", "commands", "reproduction", "__main__",
 )  # fmt: skip
 
 
@@ -59,7 +60,7 @@ def test_every_module_has_its_place_in_the_order():
                                    - {"__init__", "__pycache__"})  # fmt: skip
 
 
-@pytest.mark.parametrize("module", ["cubes", "analysis", "claims", "comparison", "plots"])
+@pytest.mark.parametrize("module", ["storage", "provenance", "cubes", "merging", "tables", "analysis", "claims", "comparison", "plots"])
 def test_what_reads_cubes_knows_no_torch(module):
     path = PACKAGE / f"{module}.py"
     for file in [path] if path.exists() else (PACKAGE / module).glob("*.py"):

@@ -24,7 +24,7 @@ def find_places(grid):
 
     Returns
     -------
-    places : dict of str to list of (dict,)
+    places : dict of str to list of dict
         For the name of each cell, the labels of its places.
 
     Examples
@@ -222,6 +222,9 @@ def _look_at_cells(folder):
         listed = json.loads((folder / GRID).read_text())["cells"]
         places = {name: [say_place(labels) for labels in cell["places"]] for name, cell in listed.items()}
         arguments = {name: cell["arguments"] for name, cell in listed.items()}
+        others = [name for name in listed if name != cell_id(arguments[name])]
+        if others:  # a name that is no cell's could be that of any file
+            raise ValueError(f"{others[0]} is not the name of its cell")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedFileError(f"{folder / GRID} is not a list of cells: {error!r}") from error
     states, seconds, messages = {}, [], {}

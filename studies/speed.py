@@ -3,15 +3,18 @@
 Question
     Do batches of tensors make images much faster than PIL does one by one? Does the data set stay in memory but once?
     Does scoring sensitivity cost little more than the forward passes? Is the reduced precision faster, and harmless?
+    What does the runner add to a cell, and do two processes compute cells of one thread twice as fast as one?
 Grid
     Making images: 18 transformations x two implementations. Memory: made; made and trained on. Sensitivity: widths.
-    Training: formats, and seeds for the accuracy.
+    Training: formats, and seeds for the accuracy. Running: cells that do nothing and cells that train, computed in this
+    process and in two others.
 Cell
     None: times and memory are not cached. What is compared runs in turn, A B A B, in one process; memory is measured
     in a new process for each size.
 Cube
     image_time (transformation x implementation x repetition), memory (stage x size), sensitivity_time (width x work x
-    repetition), training_time (format x repetition), accuracy (precision x seed), and value, low, high, target and
+    repetition), training_time (format x repetition), accuracy (precision x seed), cell_time (load x engine x
+    repetition), and value, low, high, target and
     verdict over measure, computed from them. Times mean little on another machine, ratios more. To data/cubes/.
 Cost
     On two CPU cores, which nothing else uses: smoke half a minute, quick about ten minutes and 3 GB of memory.
@@ -20,9 +23,12 @@ Reference
     the transformations. The targets are this package's own.
 """
 
+import contextlib
+import io
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -45,11 +51,12 @@ from invtransfer import (
     load_objects,
 )
 from invtransfer.commands import study_parser
-from invtransfer.cubes import write
+from invtransfer.cubes import STATUS, write
 from invtransfer.images import to_tensor
 from invtransfer.networks import build_network
 from invtransfer.pasting import place_objects
 from invtransfer.provenance import describe_run, find_origin
+from invtransfer.running import run_study
 from invtransfer.storage import check_writable
 from invtransfer.training import train
 
@@ -65,15 +72,19 @@ FORMATS = {  # precision, and whether the channels come last in memory
     "bfloat16": ("bfloat16", True),
 }
 PRECISIONS = ("float32", "bfloat16")
+ENGINES = {"this process": 1, "two processes": 2}  # number of jobs
+OVERHEAD = 0.05  # seconds that the runner may add to a cell
 VERDICTS = ("missed", "met", "not_judged")
 PRESETS = {
     "smoke": {
         "repetitions": 1, "n_images": 256, "n_held": 5_000, "n_few": 1_024, "n_pairs": 128, "widths": [0.02],
         "n_steps": 1, "seeds": 2, "n_train": 128, "n_test": 128, "epochs": 1,
+        "n_empty": 10, "n_training": 2, "n_images_each": 32,
     },
     "quick": {
         "repetitions": 5, "n_images": 2_048, "n_held": 500_000, "n_few": 5_000, "n_pairs": 128, "widths": [0.125, 0.25],
         "n_steps": 10, "seeds": 5, "n_train": 1_500, "n_test": 2_000, "epochs": 6,
+        "n_empty": 100, "n_training": 12, "n_images_each": 512,
     },
 }  # fmt: skip
 
@@ -293,6 +304,46 @@ def compare_accuracy(settings, seeds):
     return accuracy
 
 
+def empty_cell(*, number):
+    """Do nothing."""
+    return xr.Dataset({"accuracy": ((), float(number))})
+
+
+def training_cell(*, number, n_images):
+    """Train a narrow ResNet-18 for one epoch."""
+    X, y = Transforms2D(load_objects(size=64), SOURCE, image_size=SIDE, random_state=number).sample(n_images)
+    encoder = InvariantPretrainer("resnet18", width=0.25, epochs=1, batch_size=64, device="cpu", random_state=number)
+    return xr.Dataset({"loss": ((), encoder.fit(X, y).history_["loss"][0])})
+
+
+def time_run(function, n_cells, jobs, more):
+    """Return the seconds of a study of `n_cells` cells, one thread each."""
+    grid = [({"number": number}, {"number": number} | more) for number in range(n_cells)]
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
+        start = time.perf_counter()
+        out = Path(folder) / "cube.nc"
+        cube = run_study(function, grid, {"number": list(range(n_cells))}, out, {}, title="", jobs=jobs)
+        seconds = time.perf_counter() - start
+    if not (cube.status == STATUS.index("done")).all():
+        raise RuntimeError(f"cells failed: {cube.message.values}")
+    return seconds
+
+
+def time_cells(settings):
+    """Time one cell more, so without the start of the engine; return seconds, (load, engine, repetition)."""
+    loads = (
+        (empty_cell, settings["n_empty"], {}),
+        (training_cell, settings["n_training"], {"n_images": settings["n_images_each"]}),
+    )
+    seconds = np.empty((len(loads), len(ENGINES), settings["repetitions"]))
+    for repetition in tqdm(range(settings["repetitions"]), desc="running cells"):
+        for row, (function, n_cells, more) in enumerate(loads):
+            for column, jobs in enumerate(ENGINES.values()):
+                few, many = (time_run(function, n, jobs, more) for n in (2, 2 + n_cells))
+                seconds[row, column, repetition] = (many - few) / n_cells
+    return seconds
+
+
 def measure(settings, seeds):
     """Measure everything, and return the cube without its conclusions."""
     values = {
@@ -305,6 +356,7 @@ def measure(settings, seeds):
         ),
         "training_time": (("format", "repetition"), time_training(settings), "s", "time of one training step"),
         "accuracy": (("precision", "seed"), compare_accuracy(settings, seeds), "1", "accuracy on test images"),
+        "cell_time": (("load", "engine", "repetition"), time_cells(settings), "s", "time that one cell more takes"),
     }  # fmt: skip
     coordinates = {
         "transformation": list(TRANSFORMATIONS),
@@ -317,6 +369,8 @@ def measure(settings, seeds):
         "format": list(FORMATS),
         "precision": list(PRECISIONS),
         "seed": seeds,
+        "load": ["empty", "training"],
+        "engine": list(ENGINES),
     }
     cube = xr.Dataset(
         {name: (dims, data, {"long_name": text, "units": unit}) for name, (dims, data, unit, text) in values.items()},
@@ -356,6 +410,13 @@ def conclude(cube, judged):
     rows["bfloat16's accuracy less float32's, in std over seeds"] = (
         float(in_stds.mean()), float(in_stds.min()), float(in_stds.max()), "at most", 1.0,
     )  # fmt: skip
+    empty, training = (cube.cell_time.sel(load=name, drop=True) for name in cube.load.values)
+    for name in ENGINES:
+        row = empty.sel(engine=name) / OVERHEAD
+        statistics = (float(row.median()), float(row.min()), float(row.max()))
+        rows[f"runner's overhead of a cell in {name}, in {OVERHEAD:g} s"] = (*statistics, "at most", 1.0)
+    one, two = (training.sel(engine=name, drop=True) for name in ENGINES)
+    rows["cells of one thread, times as fast with two processes"] = (*compare(one, two), "at least", 1.8)
     value, low, high, sense, target = (np.array(column) for column in zip(*rows.values(), strict=True))
     met = np.where(sense == "at least", value >= target, np.abs(value) <= target)
     verdict = np.where(judged, met, VERDICTS.index("not_judged")).astype(np.int8)

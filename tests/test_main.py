@@ -1,5 +1,6 @@
 """The command ``python -m invtransfer``: what it prints and writes, and how it ends when something is wrong."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from toy_studies import run
 
 from invtransfer.__main__ import main
 from invtransfer.comparison import compare_to_published, format_comparison
@@ -146,9 +148,117 @@ def test_figure_without_matplotlib(cube, capsys, monkeypatch):
     assert "pip install 'invtransfer[plot]'" in capsys.readouterr().err
 
 
+# status, merge, reproduce, export
+
+
+def end(capsys, *arguments):
+    """Run a command that is refused; return code and message."""
+    with pytest.raises(SystemExit) as ended:
+        main([*map(str, arguments)])
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1
+    return ended.value.code, text
+
+
+def test_status(tmp_path, capsys):
+    run(tmp_path / "toys.nc", options={"shard": (1, 2)})
+    capsys.readouterr()
+    for name in ("toys.nc", "toys.cells"):
+        main(["status", str(tmp_path / name)])
+        assert capsys.readouterr().out.splitlines()[:2] == [
+            f"{tmp_path / 'toys.nc'}",
+            "cells      8: 4 done, 4 missing",
+        ]
+    main(["status", str(tmp_path)])
+    assert capsys.readouterr().out == f"{'toys':<32}8: 4 done, 4 missing\n"
+    code, text = end(capsys, "status", tmp_path / "none.nc")
+    assert (code, text) == (2, f"python -m invtransfer status: {tmp_path / 'none.nc'} does not exist\n")
+
+
+def test_merge(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    paths = [tmp_path / f"{k}.nc" for k in (1, 2)]
+    for k, path in enumerate(paths, 1):
+        run(path, options={"shard": (k, 2)})
+    run(tmp_path / "whole.nc")
+    capsys.readouterr()
+    main(["merge", *map(str, paths), "-o", str(tmp_path / "merged.nc")])
+    assert capsys.readouterr().out == f"cube    {tmp_path / 'merged.nc'}\n"
+    assert (tmp_path / "merged.nc").read_bytes() == (tmp_path / "whole.nc").read_bytes()
+    code, text = end(capsys, "merge", *paths, "-o", tmp_path / "merged.nc")
+    assert (code, text.split(": ", 1)[1]) == (
+        2, f"{tmp_path / 'merged.nc'} exists: choose another --out, or move it away\n"
+    )  # fmt: skip
+
+
+def test_conflict_is_named_and_nothing_is_written(tmp_path, capsys):
+    run(tmp_path / "a.nc")
+    cube = read(tmp_path / "a.nc")
+    cube.accuracy.loc[{"factor": "b", "relation": "same", "seed": 1}] = 5
+    write(cube, tmp_path / "b.nc")
+    capsys.readouterr()
+    code, text = end(capsys, "merge", tmp_path / "a.nc", tmp_path / "b.nc", "-o", tmp_path / "c.nc")
+    assert code == 2
+    for words in ("factor=b,relation=same,seed=1", "accuracy", "101", "5", "a.nc", "b.nc"):
+        assert words in text
+    assert not (tmp_path / "c.nc").exists()
+
+
+def test_export(tmp_path, capsys):
+    run(tmp_path / "toys.nc")
+    capsys.readouterr()
+    main(["export", str(tmp_path / "toys.nc"), "--to", "csv", "-o", str(tmp_path / "tables")])
+    paths = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert sorted(paths) == sorted((tmp_path / "tables").iterdir())
+    with open(tmp_path / "tables" / "toys.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["accuracy"]) for row in rows] == [0, 100, 10, 110, 1, 101, 11, 111]
+    assert (rows[5]["factor"], rows[5]["relation"], rows[5]["seed"], rows[5]["status"]) == ("b", "same", "1", "done")
+
+
+def test_reproduce(tmp_path, capsys):
+    studies = tmp_path / "studies"
+    studies.mkdir()
+    (studies / "toys.py").write_text("from toy_studies import toy as cell\n\ndef find(*_):\n    return {}, '', {}\n")
+    run(tmp_path / "toys.nc", options={"attributes": {"study": "toys"}})
+    capsys.readouterr()
+    words = ["reproduce", str(tmp_path / "toys.nc"), "--studies", str(studies), "--cell"]
+    for place in (["factor=b,relation=same,seed=1"], ["factor=b", "relation=same", "seed=1"]):
+        main([*words, *place])
+        assert capsys.readouterr().out.startswith(
+            "the cell at factor=b,relation=same,seed=1, with 1 variables, is repr"
+        )
+    (studies / "toys.py").write_text((studies / "toys.py").read_text().replace("import toy as", "import shifted as"))
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "factor=b,relation=same,seed=1"])
+    assert ended.value.code == 1
+    assert "  accuracy: 101.0 there, 102.0 here\n" in capsys.readouterr().out
+    code, text = end(capsys, *words, "factor:b")
+    assert (code, text.split(": ", 1)[1]) == (2, "--cell has 'factor:b', expected NAME=LABEL, such as seed=0\n")
+
+
+@pytest.mark.parametrize("command", ["status", "merge", "reproduce", "export", "compare"])
+def test_help_says_what_a_command_is_for(capsys, command):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: python -m invtransfer {command} ")
+    assert len(text.split("\n\n")[1].split()) > 15  # a paragraph
+
+
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["compare"], ["compare", "cube.nc"], ["plot", "cube.nc"], ["compare", "a.nc", "b.csv", "--levels", "b.csv"]],
+    [
+        [],
+        ["compare"],
+        ["merge", "a.nc"],
+        ["export", "a.nc"],
+        ["export", "a.nc", "--to", "xls"],
+        ["reproduce", "a.nc"],
+        ["compare", "cube.nc"],
+        ["plot", "cube.nc"],
+        ["compare", "a.nc", "b.csv", "--levels", "b.csv"],
+    ],
 )
 def test_arguments_that_are_missing_or_unknown(capsys, arguments):
     with pytest.raises(SystemExit) as ended:

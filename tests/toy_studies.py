@@ -33,6 +33,10 @@ def toy(*, factor, relation, seed, log=None):
     return xr.Dataset({"accuracy": ((), float(number(factor, relation, seed)), {"units": "1", "long_name": "digits"})})
 
 
+def shifted(**labels):
+    return toy(**labels) + 1
+
+
 def note(log, line):
     with open(log, "a") as file:
         file.write(line + "\n")

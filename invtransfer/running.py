@@ -97,7 +97,7 @@ def run_study(
         with open_executor(jobs, scheduler) as executor:
             _compute(executor, function, {name: wanted[name] for name in todo}, again, path, threads, len(wanted))
     except KeyboardInterrupt:
-        raise SystemExit(f"\\ninterrupted: {_count(folder, wanted)}") from None
+        raise SystemExit(f"\ninterrupted: {_count(folder, wanted)}") from None
     except OSError as error:
         raise OSError(f"{error}; {_count(folder, wanted)}") from error
     with FileLock(folder / ".cube.lock"):  # in turn: the last of several runs sees all cells
@@ -199,7 +199,8 @@ def assemble_study(grid, cells, coordinates):
                    [origins.index(texts[name]) if name in texts else -1 for name in names]),
     }  # fmt: skip
     dims = cube.status.dims
-    places = tuple(np.array([[list(cube[dim].values).index(point[dim]) for dim in dims] for point, *_ in grid]).T)
+    numbers = {dim: {label: i for i, label in enumerate(cube[dim].values.tolist())} for dim in dims}
+    places = tuple(np.array([[numbers[dim][point[dim]] for dim in dims] for point, *_ in grid]).T)
     for name, (dtype, text, values) in columns.items():
         blank = np.full(cube.status.shape, -1 if dtype == "i4" else "", object)
         blank[places] = values
@@ -256,14 +257,17 @@ def _settle(future, arguments, path, threads):
     """Return the outcome of a call, and see to it that the cell's file is here."""
     try:
         outcome = future.result()
+        if outcome["state"] == "busy":
+            return outcome
     except OSError:
         raise
     except CancelledError as error:
         raise OSError("the scheduler is gone") from error
     except Exception as error:  # the call itself came to nothing: its process died, or could not load the function
         return compute_cell(partial(_fail, str(error)), arguments, path, threads=threads, again=True)
-    if outcome["state"] != "busy" and not path.exists():  # computed on a machine that does not share this folder
-        with replacing(path) as temporary:
+    here = path.read_bytes() if path.exists() else None
+    if here is None or (outcome["state"] == "done" and outcome["file"] != here):
+        with replacing(path) as temporary:  # it was computed on a machine that does not share this folder
             temporary.write_bytes(outcome["file"])
     return outcome
 

@@ -269,13 +269,27 @@ def test_shards_together_give_the_cube_of_one_run(path, tmp_path, log, monkeypat
     xr.testing.assert_identical(cube, whole)
 
 
-@pytest.mark.parametrize("more", [{"jobs": 2}, {"jobs": 2, "scheduler": "local"}], ids=["processes", "cluster"])
-def test_every_engine_gives_the_same_bytes(path, tmp_path, monkeypatch, more):
-    if "scheduler" in more:
-        pytest.importorskip("distributed")
+@pytest.fixture
+def cluster():
+    """Return the address of a scheduler with a worker, as somebody else has started them."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(1, threads_per_worker=1, dashboard_address=None) as cluster:
+        yield cluster
+
+
+@pytest.mark.parametrize("engine", ["processes", "address", "file"])
+def test_every_engine_gives_the_same_bytes(path, tmp_path, monkeypatch, request, engine):
+    scheduler = None
+    if engine != "processes":
+        cluster = request.getfixturevalue("cluster")
+        scheduler = cluster.scheduler_address
+    if engine == "file":
+        (tmp_path / "scheduler.json").write_text(json.dumps(cluster.scheduler.identity()))
+        scheduler = str(tmp_path / "scheduler.json")
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     run(tmp_path / "serial.nc", dying, log=str(tmp_path / "log"), unless=str(tmp_path))
-    run(path, dying, jobs=more.pop("jobs"), options=more, log=str(tmp_path / "log"), unless=str(tmp_path))
+    options = {"scheduler": scheduler}
+    run(path, dying, jobs=2, options=options, log=str(tmp_path / "log"), unless=str(tmp_path))
     assert path.read_bytes() == (tmp_path / "serial.nc").read_bytes()
     assert len(re.findall("done after", path.with_suffix(".log").read_text())) == 8
 
@@ -298,13 +312,21 @@ def test_cell_whose_process_dies_three_times_is_recorded_and_the_others_go_on(pa
 
 
 def test_machine_that_does_not_share_the_folder_sends_the_file(path, monkeypatch):
-    def elsewhere(function, arguments, path, **more):
-        outcome = cells.compute_cell(function, arguments, path, **more)
-        path.unlink()
-        return outcome
+    there = path.parent / "disk of the other machine"
 
+    def elsewhere(function, arguments, path, **more):
+        return cells.compute_cell(function, arguments, there / path.name, **more)
+
+    run(path, failing, unless=str(path))
+    names = [cell_id(arguments | {"unless": str(path)}) for _, arguments in grid()[0]]
+    files = [path.with_suffix(".cells") / f"{name}.nc" for name in names]
+    files[0].unlink()
+    files[1].write_bytes(b"damaged")
     monkeypatch.setattr(running, "compute_cell", elsewhere)
-    assert (run(path).status == 1).all()
+    with pytest.warns(UserWarning, match="cannot be read as netCDF"):
+        cube = run(path, failing, unless=str(path))  # the cube is there by now, so the one that failed does not
+    assert (cube.status == 1).all()
+    assert sorted(file.name for file in there.glob("[!.]*")) == sorted(files[i].name for i in (0, 1, 5))  # b same 1
 
 
 def test_settings_that_others_wrote_meanwhile_are_not_written_over(path):

@@ -7,6 +7,7 @@ holds it: any number of runs, on any machines that share the folder, can work on
 
 import hashlib
 import inspect
+import json
 import os
 import shutil
 import socket
@@ -159,7 +160,8 @@ def compute_cell(function, arguments, path, *, threads=1, again=False):
     ----------
     function : callable
         From the arguments to an `xarray.Dataset`. If it has a parameter "checkpoints", it gets a folder there, in which
-        it may keep what it needs to go on after a kill; it is emptied when the cell is done.
+        it may keep what it needs to go on after a kill; where versions, commit, hardware or threads are others, it gets
+        another one. They are removed when the cell is done.
     arguments : dict
         Its keyword arguments.
     path : path-like
@@ -203,10 +205,11 @@ def compute_cell(function, arguments, path, *, threads=1, again=False):
 
 def _call(function, arguments, checkpoints, threads):
     """Return the cell, or what went wrong in its place."""
-    more = {}
+    more, attributes = {}, _attributes(arguments, threads)
     if "checkpoints" in inspect.signature(function).parameters:
-        checkpoints.mkdir(exist_ok=True)
-        more["checkpoints"] = checkpoints
+        origin = json.loads(attributes["origin"]) | {"git_state": ""}  # which changes with any file
+        more["checkpoints"] = checkpoints / hashlib.sha256(canonical(origin).encode()).hexdigest()[:16]
+        more["checkpoints"].mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     try:
         with _limited(threads):
@@ -215,7 +218,7 @@ def _call(function, arguments, checkpoints, threads):
             raise TypeError(f"the cell is of type {type(cell).__name__}, expected an xarray.Dataset")
         assemble([{}], [cell], {})  # what no cube can hold fails here, not when all is done
         seconds = time.perf_counter() - start
-        return cell.assign_attrs(_attributes(arguments, threads), seconds=seconds)
+        return cell.assign_attrs(attributes, seconds=seconds)
     except (Exception, SystemExit) as error:
         message, trace = f"{type(error).__name__}: {error}", traceback.format_exc()
     if torch.cuda.is_available():

@@ -32,7 +32,8 @@ def find_origin(threads, device="cpu"):
     -------
     origin : dict
         "versions" of Python and packages, "git_commit" and "git_state" (whether the tree differed from it) of this
-        package as they were when this was first asked, "hardware" (processor, its number of cores, device), "threads".
+        package as they were when this was first asked, "hardware" (processor, those of its instructions that round
+        differently, as far as the system tells, its number of cores, device), "threads".
 
     Examples
     --------
@@ -40,7 +41,7 @@ def find_origin(threads, device="cpu"):
     ['git_commit', 'git_state', 'hardware', 'threads', 'versions']
     """
     commit, state = _find_commit()
-    hardware = {"processor": _find_processor(), "cores": os.cpu_count(), "device": device}
+    hardware = _find_processor() | {"cores": os.cpu_count(), "device": device}
     return {
         "versions": versions(), "git_commit": commit, "git_state": state, "hardware": hardware, "threads": threads,
     }  # fmt: skip
@@ -141,8 +142,16 @@ def _git(*arguments):
 
 @lru_cache
 def _find_processor():
-    try:  # Linux, where platform.processor() is often empty
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    """Return name and instructions: with AMX, bfloat16 rounds in other places than without, whatever the name is."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()  # of Linux
+    except OSError:
+        lines = []
+    found = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        found.setdefault(name.strip(), value.strip())
+    flags = found.get("flags", found.get("Features", "")).split()
+    vector = sorted(flag for flag in flags if flag.startswith(("avx", "amx", "fma", "asimd", "sve", "bf16", "i8mm")))
+    name = found.get("model name") or platform.processor() or platform.machine()
+    return {"processor": name, "instructions": " ".join(vector)}

@@ -128,7 +128,7 @@ def test_leftovers_of_a_killed_process_are_removed(path):
     assert os.listdir(path.parent) == ["cell.nc"]
 
 
-def test_checkpoints_are_kept_until_the_cell_is_done(path, tmp_path):
+def test_checkpoints_are_kept_until_the_cell_is_done(path, tmp_path, monkeypatch):
     arguments = ARGUMENTS | {"folder": "", "log": str(tmp_path / "log"), "n_steps": 2}
     folder = path.with_suffix(".training")
 
@@ -137,7 +137,11 @@ def test_checkpoints_are_kept_until_the_cell_is_done(path, tmp_path):
         raise RuntimeError("stopped")
 
     assert compute_cell(stop, arguments, path)["state"] == "failed"
-    assert os.listdir(folder) == ["steps"]
+    assert [file.name for file in folder.glob("*/*")] == ["steps"]
+    with monkeypatch.context() as patch:
+        patch.setattr("invtransfer.cells.find_origin", lambda *_: find_origin(1) | {"git_commit": "1f"})
+        assert compute_cell(stop, arguments, path, again=True)["state"] == "failed"  # of other code, from the beginning
+    assert [file.name for file in folder.glob("*/*")] == ["steps", "steps"]
     assert compute_cell(counting, arguments, path, again=True)["state"] == "done"
     assert (tmp_path / "log").read_text().count("step") == 1  # the second of two
     assert not folder.exists()

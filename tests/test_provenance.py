@@ -44,6 +44,8 @@ def test_it_is_complete_and_fits_in_netcdf(tmp_path):
     assert json.loads(back["hardware"])["cores"] == os.cpu_count()
     assert json.loads(back["hardware"])["device"] == "H100"
     assert json.loads(back["hardware"])["processor"]
+    if platform.machine() == "x86_64" and os.path.exists("/proc/cpuinfo"):
+        assert "avx" in json.loads(back["hardware"])["instructions"]
     assert json.loads(back["origins"]) == [find_origin(2, "H100")]
     versions = json.loads(back["versions"])
     assert versions["python"] == platform.python_version()

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 
 import torch
+from tqdm import tqdm
 
 N_ATTEMPTS = 3  # of a call whose process dies each time
 CONNECT_SECONDS = 30  # to wait for a scheduler
@@ -130,6 +131,7 @@ def _start_worker(gpu):
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # in time: CUDA reads it when it is first used
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends the workers
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore of the system, which a killed worker would leave
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

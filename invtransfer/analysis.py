@@ -1,11 +1,14 @@
 """What cubes say: spread over seeds, and how much invariance decides compared with other factors. Knows no torch."""
 
+from numbers import Integral
+
 import numpy as np
 import xarray as xr
 from scipy import stats
 
 CONTRASTS = ("within_disjoint", "same_minus_disjoint", "within_same")
 COMPONENTS = ("level", "relation", "interaction", "seed", "residual")
+MOST_RESAMPLES = 1_000_000  # more are asked for by mistake, and would not fit into memory
 REFERENCE = "reference"  # the factor_name of encoders that do not depend on the relation, so have no contrast
 WITHOUT = ("none", "untrained")  # pretraining_transformation of encoders that were trained without any, or not at all
 
@@ -28,8 +31,10 @@ def summarise(values, dim="seed"):
 
     Raises
     ------
+    TypeError
+        If `values` is no DataArray.
     ValueError
-        If `values` does not have the dimension.
+        If `values` does not have the dimension, or does not hold real numbers.
 
     Examples
     --------
@@ -37,7 +42,7 @@ def summarise(values, dim="seed"):
     >>> round(summary["mean"].item(), 3), round(summary["std"].item(), 3), round(summary["low"].item(), 3)
     (0.8, 0.1, 0.552)
     """
-    _require(values, "values", dims=[dim])
+    values = _require(values, "values", dims=[dim])
     n = values.notnull().sum(dim)
     mean = values.mean(dim)
     std = np.sqrt(np.square(values - mean).sum(dim) / (n - 1).where(n > 1))
@@ -58,12 +63,24 @@ def fill_relations(cube):
     cube : xarray.Dataset
         NaN where there was nothing; -1 in whole numbers, "" in strings, and 0, which is missing, in status.
 
+    Raises
+    ------
+    TypeError
+        If `cube` is no Dataset.
+    ValueError
+        If it has no labels along "relation", or one twice.
+
     Examples
     --------
     >>> cube = xr.Dataset({"status": ("relation", [1])}, {"relation": ["same"]})
     >>> fill_relations(cube).status.values.tolist()
     [1, 0]
     """
+    if not isinstance(cube, xr.Dataset):
+        raise TypeError(f"cube is of type {type(cube).__name__}, expected an xarray.Dataset")
+    relations = cube["relation"].values.tolist() if "relation" in cube.indexes else None
+    if relations is None or len(set(relations)) < len(relations):
+        raise ValueError(f"cube has the relations {relations}, expected 'same', 'disjoint' or both, each once")
     fill = {"i": -1, "U": "", "O": ""}
     values = {name: fill.get(variable.dtype.kind, np.nan) for name, variable in cube.data_vars.items()}
     return cube.reindex(relation=["same", "disjoint"], fill_value=values | {"status": 0})
@@ -117,8 +134,10 @@ def paired_contrast(values, dim, first, second):
 
     Raises
     ------
+    TypeError
+        If `values` is no DataArray.
     ValueError
-        If there is no such dimension, it is "seed", or it has no such label.
+        If there is no such dimension, it is "seed", it has no such label, or `values` does not hold real numbers.
 
     Examples
     --------
@@ -133,7 +152,7 @@ def paired_contrast(values, dim, first, second):
     >>> round(summary["mean"].item(), 3), round(summary["low"].item(), 3), round(summary["high"].item(), 3)
     (0.3, 0.052, 0.548)
     """
-    _require(values, "values", dims=["seed", dim])
+    values = _require(values, "values", dims=["seed", dim])
     if dim == "seed":
         raise ValueError("dim is 'seed', expected another dimension: differences are paired over seeds")
     labels = values[dim].values.tolist() if dim in values.coords else None
@@ -168,8 +187,11 @@ def factor_contrasts(accuracy):
 
     Raises
     ------
+    TypeError
+        If `accuracy` is no DataArray.
     ValueError
-        If a dimension, the coordinate or a relation is not there.
+        If a dimension, the coordinate or a relation is not there, a relation is there twice, or `accuracy` does not
+        hold real numbers.
 
     Notes
     -----
@@ -189,7 +211,7 @@ def factor_contrasts(accuracy):
     >>> factor_contrasts(accuracy).sel(factor_name="width", seed=0).values.round(3)
     array([0.2 , 0.25, 0.1 ])
     """
-    names = _factor_names(accuracy)
+    accuracy, names = _factor_names(accuracy)
     for relation in ("same", "disjoint"):
         if relation not in accuracy.relation.values:
             raise ValueError(
@@ -203,8 +225,8 @@ def factor_contrasts(accuracy):
         pair = pair.where(pair.notnull().all(["factor", "relation"]))  # a seed counts if it has all
         same, disjoint = (pair.sel(relation=relation, drop=True) for relation in ("same", "disjoint"))
         rows.append([_range(disjoint), (same - disjoint).mean("factor"), _range(same)])
-    if not rows:  # references alone
-        nothing = accuracy.isel(factor=0, relation=0, drop=True).rename(None)
+    if not rows:  # references alone, or nothing
+        nothing = accuracy.sel(relation="same", drop=True).sum("factor").rename(None)
         rows = [[nothing] * len(CONTRASTS)]
     stacked = xr.concat([xr.concat(row, "contrast", coords="minimal") for row in rows], "factor_name", coords="minimal")
     stacked = stacked.isel(factor_name=slice(len(names))).assign_coords(factor_name=names, contrast=list(CONTRASTS))
@@ -247,8 +269,11 @@ def variance_explained(accuracy, n_resamples=2_000, random_state=0):
 
     Raises
     ------
+    TypeError
+        If `accuracy` is no DataArray.
     ValueError
-        If a dimension or the coordinate is not there, there is only one relation, or `n_resamples` is less than 2.
+        If a dimension or the coordinate is not there, there is only one relation or one twice, `accuracy` does not hold
+        real numbers, `n_resamples` is no whole number from 2 to 1,000,000, or `random_state` gives no generator.
 
     Notes
     -----
@@ -284,11 +309,15 @@ def variance_explained(accuracy, n_resamples=2_000, random_state=0):
     >>> variance_explained(accuracy)["share"].sel(factor_name="width").values.round(3) + 0.0
     array([0.5, 0.5, 0. , 0. , 0. ])
     """
-    names = _factor_names(accuracy)
+    accuracy, names = _factor_names(accuracy)
     if accuracy.sizes["relation"] < 2:
         raise ValueError(f"accuracy has the relations {accuracy.relation.values.tolist()}, expected two or more")
-    if n_resamples < 2:
-        raise ValueError(f"n_resamples is {n_resamples}, expected at least 2")
+    if not isinstance(n_resamples, Integral) or not 2 <= n_resamples <= MOST_RESAMPLES:
+        raise ValueError(f"n_resamples is {n_resamples!r}, expected a whole number from 2 to {MOST_RESAMPLES:,}")
+    if not isinstance(random_state, np.random.Generator) and not (
+        isinstance(random_state, Integral) and random_state >= 0
+    ):
+        raise ValueError(f"random_state is {random_state!r}, expected a Generator, or a whole number of at least 0")
     draws = np.random.default_rng(random_state).random((n_resamples, accuracy.sizes["seed"]))
     values = accuracy.transpose("factor", "relation", "seed").values.astype(float)
     result = {name: [] for name in ("share", "low", "high", "n", "n_levels")}
@@ -385,8 +414,11 @@ def invariance_by_relation(sensitivity):
 
     Raises
     ------
+    TypeError
+        If `sensitivity` is no DataArray.
     ValueError
-        If a dimension or its coordinate is not there.
+        If a dimension or its coordinate is not there, a label is there twice, or `sensitivity` does not hold real
+        numbers.
 
     Notes
     -----
@@ -407,7 +439,7 @@ def invariance_by_relation(sensitivity):
     >>> dict(zip(invariance.relation.values.tolist(), invariance.sel(seed=0).values.round(3).tolist()))
     {'same': 0.15, 'other': 0.7, 'none': 0.8}
     """
-    dims = _transformation_dims(sensitivity)
+    sensitivity, dims = _transformation_dims(sensitivity)
     encoder = sensitivity.pretraining_transformation
     own, reference = encoder == sensitivity.transformation, encoder.isin(WITHOUT)
     chosen = {"same": own, "other": ~own & ~reference, "none": encoder == "none"}
@@ -438,8 +470,11 @@ def spillover(sensitivity):
 
     Raises
     ------
+    TypeError
+        If `sensitivity` is no DataArray.
     ValueError
-        If a dimension or its coordinate is not there, or there is no encoder "none".
+        If a dimension or its coordinate is not there, a label is there twice, there is no encoder "none", or
+        `sensitivity` does not hold real numbers.
 
     Examples
     --------
@@ -453,7 +488,7 @@ def spillover(sensitivity):
     array([[ nan, -0.1],
            [-0.1,  nan]])
     """
-    dims = _transformation_dims(sensitivity)
+    sensitivity, dims = _transformation_dims(sensitivity)
     encoder = sensitivity.pretraining_transformation
     if "none" not in encoder.values:
         found = ", ".join(map(str, encoder.values.tolist())) or "none"
@@ -467,22 +502,32 @@ def spillover(sensitivity):
 
 
 def _transformation_dims(sensitivity):
-    """Return the dimensions that name transformations; they must be there, with labels, and so must "seed"."""
+    """Return the array and its dimensions that name transformations; they, with labels, and "seed" must be there."""
     dims = ["pretraining_transformation", "transformation"]
-    _require(sensitivity, "sensitivity", dims=[*dims, "seed"], coordinates=dims)
-    return dims
+    return _require(sensitivity, "sensitivity", dims=[*dims, "seed"], coordinates=dims, once=dims), dims
 
 
 def _factor_names(accuracy):
-    """Return the factors that are not references, once each, as they appear."""
-    _require(accuracy, "accuracy", dims=["factor", "relation", "seed"], coordinates=["factor_name"])
-    return [name for name in dict.fromkeys(accuracy.factor_name.values.tolist()) if name != REFERENCE]
+    """Return accuracies that can be computed with, and the factors that are not references, once each, in order."""
+    dims = ["factor", "relation", "seed"]
+    accuracy = _require(accuracy, "accuracy", dims=dims, coordinates=["factor_name"], once=["relation"])
+    return accuracy, [name for name in dict.fromkeys(accuracy.factor_name.values.tolist()) if name != REFERENCE]
 
 
-def _require(values, argument, dims, coordinates=()):
-    """Raise an error if an array or dataset lacks a dimension or coordinate."""
+def _require(values, argument, dims, coordinates=(), once=()):
+    """Return an array as floats; raise an error if it lacks a dimension or coordinate, or has a label twice."""
+    if not isinstance(values, xr.DataArray):
+        raise TypeError(f"{argument} is of type {type(values).__name__}, expected an xarray.DataArray")
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{argument} has dtype {values.dtype}, expected real numbers")
     for kind, needed, there in (("dimension", dims, values.dims), ("coordinate", coordinates, values.coords)):
         missing = [name for name in needed if name not in there]
         if missing:
             found = ", ".join(map(str, there)) or "none"
             raise ValueError(f"{argument} has no {kind} {', '.join(map(repr, missing))}; its {kind}s are: {found}")
+    for dim in once:
+        labels = values[dim].values.tolist()
+        twice = [label for label in dict.fromkeys(labels) if labels.count(label) > 1]
+        if twice:
+            raise ValueError(f"{argument} has {', '.join(map(repr, twice))} along {dim!r} more than once")
+    return values if values.dtype.kind == "f" else values.astype(float)  # numpy takes no difference of booleans

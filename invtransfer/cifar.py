@@ -59,6 +59,8 @@ def load_cifar10(root="data/sets", split="train"):
         If `root` is no path.
     FileNotFoundError
         If neither folder is below `root`, or a file is missing; the message has the command that mends it.
+    OSError
+        If a file is there but cannot be read.
     ValueError
         If `split` is another word, or a file's checksum differs from the official one.
     ImportError
@@ -113,7 +115,7 @@ def load_cifar100(root="data/sets", split="train"):
 
     Raises
     ------
-    TypeError, FileNotFoundError, ValueError, ImportError
+    TypeError, FileNotFoundError, OSError, ValueError, ImportError
         As `load_cifar10`.
 
     Examples
@@ -144,7 +146,7 @@ def cifar100_classes(root="data/sets"):
 
     Raises
     ------
-    TypeError, FileNotFoundError, ValueError, ImportError
+    TypeError, FileNotFoundError, OSError, ValueError, ImportError
         As `load_cifar10`.
 
     Examples

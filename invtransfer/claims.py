@@ -1,6 +1,9 @@
 """What a paper claims, beside our numbers: differences of means over seeds, and whether they have the sign claimed."""
 
+from numbers import Real
+
 import numpy as np
+import xarray as xr
 
 from invtransfer.analysis import summarise
 
@@ -19,6 +22,11 @@ def say_mean(values, sign=""):
     -------
     text : str
         "?" if there is none; without spread if there is one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `summarise`.
 
     Examples
     --------
@@ -56,8 +64,10 @@ def claim(text, first, relation, second, margin=0.0):
 
     Raises
     ------
+    TypeError
+        If `first` and `second` are not as described.
     ValueError
-        If `relation` is another word.
+        If `relation` is another word, `margin` is no number, or the arrays are not as `summarise` takes them.
 
     Examples
     --------
@@ -68,6 +78,16 @@ def claim(text, first, relation, second, margin=0.0):
     """
     if relation not in (">", "<"):
         raise ValueError(f"relation is {relation!r}, expected '>' or '<'")
+    if not isinstance(margin, Real):
+        raise ValueError(f"margin is {margin!r}, expected a number")
+    arrays = [values for values in (first, second) if isinstance(values, xr.DataArray)]
+    if not arrays or not all(isinstance(values, (Real, xr.DataArray)) for values in (first, second)):
+        kinds = f"{type(first).__name__} and {type(second).__name__}"
+        raise TypeError(f"first and second are of type {kinds}, expected xarray.DataArray, or one of them a number")
+    for values in arrays:
+        summarise(values)  # which says what is wrong with them
+        if values.dims != ("seed",):
+            raise ValueError(f"first or second has the dimensions {', '.join(map(str, values.dims))}, expected 'seed'")
     difference = first - second
     n = int(difference.notnull().sum())
     if not n:

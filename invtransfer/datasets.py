@@ -69,7 +69,7 @@ def load_cifar(dataset, folder):
     ------
     KeyError
         If `dataset` is another word.
-    FileNotFoundError, ValueError, ImportError
+    FileNotFoundError, OSError, ValueError, ImportError
         As `load_cifar10`.
     """
     load = CIFAR[dataset][0]
@@ -107,7 +107,7 @@ def identify(folder):
     if record.exists():
         try:
             name = json.loads(record.read_text())["data_set"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(
                 f"{record} is not as data/fetch.py writes it: fetch the set again, or delete it"
             ) from error

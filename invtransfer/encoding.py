@@ -8,7 +8,7 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
-from invtransfer.images import to_tensor
+from invtransfer.images import check_count, to_tensor
 
 
 class LayerFeatures(nn.Module):
@@ -30,6 +30,8 @@ class LayerFeatures(nn.Module):
 
     Raises
     ------
+    TypeError
+        If a layer inside of a module made by ``torch.jit`` is asked for.
     ValueError
         If there is no such layer; or, in a forward pass, if it is not reached or its output is no tensor.
 
@@ -59,7 +61,7 @@ class LayerFeatures(nn.Module):
         self._takes_input = layer is None and (head := _find_head(module)) is not None
         self._layer = head if self._takes_input else "" if layer is None else layer
         names = [name for name, _ in module.named_modules(remove_duplicate=False)]
-        if self._layer not in names:
+        if not isinstance(self._layer, str) or self._layer not in names:
             nearest = difflib.get_close_matches(str(layer), names, n=3) or [name for name, _ in module.named_children()]
             raise ValueError(
                 f"layer is {layer!r}, expected the name of a layer of {type(module).__name__}"
@@ -136,6 +138,11 @@ def describe_layer(encoder, layer):
     description : str or None
         Such as "input of fc", see `LayerFeatures`; None if `encoder` is no torch module.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As `LayerFeatures`.
+
     Examples
     --------
     >>> describe_layer(nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), None)
@@ -177,7 +184,8 @@ def encode(encoder, X, batch_size=128, *, layer=None):
         If `encoder` is none of these.
     ValueError
         If it returns another number of rows than there are images, no numbers, NaN or infinity; if there is no such
-        layer, or a layer is named of what is no torch module; if a torch module cannot take images of that size.
+        layer, or a layer is named of what is no torch module; if a torch module cannot take images of that size; if
+        `batch_size` is not from 1 to 65,536.
 
     Examples
     --------
@@ -186,6 +194,7 @@ def encode(encoder, X, batch_size=128, *, layer=None):
     >>> encode(lambda X: X.mean(axis=(1, 2)), images).shape
     (5, 3)
     """
+    check_count(batch_size, "batch_size", high=65_536)
     if isinstance(encoder, type):
         raise TypeError(f"encoder is the class {encoder.__name__}, expected an instance of it")
     if layer is not None and not isinstance(encoder, nn.Module):
@@ -301,7 +310,8 @@ def _check_features(outputs, n_samples):
         raise ValueError(f"encoder returned shape {Z.shape} for {n_samples} images, expected ({n_samples}, n_features)")
     if not (np.issubdtype(Z.dtype, np.number) or Z.dtype == bool) or np.iscomplexobj(Z):
         raise ValueError(f"encoder returned dtype {Z.dtype}, expected real numbers")
-    Z = Z.reshape(n_samples, -1).astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # what becomes infinite is named below
+        Z = Z.reshape(n_samples, -1).astype(np.float32, copy=False)
     bad = ~np.isfinite(Z).all(axis=1)
     if bad.any():
         raise ValueError(

@@ -27,7 +27,7 @@ def check_images(X, name="X"):
     Raises
     ------
     ValueError
-        If the shape, dtype or range is another, the array is empty, or it holds NaN or infinity.
+        If it is no array, the shape, dtype or range is another, the array is empty, or it holds NaN or infinity.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def check_images(X, name="X"):
     ValueError: X has shape (2, 3, 32, 32), expected (n_samples, height, width, 3): channels come first,
     use X.transpose(0, 2, 3, 1)
     """
-    X = np.asarray(X)
+    X = _as_array(X, name)
     if X.ndim != 4 or X.shape[3] != 3:
         raise ValueError(f"{name} has shape {X.shape}, expected (n_samples, height, width, 3){_shape_hint(X, name)}")
     if 0 in X.shape:
@@ -58,6 +58,14 @@ def check_images(X, name="X"):
             " normalisation, or pass uint8"
         )
     return X.astype(np.float32, copy=False)
+
+
+def _as_array(values, name):
+    try:
+        return np.asarray(values)
+    except Exception as error:  # ValueError of lists of several lengths, RuntimeError of tensors that need a gradient
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{name} is of type {type(values).__name__}, which is no array: {reason}") from error
 
 
 def _shape_hint(X, name):
@@ -92,7 +100,7 @@ def check_labels(y, n_samples, name="y"):
     Raises
     ------
     ValueError
-        If `y` is not one-dimensional or its length differs from `n_samples`.
+        If `y` is no array, not one-dimensional or its length differs from `n_samples`.
 
     Examples
     --------
@@ -101,7 +109,7 @@ def check_labels(y, n_samples, name="y"):
     ...
     ValueError: y has shape (2,), expected (3,): one label per image
     """
-    y = np.asarray(y)
+    y = _as_array(y, name)
     if y.shape != (n_samples,):
         raise ValueError(f"{name} has shape {y.shape}, expected ({n_samples},): one label per image")
     return y
@@ -168,9 +176,17 @@ def validate_input(estimator, X, y="no_validation", *, reset):
     ------
     ValueError
         If `X` or `y` breaks the image contract, or the images have another shape than in fit.
+    TypeError
+        If `X` is nothing that scikit-learn makes an array of numbers of.
+
+    Warns
+    -----
+    DataConversionWarning
+        If `y` is a column.
     """
-    if isinstance(X, (list, tuple)) and len(X) and getattr(X[0], "ndim", 0) == 3:
-        X = np.asarray(X)
+    if isinstance(X, torch.Tensor) or (isinstance(X, (list, tuple)) and len(X) and getattr(X[0], "ndim", 0) == 3):
+        X = _as_array(X, "X")
+    y = _as_array(y, "y") if isinstance(y, torch.Tensor) else y
     if estimator.image_shape is not None:
         check_image_shape(estimator.image_shape)
     if getattr(X, "ndim", 2) > 2:
@@ -184,7 +200,8 @@ def validate_input(estimator, X, y="no_validation", *, reset):
         if reset:
             estimator.n_features_in_ = int(np.prod(shape))
     else:
-        checked = validate_data(estimator, X, y, dtype=[np.float32, np.float64, np.uint8], reset=reset)
+        with np.errstate(over="ignore"):  # what becomes infinite is refused
+            checked = validate_data(estimator, X, y, dtype=[np.float32, np.float64, np.uint8], reset=reset)
         X, *labels = checked if isinstance(checked, tuple) else (checked,)
         shape = estimator.image_shape if reset else estimator.image_shape_
         X = _unflatten(X, shape if shape is not None else (1, X.shape[1], 1))
@@ -213,7 +230,9 @@ def validate_validation(estimator, X_val, y_val):
     Raises
     ------
     ValueError
-        If one is given without the other, or a label is not among `classes_`.
+        If one is given without the other, a label is not among `classes_`, or as `validate_input`.
+    TypeError
+        As `validate_input`.
     """
     if (X_val is None) != (y_val is None):
         missing = "X_val" if X_val is None else "y_val"
@@ -289,7 +308,7 @@ def to_tensor(X, device="cpu"):
     >>> to_tensor(np.full((1, 2, 5, 3), 255, dtype="uint8")).shape
     torch.Size([1, 3, 2, 5])
     """
-    if not X.flags.writeable:  # torch warns of read-only memory, which it cannot express
+    if not X.flags.writeable or min(X.strides) < 0:  # torch can express neither read-only memory nor X[::-1]
         X = X.copy()
     tensor = torch.from_numpy(X).to(device)
     if tensor.ndim == 4:

@@ -4,6 +4,7 @@ import copy
 import difflib
 import math
 from collections import OrderedDict
+from numbers import Real
 
 import torch
 from torch import nn
@@ -492,6 +493,8 @@ def build_network(
     ValueError: network is 'resnet81', expected a torch module or one of: resnet18, resnet50, densenet121, vgg11, vit
     (nearest: resnet18)
     """
+    if not isinstance(width, Real):
+        raise ValueError(f"width is {width!r}, expected a number above 0 and up to 16")
     if isinstance(network, nn.Module):
         if width != 1.0:
             raise ValueError(

@@ -5,6 +5,8 @@ written to disk.
 """
 
 import difflib
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral
 from os import PathLike, fspath
@@ -67,7 +69,8 @@ class Objects:
         shape = self.images.shape
         if len(shape) != 4 or shape[1] != shape[2] or shape[3] != 4 or 0 in shape:
             raise ValueError(f"images has shape {shape}, expected (n_objects, size, size, 4) with at least one object")
-        if isinstance(self.names, str) or not all(isinstance(name, str) for name in self.names):
+        sequence = isinstance(self.names, Iterable) and not isinstance(self.names, str)
+        if not sequence or not all(isinstance(name, str) for name in self.names):
             raise TypeError(f"names is {self.names!r}, expected a sequence of strings")
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))
         if len(self.names) != len(self.images):
@@ -291,11 +294,13 @@ def _images_in(folder):
 def _read(path, mode):
     """Read an image file completely and upright, as RGB or RGBA with 8 bits per channel."""
     try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                raise ValueError(f"mode is {image.mode}, expected 8 bits per channel")
-            return ImageOps.exif_transpose(image).convert(mode)
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises all three on broken files
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)  # some kilobytes may ask for gigabytes
+            with Image.open(path) as image:
+                if image.mode.startswith(("I", "F")):
+                    raise ValueError(f"mode is {image.mode}, expected 8 bits per channel")
+                return ImageOps.exif_transpose(image).convert(mode)
+    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and others, whatever fits the damage
         raise OSError(f"{path} cannot be read as an image: {error}") from error
 
 

@@ -45,6 +45,11 @@ def derive_seed(random_state, stage):
     -------
     seed : int
 
+    Raises
+    ------
+    ValueError
+        If `random_state` is something else, or a number that is negative or above 2**32 - 1.
+
     Examples
     --------
     >>> derive_seed(0, "pretraining") == derive_seed(0, "pretraining") != derive_seed(0, "sensitivity")

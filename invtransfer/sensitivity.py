@@ -107,7 +107,10 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None, random_state=None):
     Raises
     ------
     ValueError
-        If the images are not as described, their shapes differ, or there is one pair only.
+        If the images are not as described, their shapes differ, there is one pair only, the encoder has no such layer,
+        or it fails to return one finite row per image.
+    TypeError
+        If `encoder` is of a kind that cannot be used.
 
     Examples
     --------

@@ -6,6 +6,7 @@ block and each stream (objects, backgrounds, every transformation) with a genera
 `random_state` that differ in their transformations alone show the same objects on the same backgrounds.
 """
 
+import math
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
 
@@ -19,6 +20,8 @@ from invtransfer.randomness import derive_generator
 from invtransfer.transformations import CPU_BLOCK_PIXELS, apply_transformations, get_transformations
 
 BLOCK = 256  # consecutive samples whose parameters are drawn together
+LAST = 2**62  # index of a sample: beyond it, int64 ends
+MOST_BYTES = 2**40  # of the images of one call; more are asked for by mistake
 
 
 class Source(ABC):
@@ -59,8 +62,11 @@ class Source(ABC):
 
         Raises
         ------
+        TypeError
+            If `transformations` is no list of names or transformations.
         ValueError
-            If `n` or `start` is no number of samples, or a transformation is unknown.
+            If `n` or `start` is no number of samples, so many images have more than 2**40 bytes, or a transformation is
+            unknown.
         """
         X = self._fill(n, start, self._chosen(transformations), twin=False)
         return X, np.concatenate([self._labels_at(indices) for indices in _blocks(n, start)])
@@ -84,8 +90,11 @@ class Source(ABC):
 
         Raises
         ------
+        TypeError
+            If `transformations` is no list of names or transformations.
         ValueError
-            If `n` or `start` is no number of samples, or a transformation is unknown.
+            If `n` or `start` is no number of samples, so many images have more than 2**40 bytes, or a transformation is
+            unknown.
         """
         chosen = self._chosen(transformations)
         return self._fill(n, start, chosen, twin=False), self._fill(n, start, chosen, twin=True)
@@ -94,7 +103,10 @@ class Source(ABC):
         return self.transformations if transformations is None else get_transformations(transformations)
 
     def _fill(self, n, start, transformations, twin, **options):
-        X = np.empty((check_count(n, "n"), *self.image_shape), dtype=self.dtype)
+        n_bytes = check_count(n, "n") * math.prod(self.image_shape) * np.dtype(self.dtype).itemsize
+        if n_bytes > MOST_BYTES:
+            raise ValueError(f"n is {n}: so many images have {n_bytes:,} bytes, expected at most {MOST_BYTES:,}")
+        X = np.empty((n, *self.image_shape), dtype=self.dtype)
         for indices in _blocks(n, start):
             first = indices[0] - start
             self._fill_block(X[first : first + len(indices)], indices, transformations, twin, **options)
@@ -134,6 +146,8 @@ class Transforms2D(Source):
 
     Raises
     ------
+    TypeError
+        If `objects` are none, or `transformations` is no list of names or transformations.
     ValueError
         If a transformation is unknown, a size is out of range, or `backgrounds` are no images.
 
@@ -221,6 +235,8 @@ class TransformedImages(Source):
 
     Raises
     ------
+    TypeError
+        If `transformations` is no list of names or transformations.
     ValueError
         If images or labels are not as described, or a transformation is unknown.
 
@@ -298,7 +314,7 @@ class ObjectsOnImages(Source):
     Raises
     ------
     TypeError
-        If `objects` are none.
+        If `objects` are none, or `transformations` is no list of names or transformations.
     ValueError
         If images, labels or another argument are not as described, a transformation is unknown, `correlation` is above
         0 and there are fewer objects than labels, or `availability` is below 1 and samples are labelled by object.
@@ -399,9 +415,12 @@ class ObjectsOnImages(Source):
 
         Raises
         ------
+        TypeError
+            If `transformations` is no list of names or transformations.
         ValueError
-            If `n` or `start` is no number of samples, a transformation is unknown, `changed` is another word, there is
-            no other object or image, or images without objects should change theirs.
+            If `n` or `start` is no number of samples, so many images have more than 2**40 bytes, a transformation is
+            unknown, `changed` is another word, there is no other object or image, or images without objects should
+            change theirs.
 
         Examples
         --------
@@ -511,7 +530,8 @@ def transform_whole(images, transformations, indices, random_state, twin=False):
     if not len(transformations):
         return images
     scale = 255 if images.dtype == np.uint8 else 1
-    tensor = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float() / scale
+    channels_first = images.transpose(0, 3, 1, 2).copy()  # always: torch warns of read-only memory
+    tensor = torch.from_numpy(channels_first).float() / scale
     transformed = transform(tensor, transformations, indices, random_state, twin) * scale
     out = np.empty_like(images)
     write_pixels(transformed.round_() if scale == 255 else transformed, out)
@@ -590,7 +610,7 @@ def cache_sized(n, image_shape):
 def _blocks(n, start):
     """Yield the consecutive indices from `start` on, cut where a block ends."""
     check_count(n, "n")
-    stop = check_count(start, "start", low=0) + n
+    stop = check_count(start, "start", low=0, high=LAST) + n
     while start < stop:
         end = min(stop, (start // BLOCK + 1) * BLOCK)
         yield np.arange(start, end)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from invtransfer.images import check_count
 from invtransfer.sources import ObjectsOnImages, TransformedImages, Transforms2D
 from invtransfer.transformations import TRANSFORMATIONS
 
@@ -58,7 +59,8 @@ def draw_classes(class_relation, n_classes, n_available, seed):
     Raises
     ------
     ValueError
-        If there are less than two times `n_classes`, or no such relation.
+        If there are less than two times `n_classes`, that is no whole number of at least 1, or there is no such
+        relation.
 
     Examples
     --------
@@ -72,6 +74,7 @@ def draw_classes(class_relation, n_classes, n_available, seed):
     """
     if class_relation not in CLASS_RELATIONS:
         raise ValueError(f"class_relation is {class_relation!r}, expected one of: {', '.join(CLASS_RELATIONS)}")
+    n_classes = check_count(n_classes, "n_classes")
     if 2 * n_classes > n_available:
         raise ValueError(
             f"n_classes is {n_classes}: source and target need {2 * n_classes} classes, there are {n_available}"
@@ -107,6 +110,13 @@ def objects_task(objects, classes, transformations, random_state, backgrounds=No
     -------
     train, validation, test : Transforms2D
 
+    Raises
+    ------
+    TypeError, ValueError
+        As `Transforms2D`.
+    IndexError, ValueError
+        If `classes` are no numbers of objects, or holds one twice.
+
     Examples
     --------
     >>> from invtransfer import load_objects
@@ -140,6 +150,13 @@ def images_task(training, test, classes, transformations, random_state):
     Returns
     -------
     train, validation, test : TransformedImages
+
+    Raises
+    ------
+    ValueError
+        If no image is left for one of the three, as of classes with fewer than 10 training images none is held out.
+    TypeError, ValueError
+        As `TransformedImages`.
 
     Examples
     --------
@@ -194,7 +211,9 @@ def combined_task(
     ------
     ValueError
         If `shown` or `label` is another word, what is not shown is the label or has a correlation or availability, or
-        `ObjectsOnImages` refuses an argument.
+        no image is left for one of the three.
+    TypeError, ValueError
+        As `ObjectsOnImages`.
 
     References
     ----------

@@ -539,7 +539,7 @@ def test_references_explain_nothing():
 
 
 def test_too_few_resamples():
-    with pytest.raises(ValueError, match=r"^n_resamples is 1, expected at least 2$"):
+    with pytest.raises(ValueError, match=r"^n_resamples is 1, expected a whole number from 2 to 1,000,000$"):
         variance_explained(accuracies(np.zeros((2, 2, 2))), n_resamples=1)
 
 
@@ -693,3 +693,44 @@ def test_a_relation_that_is_not_there_is_missing_not_zero():
     assert filled.cell.values.tolist() == ["", ""]
     assert filled.source_transformation.values.tolist() == [-1, -1]
     xr.testing.assert_equal(fill_relations(cube).sel(relation=["disjoint"]), cube)
+
+
+# what is no array of numbers
+
+
+@pytest.mark.parametrize(
+    "function", [summarise, lambda values: paired_contrast(values, "factor", "a", "b"), factor_contrasts,
+                 variance_explained, invariance_by_relation, spillover],
+)  # fmt: skip
+def test_what_is_no_array_of_numbers(function):
+    with pytest.raises(TypeError, match=r"is of type list, expected an xarray.DataArray"):
+        function([0.5])
+    with pytest.raises(ValueError, match="has dtype complex128, expected real numbers"):
+        function(xr.DataArray([1j], dims="seed"))
+
+
+def test_booleans_and_unsigned_numbers_are_subtracted_as_numbers():
+    values = xr.DataArray(np.array([[1], [2]], "uint8"), {"factor": ["a", "b"], "seed": [0]})
+    assert paired_contrast(values, "factor", "a", "b").values.tolist() == [-1]
+    assert paired_contrast(values == 2, "factor", "a", "b").values.tolist() == [-1]
+
+
+def test_relation_that_is_there_twice():
+    cube = accuracies(np.zeros((2, 2, 2)))
+    with pytest.raises(ValueError, match="accuracy has 'same', 'disjoint' along 'relation' more than once"):
+        factor_contrasts(xr.concat([cube, cube], "relation"))
+    with pytest.raises(
+        ValueError, match=r"cube has the relations \['same', 'same'\], expected 'same', 'disjoint' or b"
+    ):
+        fill_relations(xr.Dataset({"status": ("relation", [1, 1])}, {"relation": ["same", "same"]}))
+
+
+def test_no_factor_at_all():
+    contrasts = factor_contrasts(accuracies(np.zeros((2, 2, 2))).isel(factor=[]))
+    assert dict(contrasts.sizes) == {"factor_name": 0, "contrast": 3, "seed": 2}
+
+
+@pytest.mark.parametrize("random_state", [-1, "0", None])
+def test_random_state_that_gives_no_generator(random_state):
+    with pytest.raises(ValueError, match=f"random_state is {random_state!r}, expected a Generator, or a whole number"):
+        variance_explained(accuracies(np.zeros((2, 2, 2))), random_state=random_state)

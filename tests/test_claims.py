@@ -88,3 +88,17 @@ def test_pattern_counts_what_held():
         "  held      four: 5",
     ]
     assert say_claims([]) == "the paper's pattern: 0 of 0 held"
+
+
+def test_what_is_no_number_over_seeds():
+    accuracy = xr.DataArray([0.5, 0.6], dims="seed")
+    with pytest.raises(TypeError, match="first and second are of type float and int, expected xarray.DataArray"):
+        claim("", 0.5, ">", 1)
+    with pytest.raises(TypeError, match="first and second are of type DataArray and str"):
+        claim("", accuracy, ">", "0.4")
+    with pytest.raises(ValueError, match="margin is None, expected a number"):
+        claim("", accuracy, ">", 0.4, margin=None)
+    with pytest.raises(ValueError, match="values has dtype <U1, expected real numbers"):
+        say_mean(accuracy.astype("U1"))
+    with pytest.raises(ValueError, match="first or second has the dimensions seed, factor, expected 'seed'"):
+        claim("", accuracy.expand_dims(factor=1, axis=1), ">", accuracy)

@@ -443,6 +443,21 @@ def test_files_that_are_not_there_or_not_text(tmp_path):
         compare_to_published(make_cube(), tmp_path / "image.csv")
 
 
+@pytest.mark.parametrize("ignore", [None, 3])
+def test_ignoring_what_is_no_list(factors, ignore):
+    with pytest.raises(ValueError, match=f"^ignore is {ignore}, expected 'all' or a list of settings"):
+        compare_to_published(make_cube(), factors, ignore)
+
+
+def test_what_is_no_cube_and_settings_without_end(factors):
+    with pytest.raises(ValueError, match="cube has no labels along 'relation', expected a coordinate of that name"):
+        compare_to_published(make_cube().drop_vars("relation"), factors)
+    with pytest.raises(TypeError, match="cube is of type dict, expected an xarray.Dataset"):
+        compare_to_published({}, factors)
+    with pytest.raises(ValueError, match=r"^cube has the attribute 'settings' .* expected a JSON object"):
+        compare_to_published(make_cube().assign_attrs(settings="[" * 100_000), factors)
+
+
 @pytest.mark.parametrize("ignore", ["epoch", ["epochs", "epoch"]])
 def test_ignoring_what_is_no_setting(factors, ignore):
     with pytest.raises(ValueError, match=r"^ignore names 'epoch', expected 'all' or settings of: architecture, "):

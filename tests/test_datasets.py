@@ -94,7 +94,7 @@ def test_own_objects_are_not_taken_for_the_authors(folder):
     assert ours.startswith("transforms2d ")  # that is only its name
     (folder / "SOURCE.json").write_text(json.dumps({"data_set": PAPER_OBJECTS}))
     assert identify(str(folder)) == ours.replace("transforms2d", PAPER_OBJECTS)
-    for text in ("{", "{}", "[]"):
+    for text in ("{", "{}", "[]", "[" * 100_000):
         (folder / "SOURCE.json").write_text(text)
         with pytest.raises(ValueError, match=r"SOURCE.json is not as data/fetch.py writes it: fetch the set again"):
             identify(str(folder))

@@ -320,3 +320,24 @@ def test_running_out_of_memory_is_no_fault_of_the_images():
 
     with pytest.raises(RuntimeError, match="DefaultCPUAllocator"):
         encode(Hungry(), np.zeros((2, 8, 8, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.0, 10**12])
+def test_batches_that_cannot_be_are_refused(batch_size):
+    with pytest.raises(ValueError, match=r"batch_size is -?\d+.*, expected a whole number from 1 to 65536"):
+        encode(None, np.zeros((2, 8, 8, 3), dtype=np.uint8), batch_size)
+
+
+def test_full_batches_of_images_in_reverse_order():
+    X = np.random.default_rng(0).integers(256, size=(256, 2, 2, 3), dtype=np.uint8)
+    assert (encode(nn.Flatten(), X[::-1]) == encode(nn.Flatten(), X)[::-1]).all()
+
+
+def test_features_that_are_too_large_are_named_without_a_warning():
+    with pytest.raises(ValueError, match="encoder returned NaN or infinity for 2 of 2 images"):
+        encode(lambda X: np.full((len(X), 1), 1e300), np.zeros((2, 8, 8, 3), dtype=np.uint8))
+
+
+def test_layer_that_is_no_name():
+    with pytest.raises(ValueError, match="layer is 3, expected the name of a layer of Linear"):
+        LayerFeatures(nn.Linear(2, 2), 3)

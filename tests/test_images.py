@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from invtransfer import FrozenFeatureProbe
 from invtransfer.images import check_count, check_images, check_labels, to_tensor
 
 
@@ -73,10 +74,25 @@ def test_tensor_of_read_only_and_float_arrays(images):
 
 
 def test_estimators_give_the_hints_too(images):
-    from invtransfer import FrozenFeatureProbe
-
     with pytest.raises(ValueError, match=r"one image is X\[None\]"):
         FrozenFeatureProbe().fit(images[0], [0])
     y = np.arange(40) % 2
     listed = FrozenFeatureProbe().fit(list(images), y)
     assert (listed.predict(images) == FrozenFeatureProbe().fit(images, y).predict(images)).all()
+
+
+def test_what_numpy_makes_no_array_of_is_named():
+    with pytest.raises(ValueError, match="X is of type Tensor, which is no array: Can't call numpy"):
+        check_images(torch.zeros(1, 2, 2, 3, requires_grad=True))
+    with pytest.raises(ValueError, match="y is of type list, which is no array: setting an array element"):
+        check_labels([[1], [1, 2]], 2)
+
+
+def test_images_in_reverse_order_become_tensors():
+    X = np.arange(24, dtype="uint8").reshape(2, 2, 2, 3)
+    assert torch.equal(to_tensor(X[::-1]), to_tensor(X).flip(0))
+
+
+def test_numbers_that_are_too_large_are_refused_without_a_warning():
+    with pytest.raises(ValueError, match="infinity"):
+        FrozenFeatureProbe().fit([[1e98], [0.0]], [0, 1])

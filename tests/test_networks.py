@@ -350,3 +350,8 @@ def test_bad_modules_are_named():
         ValueError, match=r"the output of the module has shape \(2,\) for 2 images, expected \(2, n_feat"
     ):
         build_network(nn.Sequential(nn.Flatten(), nn.Linear(3072, 1), nn.BatchNorm1d(1), nn.Flatten(0)), 10)
+
+
+def test_width_that_is_no_number():
+    with pytest.raises(ValueError, match="width is '1', expected a number above 0 and up to 16"):
+        build_network("resnet18", 10, width="1")

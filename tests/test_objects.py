@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -269,3 +272,21 @@ def test_objects_are_told_apart_by_a_linear_model():
 
     model = LogisticRegression(tol=1e-3).fit(*paste(order[:600], 40))
     assert model.score(*paste(order[600:], 10)) > 0.99
+
+
+def test_names_that_are_no_sequence():
+    with pytest.raises(TypeError, match="names is 3, expected a sequence of strings"):
+        Objects(np.zeros((1, 2, 2, 4), np.uint8), 3)
+
+
+@pytest.mark.parametrize(
+    "side", [10_000, 100_000]
+)  # of the one Pillow warns, at the other it raises an error of its own
+def test_files_that_ask_for_too_many_pixels(tmp_path, side):
+    file = b"\x89PNG\r\n\x1a\n"
+    for kind, data in ((b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0)), (b"IDAT", b""), (b"IEND", b"")):
+        file += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    (tmp_path / "backgrounds").mkdir()
+    (tmp_path / "backgrounds" / "a.png").write_bytes(file)
+    with pytest.raises(OSError, match=r"a.png cannot be read as an image: Image size \(\d+ pixels\) exceeds limit"):
+        load_backgrounds(tmp_path)

@@ -793,11 +793,26 @@ def test_spillover_can_be_drawn():
         (lambda v: v.mean("seed"), {}, r"^values has the dimensions n_source, n_target, expected each of these once: "),
         (lambda v: v.expand_dims("width"), {}, r"^values has the dimensions width, n_source, n_target, seed, expected"),
         (lambda v: v.isel(n_target=[]), {}, r"^values has the sizes {.*'n_target': 0.*}, expected at least 1 of each$"),
+        (lambda v: v.astype(str), {}, r"^values has dtype <U\d+, expected real numbers"),
+        (lambda v: v, {"n_columns": 0}, "^n_columns is 0, expected a whole number from 1 to 100"),
+        (lambda v: v, {"n_columns": 10**12}, "^n_columns is 1000000000000, expected a whole number from 1 to 100"),
+        (
+            lambda v: v,
+            {"limits": (1, 0)},
+            r"^limits is \(1, 0\), expected \(low, high\), two numbers, the lower one first",
+        ),
+        (lambda v: v, {"limits": 1}, r"^limits is 1, expected \(low, high\)"),
     ],
 )
 def test_values_that_cannot_be_drawn(draw, change, arguments, message):
     with pytest.raises(ValueError, match=message):
         draw(Figure(), change(make_values()), **((CURVES if draw is draw_curves else MATRICES) | arguments))
+
+
+@pytest.mark.parametrize("draw", [draw_curves, draw_matrices])
+def test_what_is_no_array_is_not_drawn(draw):
+    with pytest.raises(TypeError, match="^values is of type list, expected an xarray.DataArray"):
+        draw(Figure(), [0.5], **(CURVES if draw is draw_curves else MATRICES))
 
 
 @pytest.mark.parametrize("panel", [None, "architecture"])

@@ -8,7 +8,7 @@ from scipy.stats import chi2_contingency, chisquare
 from invtransfer import TRANSFORMATIONS, ObjectsOnImages, TransformedImages, Transforms2D
 from invtransfer.objects import Objects
 from invtransfer.pasting import place_objects
-from invtransfer.sources import BLOCK, draw_rows
+from invtransfer.sources import BLOCK, draw_rows, transform_whole
 
 
 def red_square(side=10):
@@ -475,3 +475,28 @@ def test_names_and_shapes_of_objects_on_images(objects):
     assert source.image_shape == (8, 10, 3)
     assert source.transformations == (TRANSFORMATIONS["rotate"],)
     assert not hasattr(source, "n_images")  # there is no end to different samples
+
+
+@pytest.mark.parametrize(
+    ("n", "start", "message"),
+    [
+        (
+            10**12,
+            0,
+            "n is 1000000000000: so many images have 192,000,000,000,000 bytes, expected at most 1,099,511,627",
+        ),
+        (1, 2**63, "start is 9223372036854775808, expected a whole number from 0 to 4611686018427387904"),
+    ],
+)
+def test_more_than_there_can_be_is_refused(n, start, message):
+    source = TransformedImages(np.zeros((2, 8, 8, 3), "uint8"))
+    for method in (source.sample, source.twins):
+        with pytest.raises(ValueError, match=message):
+            method(n, start)
+
+
+def test_read_only_images_of_one_pixel_are_transformed():
+    X = np.full((3, 1, 1, 3), 100, "uint8")
+    X.flags.writeable = False
+    changed = transform_whole(X, [TRANSFORMATIONS["brightness"]], np.arange(3), random_state=0)
+    assert changed.shape == X.shape

@@ -209,3 +209,9 @@ def test_correlation_and_availability_reach_all_parts():
 def test_bad_arguments_of_a_combined_task_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         combined_task(white_squares(4), **COMBINED, **({"shown": "C+O", "label": "C"} | arguments))
+
+
+@pytest.mark.parametrize("n_classes", [0, -1, "3", None])
+def test_numbers_of_classes_that_cannot_be(n_classes):
+    with pytest.raises(ValueError, match=f"n_classes is {n_classes!r}, expected a whole number of at least 1"):
+        draw_classes("same", n_classes, 10, seed=0)

@@ -788,3 +788,24 @@ def test_get_transformations_says_what_is_wrong(names, error, message):
 def test_apply_transformations_says_what_is_wrong():
     with pytest.raises(ValueError, match="parameters has 0 entries, expected 1: one per transformation"):
         apply_transformations(objects(), [TRANSFORMATIONS["hue"]], [])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"name": None}, "name is None, expected a string"),
+        ({"category": 3}, "category is 3, expected a string"),
+        ({"draw": "uniform"}, "draw is 'uniform', expected a function"),
+        ({"apply": None}, "apply is None, expected a function"),
+    ],
+)
+def test_transformations_of_your_own_are_checked(changed, message):
+    rotate = TRANSFORMATIONS["rotate"]
+    given = {"name": "own", "category": "own", "draw": rotate.draw, "apply": rotate.apply}
+    with pytest.raises(TypeError, match=message):
+        Transformation(**given | changed)
+
+
+def test_a_single_number_is_no_list_of_transformations():
+    with pytest.raises(TypeError, match=r"transformations is array\(2\), expected a list of names"):
+        get_transformations(np.array(2))

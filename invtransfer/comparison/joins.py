@@ -248,7 +248,8 @@ def _match(published, in_cube, done, differ):
 
 def _finish(joined, published, match):
     """Add to our summary what was published, the match, and the difference where there is one."""
-    dims = joined["mean"].dims
+    dims, shape = joined["mean"].dims, joined["mean"].shape  # the shape of nothing, too, which lists do not tell
+    published, match = np.reshape(published, shape), np.reshape(np.array(match, dtype=str), shape)
     names = {"mean": "ours", "std": "ours_std", "low": "ours_low", "high": "ours_high"}
-    joined = joined.rename(names).assign(published=(dims, published), match=(dims, np.array(match, dtype=str)))
+    joined = joined.rename(names).assign(published=(dims, published), match=(dims, match))
     return joined.assign(difference=(joined.ours - joined.published).where(joined["match"] == "compared"))

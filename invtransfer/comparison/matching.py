@@ -2,6 +2,8 @@
 
 import json
 
+import xarray as xr
+
 from invtransfer.comparison.joins import count_transformations, join_accuracies, join_differences, join_labelled
 from invtransfer.comparison.published import choose, read_rows
 from invtransfer.comparison.settings import (
@@ -83,6 +85,8 @@ def compare_to_published(cube, csv, ignore=()):
 
     Raises
     ------
+    TypeError
+        If the cube is no Dataset.
     ValueError
         If the cube lacks a dimension, variable or attribute, has a label twice or an attribute that is damaged; if the
         file has other columns, no row for the data set, or a row that is damaged or given twice; or if `ignore` names
@@ -172,6 +176,8 @@ def compare_to_published(cube, csv, ignore=()):
 
 def _check_cube(cube, kind):
     """Raise an error unless the cube has what is needed for a kind of file."""
+    if not isinstance(cube, xr.Dataset):
+        raise TypeError(f"cube is of type {type(cube).__name__}, expected an xarray.Dataset")
     dims, coordinates, variables = NEEDED[kind]
     for what, names, there in (
         ("dimension", dims, cube.dims),
@@ -192,6 +198,8 @@ def _check_cube(cube, kind):
                 f"{', '.join(dims)}"
             )
     for dim in [*dims, *(name for name in more if name in cube.dims)]:
+        if dim not in cube.coords and dim != "seed":
+            raise ValueError(f"cube has no labels along {dim!r}, expected a coordinate of that name")
         labels = cube[dim].values.tolist() if dim != "seed" else []
         twice = [label for label in dict.fromkeys(labels) if labels.count(label) > 1]
         if twice:

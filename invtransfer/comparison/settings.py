@@ -30,7 +30,7 @@ def read_settings(cube, name, needs=()):
     text = cube.attrs[name]
     try:
         settings = json.loads(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         settings = None
     if not isinstance(settings, dict) or not set(needs) <= settings.keys():
         more = f" with the key {', '.join(map(repr, needs))}" if needs else ""
@@ -115,7 +115,11 @@ def check_ignore(ignore, names, irrelevant):
     """
     if isinstance(ignore, str):
         ignore = names if ignore == "all" else [ignore]
-    unknown = [name for name in ignore if name not in names]
+    try:
+        ignore = list(ignore)
+    except TypeError as error:
+        raise ValueError(f"ignore is {ignore!r}, expected 'all' or a list of settings") from error
+    unknown = [name for name in ignore if not isinstance(name, str) or name not in names]
     if unknown:
         known = ", ".join(sorted(set(names) - set(irrelevant)))
         raise ValueError(f"ignore names {', '.join(map(repr, unknown))}, expected 'all' or settings of: {known}")

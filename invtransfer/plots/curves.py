@@ -1,6 +1,7 @@
 """Means over seeds as lines, with their spread as bands."""
 
 import numpy as np
+import xarray as xr
 
 from invtransfer.plots.axes import (
     COLOURS,
@@ -12,7 +13,7 @@ from invtransfer.plots.axes import (
     spread,
     stand_alone,
 )
-from invtransfer.plots.panels import add_legend, check_dims, label_panels, make_panels, name_panel
+from invtransfer.plots.panels import add_legend, check_dims, check_limits, label_panels, make_panels, name_panel
 
 LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # Okabe and Ito
 MARKERS = "osD^vP*X"
@@ -62,8 +63,11 @@ def draw_curves(
 
     Raises
     ------
+    TypeError
+        If `values` or a reference is no DataArray.
     ValueError
-        If the dimensions of `values` or of a reference are others, or there is nothing along one of them.
+        If the dimensions of `values` or of a reference are others, there is nothing along one of them, or it does not
+        hold real numbers; if `limits` are not two numbers, the lower one first, or `n_columns` is not from 1 to 100.
 
     Notes
     -----
@@ -87,8 +91,11 @@ def draw_curves(
     >>> axes.get_lines()[0].get_ydata().round(3).tolist()
     [0.85, 0.65]
     """
-    references = references or {}
+    references = {} if references is None else references
+    if not isinstance(references, dict) or not all(isinstance(one, xr.DataArray) for one in references.values()):
+        raise TypeError(f"references is {references!r}, expected a dict of xarray.DataArray")
     check_dims(values, {"x": x, "line": line, "panel": panel})
+    check_limits(limits, open_ended=True)
     if 0 in values.sizes.values():
         raise ValueError(f"values has the sizes {dict(values.sizes)}, expected at least 1 of each")
     for name, reference in references.items():

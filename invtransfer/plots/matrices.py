@@ -3,7 +3,7 @@
 import numpy as np
 
 from invtransfer.plots.axes import CHARACTER, say
-from invtransfer.plots.panels import check_dims, label_panels, make_panels, name_panel
+from invtransfer.plots.panels import check_dims, check_limits, label_panels, make_panels, name_panel
 
 MISSING = "#c8c8c8"
 FEW = 10  # rows and columns up to which there is room for numbers
@@ -55,8 +55,11 @@ def draw_matrices(
 
     Raises
     ------
+    TypeError
+        If `values` is no DataArray.
     ValueError
-        If the dimensions of `values` are others, or there is nothing along one of them.
+        If the dimensions of `values` are others, there is nothing along one of them, or it does not hold real numbers;
+        if `limits` are not two numbers, the lower one first, or `n_columns` is not from 1 to 100.
 
     Examples
     --------
@@ -76,6 +79,7 @@ def draw_matrices(
     from matplotlib.patches import Patch  # here, so that studies run without the extra
 
     check_dims(values, {"rows": rows, "columns": columns, "panel": panel})
+    check_limits(limits, open_ended=False)
     if 0 in values.sizes.values():
         raise ValueError(f"values has the sizes {dict(values.sizes)}, expected at least 1 of each")
     means = values.mean("seed").transpose(*([panel] if panel else []), rows, columns)

@@ -1,6 +1,9 @@
 """A figure's panels, and the legend above them."""
 
+from numbers import Integral, Real
+
 import numpy as np
+import xarray as xr
 
 from invtransfer.plots.axes import CHARACTER, say
 
@@ -16,19 +19,48 @@ def check_dims(values, dims):
 
     Raises
     ------
+    TypeError
+        If `values` is no DataArray.
     ValueError
-        If a dimension is missing, without labels, named twice, or too many.
+        If a dimension is missing, without labels, named twice, or too many, or `values` does not hold real numbers.
     """
+    if not isinstance(values, xr.DataArray):
+        raise TypeError(f"values is of type {type(values).__name__}, expected an xarray.DataArray")
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"values has dtype {values.dtype}, expected real numbers")
     names = {argument: name for argument, name in dims.items() if name is not None}
     found = ", ".join(map(str, values.dims)) or "none"
     for argument, name in names.items():
-        if name not in values.dims:
+        if not isinstance(name, str) or name not in values.dims:
             raise ValueError(f"{argument} is {name!r}, expected a dimension of values: {found}")
         if name not in values.coords:
             raise ValueError(f"{argument} is {name!r}, expected a dimension with labels; values has none along it")
     if sorted(values.dims, key=str) != sorted([*names.values(), "seed"]):
         expected = ", ".join([*names.values(), "seed"])
         raise ValueError(f"values has the dimensions {found}, expected each of these once: {expected}")
+
+
+def check_limits(limits, *, open_ended):
+    """Raise an error unless these are the ends of an axis, the lower one first.
+
+    Parameters
+    ----------
+    limits : tuple of (low, high) or None
+        None: wherever the values end.
+    open_ended : bool
+        Whether one of them may be None, too.
+
+    Raises
+    ------
+    ValueError
+        If they are something else.
+    """
+    if limits is None:
+        return
+    pair = isinstance(limits, (tuple, list)) and len(limits) == 2
+    ends = [end for end in limits if not (open_ended and end is None)] if pair else [None]
+    if not all(isinstance(end, Real) and np.isfinite(end) for end in ends) or (len(ends) == 2 and ends[0] >= ends[1]):
+        raise ValueError(f"limits is {limits!r}, expected (low, high), two numbers, the lower one first")
 
 
 def make_panels(figure, n, n_columns=None, **options):
@@ -54,7 +86,14 @@ def make_panels(figure, n, n_columns=None, **options):
     width, height : float
         Inches of one of them, roughly.
     n_columns : int
+
+    Raises
+    ------
+    ValueError
+        If `n_columns` is no whole number from 1 to 100.
     """
+    if n_columns is not None and (not isinstance(n_columns, Integral) or not 1 <= n_columns <= 100):
+        raise ValueError(f"n_columns is {n_columns!r}, expected a whole number from 1 to 100")
     root = figure.figure
     if root.get_layout_engine() is None:
         root.set_layout_engine("constrained")

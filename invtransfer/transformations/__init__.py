@@ -73,6 +73,11 @@ class Transformation:
     apply : callable
         ``apply(images, **parameters)`` returns the changed images; see the module for the contract.
 
+    Raises
+    ------
+    TypeError
+        If `name` or `category` is no string, or `draw` or `apply` cannot be called.
+
     Notes
     -----
     For pickles, and so for workers, both callables are functions of a module or a `functools.partial` of one.
@@ -88,6 +93,14 @@ class Transformation:
     category: str
     draw: Callable = field(repr=False)
     apply: Callable = field(repr=False)
+
+    def __post_init__(self):
+        for name in ("name", "category"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"{name} is {getattr(self, name)!r}, expected a string")
+        for name in ("draw", "apply"):
+            if not callable(getattr(self, name)):
+                raise TypeError(f"{name} is {getattr(self, name)!r}, expected a function")
 
 
 # 64 images of 32 x 32. What is allocated for so few, glibc keeps for the next; it hands larger pieces back to the
@@ -152,7 +165,7 @@ def get_transformations(names):
     """
     if isinstance(names, str):
         raise TypeError(f"transformations is the string {names!r}, expected a list of names, such as [{names!r}]")
-    if not isinstance(names, Iterable):
+    if not isinstance(names, Iterable) or getattr(names, "ndim", 1) == 0:
         raise TypeError(f"transformations is {names!r}, expected a list of names or Transformation objects")
     transformations = tuple(_get_transformation(entry) for entry in names)
     seen = [transformation.name for transformation in transformations]

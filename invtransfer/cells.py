@@ -244,6 +244,8 @@ def failed_cell(arguments, threads, message, trace="", seconds=0.0):
     -------
     cell : xarray.Dataset
     """
+    # whatever characters an error has, a file can hold them
+    message, trace = (text.replace("\0", "\\0").encode(errors="backslashreplace").decode() for text in (message, trace))
     attributes = _attributes(arguments, threads) | {"seconds": seconds, "message": message, "traceback": trace}
     return xr.Dataset(attrs=attributes)
 

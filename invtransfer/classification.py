@@ -14,6 +14,7 @@ from invtransfer.images import check_count, validate_input
 from invtransfer.networks import build_network
 from invtransfer.sources import TransformedImages
 from invtransfer.training import resolve_device, resolve_precision, strides_beyond_input, train
+from invtransfer.transformations import get_transformations
 
 
 class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator):
@@ -102,7 +103,7 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
 
     def _transformed(self, X, seed):
         """Return the function from an epoch to its images, or None if they are always the same."""
-        if self.transformations is None or not len(self.transformations):
+        if self.transformations is None or not get_transformations(self.transformations):
             return None
         if X.shape[3] != 3:
             raise ValueError(
@@ -131,9 +132,20 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         network.load_state_dict(weights, assign=True)
         return network.eval()
 
+    def _check_batch_size(self, n_samples):
+        """Return a size of steps of which none has one image only, for which batch norm has no statistics."""
+        batch_size = check_count(self.batch_size, "batch_size", low=2)
+        # 2 would leave one image of an odd number over; of steps of at most 3, none has less than 2
+        return 3 if batch_size == 2 and n_samples % 2 else batch_size
+
     def _outputs(self, X, network):
         X = validate_input(self, X, reset=False)
-        return compute_outputs(network.to(resolve_device(self.device)), X)
+        outputs = compute_outputs(network.to(resolve_device(self.device)), X)
+        if not np.isfinite(outputs).all():
+            raise ValueError(
+                f"the network's outputs are not finite: its training diverged, lower learning_rate={self.learning_rate}"
+            )
+        return outputs
 
     def transform(self, X):
         """Compute the features of images, at `layer_`: the pooled penultimate layer, unless another was chosen.
@@ -146,6 +158,11 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         Returns
         -------
         Z : ndarray of shape (n_samples, n_features_out), float32
+
+        Raises
+        ------
+        ValueError
+            If `X` is not as described, or the features are not finite, because the training diverged.
         """
         module = self.module()
         return self._outputs(X, module[:-1])
@@ -161,6 +178,11 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes), float64
+
+        Raises
+        ------
+        ValueError
+            If `X` is not as described, or the outputs are not finite, because the training diverged.
         """
         logits = self._outputs(X, self.module()).astype(np.float64)
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -177,6 +199,11 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         Returns
         -------
         y : ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            As `predict_proba`.
         """
         check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(axis=1)]

@@ -35,6 +35,8 @@ def write(dataset, path):
         If the file cannot be written, such as on a full disk.
     TypeError
         If netCDF cannot hold an attribute, such as None.
+    ValueError
+        If a text has a character NUL, at which netCDF would cut it.
 
     Examples
     --------
@@ -44,6 +46,7 @@ def write(dataset, path):
     ...     read(f"{folder}/cell.nc").accuracy.item()
     0.5
     """
+    _check_texts(dataset)
     dataset = dataset.assign_attrs({CHECKSUM: _digest(dataset)})
     dataset = dataset.drop_encoding()  # else strings are cut to the length that they were read with
     encoding = {name: {"_FillValue": None} for name in dataset.variables if dataset[name].dtype.kind == "f"}
@@ -58,6 +61,14 @@ def write(dataset, path):
                 raise
     except (OSError, RuntimeError) as error:
         raise OSError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _check_texts(dataset):
+    for name, variable in {"the dataset": dataset, **dataset.variables}.items():
+        values = variable.values if name != "the dataset" and variable.dtype.kind in "UO" else np.array("")
+        texts = [text for text in (*variable.attrs.values(), *values.flat) if isinstance(text, str)]
+        if any("\0" in text for text in texts):
+            raise ValueError(f"{name} has a text with a character NUL, which netCDF cannot hold")
 
 
 def read(path):
@@ -76,6 +87,8 @@ def read(path):
     ------
     FileNotFoundError
         If there is none.
+    OSError
+        If the path cannot be one.
     DamagedFileError
         If it cannot be read as netCDF, claims to be far larger than it is, or its values and attributes are not those
         that `write` wrote. Files of other programs, without a checksum, are taken as they are.

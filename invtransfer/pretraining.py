@@ -5,7 +5,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from torch import nn
 
 from invtransfer.classification import NetworkClassifier
-from invtransfer.images import check_count, validate_input, validate_validation
+from invtransfer.images import validate_input, validate_validation
 from invtransfer.networks import build_network
 from invtransfer.randomness import derive_seed
 
@@ -35,7 +35,7 @@ class InvariantPretrainer(NetworkClassifier):
     epochs : int
         Passes over the training data; 0 leaves the weights that training starts from.
     batch_size : int
-        Images per step.
+        Images per step, at least 2; where 2 would leave one image over, steps have up to 3.
     learning_rate : float
         Of Adam; the largest value if the schedule varies it.
     schedule : str
@@ -190,7 +190,7 @@ class InvariantPretrainer(NetworkClassifier):
             codes,
             X_val,
             codes_val,
-            batch_size=check_count(self.batch_size, "batch_size", low=2),  # batch norm needs two
+            batch_size=self._check_batch_size(len(X)),
             seed=seed,
             renew=self._transformed(X, seed),
             recipe={"network": self.network, "width": self.width, "layer": self.layer} if named else None,

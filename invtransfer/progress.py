@@ -225,7 +225,7 @@ def _look_at_cells(folder):
         others = [name for name in listed if name != cell_id(arguments[name])]
         if others:  # a name that is no cell's could be that of any file
             raise ValueError(f"{others[0]} is not the name of its cell")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedFileError(f"{folder / GRID} is not a list of cells: {error!r}") from error
     states, seconds, messages = {}, [], {}
     for name in listed:

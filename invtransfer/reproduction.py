@@ -35,7 +35,7 @@ def find_place(cube, labels):
     Raises
     ------
     ValueError
-        If it is no study's cube, a dimension or label is not in it, or a label is missing.
+        If it is no study's cube, has no labels or one twice, a dimension or label is not in it, or one is missing.
 
     Examples
     --------
@@ -52,7 +52,10 @@ def find_place(cube, labels):
         raise ValueError(f"cell has {unknown[0]!r}, expected the dimensions of the cube: {', '.join(map(str, dims))}")
     place = {}
     for dim in dims:
-        there = {str(label): label for label in cube[dim].values.tolist()}
+        labels_there = cube[dim].values.tolist()
+        there = {str(label): label for label in labels_there}
+        if len(there) < max(1, len(labels_there)):
+            raise ValueError(f"the cube has {dim} {labels_there}, expected labels, each once")
         if dim not in labels and len(there) > 1:
             raise ValueError(f"cell lacks {dim}, expected one of: {', '.join(f'{dim}={label}' for label in there)}")
         label = labels.get(dim, next(iter(there)))
@@ -133,16 +136,21 @@ def _find_origin_of(cell, text):
     """Return what computed a cell, in which all is there that is compared."""
     origins, number = _load(text, "origins"), int(cell.origin)
     try:
-        origin = origins[number] if number >= 0 else None
-        return {name: origin[name] for name in find_origin(1)}
+        origin = {name: origins[number][name] for name in find_origin(1)}
     except (LookupError, TypeError) as error:
         raise ValueError(f"origins of the cube name no number {number}, which computed the cell") from error
+    threads = origin["threads"]
+    if not isinstance(threads, int) or not 1 <= threads <= 1024:
+        raise ValueError(f"threads in the origins of the cube is {threads!r}, expected 1 to 1024")
+    if not all(isinstance(origin[name], dict) for name in ("versions", "hardware")):
+        raise ValueError("origins of the cube lack versions or hardware by name")
+    return origin
 
 
 def _load(text, name):
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{name} is no JSON: {error}") from error
 
 

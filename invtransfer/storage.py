@@ -1,5 +1,6 @@
 """Files that are whole or not there, and arrays kept in them without code: what survives a kill, and can be trusted."""
 
+import glob
 import io
 import json
 import os
@@ -91,7 +92,7 @@ def remove_leftovers(path):
     []
     """
     path = Path(path)
-    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         leftover.unlink(missing_ok=True)
 
 
@@ -154,7 +155,7 @@ def write_arrays(path, arrays, description):
     Raises
     ------
     ValueError
-        If an array holds Python objects.
+        If an array holds Python objects, or its name is longer than 1,000 characters or has one that is no text.
     OSError
         If the file cannot be written.
 
@@ -175,6 +176,8 @@ def write_arrays(path, arrays, description):
         with archive.open(zipfile.ZipInfo(DESCRIPTION), "w") as member:
             member.write(canonical(description).encode())
         for name, array in arrays.items():
+            if not name.isprintable() or len(name) > 1_000:
+                raise ValueError(f"arrays has the name {name[:50]!r}, expected at most 1,000 printable characters")
             if np.asarray(array).dtype.hasobject:
                 raise ValueError(f"arrays[{name!r}] holds Python objects, expected numbers, booleans or strings")
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:

@@ -3,6 +3,7 @@
 import math
 import time
 from functools import lru_cache
+from numbers import Real
 
 import numpy as np
 import torch
@@ -33,19 +34,21 @@ def resolve_device(device):
     Raises
     ------
     ValueError
-        If torch does not know the name, or finds no such device.
+        If torch does not know the name, finds no such device, or computes nothing there ("meta").
 
     Examples
     --------
     >>> resolve_device("cpu")
     device(type='cpu')
     """
-    if str(device) == "auto":
+    if isinstance(device, str) and device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
+        if not isinstance(device, str | torch.device) or torch.device(device).type == "meta":
+            raise TypeError("it computes nothing")
         device = torch.device(device)
         torch.empty(0, device=device)
-    except (RuntimeError, TypeError, AssertionError) as error:
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
             f"device is {device!r}, expected 'auto', 'cpu' or a device that torch finds: {reason}"
@@ -260,9 +263,9 @@ def train(
     same transformations. A damaged file is a warning, and training starts from the beginning. On a GPU some sums are
     made in an order that changes from run to run: there the weights are the same as far as training repeats itself.
     """
-    if not 0 < learning_rate < math.inf:
+    if not isinstance(learning_rate, Real) or not 0 < learning_rate < math.inf:
         raise ValueError(f"learning_rate is {learning_rate!r}, expected a number above 0")
-    if not 0 <= weight_decay < math.inf:
+    if not isinstance(weight_decay, Real) or not 0 <= weight_decay < math.inf:
         raise ValueError(f"weight_decay is {weight_decay!r}, expected a number of at least 0")
     device = next(network.parameters()).device
     if device.type != "mps":

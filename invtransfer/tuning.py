@@ -181,10 +181,8 @@ class FineTuner(NetworkClassifier):
         if self.probe is not None and not isinstance(self.probe, FrozenFeatureProbe):
             raise TypeError(f"probe is of type {type(self.probe).__name__}, expected a FrozenFeatureProbe or None")
         check_count(self.epochs, "epochs", low=0)
-        batch_size = check_count(self.batch_size, "batch_size", low=2)  # batch norm needs two
         images, labels = validate_input(self, X, y, reset=True)
-        if batch_size == 2 and len(images) % 2:
-            batch_size = 3  # or one image would be left over; of steps of at most 3, none has less than 2
+        batch_size = self._check_batch_size(len(images))
         self._check_shape()
         encoder = nn.Flatten() if self.encoder is None else self.encoder
         seed = derive_seed(self.random_state, "tuning")

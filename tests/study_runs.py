@@ -110,8 +110,8 @@ def check_cube(cube, sizes, grid, own):
 def check_attributes(cube, study_settings, paper_settings):
     """Check that a cube says how its numbers came about."""
     assert set(cube.attrs) == {
-        "title", "study", "Conventions", "settings", "paper_settings", "versions", "origins", "git_commit", "git_state", "hardware",
-        "date_created", "references", "threads",
+        "title", "study", "Conventions", "settings", "paper_settings", "versions", "origins", "git_commit",
+        "git_state", "hardware", "date_created", "references", "threads",
     }  # fmt: skip
     settings, paper = json.loads(cube.attrs["settings"]), json.loads(cube.attrs["paper_settings"])
     assert settings == json.loads(json.dumps(study_settings | {"objects": "procedural"}))

@@ -69,6 +69,7 @@ def diverging(**arguments):
     [
         (raises(ZeroDivisionError("no samples")), "ZeroDivisionError: no samples"),
         (raises(SystemExit(3)), "SystemExit: 3"),
+        (raises(ValueError("a\0b \udcff")), r"ValueError: a\\0b \\udcff"),
         (lambda **arguments: np.ones(2**60, np.int8), "MemoryError: Unable to allocate 1.00 EiB"),
         (lambda **arguments: torch.ones(2**60), "RuntimeError: .*memory"),
         (diverging, "ValueError: the training loss became (nan|inf) in epoch [12]: lower learning_rate"),
@@ -76,7 +77,7 @@ def diverging(**arguments):
         (lambda **arguments: xr.Dataset({"x": True}), "ValueError: x has dtype bool, expected floats, signed integers"),
         (lambda: 0.5, "TypeError: .* got an unexpected keyword argument"),
     ],
-    ids=["raised", "exit", "numpy-memory", "torch-memory", "nan-loss", "type", "dtype", "arguments"],
+    ids=["raised", "exit", "characters", "numpy-memory", "torch-memory", "nan-loss", "type", "dtype", "arguments"],
 )
 def test_failure_is_recorded_with_its_traceback(path, function, message):
     outcome = compute_cell(function, ARGUMENTS, path)

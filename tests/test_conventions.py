@@ -60,7 +60,10 @@ def test_every_module_has_its_place_in_the_order():
                                    - {"__init__", "__pycache__"})  # fmt: skip
 
 
-@pytest.mark.parametrize("module", ["storage", "provenance", "cubes", "merging", "tables", "analysis", "claims", "comparison", "plots"])
+WITHOUT_TORCH = ("storage", "provenance", "cubes", "merging", "tables", "analysis", "claims", "comparison", "plots")
+
+
+@pytest.mark.parametrize("module", WITHOUT_TORCH)
 def test_what_reads_cubes_knows_no_torch(module):
     path = PACKAGE / f"{module}.py"
     for file in [path] if path.exists() else (PACKAGE / module).glob("*.py"):

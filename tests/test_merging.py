@@ -1,0 +1,467 @@
+"""Merging cubes of toys whose digits show where they belong: the union is that of one run, and conflicts are named."""
+
+import json
+import re
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from toy_studies import failing, number, run, toy
+
+from invtransfer.cubes import assemble, read, write
+from invtransfer.merging import merge
+from invtransfer.progress import say_place
+from invtransfer.running import run_study
+
+CUBES = Path(__file__).parent.parent / "data" / "cubes"
+THERE = {"factor": "b", "relation": "same", "seed": 1}
+
+
+def rich(*, factor, relation, seed):
+    """All that a cell can hold: an integer, a string that grows with the place, and dimensions of its own."""
+    n = number(factor, relation, seed)
+    coordinates = {"transformation": ["rotate", "hue"], "category": ("transformation", ["geometric", "photometric"])}
+    about = {"units": "1", "long_name": "digits"}
+    return (
+        toy(factor=factor, relation=relation, seed=seed)
+        .assign_coords(coordinates)
+        .assign(
+            sensitivity=("transformation", [n + 0.5, np.nan], about),
+            used=("transformation", np.array([1, -1], np.int8), about),
+            n_steps=((), np.int8(n % 100), about),
+            word=((), "x" * (1 + n), about),
+        )
+    )
+
+
+def more_for_b(*, factor, relation, seed):
+    cell = toy(factor=factor, relation=relation, seed=seed)
+    return cell.assign(more=((), seed + 0.25), count=((), np.int8(seed))) if factor == "b" else cell
+
+
+def half_whole(*, factor, relation, seed):
+    """Whole numbers from some cells, others from others, as Python makes them."""
+    return xr.Dataset({"accuracy": ((), seed if factor == "a" else seed + 0.5)})
+
+
+def scattered(*, seed, n_probe):
+    return xr.Dataset({"accuracy": ("n_probe", [seed + n / 1000 for n in n_probe])}, {"n_probe": n_probe})
+
+
+def changed(cube, value=0.25, name="accuracy", **labels):
+    cube = cube.copy(deep=True)
+    cube[name].loc[labels or THERE] = value
+    return cube
+
+
+def forget(cube, **labels):
+    """A cube in which some cells are missing."""
+    cube = cube.copy(deep=True)
+    for name, blank in (("accuracy", np.nan), ("status", 0), ("origin", -1), ("message", "")):
+        cube[name].loc[labels] = blank
+    return cube
+
+
+def from_elsewhere(cube, **more):
+    """The cube as another machine makes it."""
+    (origin,) = json.loads(cube.attrs["origins"])
+    return cube.assign_attrs(origins=json.dumps([origin | more], sort_keys=True), **more)
+
+
+@pytest.fixture(autouse=True)
+def date(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+
+
+@pytest.fixture
+def cube(tmp_path):
+    return run(tmp_path / "cube.nc")
+
+
+@pytest.fixture(scope="module")
+def rich_cube(tmp_path_factory):
+    cube = run(tmp_path_factory.mktemp("rich") / "cube.nc", rich)
+    return cube.assign_coords(level=("factor", [1, 2]))
+
+
+# the cube of one run
+
+
+@pytest.mark.parametrize(("function", "n"), [(rich, 3), (more_for_b, 2), (half_whole, 2)])
+def test_shards_in_any_order_are_the_cube_of_one_run(tmp_path, function, n):
+    attributes = {"study": "toys", "paper_settings": "{}"}
+    whole = run(tmp_path / "whole.nc", function, options={"attributes": attributes})
+    assert (whole.status == 1).all()
+    for k in range(1, n + 1):
+        run(tmp_path / f"{k}.nc", function, options={"shard": (k, n), "attributes": attributes})
+    for order in permutations(range(1, n + 1)):
+        names = [str(tmp_path / f"{k}.nc") for k in order]
+        cube, notes = merge([read(name) for name in names], names)
+        assert notes == []
+        xr.testing.assert_identical(cube, whole)
+        assert {key: cube[key].dtype for key in cube.variables} == {key: whole[key].dtype for key in whole.variables}
+        write(cube, tmp_path / "merged.nc")
+        assert (tmp_path / "merged.nc").read_bytes() == (tmp_path / "whole.nc").read_bytes()
+
+
+def test_integers_keep_their_type_and_minus_one(tmp_path):
+    shards = [run(tmp_path / f"{k}.nc", rich, options={"shard": (k, 3)}) for k in (1, 2)]
+    cube, _ = merge(shards, ["1.nc", "2.nc"])
+    assert cube.used.dtype == cube.n_steps.dtype == np.int8
+    gone = cube.status.values.ravel() == 0
+    assert gone.sum() == 2  # of 8 cells, the third shard has 2 and 5
+    assert (cube.n_steps.values.ravel()[gone] == -1).all()
+    assert (cube.used.values.reshape(8, 2)[~gone] == [1, -1]).all()
+    assert shards[0].word.dtype == "<U111"  # of "a disjoint 1", 1 + 110 letters
+    assert cube.word.dtype == "<U112"  # of "b disjoint 1", in the second shard
+    assert (cube.cell != "").all()
+
+
+def test_failed_cells_of_shards_are_there_with_their_message(tmp_path):
+    more = {"unless": str(tmp_path / "repaired")}
+    whole = run(tmp_path / "whole.nc", failing, **more)
+    shards = [run(tmp_path / f"{k}.nc", failing, options={"shard": (k, 2)}, **more) for k in (2, 1)]
+    cube, notes = merge(shards, ["2.nc", "1.nc"])
+    assert notes == []
+    assert cube.message.sel(THERE) == "ZeroDivisionError: no samples"
+    xr.testing.assert_identical(cube, whole)
+
+
+@pytest.mark.parametrize("labels", [[200, 50], [50, 200], ["200", "50"]])
+def test_places_that_share_a_cell_and_labels_in_no_order(tmp_path, labels):
+    """Each seed is one cell with both numbers of images."""
+    options = {"title": "", "jobs": 1}
+    points = [
+        ({"seed": s, "factor": label}, {"seed": s, "n_probe": [50, 200]}, {"n_probe": int(label)})
+        for s in (3, 1, 2) for label in labels
+    ]  # fmt: skip
+    coordinates = {"seed": [3, 1, 2], "factor": labels, "name": ("factor", [f"n_probe={label}" for label in labels])}
+    whole = run_study(scattered, points, coordinates, tmp_path / "whole.nc", {}, **options)
+    shards = [
+        run_study(scattered, points, coordinates, tmp_path / f"{k}.nc", {}, shard=(k, 3), **options) for k in (1, 2, 3)
+    ]
+    assert whole.accuracy.sel(seed=2, factor=labels[0]) == 2 + int(labels[0]) / 1000
+    for order in permutations(range(3)):
+        cube, _ = merge([shards[i] for i in order], ["a", "b", "c"])
+        xr.testing.assert_identical(cube, whole)
+
+
+def test_seeds_are_put_in_order_and_other_labels_as_they_appear(tmp_path):
+    whole = run(tmp_path / "whole.nc", seeds=(0, 1, 2))
+    parts = [run(tmp_path / f"{seed}.nc", seeds=(seed,)) for seed in (2, 0, 1)]
+    cube, notes = merge(parts, ["2.nc", "0.nc", "1.nc"])
+    xr.testing.assert_identical(cube, whole)
+    a, b = (run(tmp_path / f"{factor}.nc", factors=[factor], seeds=(0, 1, 2)) for factor in "ab")
+    cube, more_notes = merge([b, a], ["b.nc", "a.nc"])
+    assert cube.factor.values.tolist() == ["b", "a"]
+    xr.testing.assert_identical(cube, whole.sel(factor=["b", "a"]))
+    assert notes == more_notes == []
+
+
+def test_labels_that_only_some_cubes_have_leave_places_without_cell(tmp_path):
+    a = run(tmp_path / "a.nc", factors=["a"], seeds=(0,))
+    b = run(tmp_path / "b.nc", factors=["b"], seeds=(1,))
+    cube, notes = merge([a, b], ["a.nc", "b.nc"])
+    assert notes == []
+    np.testing.assert_array_equal(cube.accuracy.sel(relation="same"), [[0, np.nan], [np.nan, 101]])
+    np.testing.assert_array_equal(cube.status.sel(relation="same"), [[1, 0], [0, 1]])
+    gone = cube.sel(factor="a", relation="same", seed=1)
+    assert (gone.cell.item(), gone.arguments.item(), gone.part.item(), gone.origin.item()) == ("", "", "", -1)
+
+
+def test_merge_with_itself_changes_nothing(cube):
+    merged, notes = merge([cube, cube, cube], ["a.nc", "b.nc", "a.nc"])
+    xr.testing.assert_identical(merged, cube)
+    assert notes == []
+    xr.testing.assert_identical(merge([cube], ["a.nc"])[0], cube)
+
+
+def test_order_of_merging_does_not_matter(tmp_path):
+    parts = [
+        run(tmp_path / "1.nc", rich, options={"shard": (1, 3)}),
+        run(tmp_path / "2.nc", rich, factors=["b", "a"], options={"shard": (2, 3)}),
+        run(tmp_path / "3.nc", rich, seeds=(2, 1)),
+    ]
+    a, b, c = parts
+    all_at_once = merge(parts, "abc")[0]
+    left = merge([merge([a, b], "ab")[0], c], ["ab", "c"])[0]
+    right = merge([a, merge([b, c], "bc")[0]], ["a", "bc"])[0]
+    xr.testing.assert_identical(left, all_at_once)
+    xr.testing.assert_identical(right, all_at_once)
+    assert (
+        int((all_at_once.status == 1).sum()) == 10
+    )  # 8 of seeds 1 and 2; of seed 0, a same (in two shards) and b disjoint
+    again = merge([all_at_once, *parts], "dabc")
+    xr.testing.assert_identical(again[0], all_at_once)
+    assert again[1] == []
+
+
+def test_cubes_are_left_as_they_are(tmp_path):
+    shards = [run(tmp_path / f"{k}.nc", rich, options={"shard": (k, 2)}) for k in (1, 2)]
+    before = [shard.copy(deep=True) for shard in shards]
+    merge(shards, "ab")
+    for shard, copy in zip(shards, before, strict=True):
+        xr.testing.assert_identical(shard, copy)
+
+
+# where it comes from
+
+
+def test_origins_are_united_and_counted_anew(cube):
+    ours = json.loads(cube.attrs["origins"])
+    a = forget(cube, seed=1)
+    b = forget(from_elsewhere(cube, git_commit="00"), seed=0)  # sorts before ours
+    for cubes in ([a, b], [b, a]):
+        merged, notes = merge(cubes, ["x.nc", "y.nc"])
+        assert notes == []
+        assert json.loads(merged.attrs["origins"]) == [ours[0] | {"git_commit": "00"}, ours[0]]
+        assert merged.origin.dtype == np.int32
+        assert (merged.origin.sel(seed=0) == 1).all()
+        assert (merged.origin.sel(seed=1) == 0).all()
+        assert merged.attrs["git_commit"] == "mixed: see origins"
+        assert (merged.attrs["threads"], merged.attrs["versions"]) == (cube.attrs["threads"], cube.attrs["versions"])
+        xr.testing.assert_identical(merged.accuracy, cube.accuracy)
+
+
+def test_origins_without_cells_are_left_out_unless_there_are_no_others(tmp_path, cube):
+    nothing = from_elsewhere(run(tmp_path / "nothing.nc", options={"shard": (9, 9)}), threads=7)
+    merged, _ = merge([nothing, cube], ["nothing.nc", "cube.nc"])
+    xr.testing.assert_identical(merged, cube)
+    merged, _ = merge([nothing, nothing], ["a.nc", "b.nc"])
+    assert merged.attrs["threads"] == 7
+    xr.testing.assert_identical(merged, nothing)
+
+
+def test_same_values_of_another_origin_are_noted_and_the_first_kept(cube):
+    other = from_elsewhere(cube, threads=2)
+    merged, notes = merge([forget(cube, seed=0), other], ["a.nc", "b.nc"])
+    assert merged.attrs["threads"] == "mixed: see origins"
+    threads = [origin["threads"] for origin in json.loads(merged.attrs["origins"])]
+    assert [threads[i] for i in merged.origin.values.ravel()] == [2, 1] * 4  # of seeds 0 and 1
+    places = "; ".join(f"factor={f},relation={r},seed=1" for f in "ab" for r in ("same", "disjoint"))
+    assert notes == [f"{places}: from another origin in b.nc than in a.nc, which is taken: the values are the same"]
+
+
+# what is there in two cubes
+
+
+def test_done_is_taken_rather_than_failed_and_noted(tmp_path):
+    more = {"unless": str(tmp_path / "repaired")}
+    failed = run(tmp_path / "failed.nc", failing, **more)
+    (tmp_path / "repaired").touch()
+    done = run(tmp_path / "done.nc", failing, **more)
+    for cubes, names in (((failed, done), ("b.nc", "a.nc")), ((done, failed), ("a.nc", "b.nc"))):
+        cube, notes = merge(cubes, names)
+        xr.testing.assert_identical(cube, done)
+        assert notes == [f"{say_place(THERE)}: failed in b.nc, done in a.nc, which is taken"]
+
+
+def test_failed_is_taken_rather_than_missing(tmp_path):
+    more = {"unless": str(tmp_path / "repaired")}
+    failed = run(tmp_path / "failed.nc", failing, **more)
+    missing = run(tmp_path / "missing.nc", failing, options={"shard": (1, 8)}, **more)
+    for cubes in ([failed, missing], [missing, failed]):
+        cube, notes = merge(cubes, ["a.nc", "b.nc"])
+        xr.testing.assert_identical(cube, failed)
+        assert notes == []
+
+
+def test_another_message_is_noted_and_the_first_kept(tmp_path):
+    failed = run(tmp_path / "failed.nc", failing, unless=str(tmp_path / "repaired"))
+    other = changed(failed.assign(message=failed.message.astype("U40")), "OSError: disk full", "message")
+    cube, notes = merge([other, failed], ["a.nc", "b.nc"])
+    assert cube.message.sel(THERE) == "OSError: disk full"
+    assert notes == [
+        f"{say_place(THERE)}: failed in both a.nc, which is taken, and b.nc:"
+        " message 'OSError: disk full' and 'ZeroDivisionError: no samples'"
+    ]
+
+
+def test_another_cell_for_a_missing_place_is_noted(cube):
+    planned = changed(forget(cube, **THERE), "0123456789abcdef", "cell")
+    done = cube.cell.sel(THERE).item()
+    text = f"{say_place(THERE)}: cell 0123456789abcdef, missing, in a.nc, but {done} in b.nc, which is taken"
+    merged, notes = merge([planned, cube], ["a.nc", "b.nc"])
+    xr.testing.assert_identical(merged, cube)
+    assert notes == [text]
+    merged, notes = merge([changed(planned, "", "cell"), cube], ["a.nc", "b.nc"])
+    xr.testing.assert_identical(merged, cube)
+    assert notes == []
+
+
+def test_conflict_names_place_files_variables_and_values(tmp_path):
+    cube = run(tmp_path / "cube.nc", rich)
+    other = changed(changed(cube), 0.75, "sensitivity", **THERE, transformation="hue")
+    with pytest.raises(ValueError, match=re.escape(
+        f"finished places differ, 1 in all: {say_place(THERE)}: accuracy 101.0 and 0.25, sensitivity in a.nc and c.nc"
+    )):  # fmt: skip
+        merge([cube, cube, other], ["a.nc", "b.nc", "c.nc"])
+
+
+def test_many_conflicts_are_counted(cube):
+    with pytest.raises(ValueError, match=r"differ, 8 in all: factor=a,relation=same,seed=0: (.*; ){5}and 3 more$"):
+        merge([cube, cube.assign(accuracy=cube.accuracy + 1)], ["a.nc", "b.nc"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("accuracy", np.nextafter(101, 102), "accuracy 101.0 and 101.00000000000001"),
+        ("accuracy", np.nan, "accuracy 101.0 and nan"),
+        ("cell", "0123456789abcdef", "cell '[0-9a-f]{16}' and '0123456789abcdef'"),
+        ("arguments", "{}", "arguments '.*' and '{}'"),
+        ("part", '{"n_probe": 1}', "part '{}' and '{\"n_probe\": 1}'"),
+    ],
+)
+def test_values_are_compared_bit_for_bit(cube, name, value, text):
+    cube["part"] = cube.part.astype("U20")
+    with pytest.raises(ValueError, match=f": {text} in a.nc and b.nc"):
+        merge([cube, changed(cube, value, name)], ["a.nc", "b.nc"])
+
+
+def test_minus_zero_is_not_zero_but_nan_is_nan(cube):
+    labels = {"factor": "a", "relation": "same", "seed": 0}
+    with pytest.raises(ValueError, match=r"accuracy 0\.0 and -0\.0 in"):
+        merge([cube, changed(cube, -0.0, **labels)], ["a.nc", "b.nc"])
+    nan = changed(cube, np.nan)
+    xr.testing.assert_identical(merge([nan, nan], ["a.nc", "b.nc"])[0], nan)
+
+
+def test_variable_that_only_one_cube_has(cube):
+    more = cube.assign(more=cube.accuracy.where(cube.seed == 0), n=(cube.seed - 1 + 0 * cube.status).astype(np.int8))
+    with pytest.raises(ValueError, match=r"4 in all: factor=a,relation=same,seed=0: more 0\.0 and nothing in a\.nc"):
+        merge([more.drop_vars("n"), cube], ["a.nc", "b.nc"])
+    with pytest.raises(
+        ValueError, match=r"4 in all: factor=a,relation=same,seed=1: n nothing and 0 in a\.nc and b\.nc"
+    ):
+        merge([cube, more.drop_vars("more")], ["a.nc", "b.nc"])  # -1, of seed 0, is no value
+    with pytest.raises(ValueError, match=r"8 in all: factor=a,relation=same,seed=0: more in a\.nc and b\.nc"):
+        merge([cube.assign(more=cube.accuracy.expand_dims(new=2)), cube], ["a.nc", "b.nc"])
+    merged, _ = merge([forget(cube, seed=0), more.sel(seed=[0])], ["a.nc", "b.nc"])
+    xr.testing.assert_identical(merged.more, more.more)
+    np.testing.assert_array_equal(merged.n.transpose("seed", ...), np.full((2, 2, 2), -1))
+    assert merged.n.dtype == np.int8
+
+
+# what must agree
+
+
+def test_settings_must_agree(tmp_path):
+    a = run(tmp_path / "a.nc", settings={"width": 1, "epochs": 2, "same": [0, {"x": 1}]})
+    b = run(tmp_path / "b.nc", settings={"width": 2, "more": 1, "same": [0, {"x": 1}]})
+    with pytest.raises(ValueError, match=r"b\.nc belongs to other settings than a\.nc \(epochs, more, width differ\)"):
+        merge([a, a, b], ["a.nc", "a2.nc", "b.nc"])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda c: c.assign_attrs(title="Toys"), "attribute title: 'toys' in a.nc, 'Toys' in b.nc"),
+        (lambda c: c.assign_attrs(note="x"), "attribute note: not there in a.nc, 'x' in b.nc"),
+        (lambda c: c.drop_vars("status"), "b.nc has no variable 'status': it is not a study's cube"),
+        (lambda c: c.drop_vars("message"), "b.nc has no variable 'message': it is not a study's cube"),
+        (lambda c: c.assign_attrs(settings="n=1"), "b.nc has no attribute 'settings' in JSON: it is not a study's"),
+        (lambda c: c.assign_attrs(settings=1), "b.nc has no attribute 'settings' in JSON: it is not a study's"),
+        (lambda c: c.assign_attrs(origins="[0]"), "b.nc has no attribute 'origins' in JSON: it is not a study's"),
+        (lambda c: c.assign_attrs(origins="{}"), "b.nc has no attribute 'origins' in JSON: it is not a study's"),
+        (lambda c: c.assign(origin=c.origin + 1), "b.nc has origin [1], expected -1 to 0"),
+        (lambda c: c.assign(origin=c.origin - 2), "b.nc has origin [-2], expected -1 to 0"),
+        (lambda c: c.isel(seed=[0, 0]), "b.nc has labels [0, 0] of seed, expected some, each once"),
+        (lambda c: c.drop_vars("seed"), "b.nc has labels [0, 1] of seed, expected some, each once"),
+        (lambda c: c.assign_coords(seed=["0", "1"]), "seed type: 'number' in a.nc, 'string' in b.nc"),
+        (lambda c: c.assign_coords(level=("factor", [1, 3])), "level of factor=b is 2 in a.nc, 3 in b.nc"),
+        (lambda c: c.drop_vars("level"), "b.nc has no coordinate level, but a.nc has"),
+        (lambda c: c.drop_vars("category"), "b.nc has no coordinate category, but a.nc has"),
+        (lambda c: c.reset_coords("category"), "b.nc has category over ('transformation',), which does not"),
+        (lambda c: c.assign_coords(more=1), "a.nc has no coordinate more, but b.nc has"),
+        (
+            lambda c: c.assign(used=c.used.drop_vars(["transformation", "category"]).rename(transformation="step")),
+            "used sizes: {'transformation': 2} in a.nc, {'step': 2} in b.nc",
+        ),
+        (lambda c: c.isel(transformation=[0]), "category sizes: {'transformation': 2} in a.nc, {'transformation': 1}"),
+        (lambda c: c.isel(transformation=[1, 0]), "category labels: ['geometric', 'photometric'] in a.nc, ['photo"),
+        (lambda c: c.isel(seed=0, drop=True), "b.nc has accuracy over ('factor', 'relation'), which does not fit"),
+        (lambda c: c.assign(x=("factor", [1, 2])), "b.nc has x over ('factor',), which does not fit the grid, ('f"),
+        (lambda c: c.assign(word=c.word == "x"), "b.nc has word of dtype bool, expected numbers or strings"),
+        (
+            lambda c: c.assign(accuracy=c.accuracy.assign_attrs(units="percent")),
+            "accuracy units: '1' in a.nc, 'percent' in b.nc",
+        ),
+    ],
+)
+def test_what_does_not_agree_is_named(rich_cube, make, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        merge([rich_cube, make(rich_cube)], ["a.nc", "b.nc"])
+
+
+def test_coordinate_of_one_cube_is_a_variable_of_another():
+    a = assemble([{"seed": 0}], [xr.Dataset({"level": 2.0})], {"seed": [0]}).assign_attrs(settings="{}", versions="{}")
+    with pytest.raises(ValueError, match=r"^level is: 'variable' in a\.nc, 'coordinate' in b\.nc$"):
+        merge([a, a.set_coords("level")], ["a.nc", "b.nc"])
+
+
+def test_no_cubes():
+    with pytest.raises(ValueError, match="cubes is empty, expected at least one"):
+        merge([], [])
+
+
+def test_attributes_of_coordinates_are_kept(cube):
+    cube = cube.assign_coords(seed=("seed", [0, 1], {"units": "1", "long_name": "of weights"}))
+    xr.testing.assert_identical(merge([cube, cube], "ab")[0], cube)
+
+
+# published cubes, and those of the first version
+
+
+def as_first_version(cube):
+    """What the first version wrote: attributes for all cells at once."""
+    cube = cube.drop_vars(["origin", "arguments", "part"])
+    processor = json.loads(cube.attrs["hardware"])["processor"]
+    attributes = {key: value for key, value in cube.attrs.items() if key not in ("origins", "hardware")}
+    return cube.drop_attrs(deep=False).assign_attrs(attributes, processor=processor)
+
+
+def without_date(attributes):
+    return {key: value for key, value in attributes.items() if key != "date_created"}
+
+
+@pytest.mark.parametrize("name", ["factors", "relevance", "fine_tuning", "invariance_transfer"])
+def test_published_cube_is_merged_from_its_seeds(name):
+    whole = read(CUBES / f"{name}.nc")
+    cube, notes = merge([whole.isel(seed=part) for part in ([2], [0, 1])], ["2.nc", "01.nc"])
+    assert notes == []
+    xr.testing.assert_identical(cube.assign_attrs(date_created=whole.attrs["date_created"]), whole)
+    assert list(cube.data_vars) == list(whole.data_vars)
+
+
+def test_cube_of_the_first_version_gets_its_origin():
+    published = read(CUBES / "factors.nc")
+    whole = as_first_version(published)
+    whole["status"].loc[{"seed": 1, "relation": "same"}] = 0
+    cube, notes = merge([whole.isel(seed=part) for part in ([2], [0, 1])], ["2.nc", "01.nc"])
+    assert notes == []
+    np.testing.assert_array_equal(cube.origin, np.where(whole.status == 0, -1, 0))
+    assert cube.origin.attrs == published.origin.attrs
+    done = whole.status == 1
+    for name in ("sensitivity", "source_accuracy", "cell", "status"):
+        xr.testing.assert_identical(cube[name].where(done), whole[name].where(done))
+    assert without_date(cube.attrs).keys() == without_date(whole.attrs).keys() | {"origins"}
+    assert {key: cube.attrs[key] for key in without_date(whole.attrs)} == without_date(whole.attrs)
+    (origin,) = json.loads(cube.attrs["origins"])
+    assert origin["git_commit"] == whole.attrs["git_commit"]
+    assert origin["versions"]["numpy"] == "2.4.6"
+
+
+def test_old_cubes_of_different_commits_say_so(tmp_path):
+    whole = as_first_version(read(CUBES / "relevance.nc"))
+    a, b = whole.isel(seed=[0]), whole.isel(seed=[1, 2]).assign_attrs(git_commit="0")
+    merged, _ = merge([a, b], ["a.nc", "b.nc"])
+    assert merged.attrs["git_commit"] == "mixed: see origins"
+    assert (merged.origin.sel(seed=0) == 1).all()
+    assert (merged.origin.sel(seed=[1, 2]) == 0).all()
+    write(merged, tmp_path / "merged.nc")
+    xr.testing.assert_identical(read(tmp_path / "merged.nc"), merged)
+    with pytest.raises(ValueError, match=r"b\.nc has no attribute 'versions' in JSON: it is not a study's cube"):
+        merge([a, b.assign_attrs(versions="2.4.6")], ["a.nc", "b.nc"])

@@ -280,10 +280,8 @@ def train(
     if checkpoint is not None:
         settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": float(learning_rate),
                     "schedule": schedule, "weight_decay": float(weight_decay), "precision": precision}  # fmt: skip
-        data = {"X": X, "y": y, "X_val": X_val, "y_val": y_val, "transformations": None if renew is None else renew(0)}
-        fingerprint = fingerprint_training(network, generator, data, settings)
-        del data  # the images of an epoch
-        saved = Checkpoint(checkpoint, network, optimizer, generator, fingerprint)
+        data = {"X": X, "y": y, "X_val": X_val, "y_val": y_val}
+        saved = _open_checkpoint(checkpoint, network, optimizer, generator, data, renew, settings)
         restored, best_weights = saved.restore()
         history = restored or history
     done = len(history["loss"])
@@ -318,6 +316,12 @@ def train(
         raise ValueError(f"{broken[0]} is not finite after training: lower learning_rate={learning_rate}")
     network.eval()
     return history
+
+
+def _open_checkpoint(path, network, optimizer, generator, data, renew, settings):
+    """Return the file of a training's state; the first epoch's images stand for the transformations."""
+    data = data | {"transformations": None if renew is None else renew(0)}
+    return Checkpoint(path, network, optimizer, generator, fingerprint_training(network, generator, data, settings))
 
 
 def _train_epoch(network, optimizer, images, y, batches, rates, precision, bar):

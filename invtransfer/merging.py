@@ -100,7 +100,7 @@ def _check_study(cube, name):
 def _load(cube, attribute, kind, name):
     try:
         value = json.loads(cube.attrs[attribute])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         value = None
     if not isinstance(value, kind) or (kind is list and not all(isinstance(one, dict) for one in value)):
         raise ValueError(f"{name} has no attribute {attribute!r} in JSON: it is not a study's cube")

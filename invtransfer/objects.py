@@ -106,7 +106,10 @@ class Objects:
         """Turn any key into an integer array of shape (n_selected,)."""
         if isinstance(key, slice):
             return np.arange(len(self))[key]
-        keys = np.atleast_1d(np.asarray(key))
+        try:
+            keys = np.atleast_1d(np.asarray(key, dtype=object if isinstance(key, str) else None))  # NumPy cuts NULs
+        except (RuntimeError, TypeError, ValueError) as error:  # torch's, lists of several lengths
+            raise IndexError(f"key is {key!r}, expected a slice, or ints, names or booleans: {error}") from error
         if keys.size == 0:
             return np.arange(0)
         if keys.ndim != 1 or keys.dtype.kind not in "iubUO":

@@ -205,6 +205,8 @@ def load_encoder(path, network=None):
     ------
     FileNotFoundError
         If there is no such file.
+    OSError
+        If it cannot be read, or is a folder.
     TypeError
         If `network` is no module.
     ValueError

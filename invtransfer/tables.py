@@ -169,6 +169,6 @@ def _as_json(attributes):
 def _parse(text):
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, (dict, list)) and canonical(value) == text else text

@@ -253,7 +253,7 @@ ODD_VALUES = (
     torch.nn.ReLU, len,
 )  # fmt: skip
 ODD_MAKERS = (
-    list, dict, set, tuple, object, lambda: (lambda: None), lambda: [[]], lambda: [[1], [1, 2]], lambda: {"a": 1},
+    list, dict, set, tuple, object, lambda: (lambda *_: None), lambda: [[]], lambda: [[1], [1, 2]], lambda: {"a": 1},
     lambda: [None], lambda: ["rotate", "rotate"], lambda: ["rotate", 3], lambda: iter([1, 2]), lambda: (1,),
     lambda: (1, 2, 3), lambda: [0, 1] * 5, lambda: ["a", 1, None], lambda: (i for i in range(3)), lambda: {1, 2},
     lambda: range(3), lambda: slice(None), lambda: slice(0, 0), lambda: bytearray(3),

@@ -290,3 +290,13 @@ def test_files_that_ask_for_too_many_pixels(tmp_path, side):
     (tmp_path / "backgrounds" / "a.png").write_bytes(file)
     with pytest.raises(OSError, match=r"a.png cannot be read as an image: Image size \(\d+ pixels\) exceeds limit"):
         load_backgrounds(tmp_path)
+
+
+def test_keys_that_numpy_would_change_or_refuse(objects):
+    import torch
+
+    with pytest.raises(KeyError, match=r"no object has the name 'star\\x00'"):
+        objects["star\0"]
+    for key in (torch.zeros(2, requires_grad=True), [[0], [0, 1]]):
+        with pytest.raises(IndexError, match="expected a slice, or ints, names or booleans"):
+            objects[key]

@@ -66,6 +66,7 @@ def _make_parser():
     command.add_argument("cube", type=Path, metavar="CUBE.nc", help="as a study writes it")
     command.add_argument("--to", choices=["csv"], required=True, help="format of the tables")
     command.add_argument("-o", "--out", type=Path, metavar="FOLDER", help="where they go (default: beside the cube)")
+    command.add_argument("--overwrite", action="store_true", help="replace tables of the same name")
 
     command = _add(commands, _compare, "put a cube's values beside published ones")
     command.add_argument("cube", metavar="CUBE.nc", help="as a study writes it")
@@ -131,7 +132,8 @@ def _export(options):
     There is one table for each set of dimensions, so that no value is repeated; a list of all columns with their units
     and meaning; and the attributes, which say how the numbers came about.
     """
-    paths = export_csv(read(options.cube), options.out or options.cube.parent, options.cube.stem)
+    folder, stem = options.out or options.cube.parent, options.cube.stem
+    paths = export_csv(read(options.cube), folder, stem, overwrite=options.overwrite)
     sys.stdout.write("".join(f"{path}\n" for path in paths))
 
 

@@ -163,6 +163,26 @@ def describe(variables, coords=None):
     return xr.Dataset(described, coords)
 
 
+def say_place(labels):
+    """Name a place of a cube, as the command line takes it.
+
+    Parameters
+    ----------
+    labels : dict
+        Along each dimension.
+
+    Returns
+    -------
+    text : str
+
+    Examples
+    --------
+    >>> say_place({"relation": "same", "seed": 0})
+    'relation=same,seed=0'
+    """
+    return ",".join(f"{dim}={label}" for dim, label in labels.items())
+
+
 def assemble(points, cells, coordinates):
     """Put cells in their places in one cube.
 

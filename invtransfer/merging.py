@@ -6,13 +6,12 @@ from itertools import product
 import numpy as np
 import xarray as xr
 
-from invtransfer.cubes import STATUS, assemble
+from invtransfer.cubes import STATUS, assemble, say_place
 from invtransfer.provenance import describe_run
 from invtransfer.storage import canonical
 
 MISSING, DONE, FAILED = range(len(STATUS))
 COLUMNS = ("cell", "arguments", "part", "origin")  # of each place, whether its cell is there or not
-OLD_ORIGIN = ("versions", "git_commit", "git_state", "processor", "threads")  # attributes of the first version
 TYPES = {"i": "number", "u": "number", "f": "number", "U": "string", "O": "string"}
 RANKS = {DONE: 2, FAILED: 1, MISSING: 0}
 N_SAID = 5  # places that a message names
@@ -53,7 +52,8 @@ def merge(cubes, names):
     >>> halves = []
     >>> for seed in (0, 1):
     ...     half = assemble([{"seed": seed}], [xr.Dataset({"accuracy": seed / 2})], {"seed": [0, 1]})
-    ...     halves.append(half.assign_attrs(settings="{}", versions="{}"))
+    ...     half["origin"] = half.status - 1  # what is there is of the first origin
+    ...     halves.append(half.assign_attrs(settings="{}", origins="[{}]"))
     >>> cube, notes = merge(halves, ["a.nc", "b.nc"])
     >>> cube.accuracy.values, notes
     (array([0. , 0.5]), [])
@@ -75,20 +75,14 @@ def merge(cubes, names):
 
 
 def _check_study(cube, name):
-    """Return a study's cube with settings as dict, and the origin of each place as text; old ones have one for all."""
-    for variable in ("status", "message"):
+    """Return a study's cube with settings as dict, and the origin of each place as text."""
+    for variable in ("status", "message", "origin"):
         if variable not in cube:
             raise ValueError(f"{name} has no variable {variable!r}: it is not a study's cube")
     for dim in cube.status.dims:
         labels = cube[dim].values.tolist()
         if dim not in cube.coords or not labels or len(set(labels)) < len(labels):
             raise ValueError(f"{name} has labels {labels} of {dim}, expected some, each once")
-    if "origin" not in cube:
-        origin = {key: np.asarray(cube.attrs[key]).tolist() for key in OLD_ORIGIN if key in cube.attrs}
-        origin |= {"versions": _load(cube, "versions", dict, name)}
-        about = {"long_name": "number, in the attribute origins, of what computed the cell; -1 if nothing has"}
-        cube = cube.assign(origin=(cube.status.dims, np.where(cube.status == MISSING, -1, 0), about | {"units": "1"}))
-        cube = cube.assign_attrs(origins=canonical([origin]))
     origins = [canonical(origin) for origin in _load(cube, "origins", list, name)]
     if not cube.origin.isin(range(-1, len(origins))).all():
         raise ValueError(f"{name} has origin {np.unique(cube.origin).tolist()}, expected -1 to {len(origins) - 1}")
@@ -180,7 +174,7 @@ def _choose(cubes, names, coordinates):
             continue
         name, best = max(pieces, key=lambda one: (RANKS[int(one[1].status)], _cell(one[1]) != ""))
         chosen.append((point, best))
-        place = ",".join(f"{dim}={label}" for dim, label in point.items())
+        place = say_place(point)
         for other, piece in pieces:
             differing = _differences(best, piece)
             if differing and best.status == piece.status == DONE:

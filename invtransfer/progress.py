@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from invtransfer.cells import cell_id, cell_state, claim, lock_path, read_cell
-from invtransfer.cubes import STATUS, read
+from invtransfer.cubes import STATUS, read, say_place
 from invtransfer.storage import DamagedFileError, canonical, replacing
 
 GRID = "grid.json"
@@ -36,26 +36,6 @@ def find_places(grid):
     for labels, arguments, *_ in grid:
         places.setdefault(cell_id(arguments), []).append(labels)
     return places
-
-
-def say_place(labels):
-    """Name a place of a cube, as the command line takes it.
-
-    Parameters
-    ----------
-    labels : dict
-        Along each dimension.
-
-    Returns
-    -------
-    text : str
-
-    Examples
-    --------
-    >>> say_place({"relation": "same", "seed": 0})
-    'relation=same,seed=0'
-    """
-    return ",".join(f"{dim}={label}" for dim, label in labels.items())
 
 
 def say_duration(seconds):

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from invtransfer.cells import cell_id, cell_state, compute_cell, read_cell
-from invtransfer.cubes import STATUS
-from invtransfer.progress import say_place
+from invtransfer.cubes import STATUS, say_place
 from invtransfer.provenance import find_origin
 
 STUDIES = Path(__file__).resolve().parent.parent / "studies"

@@ -12,9 +12,9 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from invtransfer.cells import cell_id, cell_state, compute_cell, read_cell
-from invtransfer.cubes import STATUS, assemble, read, write
+from invtransfer.cubes import STATUS, assemble, read, say_place, write
 from invtransfer.executors import WorkerLostError, default_jobs, open_executor
-from invtransfer.progress import describe_outcome, find_places, say_duration, say_place, write_grid, write_log
+from invtransfer.progress import describe_outcome, find_places, say_duration, write_grid, write_log
 from invtransfer.provenance import describe_run, find_origin
 from invtransfer.storage import canonical, check_writable, replacing
 

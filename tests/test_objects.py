@@ -295,7 +295,7 @@ def test_files_that_ask_for_too_many_pixels(tmp_path, side):
 def test_keys_that_numpy_would_change_or_refuse(objects):
     import torch
 
-    with pytest.raises(KeyError, match=r"no object has the name 'star\\x00'"):
+    with pytest.raises(KeyError, match="no object has the name .*star"):
         objects["star\0"]
     for key in (torch.zeros(2, requires_grad=True), [[0], [0, 1]]):
         with pytest.raises(IndexError, match="expected a slice, or ints, names or booleans"):

@@ -9,8 +9,8 @@ import xarray as xr
 from toy_studies import failing, grid, run, toy
 
 from invtransfer.cells import cell_id, claim
-from invtransfer.cubes import write
-from invtransfer.progress import describe_progress, find_places, say_duration, say_place, write_log
+from invtransfer.cubes import say_place, write
+from invtransfer.progress import describe_progress, find_places, say_duration, write_log
 from invtransfer.storage import DamagedFileError
 
 

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from invtransfer import Transforms2D, load_objects
 
 torch.set_num_threads(1)  # the networks of the tests are too small to gain from more
+threadpool_limits(1)  # nor do the probes, whose threads would wait for each other on cores that other tests use
 
 
 @pytest.fixture(scope="session")

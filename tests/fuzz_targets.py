@@ -715,7 +715,7 @@ def build_network(draw):
         "layer": draw(st.one_of(layers(), st.sampled_from(["stem", "pool.1", "block1"]))),
     }
     given = spoil(draw, given)
-    if isinstance(given["network"], str) and given["width"] == 1.0:
+    if isinstance(given["network"], str) and isinstance(given["width"], float) and given["width"] == 1.0:
         given["width"] = 0.0625
     shape = draw(st.sampled_from([(8, 8, 3), (8, 8, 1), (1, 1, 3), (32, 32, 3)]))
     generator = torch.Generator().manual_seed(draw(seeds()))

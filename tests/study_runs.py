@@ -44,6 +44,11 @@ def load(name):
     return module
 
 
+def options(settings):
+    """Return the options of the command line that make settings."""
+    return [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+
+
 def run(study, out, *arguments):
     """Run the smoke preset. Networks see no copies that fill up a batch: in half the time, they compute the same."""
     output, error = io.StringIO(), io.StringIO()

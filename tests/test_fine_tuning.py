@@ -19,7 +19,8 @@ SMOKE = ["class_relation=disjoint", "class_relation=same", "reference=untrained"
 RELATIONS = ["subset", "disjoint", "same", "superset"]
 ARCHITECTURES = ["resnet18", "resnet50", "densenet121", "vgg11", "vit"]
 N_CLAIMS = 5
-FEWER = ("--epochs", "1", "--n-validation", "32")  # than the smoke preset has
+SMALLER = {"architecture": "vgg11", "epochs": 1, "n_validation": 32, "n_pairs": 8}  # than the smoke preset
+FEWER = study_runs.options(SMALLER)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,7 @@ def test_tuning_changes_encoders(smoke):
 def test_attributes(smoke):
     settings = smoke.study.settings_of("smoke", "transforms2d")
     settings = {name: value for name, value in settings.items() if name != "seeds"}
-    settings |= {"epochs": 1, "n_validation": 32}
+    settings |= SMALLER
     study_runs.check_attributes(smoke.cube, settings, smoke.study.settings_of("paper", "transforms2d"))
 
 

@@ -11,6 +11,7 @@ from invtransfer import TRANSFORMATIONS, SensitivityScorer
 from invtransfer.protocol import PROTOCOL
 from invtransfer.running import cell_id
 
+FEWER = ("--architecture-levels", "vgg11", "--epochs", "1")  # than the smoke preset has
 MEASURED = ("h_flip", "hue", "grayscale")  # of the 18, so that a run takes seconds
 PLACES = ("in_distribution", "mild_ood", "strong_ood", "cifar10", "cifar100")
 VIT = {"learning_rate": 1e-3, "schedule": "cosine", "weight_decay": 1e-5}
@@ -29,7 +30,7 @@ def study():
 def smoke(tmp_path_factory):
     study = study_runs.load("invariance_transfer")
     study.SensitivityScorer = partial(SensitivityScorer, transformations=MEASURED)
-    return study_runs.run(study, tmp_path_factory.mktemp("smoke") / "invariance_transfer.nc")
+    return study_runs.run(study, tmp_path_factory.mktemp("smoke") / "invariance_transfer.nc", *FEWER)
 
 
 @cache
@@ -76,6 +77,7 @@ def test_cube(smoke):
 
 def test_attributes(smoke):
     settings = {name: value for name, value in smoke.study.PRESETS["smoke"].items() if name != "seeds"}
+    settings |= {"epochs": 1, "levels": settings["levels"] | {"architecture": ["vgg11"]}}
     study_runs.check_attributes(smoke.cube, settings, smoke.study.PRESETS["paper"])
 
 
@@ -109,7 +111,7 @@ def test_spillovers_are_listed_largest_first(smoke):
 
 
 def test_second_run_computes_nothing(smoke):
-    study_runs.check_second_run(smoke)
+    study_runs.check_second_run(smoke, *FEWER)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_second_run_computes_nothing(smoke):
     ],
 )
 def test_part_of_the_grid(smoke, tmp_path, only, n_claims, unknown):
-    part = study_runs.run_part(smoke, tmp_path, "--only", *only)
+    part = study_runs.run_part(smoke, tmp_path, *FEWER, "--only", *only)
     assert f" of {n_claims} held" in part.output
     assert part.output.count("\n  unknown ") == unknown
     assert "nan" not in part.output

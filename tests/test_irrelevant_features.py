@@ -13,7 +13,11 @@ from invtransfer.running import cell_id
 
 TASKS = ["C/C", "C+O/C", "C+O/O", "O/O"]
 N_CLAIMS = 8
-FEWER = ("--epochs", "1", "--n-probe", "64", "--n-validation", "32", "--n-test", "64")  # than the smoke preset has
+SMALLER = {  # than the smoke preset
+    "architecture": "vgg11", "epochs": 1, "n_samples": 64, "n_probe": 64, "n_validation": 32, "n_test": 64,
+    "n_pairs": 8,
+}  # fmt: skip
+FEWER = study_runs.options(SMALLER)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +72,7 @@ def test_cube(smoke):
 
 def test_attributes(smoke):
     settings = {name: value for name, value in smoke.study.PRESETS["smoke"].items() if name != "seeds"}
-    settings |= {"epochs": 1, "n_probe": 64, "n_validation": 32, "n_test": 64}
+    settings |= SMALLER
     study_runs.check_attributes(smoke.cube, settings, smoke.study.PRESETS["paper"])
 
 

@@ -10,6 +10,7 @@ from invtransfer import TRANSFORMATIONS
 from invtransfer.protocol import PROTOCOL
 from invtransfer.running import cell_id
 
+FEWER = ("--architecture-levels", "vgg11", "--epochs", "1")  # than the smoke preset has
 NAMES = ("n_pretraining_transformations", "n_target_transformations")
 VIT = {"learning_rate": 1e-3, "schedule": "cosine", "weight_decay": 1e-5}
 
@@ -21,7 +22,7 @@ def mismatch():
 
 @pytest.fixture(scope="module")
 def smoke(mismatch, tmp_path_factory):
-    return study_runs.run(mismatch, tmp_path_factory.mktemp("smoke") / "mismatch.nc")
+    return study_runs.run(mismatch, tmp_path_factory.mktemp("smoke") / "mismatch.nc", *FEWER)
 
 
 def published():
@@ -52,7 +53,7 @@ def test_cube(smoke):
     own = dict.fromkeys(("transfer_accuracy", "transformation"), ("n_target_transformations",))
     sizes = dict.fromkeys(("architecture", "seed"), 1) | dict.fromkeys(NAMES, 3)
     study_runs.check_cube(smoke.cube, sizes, grid, own | {"source_accuracy": ()})
-    assert smoke.cube.architecture.values.tolist() == ["resnet18"]
+    assert smoke.cube.architecture.values.tolist() == ["vgg11"]
     for name in NAMES:
         assert smoke.cube[name].values.tolist() == [1, 2, 3]
     for name in ("transfer_accuracy", "source_accuracy"):
@@ -63,6 +64,7 @@ def test_cube(smoke):
 
 def test_attributes(smoke):
     settings = {name: value for name, value in smoke.study.PRESETS["smoke"].items() if name != "seeds"}
+    settings |= {"epochs": 1, "levels": {"architecture": ["vgg11"]}}
     study_runs.check_attributes(smoke.cube, settings, smoke.study.PRESETS["paper"])
 
 
@@ -76,12 +78,12 @@ def test_terminal(smoke):
 
 
 def test_second_run_computes_nothing(smoke):
-    study_runs.check_second_run(smoke)
+    study_runs.check_second_run(smoke, *FEWER)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_part_of_the_grid(smoke, tmp_path, n):
-    part = study_runs.run_part(smoke, tmp_path, "--only", f"n_pretraining_transformations={n}")
+    part = study_runs.run_part(smoke, tmp_path, *FEWER, "--only", f"n_pretraining_transformations={n}")
     assert part.cube.n_pretraining_transformations.values.tolist() == [n]
     assert "nan" not in part.output
     # there is an encoder with precisely the target's transformations where there is no other

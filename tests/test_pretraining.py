@@ -131,8 +131,8 @@ def test_pretraining_with_a_transformation_makes_invariant_to_it(objects):
 
     target = Transforms2D(objects[30:40], image_size=16, random_state=1)
     with_it, without = (
-        InvariantPretrainer(**QUICK, random_state=0).fit(
-            *Transforms2D(objects[:10], names, image_size=16, random_state=0).sample(600)
+        InvariantPretrainer(**(QUICK | {"epochs": 5}), random_state=0).fit(
+            *Transforms2D(objects[:10], names, image_size=16, random_state=0).sample(400)
         )
         for names in (["rotate"], [])
     )

@@ -108,7 +108,7 @@ def test_larger_grid_computes_what_is_new(path, log):
 def test_places_that_share_a_cell_compute_it_once(path, log):
     arguments = {"factor": "b", "relation": "disjoint", "seed": 0, "log": str(log)}
     cells = [({"place": name}, arguments) for name in "xyz"]
-    cube = run_study(toy, cells, {"place": ["x", "y", "z"]}, path, {}, title="", jobs=2)
+    cube = run_study(toy, cells, {"place": ["x", "y", "z"]}, path, {}, title="", jobs=1)
     assert cube.accuracy.values.tolist() == [11, 11, 11]
     assert lines(log) == ["b disjoint 0"]
 

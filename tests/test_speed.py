@@ -1,7 +1,8 @@
-import importlib.util
+import io
 import json
-import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +14,30 @@ from invtransfer import TRANSFORMATIONS, Transforms2D, load_objects
 from invtransfer.cubes import read
 from invtransfer.pasting import place_objects
 
-SCRIPT = Path(__file__).resolve().parent.parent / "studies" / "speed.py"
+STUDIES = Path(__file__).resolve().parent.parent / "studies"
+SMALLER = {  # than the smoke preset
+    "n_images": 64, "n_held": 1_024, "n_few": 256, "n_pairs": 64, "n_empty": 2, "n_training": 1, "n_images_each": 128,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def speed():
-    spec = importlib.util.spec_from_file_location("speed", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:  # by its name, as the processes that hold images import it, too
+        patch.syspath_prepend(STUDIES)
+        yield import_module("speed")
 
 
 @pytest.fixture(scope="module")
-def cube(tmp_path_factory):
-    out = tmp_path_factory.mktemp("speed") / "speed.nc"
-    command = [sys.executable, SCRIPT, "--preset", "smoke", "--out", out]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "not judged" in done.stdout
+def cube(speed, tmp_path_factory):
+    """Run a small study, with all cells in this process: starting others is what takes long."""
+    out, output = tmp_path_factory.mktemp("speed") / "speed.nc", io.StringIO()
+    run_study = speed.run_study
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(io.StringIO()):
+        patch.setattr(sys, "argv", ["speed.py", "--preset", "smoke", "--out", str(out)])
+        patch.setitem(speed.PRESETS, "smoke", speed.PRESETS["smoke"] | SMALLER)
+        patch.setattr(speed, "run_study", lambda *arguments, jobs, **more: run_study(*arguments, jobs=1, **more))
+        speed.main()
+    assert "not judged" in output.getvalue()
     return read(out)
 
 

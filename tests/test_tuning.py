@@ -223,7 +223,7 @@ def test_weights_without_gradients_are_tuned_too(target):
 
 def test_tuning_adapts_to_other_objects(encoder, target):
     X_test, y_test = target.sample(300, start=5000)
-    tuner = FineTuner(encoder, epochs=15, batch_size=32, learning_rate=3e-3, random_state=0).fit(*target.sample(600))
+    tuner = FineTuner(encoder, epochs=8, batch_size=32, learning_rate=3e-3, random_state=0).fit(*target.sample(600))
     assert tuner.score(X_test, y_test) > tuner.probe_.score(X_test, y_test) + 0.15
     assert tuner.probe_.score(X_test, y_test) == pytest.approx(
         FrozenFeatureProbe(encoder).fit(*target.sample(600)).score(X_test, y_test)

@@ -13,11 +13,11 @@ Cell
     in a new process for each size.
 Cube
     image_time (transformation x implementation x repetition), memory (stage x size), sensitivity_time (width x work x
-    repetition), training_time (format x repetition), accuracy (precision x seed), cell_time (load x engine x
+    repetition), training_time (format x repetition), accuracy (precision x seed), cell_time (kind x engine x
     repetition), and value, low, high, target and
     verdict over measure, computed from them. Times mean little on another machine, ratios more. To data/cubes/.
 Cost
-    On two CPU cores, which nothing else uses: smoke half a minute, quick about ten minutes and 3 GB of memory.
+    On two CPU cores, which nothing else uses: smoke a minute, quick about a quarter of an hour and 3 GB of memory.
 Reference
     Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Appendix A.1, for
     the transformations. The targets are this package's own.
@@ -79,7 +79,7 @@ PRESETS = {
     "smoke": {
         "repetitions": 1, "n_images": 256, "n_held": 5_000, "n_few": 1_024, "n_pairs": 128, "widths": [0.02],
         "n_steps": 1, "seeds": 2, "n_train": 128, "n_test": 128, "epochs": 1,
-        "n_empty": 10, "n_training": 2, "n_images_each": 32,
+        "n_empty": 10, "n_training": 2, "n_images_each": 128,
     },
     "quick": {
         "repetitions": 5, "n_images": 2_048, "n_held": 500_000, "n_few": 5_000, "n_pairs": 128, "widths": [0.125, 0.25],
@@ -330,14 +330,14 @@ def time_run(function, n_cells, jobs, more):
 
 
 def time_cells(settings):
-    """Time one cell more, so without the start of the engine; return seconds, (load, engine, repetition)."""
-    loads = (
+    """Time one cell more, so without the start of the engine; return seconds, (kind, engine, repetition)."""
+    kinds = (
         (empty_cell, settings["n_empty"], {}),
         (training_cell, settings["n_training"], {"n_images": settings["n_images_each"]}),
     )
-    seconds = np.empty((len(loads), len(ENGINES), settings["repetitions"]))
+    seconds = np.empty((len(kinds), len(ENGINES), settings["repetitions"]))
     for repetition in tqdm(range(settings["repetitions"]), desc="running cells"):
-        for row, (function, n_cells, more) in enumerate(loads):
+        for row, (function, n_cells, more) in enumerate(kinds):
             for column, jobs in enumerate(ENGINES.values()):
                 few, many = (time_run(function, n, jobs, more) for n in (2, 2 + n_cells))
                 seconds[row, column, repetition] = (many - few) / n_cells
@@ -356,7 +356,7 @@ def measure(settings, seeds):
         ),
         "training_time": (("format", "repetition"), time_training(settings), "s", "time of one training step"),
         "accuracy": (("precision", "seed"), compare_accuracy(settings, seeds), "1", "accuracy on test images"),
-        "cell_time": (("load", "engine", "repetition"), time_cells(settings), "s", "time that one cell more takes"),
+        "cell_time": (("kind", "engine", "repetition"), time_cells(settings), "s", "time that one cell more takes"),
     }  # fmt: skip
     coordinates = {
         "transformation": list(TRANSFORMATIONS),
@@ -369,7 +369,7 @@ def measure(settings, seeds):
         "format": list(FORMATS),
         "precision": list(PRECISIONS),
         "seed": seeds,
-        "load": ["empty", "training"],
+        "kind": ["empty", "training"],
         "engine": list(ENGINES),
     }
     cube = xr.Dataset(
@@ -410,7 +410,7 @@ def conclude(cube, judged):
     rows["bfloat16's accuracy less float32's, in std over seeds"] = (
         float(in_stds.mean()), float(in_stds.min()), float(in_stds.max()), "at most", 1.0,
     )  # fmt: skip
-    empty, training = (cube.cell_time.sel(load=name, drop=True) for name in cube.load.values)
+    empty, training = (cube.cell_time.sel(kind=name, drop=True) for name in cube.kind.values)
     for name in ENGINES:
         row = empty.sel(engine=name) / OVERHEAD
         statistics = (float(row.median()), float(row.min()), float(row.max()))

@@ -16,7 +16,7 @@ import xarray as xr
 from invtransfer.storage import DamagedFileError, replacing
 
 STATUS = ("missing", "done", "failed")
-CHECKSUM, OLD_CHECKSUM = "checksum", "sha256"
+CHECKSUM = "checksum"
 
 
 def write(dataset, path):
@@ -104,10 +104,9 @@ def read(path):
     except Exception as error:  # OSError, RuntimeError, ValueError, KeyError, MemoryError, depending on the damage
         raise DamagedFileError(f"{path} cannot be read as netCDF: {' '.join(str(error).split())}") from error
     try:
-        for name, digest in ((CHECKSUM, _digest), (OLD_CHECKSUM, _digest_values)):
-            expected = dataset.attrs.pop(name, None)
-            if expected is not None and expected != digest(dataset):
-                raise DamagedFileError(f"{path} holds other values than were written: its checksum differs")
+        expected = dataset.attrs.pop(CHECKSUM, None)
+        if expected is not None and expected != _digest(dataset):
+            raise DamagedFileError(f"{path} holds other values than were written: its checksum differs")
     except TypeError as error:
         raise DamagedFileError(f"{path} cannot be read as netCDF: {error}") from error
     return dataset
@@ -115,27 +114,19 @@ def read(path):
 
 def _digest(dataset):
     """Return the SHA-256 of names, dimensions, values and attributes, however they are stored."""
-    digest = hashlib.sha256(_digest_values(dataset).encode())
-    digest.update(_plain(dataset.attrs))
+    digest = hashlib.sha256(_plain(dataset.attrs))
     for name in sorted(dataset.variables):
         variable = dataset[name]
-        digest.update(f"{name} {variable.dims} {name in dataset.coords} ".encode() + _plain(variable.attrs))
+        values = np.asarray(variable.values)
+        data = "\0".join(values.astype(str).flat).encode() if values.dtype.kind in "UO" else values.tobytes()
+        digest.update(f"{name} {variable.dims} {values.shape} {name in dataset.coords} ".encode() + data)
+        digest.update(_plain(variable.attrs))
     return digest.hexdigest()
 
 
 def _plain(attributes):
     """Return attributes as text that is the same before they are written and after they are read."""
     return json.dumps({name: np.ravel(value).tolist() for name, value in attributes.items()}, sort_keys=True).encode()
-
-
-def _digest_values(dataset):
-    """Return the SHA-256 of names and values alone, as files of the first version have it."""
-    digest = hashlib.sha256()
-    for name in sorted(dataset.variables):
-        values = np.asarray(dataset[name].values)
-        data = "\0".join(values.astype(str).flat).encode() if values.dtype.kind in "UO" else values.tobytes()
-        digest.update(f"{name} {values.shape} ".encode() + data)
-    return digest.hexdigest()
 
 
 def describe(variables, coords=None):

@@ -1125,6 +1125,12 @@ def write_and_read(draw):
         assert isinstance(dataset, xr.Dataset)
 
 
+@target("cubes.say_place")
+def say_place(draw):
+    labels = draw(st.dictionaries(names(), st.one_of(names(), st.integers(), st.floats()), max_size=3))
+    assert call(public("cubes.say_place"), labels).count("=") >= len(labels)
+
+
 @target("cubes.describe")
 def describe(draw):
     variables = {

@@ -338,17 +338,6 @@ def test_an_attribute_that_was_changed_is_noticed(tmp_path):
             read(tmp_path / "cell.nc")
 
 
-def test_files_of_the_first_version_are_checked_as_they_were_written(tmp_path):
-    dataset = xr.Dataset({"accuracy": ("seed", [0.5, 0.25])})
-    old = dataset.assign_attrs(sha256=cubes._digest_values(dataset), settings="{}")
-    old.to_netcdf(tmp_path / "old.nc", engine="netcdf4")
-    xr.testing.assert_equal(read(tmp_path / "old.nc"), dataset)
-    assert read(tmp_path / "old.nc").attrs == {"settings": "{}"}
-    old.assign(accuracy=old.accuracy + 1).to_netcdf(tmp_path / "old.nc", engine="netcdf4")
-    with pytest.raises(DamagedFileError, match="its checksum differs"):
-        read(tmp_path / "old.nc")
-
-
 def test_file_of_another_program_is_read_as_it_is(tmp_path):
     dataset = xr.Dataset({"temperature": ("x", [1.5, 2])}, attrs={"institution": "elsewhere"})
     dataset.to_netcdf(tmp_path / "foreign.nc", engine="netcdf4")

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import warnings
+from concurrent.futures import Future
 from functools import partial
 
 import numpy as np
@@ -15,6 +16,7 @@ from toy_studies import dying, failing, grid, interrupted, number, run, toy
 from invtransfer import cells, running
 from invtransfer.cells import cell_id
 from invtransfer.cubes import read, write
+from invtransfer.executors import SerialExecutor, WorkerLostError
 from invtransfer.provenance import find_origin
 from invtransfer.running import plan_study, run_study
 from invtransfer.storage import DamagedFileError
@@ -294,7 +296,31 @@ def test_every_engine_gives_the_same_bytes(path, tmp_path, monkeypatch, request,
     assert len(re.findall("done after", path.with_suffix(".log").read_text())) == 8
 
 
-@pytest.mark.parametrize("scheduler", [None, pytest.param("local", marks=pytest.mark.slow)])
+class Losing(SerialExecutor):
+    """An executor whose process dies with one of the cells, as `ProcessExecutor` says it."""
+
+    def submit(self, call):
+        if "dying" in str(call) and "'b', 'relation': 'same', 'seed': 0" in str(call):
+            future = Future()
+            future.set_exception(WorkerLostError("its process died 3 times: killed, or out of memory"))
+            return future
+        return super().submit(call)
+
+
+def test_lost_worker_is_recorded_and_the_others_go_on(path, log, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "open_executor", lambda *_: Losing())
+    more = {"log": str(log), "unless": str(tmp_path)}
+    cube = run(path, dying, seeds=(0,), **more)
+    assert cube.status.values.ravel().tolist() == [1, 1, 2, 1]
+    message = cube.message.sel(factor="b", relation="same", seed=0)
+    assert message == "WorkerLostError: its process died 3 times: killed, or out of memory"
+    monkeypatch.undo()
+    assert run(path, dying, seeds=(0,), **more).accuracy.sel(factor="b", relation="same", seed=0) == 1
+    assert len(lines(log)) == 4
+
+
+@pytest.mark.slow  # test_executors has processes that die
+@pytest.mark.parametrize("scheduler", [None, "local"])
 def test_cell_whose_process_dies_three_times_is_recorded_and_the_others_go_on(path, tmp_path, log, scheduler):
     if scheduler:
         pytest.importorskip("distributed")

@@ -213,6 +213,7 @@ def test_other_settings_are_refused(smoke, factors, monkeypatch, capsys):
     assert out.read_bytes() == whole
 
 
+@pytest.mark.slow  # test_kills interrupts a study of toys
 def test_interrupted_run_continues_in_one_process_to_the_same_numbers(smoke, factors, tmp_path, monkeypatch, capsys):
     out = tmp_path / "cube.nc"
     folder = out.with_suffix(".cells")

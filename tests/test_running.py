@@ -279,7 +279,7 @@ def cluster():
         yield cluster
 
 
-@pytest.mark.parametrize("engine", ["processes", "address", "file"])
+@pytest.mark.parametrize("engine", ["processes", "file", pytest.param("address", marks=pytest.mark.slow)])
 def test_every_engine_gives_the_same_bytes(path, tmp_path, monkeypatch, request, engine):
     scheduler = None
     if engine != "processes":

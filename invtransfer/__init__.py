@@ -1,34 +1,55 @@
 """Which invariances does a representation have, which does a task need, and how much do they decide transfer?
 
 >>> from invtransfer import FrozenFeatureProbe, InvariantPretrainer, SensitivityScorer
+
+Names are loaded when they are first used, so ``import invtransfer.cubes`` and the commands for cubes load no torch.
 """
 
-from invtransfer.cifar import load_cifar10, load_cifar100
-from invtransfer.objects import Objects, load_backgrounds, load_objects
-from invtransfer.pretraining import InvariantPretrainer
-from invtransfer.probing import FrozenFeatureProbe
-from invtransfer.saving import load_encoder, save_encoder
-from invtransfer.sensitivity import SensitivityScorer, twin_sensitivity
-from invtransfer.sources import ObjectsOnImages, TransformedImages, Transforms2D
-from invtransfer.transformations import TRANSFORMATIONS, Transformation
-from invtransfer.tuning import FineTuner
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "TRANSFORMATIONS",
-    "FineTuner",
-    "FrozenFeatureProbe",
-    "InvariantPretrainer",
-    "Objects",
-    "ObjectsOnImages",
-    "SensitivityScorer",
-    "TransformedImages",
-    "Transformation",
-    "Transforms2D",
-    "load_backgrounds",
-    "load_cifar10",
-    "load_cifar100",
-    "load_encoder",
-    "load_objects",
-    "save_encoder",
-    "twin_sensitivity",
-]
+if TYPE_CHECKING:  # what editors and type checkers read
+    from invtransfer.estimators.pretraining import InvariantPretrainer
+    from invtransfer.estimators.probing import FrozenFeatureProbe
+    from invtransfer.estimators.saving import load_encoder, save_encoder
+    from invtransfer.estimators.sensitivity import SensitivityScorer, twin_sensitivity
+    from invtransfer.estimators.tuning import FineTuner
+    from invtransfer.objects.collections import Objects, load_backgrounds, load_objects
+    from invtransfer.sources.blocks import ObjectsOnImages, TransformedImages, Transforms2D
+    from invtransfer.sources.cifar import load_cifar10, load_cifar100
+    from invtransfer.transformations import TRANSFORMATIONS, Transformation
+
+_HOMES = {
+    "TRANSFORMATIONS": "transformations",
+    "FineTuner": "estimators",
+    "FrozenFeatureProbe": "estimators",
+    "InvariantPretrainer": "estimators",
+    "Objects": "objects",
+    "ObjectsOnImages": "sources",
+    "SensitivityScorer": "estimators",
+    "TransformedImages": "sources",
+    "Transformation": "transformations",
+    "Transforms2D": "sources",
+    "load_backgrounds": "objects",
+    "load_cifar10": "sources",
+    "load_cifar100": "sources",
+    "load_encoder": "estimators",
+    "load_objects": "objects",
+    "save_encoder": "estimators",
+    "twin_sensitivity": "estimators",
+}
+__all__ = [*_HOMES]
+
+
+def __getattr__(name):
+    """Load a public name when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'invtransfer' has no attribute {name!r}")
+    value = getattr(import_module(f"invtransfer.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *_HOMES})

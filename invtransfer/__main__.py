@@ -5,14 +5,14 @@ import inspect
 import sys
 from pathlib import Path
 
-from invtransfer.comparison import compare_to_published, format_comparison
-from invtransfer.cubes import read, write
-from invtransfer.merging import merge
+from invtransfer.cubes.export import export_csv
+from invtransfer.cubes.files import read, write
+from invtransfer.cubes.merging import merge
+from invtransfer.cubes.reproduction import STUDIES, reproduce
+from invtransfer.cubes.status import describe_progress
 from invtransfer.plots import plot_comparison
-from invtransfer.progress import describe_progress
-from invtransfer.reproduction import STUDIES, reproduce
+from invtransfer.published import compare_to_published, format_comparison
 from invtransfer.storage import check_writable
-from invtransfer.tables import export_csv
 
 
 def main(arguments=None):

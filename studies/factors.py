@@ -37,12 +37,11 @@ import numpy as np
 
 from invtransfer import SensitivityScorer
 from invtransfer.analysis import factor_contrasts, fill_relations, summarise
-from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
-from invtransfer.cubes import describe
-from invtransfer.datasets import PAPER_OBJECTS
-from invtransfer.networks import NETWORKS
-from invtransfer.plots import plot_factors
-from invtransfer.protocol import (
+from invtransfer.cubes.files import describe
+from invtransfer.networks.architectures import NETWORKS
+from invtransfer.paper.command_line import carry_out, default_path, override, refuse, report, study_parser
+from invtransfer.paper.datasets import PAPER_OBJECTS
+from invtransfer.paper.protocol import (
     CHOICES,
     CIFAR_PROTOCOL,
     DATASETS,
@@ -58,7 +57,8 @@ from invtransfer.protocol import (
     make_tasks,
     pretrain,
 )
-from invtransfer.tasks import CLASS_RELATIONS
+from invtransfer.paper.tasks import CLASS_RELATIONS
+from invtransfer.plots import plot_factors
 from invtransfer.transformations import TRANSFORMATIONS
 
 DATA = Path(__file__).resolve().parent.parent / "data"

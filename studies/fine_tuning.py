@@ -37,13 +37,12 @@ import xarray as xr
 
 from invtransfer import FineTuner, SensitivityScorer
 from invtransfer.analysis import REFERENCE, count_once, paired_contrast
-from invtransfer.claims import claim, say_claims, say_mean
-from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
-from invtransfer.cubes import describe
-from invtransfer.datasets import CIFAR, PAPER_OBJECTS
-from invtransfer.networks import NETWORKS
-from invtransfer.plots import draw_curves, spread_in_words
-from invtransfer.protocol import (
+from invtransfer.cubes.files import describe
+from invtransfer.networks.architectures import NETWORKS
+from invtransfer.paper.claims import claim, say_claims, say_mean
+from invtransfer.paper.command_line import carry_out, default_path, override, refuse, report, study_parser
+from invtransfer.paper.datasets import CIFAR, PAPER_OBJECTS
+from invtransfer.paper.protocol import (
     CHOICES,
     CIFAR_PROTOCOL,
     DATASETS,
@@ -59,7 +58,8 @@ from invtransfer.protocol import (
     make_tasks,
     pretrain,
 )
-from invtransfer.tasks import CLASS_RELATIONS
+from invtransfer.paper.tasks import CLASS_RELATIONS
+from invtransfer.plots import draw_curves, spread_in_words
 from invtransfer.transformations import TRANSFORMATIONS
 
 DATA = Path(__file__).resolve().parent.parent / "data"

@@ -33,12 +33,12 @@ from pathlib import Path
 import numpy as np
 
 from invtransfer import TRANSFORMATIONS, TransformedImages, Transforms2D, load_backgrounds, load_objects
-from invtransfer.cifar import CIFAR10_CLASSES, cifar100_classes
-from invtransfer.combined import POSITIONS, STAND_IN, load_labelled, make_combined
-from invtransfer.commands import default_path, positive, refuse
-from invtransfer.datasets import CIFAR, OBJECT_SIZE, load_pictures
 from invtransfer.images import check_count
-from invtransfer.pasting import centred_box
+from invtransfer.paper.command_line import default_path, positive, refuse
+from invtransfer.paper.datasets import CIFAR, OBJECT_SIZE, load_pictures
+from invtransfer.paper.images_with_objects import POSITIONS, STAND_IN, load_labelled, make_combined
+from invtransfer.sources.cifar import CIFAR10_CLASSES, cifar100_classes
+from invtransfer.sources.pasting import centred_box
 from invtransfer.storage import check_writable
 
 DATA = Path(__file__).resolve().parent.parent / "data"

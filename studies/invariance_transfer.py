@@ -39,12 +39,12 @@ import xarray as xr
 
 from invtransfer import SensitivityScorer, TransformedImages, load_objects
 from invtransfer.analysis import invariance_by_relation, spillover
-from invtransfer.claims import claim, say_claims, say_mean
-from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
-from invtransfer.datasets import CIFAR, PAPER_OBJECTS, PATTERN_SIZE, load_cifar, load_pictures
+from invtransfer.paper.claims import claim, say_claims, say_mean
+from invtransfer.paper.command_line import carry_out, default_path, override, refuse, report, study_parser
+from invtransfer.paper.datasets import CIFAR, PAPER_OBJECTS, PATTERN_SIZE, load_cifar, load_pictures
+from invtransfer.paper.protocol import CHOICES, PROTOCOL, cell_arguments, estimate_seconds, find_data, pretrain
+from invtransfer.paper.tasks import draw_classes, objects_task
 from invtransfer.plots import draw_curves, draw_matrices, spread_in_words
-from invtransfer.protocol import CHOICES, PROTOCOL, cell_arguments, estimate_seconds, find_data, pretrain
-from invtransfer.tasks import draw_classes, objects_task
 from invtransfer.transformations import TRANSFORMATIONS
 
 DATA = Path(__file__).resolve().parent.parent / "data"

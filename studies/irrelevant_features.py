@@ -32,8 +32,11 @@ from pathlib import Path
 
 import xarray as xr
 
-from invtransfer.claims import claim, say_claims, say_mean
-from invtransfer.combined import (
+from invtransfer.cubes.files import describe
+from invtransfer.paper.claims import claim, say_claims, say_mean
+from invtransfer.paper.command_line import carry_out, default_path, override, refuse, report, study_parser
+from invtransfer.paper.datasets import CIFAR, PAPER_OBJECTS
+from invtransfer.paper.images_with_objects import (
     POSITIONS,
     STAND_IN,
     TASKS,
@@ -42,11 +45,8 @@ from invtransfer.combined import (
     make_combined,
     measure_combined,
 )
-from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
-from invtransfer.cubes import describe
-from invtransfer.datasets import CIFAR, PAPER_OBJECTS
+from invtransfer.paper.protocol import CHOICES, PROTOCOL, cell_arguments, pretrain
 from invtransfer.plots import draw_matrices
-from invtransfer.protocol import CHOICES, PROTOCOL, cell_arguments, pretrain
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 ENCODERS = (*TASKS, "untrained")

@@ -31,12 +31,11 @@ from pathlib import Path
 
 import numpy as np
 
-from invtransfer.claims import claim, say_claims
-from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
-from invtransfer.cubes import describe
-from invtransfer.datasets import PAPER_OBJECTS, load_pictures
-from invtransfer.plots import draw_curves, draw_matrices, spread_in_words
-from invtransfer.protocol import (
+from invtransfer.cubes.files import describe
+from invtransfer.paper.claims import claim, say_claims
+from invtransfer.paper.command_line import carry_out, default_path, override, refuse, report, study_parser
+from invtransfer.paper.datasets import PAPER_OBJECTS, load_pictures
+from invtransfer.paper.protocol import (
     CHOICES,
     PROTOCOL,
     cell_arguments,
@@ -47,7 +46,8 @@ from invtransfer.protocol import (
     make_probe,
     pretrain,
 )
-from invtransfer.tasks import draw_classes, objects_task
+from invtransfer.paper.tasks import draw_classes, objects_task
+from invtransfer.plots import draw_curves, draw_matrices, spread_in_words
 from invtransfer.transformations import TRANSFORMATIONS
 
 DATA = Path(__file__).resolve().parent.parent / "data"

@@ -38,13 +38,20 @@ import xarray as xr
 from scipy import stats
 
 from invtransfer.analysis import REFERENCE
-from invtransfer.claims import claim, say_claims, say_mean
-from invtransfer.combined import POSITIONS, STAND_IN, estimate_combined, find_combined, make_combined, measure_combined
-from invtransfer.commands import carry_out, default_path, override, refuse, report, study_parser
-from invtransfer.cubes import describe
-from invtransfer.datasets import CIFAR, PAPER_OBJECTS
+from invtransfer.cubes.files import describe
+from invtransfer.paper.claims import claim, say_claims, say_mean
+from invtransfer.paper.command_line import carry_out, default_path, override, refuse, report, study_parser
+from invtransfer.paper.datasets import CIFAR, PAPER_OBJECTS
+from invtransfer.paper.images_with_objects import (
+    POSITIONS,
+    STAND_IN,
+    estimate_combined,
+    find_combined,
+    make_combined,
+    measure_combined,
+)
+from invtransfer.paper.protocol import CHOICES, PROTOCOL, cell_arguments, pretrain
 from invtransfer.plots import draw_curves, spread_in_words
-from invtransfer.protocol import CHOICES, PROTOCOL, cell_arguments, pretrain
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 TARGETS = ("C+O/C", "C+O/O")

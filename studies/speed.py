@@ -50,15 +50,15 @@ from invtransfer import (
     load_backgrounds,
     load_objects,
 )
-from invtransfer.commands import study_parser
-from invtransfer.cubes import STATUS, write
+from invtransfer.cubes.files import STATUS, write
+from invtransfer.cubes.provenance import describe_run, find_origin
+from invtransfer.cubes.running import run_study
+from invtransfer.encoders.classifier import build_network
 from invtransfer.images import to_tensor
-from invtransfer.networks import build_network
-from invtransfer.pasting import place_objects
-from invtransfer.provenance import describe_run, find_origin
-from invtransfer.running import run_study
+from invtransfer.networks.training import train
+from invtransfer.paper.command_line import study_parser
+from invtransfer.sources.pasting import place_objects
 from invtransfer.storage import check_writable
-from invtransfer.training import train
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 SIDE = 32  # pixels

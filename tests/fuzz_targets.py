@@ -12,10 +12,12 @@ import io
 import json
 import math
 import pickle
+import pkgutil
 import struct
 import tempfile
 import zlib
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -45,13 +47,39 @@ from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
 import invtransfer
-from invtransfer import analysis, cifar, claims, datasets, encoding, networks, pasting, protocol, randomness, tasks
+from invtransfer import analysis, randomness
 from invtransfer import images as doors
-from invtransfer import training as loops
-from invtransfer.comparison import compare_to_published, format_comparison
+from invtransfer.encoders import encoding
+from invtransfer.networks import architectures as networks
+from invtransfer.networks import devices, training
+from invtransfer.paper import claims, datasets, protocol, tasks, timing
+from invtransfer.published import compare_to_published, format_comparison
+from invtransfer.sources import cifar, pasting
 from invtransfer.transformations import TRANSFORMATIONS, Transformation, apply_transformations
 
-TARGETS = {}  # name of a callable, without "invtransfer.", -> its target
+NOT_FUZZED = {  # modules of which only what a package exports has targets
+    "invtransfer.cubes.cells": "runs processes",
+    "invtransfer.cubes.executors": "runs processes",
+    "invtransfer.cubes.running": "runs processes",
+    "invtransfer.cubes.status": "reads what runs leave",
+    "invtransfer.estimators.network_classifier": "abstract; two estimators have its methods",
+    "invtransfer.networks.checkpoints": "part of training",
+    "invtransfer.objects.drawing": "takes nothing from outside: draws the objects",
+    "invtransfer.objects.landscapes": "takes nothing from outside",
+    "invtransfer.objects.things": "takes nothing from outside",
+    "invtransfer.paper.command_line": "command line of studies",
+    "invtransfer.paper.images_with_objects": "what two studies share",
+    "invtransfer.plots.axes": "part of figures",
+    "invtransfer.plots.panels": "part of figures",
+    "invtransfer.published.joins": "part of a comparison",
+    "invtransfer.published.published": "part of a comparison",
+    "invtransfer.published.settings": "part of a comparison",
+    "invtransfer.transformations.corruption": "applied through TRANSFORMATIONS",
+    "invtransfer.transformations.draws": "applied through TRANSFORMATIONS",
+    "invtransfer.transformations.geometric": "applied through TRANSFORMATIONS",
+    "invtransfer.transformations.photometric": "applied through TRANSFORMATIONS",
+}
+TARGETS = {}  # name of a callable -> its target
 LONG = "a" * 1_000  # more than names of files may be
 SHARED = {}  # name of a target -> the names that it covers
 
@@ -70,13 +98,42 @@ def target(*covered, cost=1):
     return register
 
 
+@functools.cache
+def public_callables():
+    """Return the public functions and classes of all modules, and the public methods of classes, by name."""
+    found = {}
+    for module in pkgutil.walk_packages(invtransfer.__path__, "invtransfer."):
+        if module.name == "invtransfer.__main__":
+            continue
+        members = vars(import_module(module.name))
+        for name, thing in members.items():
+            home = getattr(thing, "__module__", None)
+            exported = name in members.get("__all__", ())
+            ours = exported if home != module.name else module.name not in NOT_FUZZED and not name.startswith("_")
+            if callable(thing) and ours:
+                assert found.get(name, thing) is thing, f"two modules have {name}: {home}, {found[name].__module__}"
+                found |= _with_methods(name, thing)
+    return found
+
+
+def _with_methods(name, thing):
+    """Return a callable and its methods by name; exceptions and abstract classes have no targets."""
+    if not inspect.isclass(thing):
+        return {name: thing}
+    if issubclass(thing, Exception) or inspect.isabstract(thing):
+        return {}
+    functions = {method: inspect.getattr_static(thing, method) for method in dir(thing) if not method.startswith("_")}
+    ours = {
+        f"{name}.{method}": getattr(thing, method)
+        for method, function in functions.items()
+        if inspect.isfunction(function) and (function.__module__ or "").startswith("invtransfer")
+    }
+    return {name: thing} | ours
+
+
 def public(name):
-    """Return a callable by its name without "invtransfer.", wherever it lies today."""
-    module, *attributes = name.split(".")
-    thing = __import__(f"invtransfer.{module}", fromlist=["_"])
-    for attribute in attributes:
-        thing = getattr(thing, attribute)
-    return thing
+    """Return a public callable of the package by its name, whichever module it is in."""
+    return public_callables()[name]
 
 
 @functools.cache
@@ -87,7 +144,7 @@ def few_objects():
 # the image contract
 
 
-@target("images.check_images")
+@target("check_images")
 def check_images(draw):
     X = draw(st.one_of(images(), images(), odd_arrays(), odd()))
     checked = call(doors.check_images, X, draw(names()), again=True)
@@ -100,14 +157,14 @@ def check_images(draw):
         assert np.shares_memory(checked, X)
 
 
-@target("images.check_labels")
+@target("check_labels")
 def check_labels(draw):
     n = draw(st.integers(1, 5))
     y = draw(st.one_of(labels(n), odd()))
     assert call(doors.check_labels, y, n, draw(names())).shape == (n,)
 
 
-@target("images.check_count")
+@target("check_count")
 def check_count(draw):
     low = draw(st.integers(-3, 3))
     high = draw(st.one_of(st.none(), st.integers(low, 9)))
@@ -116,7 +173,7 @@ def check_count(draw):
     assert low <= n <= (math.inf if high is None else high)
 
 
-@target("images.check_image_shape")
+@target("check_image_shape")
 def check_image_shape(draw):
     shape = draw(st.one_of(st.just((8, 8, 3)), st.lists(st.integers(-1, 9), max_size=4).map(tuple), odd()))
     call(doors.check_image_shape, shape)
@@ -125,7 +182,7 @@ def check_image_shape(draw):
     assert n_channels == 3
 
 
-@target("images.validate_input", "images.validate_validation")
+@target("validate_input", "validate_validation")
 def validate_input(draw):
     estimator = invtransfer.FrozenFeatureProbe(image_shape=draw(st.sampled_from([None, (8, 8, 3), (4, 4, 3)])))
     X = draw(st.sampled_from([None, images(n=(4, 4), height=(8, 8)), flat_images(4)]))
@@ -151,7 +208,7 @@ def flat_images(draw, n, side=8):
     return draw(layouts((X * factor).reshape(n, -1)))
 
 
-@target("images.to_tensor")
+@target("to_tensor")
 def to_tensor(draw):
     X = draw(images(n_channels=draw(st.sampled_from([1, 3])), dtypes=("uint8", "float32", "float64")))
     flat = draw(st.booleans())
@@ -165,7 +222,7 @@ def to_tensor(draw):
 # randomness
 
 
-@target("randomness.derive_generator", "randomness.derive_seed")
+@target("derive_generator", "derive_seed")
 def derive(draw):
     seed, stream, index = draw(st.integers(0, 2**80)), draw(names()), draw(st.integers(0, 2**62))
     one, two = (call(randomness.derive_generator, seed, stream, index) for _ in range(2))
@@ -178,7 +235,7 @@ def derive(draw):
 # transformations
 
 
-@target("transformations.Transformation")
+@target("Transformation")
 def transformation(draw):
     rotate = TRANSFORMATIONS["rotate"]
     given = {"name": draw(names()), "category": "geometric", "draw": rotate.draw, "apply": rotate.apply}
@@ -186,16 +243,16 @@ def transformation(draw):
     assert repr(made.name) in repr(made)
 
 
-@target("transformations.get_transformations")
+@target("get_transformations")
 def get_transformations(draw):
     known = st.sampled_from([*TRANSFORMATIONS, *TRANSFORMATIONS.values()])
     chosen = draw(st.one_of(st.lists(known, max_size=3), st.lists(st.one_of(known, odd()), max_size=3), odd()))
     chosen = list(chosen) if isinstance(chosen, (set, tuple, range)) else chosen
-    found = call(public("transformations.get_transformations"), chosen)
+    found = call(public("get_transformations"), chosen)
     assert len({one.name for one in found}) == len(found)
 
 
-@target("transformations.apply_transformations", "transformations.to_tensors")
+@target("apply_transformations", "to_tensors")
 def apply_all(draw):
     X = draw(tensors(n=(0, 5)))
     chosen = [TRANSFORMATIONS[name] for name in draw(st.lists(st.sampled_from(list(TRANSFORMATIONS)), max_size=4))]
@@ -203,13 +260,13 @@ def apply_all(draw):
     drawn = [call(one.draw, len(X), generator, shape, changes=(1,)) for one in chosen]
     for one in drawn:
         assert {len(values) for values in one.values()} == {len(X)}
-        assert all(torch.is_tensor(value) for value in call(public("transformations.to_tensors"), one).values())
+        assert all(torch.is_tensor(value) for value in call(public("to_tensors"), one).values())
     if draw(st.booleans()):
         changed = call(apply_transformations, X, chosen, drawn, again=True)
         _assert_images_like(changed, X)
         assert not chosen or len(X) == 0 or changed.data_ptr() != X.data_ptr()
     for one, parameters in zip(chosen, drawn, strict=True):
-        _assert_images_like(call(one.apply, X, **public("transformations.to_tensors")(parameters), again=True), X)
+        _assert_images_like(call(one.apply, X, **public("to_tensors")(parameters), again=True), X)
     with contextlib.suppress(Refused):
         call(apply_transformations, X, chosen, [*drawn, {}])
         raise AssertionError("one entry too many was taken")
@@ -221,7 +278,7 @@ EXTREMES = {
 }  # fmt: skip
 
 
-@target("transformations.TRANSFORMATIONS")
+@target("TRANSFORMATIONS")
 def apply_extremes(draw):
     name = draw(st.sampled_from(list(TRANSFORMATIONS)))
     one, X = TRANSFORMATIONS[name], draw(tensors())
@@ -234,7 +291,7 @@ def apply_extremes(draw):
             low = 0.01 if name == "scale" else -1.0 if name == "elastic" else low
             high = 1.0 if name == "elastic" else high
             parameters[key] = np.full_like(values, draw(st.one_of(st.sampled_from([low, high]), st.floats(low, high))))
-    _assert_images_like(call(one.apply, X, **public("transformations.to_tensors")(parameters), again=True), X)
+    _assert_images_like(call(one.apply, X, **public("to_tensors")(parameters), again=True), X)
 
 
 def _assert_images_like(changed, X):
@@ -247,7 +304,7 @@ def _assert_images_like(changed, X):
 # objects
 
 
-@target("objects.Objects")
+@target("Objects")
 def objects(draw):
     n, side = draw(st.integers(1, 4)), draw(st.integers(1, 6))
     pixels = draw(images(n=(n, n), height=(side, side), n_channels=4, dtypes=("uint8",)))
@@ -321,7 +378,7 @@ def picture_folders(draw):
     return files
 
 
-@target("objects.load_objects", "objects.load_backgrounds")
+@target("load_objects", "load_backgrounds")
 def load_pictures_of_folders(draw):
     with folder_of(draw(picture_folders())) as folder:
         known = [folder, Path(folder), "procedural", "random", "nowhere", Path(folder, "foregrounds")]
@@ -337,7 +394,7 @@ def load_pictures_of_folders(draw):
             assert loaded.images.shape[1:] == (given["size"], given["size"], 4)
 
 
-@target("datasets.load_pictures", "datasets.identify", "protocol.find_pictures")
+@target("load_pictures", "identify", "find_pictures")
 def pictures(draw):
     files = draw(picture_folders())
     if draw(st.booleans()):
@@ -350,20 +407,20 @@ def pictures(draw):
         )
     with folder_of(files) as folder:
         folder = draw(st.sampled_from([folder, folder, folder, "nowhere", "", "\x00", LONG, "procedural", "random"]))
-        function = draw(st.sampled_from(["datasets.load_pictures", "datasets.identify", "protocol.find_pictures"]))
+        function = draw(st.sampled_from(["load_pictures", "identify", "find_pictures"]))
         result = call(public(function), folder, again=True)
-        if function == "datasets.load_pictures":
+        if function == "load_pictures":
             found, backgrounds = result
             assert len(found)
             assert backgrounds is None or backgrounds.dtype == np.uint8
-        elif function == "datasets.identify":
+        elif function == "identify":
             assert isinstance(result, str)
 
 
 # pasting
 
 
-@target("pasting.place_objects", "pasting.centred_box", "pasting.shift", "pasting.paste", "pasting.write_pixels")
+@target("place_objects", "centred_box", "shift", "paste", "write_pixels")
 def pasting_in_a_row(draw):
     n, share = draw(st.integers(1, 3)), draw(st.floats(0.01, 1.0))
     height, width = draw(st.integers(1, 12)), draw(st.integers(1, 12))
@@ -395,7 +452,7 @@ def pasting_in_a_row(draw):
     assert (out == below.transpose(0, 2, 3, 1)).all()
 
 
-@target("pasting.prepare_backgrounds")
+@target("prepare_backgrounds")
 def prepare_backgrounds(draw):
     backgrounds = draw(st.one_of(images(), st.sampled_from([None, "random", "procedural"]), odd()))
     size = draw(st.integers(1, 12))
@@ -412,7 +469,7 @@ def chosen_transformations():
     return st.lists(st.sampled_from([*TRANSFORMATIONS, TRANSFORMATIONS["rotate"]]), max_size=3, unique_by=str)
 
 
-@target("sources.Transforms2D", "sources.Transforms2D.sample", "sources.Transforms2D.twins")
+@target("Transforms2D", "Transforms2D.sample", "Transforms2D.twins")
 def transforms_2d(draw):
     given = {
         "objects": few_objects()[: draw(st.integers(1, 8))],
@@ -425,7 +482,7 @@ def transforms_2d(draw):
     _sample(draw, source)
 
 
-@target("sources.TransformedImages", "sources.TransformedImages.sample", "sources.TransformedImages.twins")
+@target("TransformedImages", "TransformedImages.sample", "TransformedImages.twins")
 def transformed_images(draw):
     X = draw(images())
     given = {
@@ -438,7 +495,7 @@ def transformed_images(draw):
     _sample(draw, source)
 
 
-@target("sources.ObjectsOnImages", "sources.ObjectsOnImages.sample", "sources.ObjectsOnImages.twins")
+@target("ObjectsOnImages", "ObjectsOnImages.sample", "ObjectsOnImages.twins")
 def objects_on_images(draw):
     X = draw(images())
     given = {
@@ -488,23 +545,23 @@ def _sample(draw, source):
             assert (X_twin == X).all()
 
 
-@target("sources.draw_rows", "sources.transform", "sources.transform_whole", "sources.cache_sized")
+@target("draw_rows", "transform", "transform_whole", "cache_sized")
 def rows_of_sources(draw):
     X = draw(images(dtypes=("uint8", "float32")))
     indices = np.array(draw(st.lists(st.integers(0, 2**40), min_size=len(X), max_size=len(X))))
     given = {"random_state": draw(st.integers(0, 2**70)), "twin": draw(st.booleans())}
     chosen = [TRANSFORMATIONS[name] for name in draw(st.lists(st.sampled_from(list(TRANSFORMATIONS)), max_size=3))]
-    changed = call(public("sources.transform_whole"), X, chosen, indices, **given, again=True)
+    changed = call(public("transform_whole"), X, chosen, indices, **given, again=True)
     assert changed.shape == X.shape
     assert changed.dtype == X.dtype
     tensor = draw(tensors(n=(len(X), len(X))))
-    _assert_images_like(call(public("sources.transform"), tensor, chosen, indices, **given, again=True), tensor)
+    _assert_images_like(call(public("transform"), tensor, chosen, indices, **given, again=True), tensor)
     for one in chosen:
-        rows = call(public("sources.draw_rows"), one, indices, X.shape[1:3], **given, again=True)
-        last = call(public("sources.draw_rows"), one, indices[-1:], X.shape[1:3], **given)
+        rows = call(public("draw_rows"), one, indices, X.shape[1:3], **given, again=True)
+        last = call(public("draw_rows"), one, indices[-1:], X.shape[1:3], **given)
         assert all((values[-1] == last[name][0]).all() for name, values in rows.items())
     n = draw(st.integers(0, 10**4))
-    slices = call(public("sources.cache_sized"), n, draw(st.sampled_from([(1, 1), (32, 32), (4096, 4096)])))
+    slices = call(public("cache_sized"), n, draw(st.sampled_from([(1, 1), (32, 32), (4096, 4096)])))
     assert [part.start for part in slices[1:]] == [part.stop for part in slices[:-1]]
     assert (slices[-1].stop if slices else 0) == n
 
@@ -587,7 +644,7 @@ def layers():
     return st.sampled_from([*[None] * 8, "", "0", "1", "3", "no such layer"])
 
 
-@target("sensitivity.twin_sensitivity")
+@target("twin_sensitivity")
 def twin_sensitivity(draw):
     X = draw(images(n=(2, 6), height=(8, 8)))
     X_twin = draw(st.one_of(st.just(X), images(n=(len(X), len(X)), height=(8, 8))))
@@ -605,21 +662,21 @@ def twin_sensitivity(draw):
     assert math.isnan(sensitivity) or sensitivity == 0 or given["X"] is not given["X_twin"]
 
 
-@target("sensitivity.distances", "sensitivity.sensitivity_interval")
+@target("distances", "sensitivity_interval")
 def statistics(draw):
     n = draw(st.integers(2, 9))
     generator = np.random.default_rng(draw(seeds()))
     scale = draw(st.sampled_from([0.0, 1e-30, 1.0, 1e18]))
     Z, Z_other = (generator.normal(size=(n, 3)).astype(np.float32) * scale for _ in range(2))
-    measured = call(public("sensitivity.distances"), Z, Z_other, again=True)
+    measured = call(public("distances"), Z, Z_other, again=True)
     assert (measured >= 0).all()
     partners = np.roll(np.arange(n), 1)
-    between = call(public("sensitivity.distances"), Z, Z_other[partners])
-    sensitivity, low, high = call(public("sensitivity.sensitivity_interval"), measured, between, partners, again=True)
+    between = call(public("distances"), Z, Z_other[partners])
+    sensitivity, low, high = call(public("sensitivity_interval"), measured, between, partners, again=True)
     assert math.isnan(low) or 0 <= low <= sensitivity <= high
 
 
-@target("encoding.encode", "encoding.describe_layer", "encoding.LayerFeatures", "encoding.LayerFeatures.forward")
+@target("encode", "describe_layer", "LayerFeatures", "LayerFeatures.forward")
 def encode(draw):
     X = draw(images(height=(8, 8), dtypes=("uint8", "float32")))
     given = {
@@ -652,7 +709,7 @@ def encode(draw):
                and "tracked" not in name)  # fmt: skip
 
 
-@target("encoding.explain_failure")
+@target("explain_failure")
 def explain_failure(draw):
     error = draw(st.sampled_from([RuntimeError("a\nb"), AssertionError(), None]))
 
@@ -666,7 +723,7 @@ def explain_failure(draw):
     assert error is None
 
 
-@target("encoding.compute_outputs")
+@target("compute_outputs", "apply_in_batches")
 def compute_outputs(draw):
     X = draw(images(height=(8, 8), dtypes=("uint8", "float32", "float64")))
     module = tiny_module(draw(st.sampled_from(["linear", "convolution"])))
@@ -678,7 +735,7 @@ def compute_outputs(draw):
     assert module.training == training
 
 
-@target("encoding.clone_around_encoder")
+@target("clone_around_encoder")
 def clone_around_encoder(draw):
     encoder = draw(encoders())
     probe = invtransfer.FrozenFeatureProbe(encoder, C=draw(st.floats()), layer=draw(layers()))
@@ -695,9 +752,9 @@ SHAPES = st.tuples(
 )
 
 
-@target("networks.resnet18", "networks.resnet50", "networks.densenet121", "networks.vgg11", "networks.vit", cost=4)
+@target("resnet18", "resnet50", "densenet121", "vgg11", "vit", cost=4)
 def backbones(draw):
-    builder = public(f"networks.{draw(st.sampled_from(list(networks.NETWORKS)))}")
+    builder = public(f"{draw(st.sampled_from(list(networks.NETWORKS)))}")
     shape = draw(SHAPES)
     with torch.device("meta"):
         backbone, n_features = call(builder, shape, draw(st.sampled_from([1e-9, 0.0625, 0.1])))
@@ -705,7 +762,7 @@ def backbones(draw):
         assert backbone(torch.zeros(2, shape[2], *shape[:2])).shape == (2, n_features)
 
 
-@target("networks.build_network", "networks.initialise", cost=2)
+@target("build_network", "initialise", cost=2)
 def build_network(draw):
     given = {
         "network": draw(
@@ -730,10 +787,10 @@ def build_network(draw):
 
 
 @target(
-    "networks.Normalise", "networks.Normalise.forward", "networks.ResidualBlock", "networks.ResidualBlock.forward",
-    "networks.DenseLayer", "networks.DenseLayer.forward", "networks.SelfAttention", "networks.SelfAttention.forward",
-    "networks.TransformerLayer", "networks.TransformerLayer.forward", "networks.VisionTransformer",
-    "networks.VisionTransformer.forward",
+    "Normalise", "Normalise.forward", "ResidualBlock", "ResidualBlock.forward",
+    "DenseLayer", "DenseLayer.forward", "SelfAttention", "SelfAttention.forward",
+    "TransformerLayer", "TransformerLayer.forward", "VisionTransformer",
+    "VisionTransformer.forward",
 )  # fmt: skip
 def network_parts(draw):
     X = draw(tensors(n_channels=(3,)))
@@ -764,41 +821,41 @@ def network_parts(draw):
 # training
 
 
-@target("training.resolve_device", "training.resolve_precision")
+@target("resolve_device", "resolve_precision")
 def resolve(draw):
     known = ["auto", "cpu", "cuda", "cuda:99", "cpu:7", "mps", "meta", "xpu", "vulkan", "cuda:-1", torch.device("cpu")]
-    device = call(loops.resolve_device, draw(st.one_of(st.sampled_from(known), odd())))
+    device = call(devices.resolve_device, draw(st.one_of(st.sampled_from(known), odd())))
     assert isinstance(device, torch.device)
     assert torch.zeros(2, device=device).sum().item() == 0
-    precision = call(loops.resolve_precision, draw(st.one_of(st.sampled_from(loops.PRECISIONS), odd())), device)
+    precision = call(devices.resolve_precision, draw(st.one_of(st.sampled_from(devices.PRECISIONS), odd())), device)
     assert precision in ("float32", "bfloat16")
 
 
-@target("training.learning_rate_factor")
+@target("learning_rate_factor")
 def learning_rate_factor(draw):
     n_steps = draw(st.integers(1, 1000))
-    schedule = draw(st.one_of(st.sampled_from(loops.SCHEDULES), st.sampled_from(loops.SCHEDULES), odd()))
+    schedule = draw(st.one_of(st.sampled_from(training.SCHEDULES), st.sampled_from(training.SCHEDULES), odd()))
     factor = call(
-        loops.learning_rate_factor, schedule, draw(st.integers(0, n_steps - 1)), n_steps, draw(st.integers(1, 50))
+        training.learning_rate_factor, schedule, draw(st.integers(0, n_steps - 1)), n_steps, draw(st.integers(1, 50))
     )
     assert 0 < factor <= 1
 
 
-@target("training.strides_beyond_input")
+@target("strides_beyond_input")
 def strides_beyond_input(draw):
     X = draw(images(dtypes=("uint8", "float32")))
     module = nn.Sequential(nn.Conv2d(3, 2, 3, stride=draw(st.integers(1, 4)), padding=1), nn.AdaptiveAvgPool2d(1))
-    assert call(loops.strides_beyond_input, module, X, again=True) in (True, False)
+    assert call(devices.strides_beyond_input, module, X, again=True) in (True, False)
 
 
-@target("training.train")
+@target("train")
 def train(draw):
     X = draw(images(n=(2, 9), height=(8, 8), dtypes=("uint8", "float32")))
     given = {
         "epochs": draw(st.integers(0, 2)),
         "batch_size": draw(st.sampled_from([2, 4, 10**12])),
         "learning_rate": draw(st.sampled_from([1e-3, 1, 1e30, 1e-300, 1e300])),
-        "schedule": draw(st.sampled_from(loops.SCHEDULES)),
+        "schedule": draw(st.sampled_from(training.SCHEDULES)),
         "weight_decay": draw(st.sampled_from([0, 0.1, 1e30])),
         "precision": draw(st.sampled_from(["float32", "bfloat16"])),
         "generator": torch.Generator().manual_seed(0),
@@ -809,17 +866,17 @@ def train(draw):
     if draw(st.booleans()):
         given["renew"] = lambda epoch: X
     module = tiny_module()
-    history = call(loops.train, module, X, np.arange(len(X)) % 3, **given, changes=(0,))
+    history = call(training.train, module, X, np.arange(len(X)) % 3, **given, changes=(0,))
     assert len(history["loss"]) == given["epochs"]
     assert np.isfinite(history["loss"]).all()
     assert not module.training
     assert -1 <= history["best_epoch"] < max(1, given["epochs"])
 
 
-@target("training.seconds_per_image", "protocol.estimate_seconds", cost=20)
+@target("seconds_per_image", "estimate_seconds", cost=20)
 def seconds(draw):
     cell = {"architecture": draw(st.sampled_from(["resnet18", "vgg11"])), "width": 0.0625, "batch_size": 2}
-    training, encoding = call(loops.seconds_per_image, *cell.values())
+    training, encoding = call(timing.seconds_per_image, *cell.values())
     assert encoding > 0
     assert training > 0
     assert call(protocol.estimate_seconds, cell, draw(st.integers(0, 10**9)), draw(st.integers(0, 10**9))) >= 0
@@ -897,9 +954,9 @@ def of_training(draw):
         "epochs": draw(st.sampled_from([0, 1, 1, 2])),
         "batch_size": draw(st.sampled_from([2, 4, 512, 10**12])),
         "learning_rate": draw(st.sampled_from([1e-3, 1e-3, 1e30])),
-        "schedule": draw(st.sampled_from(loops.SCHEDULES)),
+        "schedule": draw(st.sampled_from(training.SCHEDULES)),
         "weight_decay": draw(st.sampled_from([0.0, 1e-2])),
-        "precision": draw(st.sampled_from(loops.PRECISIONS)),
+        "precision": draw(st.sampled_from(devices.PRECISIONS)),
         "device": draw(st.sampled_from(["cpu", "cpu", "cpu", "cpu", "meta", "cuda:99"])),
         "image_shape": draw(st.sampled_from([None, None, (8, 8, 3), (4, 16, 3), [8, 8, 3]])),
         "random_state": draw(random_states()),
@@ -910,8 +967,8 @@ OF_NETWORKS = ("transform", "predict_proba", "predict", "score", "module", "get_
 
 
 @target(
-    "pretraining.InvariantPretrainer", "pretraining.InvariantPretrainer.fit",
-    *(f"pretraining.InvariantPretrainer.{name}" for name in ("transform", "predict_proba", "predict", "module")),
+    "InvariantPretrainer", "InvariantPretrainer.fit",
+    *(f"InvariantPretrainer.{name}" for name in ("transform", "predict_proba", "predict", "module")),
 )  # fmt: skip
 def pretrainer(draw):
     kinds = st.one_of(
@@ -924,8 +981,8 @@ def pretrainer(draw):
 
 
 @target(
-    "tuning.FineTuner", "tuning.FineTuner.fit",
-    *(f"tuning.FineTuner.{name}" for name in ("transform", "predict_proba", "predict", "module")),
+    "FineTuner", "FineTuner.fit",
+    *(f"FineTuner.{name}" for name in ("transform", "predict_proba", "predict", "module")),
 )  # fmt: skip
 def tuner(draw):
     probe = invtransfer.FrozenFeatureProbe(solver=draw(st.sampled_from(["lbfgs", "adam"])), epochs=2, max_iter=20)
@@ -935,8 +992,8 @@ def tuner(draw):
 
 
 @target(
-    "probing.FrozenFeatureProbe", "probing.FrozenFeatureProbe.fit", "probing.FrozenFeatureProbe.predict_proba",
-    "probing.FrozenFeatureProbe.predict",
+    "FrozenFeatureProbe", "FrozenFeatureProbe.fit", "FrozenFeatureProbe.predict_proba",
+    "FrozenFeatureProbe.predict",
 )  # fmt: skip
 def probe(draw):
     given = {
@@ -956,8 +1013,8 @@ def probe(draw):
 
 
 @target(
-    "sensitivity.SensitivityScorer", "sensitivity.SensitivityScorer.fit", "sensitivity.SensitivityScorer.transform",
-    "sensitivity.SensitivityScorer.score", "sensitivity.SensitivityScorer.get_feature_names_out",
+    "SensitivityScorer", "SensitivityScorer.fit", "SensitivityScorer.transform",
+    "SensitivityScorer.score", "SensitivityScorer.get_feature_names_out",
 )  # fmt: skip
 def scorer(draw):
     given = {
@@ -982,27 +1039,27 @@ def scorer(draw):
     assert estimator.sensitivity_.dims == ("transformation",)
 
 
-@target("probing.decorrelate", "pretraining.channel_statistics", "tuning.fold_standardisation")
+@target("decorrelate", "channel_statistics", "fold_standardisation")
 def parts_of_estimators(draw):
     n, m = draw(st.integers(1, 6)), draw(st.integers(1, 5))
     Z = np.random.default_rng(draw(seeds())).normal(size=(n, m)).astype(np.float32) * draw(st.sampled_from([0, 1]))
-    matrix = call(public("probing.decorrelate"), Z, draw(st.sampled_from([0.1, 1e-6])), again=True)
+    matrix = call(public("decorrelate"), Z, draw(st.sampled_from([0.1, 1e-6])), again=True)
     assert matrix.shape == (m, m)
     assert np.isfinite(matrix).all()
     X = draw(images(dtypes=("uint8", "float32")))
-    mean, std = call(public("pretraining.channel_statistics"), X, draw(st.sampled_from([1, 1024])), again=True)
+    mean, std = call(public("channel_statistics"), X, draw(st.sampled_from([1, 1024])), again=True)
     assert (mean >= 0).all()
     assert (mean <= 1).all()
     assert (std > 0).all()
     fitted_probe = invtransfer.FrozenFeatureProbe(max_iter=5000).fit([[0.0], [4.0], [5.0]], [0, 1, 1])
-    head = call(public("tuning.fold_standardisation"), fitted_probe)
+    head = call(public("fold_standardisation"), fitted_probe)
     assert torch.isfinite(head.weight).all()
 
 
 # tasks
 
 
-@target("tasks.draw_transformations", "tasks.draw_classes")
+@target("draw_transformations", "draw_classes")
 def draw_tasks(draw):
     drawn = call(tasks.draw_transformations, draw(st.integers(0, 2**70)), again=True)
     assert not set(drawn["same"]) & set(drawn["disjoint"])
@@ -1023,7 +1080,7 @@ def labelled(draw, dtypes=("uint8", "float32")):
     return X, np.arange(40) % 4
 
 
-@target("tasks.objects_task", "tasks.images_task", "tasks.combined_task")
+@target("objects_task", "images_task", "combined_task")
 def make_tasks_of_data(draw):
     kind = draw(st.sampled_from(["objects", "images", "combined"]))
     chosen, seed = draw(chosen_transformations()), draw(st.integers(0, 2**40))
@@ -1053,7 +1110,7 @@ def make_tasks_of_data(draw):
 # files
 
 
-@target("cifar.load_cifar10", "cifar.load_cifar100", "cifar.cifar100_classes", "datasets.load_cifar")
+@target("load_cifar10", "load_cifar100", "cifar100_classes", "load_cifar")
 def load_cifar(draw):
     folders = ["cifar-10-batches-py", "cifar-10-batches-bin", "cifar-100-python"]
     within = ["data_batch_1", "data_batch_1.bin", "test_batch", "test_batch.bin", "train", "test", "meta"]
@@ -1080,7 +1137,7 @@ def load_cifar(draw):
     raise AssertionError("none of these files has the official checksum")
 
 
-@target("cifar.official_dataset")
+@target("official_dataset")
 def official_dataset(draw):
     assert call(cifar.official_dataset, draw(st.sampled_from(["CIFAR10", "CIFAR100"]))).base_folder
 
@@ -1103,40 +1160,40 @@ def written_cube():
         {"title": "A title", "settings": "{}"},
     )
     with tempfile.TemporaryDirectory() as folder:
-        public("cubes.write")(dataset, f"{folder}/cube.nc")
+        public("write")(dataset, f"{folder}/cube.nc")
         return Path(folder, "cube.nc").read_bytes()
 
 
-@target("cubes.write", "cubes.read", cost=2)
+@target("write", "read", cost=2)
 def write_and_read(draw):
     with tempfile.TemporaryDirectory() as folder:
         path = draw(st.sampled_from([f"{folder}/cube.nc", Path(folder, "é 🦆.nc")]))
         if draw(st.booleans()):
             dataset = draw(datasets_to_write())
-            call(public("cubes.write"), dataset, path)
-            again = call(public("cubes.read"), path, again=True)
+            call(public("write"), dataset, path)
+            again = call(public("read"), path, again=True)
             xr.testing.assert_equal(again, dataset)
             assert again.attrs == dataset.attrs
         Path(path).write_bytes(
             draw(st.one_of(damaged(written_cube()), damaged(written_cube()), st.binary(max_size=99)))
         )
         path = draw(st.sampled_from([path, path, path, folder, f"{folder}/nothing", "", "\x00", LONG]))
-        dataset = call(public("cubes.read"), path)
+        dataset = call(public("read"), path)
         assert isinstance(dataset, xr.Dataset)
 
 
-@target("cubes.say_place")
+@target("say_place")
 def say_place(draw):
     labels = draw(st.dictionaries(names(), st.one_of(names(), st.integers(), st.floats()), max_size=3))
-    assert call(public("cubes.say_place"), labels).count("=") >= len(labels)
+    assert call(public("say_place"), labels).count("=") >= len(labels)
 
 
-@target("cubes.describe")
+@target("describe")
 def describe(draw):
     variables = {
         name: ((), draw(st.floats()), draw(names())) for name in draw(st.lists(st.text(min_size=1), max_size=3))
     }
-    assert set(call(public("cubes.describe"), variables).data_vars) == set(variables)
+    assert set(call(public("describe"), variables).data_vars) == set(variables)
 
 
 def settings():
@@ -1147,25 +1204,25 @@ def settings():
     return st.dictionaries(names(), values, max_size=4)
 
 
-@target("storage.canonical")
+@target("canonical")
 def canonical(draw):
     given = draw(settings())
-    text = call(public("storage.canonical"), given, again=True)
-    assert text == call(public("storage.canonical"), dict(reversed(given.items())))
+    text = call(public("canonical"), given, again=True)
+    assert text == call(public("canonical"), dict(reversed(given.items())))
 
 
-@target("provenance.find_origin", "provenance.describe_run", "provenance.versions", cost=4)
+@target("find_origin", "describe_run", "versions", cost=4)
 def provenance(draw):
-    origins = [call(public("provenance.find_origin"), draw(st.integers(1, 99)), draw(names())) for _ in range(2)]
-    attributes = call(public("provenance.describe_run"), draw(settings()), origins[: draw(st.integers(0, 2))])
+    origins = [call(public("find_origin"), draw(st.integers(1, 99)), draw(names())) for _ in range(2)]
+    attributes = call(public("describe_run"), draw(settings()), origins[: draw(st.integers(0, 2))])
     assert all(isinstance(value, (str, int)) for value in attributes.values())
-    assert "numpy" in call(public("provenance.versions"))
+    assert "numpy" in call(public("versions"))
 
 
 @functools.cache
 def saved(kind):
     with tempfile.TemporaryDirectory() as folder:
-        public("saving.save_encoder")(fitted(kind), f"{folder}/encoder.npz")
+        public("save_encoder")(fitted(kind), f"{folder}/encoder.npz")
         return Path(folder, "encoder.npz").read_bytes()
 
 
@@ -1195,9 +1252,9 @@ def changed(draw, tree):
     return tree
 
 
-@target("saving.save_encoder", "saving.load_encoder")
+@target("save_encoder", "load_encoder")
 def saving(draw):
-    save, load = public("saving.save_encoder"), public("saving.load_encoder")
+    save, load = public("save_encoder"), public("load_encoder")
     with tempfile.TemporaryDirectory() as folder:
         path = draw(st.sampled_from([f"{folder}/encoder.npz", Path(folder, "é/🦆")]))
         if draw(st.integers(0, 3)) == 0:
@@ -1215,13 +1272,13 @@ def saving(draw):
         if how == "bytes":
             Path(path).write_bytes(draw(damaged(saved(kind))))
         elif how in ("description", "arrays"):
-            arrays, description = public("storage.read_arrays")(path)
+            arrays, description = public("read_arrays")(path)
             if how == "description":
                 description = draw(changed(description))
             else:
                 name = draw(st.sampled_from(list(arrays)))
                 arrays[name] = draw(odd_arrays().filter(lambda array: not array.dtype.hasobject))
-            public("storage.write_arrays")(path, arrays, description)
+            public("write_arrays")(path, arrays, description)
         elif how == "network":
             network = draw(odd())
         path = draw(st.sampled_from([path, path, path, path, folder, f"{folder}/nothing"]))
@@ -1233,7 +1290,7 @@ def saving(draw):
             assert set(encoder.predict(X)) <= set(encoder.classes_.tolist())
 
 
-@target("cubes.assemble")
+@target("assemble")
 def assemble(draw):
     coordinates = {"factor": ["a", "b"], "seed": [0, 1, 2], "name": ("factor", ["x", "y"])}
     points, cells = [], []
@@ -1258,29 +1315,29 @@ def assemble(draw):
             if kind == "more" and draw(st.booleans()):
                 cell = cell.assign_coords(transformation=["rotate", "blur", "hue"][: cell.sizes["transformation"]])
             cells.append(cell)
-    cube = call(public("cubes.assemble"), points, cells, coordinates, again=True)
+    cube = call(public("assemble"), points, cells, coordinates, again=True)
     assert cube.status.shape == (2, 3)
     with tempfile.TemporaryDirectory() as folder:
-        call(public("cubes.write"), cube, f"{folder}/cube.nc")
-        xr.testing.assert_equal(call(public("cubes.read"), f"{folder}/cube.nc"), cube)
+        call(public("write"), cube, f"{folder}/cube.nc")
+        xr.testing.assert_equal(call(public("read"), f"{folder}/cube.nc"), cube)
 
 
 @functools.cache
 def written_arrays():
     with tempfile.TemporaryDirectory() as folder:
-        public("storage.write_arrays")(f"{folder}/a.npz", {"weight": np.eye(3), "name": np.array(["a", "b"])}, {"a": 1})
+        public("write_arrays")(f"{folder}/a.npz", {"weight": np.eye(3), "name": np.array(["a", "b"])}, {"a": 1})
         return Path(folder, "a.npz").read_bytes()
 
 
-@target("storage.write_arrays", "storage.read_arrays")
+@target("write_arrays", "read_arrays")
 def arrays(draw):
     with tempfile.TemporaryDirectory() as folder:
         path = draw(st.sampled_from([f"{folder}/a.npz", Path(folder, "é 🦆")]))
         given = {draw(st.text(max_size=6)): draw(odd_arrays()) for _ in range(draw(st.integers(0, 3)))}
         description = draw(settings())
         with contextlib.suppress(Refused):
-            call(public("storage.write_arrays"), path, given, description)
-            read, described = call(public("storage.read_arrays"), path)
+            call(public("write_arrays"), path, given, description)
+            read, described = call(public("read_arrays"), path)
             assert list(read) == list(given)
             assert repr(described) == repr(json.loads(json.dumps(description, sort_keys=True)))
             for name, array in given.items():
@@ -1288,21 +1345,21 @@ def arrays(draw):
                 assert read[name].tobytes() == array.tobytes()
         Path(path).write_bytes(draw(st.one_of(damaged(written_arrays()), st.binary(max_size=99))))
         path = draw(st.sampled_from([path, path, path, folder, f"{folder}/nothing", "", "\x00", LONG]))
-        read, described = call(public("storage.read_arrays"), path)
+        read, described = call(public("read_arrays"), path)
         assert isinstance(described, dict)
 
 
-@target("storage.replacing", "storage.remove_leftovers", "storage.check_writable")
+@target("replacing", "remove_leftovers", "check_writable")
 def paths(draw):
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "file").write_text("old")
         known = [f"{folder}/file", f"{folder}/new", f"{folder}/a/b/c", folder, f"{folder}/file/below", f"{folder}/[x]*",
                  f"{folder}/{LONG}", Path(folder, "🦆")]  # fmt: skip
         path = draw(st.sampled_from(known))
-        call(public("storage.check_writable"), path)
+        call(public("check_writable"), path)
 
         def replace():
-            with public("storage.replacing")(path) as temporary:
+            with public("replacing")(path) as temporary:
                 Path(temporary).write_text("new")
 
         replace.__doc__ = "Replace.\n\nRaises\n------\nOSError\n    The system's.\n"
@@ -1311,7 +1368,7 @@ def paths(draw):
             assert Path(path).read_text() == "new"
             leftover = Path(path).parent / f".{Path(path).name}.abc.tmp"
             leftover.write_text("half")
-            call(public("storage.remove_leftovers"), path)
+            call(public("remove_leftovers"), path)
             assert not leftover.exists()
             assert Path(path).exists()
 
@@ -1323,7 +1380,7 @@ def assembled(draw):
     labels = draw(st.sampled_from([["a", "b"], ["b"], ["c", "a"]]))
     points = [{"factor": factor, "seed": seed} for factor in labels for seed in (0, 1)]
     chosen = [draw(st.sampled_from(cells)) for _ in points]
-    cube = public("cubes.assemble")(points, chosen, {"factor": labels, "seed": [0, 1]})
+    cube = public("assemble")(points, chosen, {"factor": labels, "seed": [0, 1]})
     deep = "[" * 100_000
     texts = (
         st.sampled_from(["{}"] * 9 + ["[]", '{"a": 1}', "", deep, 3]) if draw(st.integers(0, 3)) == 0 else st.just("{}")
@@ -1331,31 +1388,31 @@ def assembled(draw):
     return cube.assign_attrs(settings=draw(texts), versions=draw(texts), title="A title")
 
 
-@target("merging.merge")
+@target("merge")
 def merge(draw):
     parts = [draw(assembled()) for _ in range(draw(st.integers(0, 3)))]
     if parts and draw(st.integers(0, 2)) == 0:
         parts[-1] = draw(mutated(parts[-1]).filter(lambda part: isinstance(part, xr.Dataset)))
-    cube, notes = call(public("merging.merge"), parts, [f"{i}.nc" for i in range(len(parts))])
+    cube, notes = call(public("merge"), parts, [f"{i}.nc" for i in range(len(parts))])
     assert all(isinstance(note, str) for note in notes)
     assert (cube.status == 1).sum() >= max(int((part.status == 1).sum()) for part in parts)
 
 
-@target("tables.tabulate", "tables.export_csv")
+@target("tabulate", "export_csv")
 def tables(draw):
     cube = draw(st.one_of(assembled(), datasets_to_write(), factor_cubes()))
     if draw(st.booleans()):
         cube = draw(mutated(cube).filter(lambda part: isinstance(part, xr.Dataset)))
-    made = call(public("tables.tabulate"), cube, draw(names()))
+    made = call(public("tabulate"), cube, draw(names()))
     assert list(made)[-1].endswith("-columns")
     with tempfile.TemporaryDirectory() as folder:
-        paths = call(public("tables.export_csv"), cube, folder, "cube", overwrite=draw(st.booleans()))
+        paths = call(public("export_csv"), cube, folder, "cube", overwrite=draw(st.booleans()))
         assert all(path.exists() for path in paths)
 
 
-@target("reproduction.find_place", "reproduction.reproduce")
+@target("find_place", "reproduce")
 def reproduction(draw):
-    cube = public("cubes.assemble")(
+    cube = public("assemble")(
         [{"factor": "a", "seed": 0}, {"factor": "a", "seed": 1}],
         [xr.Dataset({"accuracy": 0.5}), None],
         {"factor": ["a"], "seed": [0, 1]},
@@ -1371,10 +1428,10 @@ def reproduction(draw):
         st.sampled_from([{"seed": "0"}, {"seed": "1"}, {}, {"factor": "a", "seed": "0"}, {"seed": "7"}, {"x": "0"}])
     )
     if isinstance(cube, xr.Dataset):
-        place = call(public("reproduction.find_place"), cube, labels, again=True)
+        place = call(public("find_place"), cube, labels, again=True)
         assert set(place) == set(cube.status.dims)
         with tempfile.TemporaryDirectory() as folder:
-            call(public("reproduction.reproduce"), cube, labels, studies=folder)
+            call(public("reproduce"), cube, labels, studies=folder)
 
 
 # analysis and claims
@@ -1428,7 +1485,7 @@ def mutated(draw, thing):
     return thing
 
 
-@target("analysis.summarise")
+@target("summarise")
 def summarise(draw):
     values = draw(mutated(draw(cubes({"seed": None, "factor": None}))))
     dim = draw(st.sampled_from(["seed", "seed", "factor", "nothing"]))
@@ -1438,7 +1495,7 @@ def summarise(draw):
     assert (summary["n"] >= 0).all()
 
 
-@target("analysis.paired_contrast")
+@target("paired_contrast")
 def paired_contrast(draw):
     values = draw(mutated(draw(cubes({"seed": None, "factor": ["a", "b"]}))))
     given = {
@@ -1450,7 +1507,7 @@ def paired_contrast(draw):
     assert "factor" not in difference.dims
 
 
-@target("analysis.fill_relations", "analysis.count_once")
+@target("fill_relations", "count_once")
 def fill_relations(draw):
     values = draw(accuracies(draw(st.sampled_from([["same"], ["disjoint"], ["same", "disjoint"], []]))))
     cube = values.to_dataset(name="transfer_accuracy")
@@ -1463,7 +1520,7 @@ def fill_relations(draw):
     assert once.notnull().sum() <= filled.transfer_accuracy.notnull().sum()
 
 
-@target("analysis.factor_contrasts")
+@target("factor_contrasts")
 def factor_contrasts(draw):
     accuracy = draw(mutated(draw(accuracies())))
     contrasts = call(analysis.factor_contrasts, accuracy, again=True)
@@ -1471,7 +1528,7 @@ def factor_contrasts(draw):
     assert "reference" not in contrasts.factor_name.values
 
 
-@target("analysis.variance_explained")
+@target("variance_explained")
 def variance_explained(draw):
     given = {
         "accuracy": draw(mutated(draw(accuracies()))),
@@ -1483,7 +1540,7 @@ def variance_explained(draw):
     assert shares.share.dims == ("factor_name", "component")
 
 
-@target("analysis.invariance_by_relation", "analysis.spillover")
+@target("invariance_by_relation", "spillover")
 def sensitivities(draw):
     values = draw(cubes({
         "pretraining_transformation": draw(
@@ -1499,7 +1556,7 @@ def sensitivities(draw):
     assert change.dims == values.dims
 
 
-@target("claims.say_mean", "claims.claim", "claims.say_claims")
+@target("say_mean", "claim", "say_claims")
 def claim(draw):
     one, two = (draw(cubes({"seed": None})) for _ in range(2))
     assert isinstance(call(claims.say_mean, draw(mutated(one)), draw(st.sampled_from(["", "+"]))), str)
@@ -1576,16 +1633,16 @@ def study_cubes(draw, kind):
     return cube.assign_attrs(dict(zip(("settings", "paper_settings"), texts, strict=True)))
 
 
-@target("comparison.matching.compare_to_published", "comparison.wording.format_comparison",
-        "plots.comparison.plot_comparison", cost=2)  # fmt: skip
+@target("compare_to_published", "format_comparison",
+        "plot_comparison", cost=2)  # fmt: skip
 def comparison(draw):
     kind = draw(st.sampled_from(["factors", "differences", *GRIDS]))
     cube = draw(study_cubes(kind))
     if draw(st.booleans()):
         cube = draw(mutated(cube))
     text = (PUBLISHED / f"{kind}.csv").read_bytes()
-    with folder_of({"published.csv": draw(st.one_of(st.just(text), st.just(text), damaged(text)))}) as folder:
-        path = Path(folder, draw(st.sampled_from(["published.csv"] * 6 + ["nothing.csv", "."])))
+    with folder_of({"csv": draw(st.one_of(st.just(text), st.just(text), damaged(text)))}) as folder:
+        path = Path(folder, draw(st.sampled_from(["csv"] * 6 + ["csv", "."])))
         ignore = draw(st.one_of(st.sampled_from(["all", (), ["epochs"], "epochs", "nothing"]), odd()))
         compared = call(compare_to_published, cube, path, ignore)
     assert set(np.unique(compared["match"])) <= {
@@ -1594,7 +1651,7 @@ def comparison(draw):
     assert (compared.difference.notnull() <= (compared["match"] == "compared")).all()
     assert isinstance(call(format_comparison, compared, again=True), str)
     if draw(st.integers(0, 3)) == 0:
-        figure = call(public("plots.plot_comparison"), compared)
+        figure = call(public("plot_comparison"), compared)
         assert figure.axes
 
 
@@ -1615,13 +1672,13 @@ def factor_cubes(draw):
     )
 
 
-@target("plots.factors.plot_factors", cost=4)
+@target("plot_factors", cost=4)
 def plot_factors(draw):
     cube = draw(factor_cubes())
-    assert call(public("plots.plot_factors"), cube).axes
+    assert call(public("plot_factors"), cube).axes
 
 
-@target("plots.curves.draw_curves", "plots.matrices.draw_matrices", cost=2)
+@target("draw_curves", "draw_matrices", cost=2)
 def draw_figures(draw):
     from matplotlib.figure import Figure
 
@@ -1637,19 +1694,19 @@ def draw_figures(draw):
             "x_label": "x", "y_label": "y", "limits": draw(st.sampled_from([low_high, (None, 2)])),
             "line_label": draw(st.sampled_from([None, "of"])), "n_columns": draw(st.sampled_from([None, 1, 2, 9])),
         }  # fmt: skip
-        panels = call(public("plots.draw_curves"), figure, values, **spoil(draw, given, keep=["x_label", "y_label"]))
+        panels = call(public("draw_curves"), figure, values, **spoil(draw, given, keep=["x_label", "y_label"]))
     else:
         given = {
             "rows": "x", "columns": "line", "panel": panel, "label": "of", "limits": low_high,
             "annotate": draw(st.sampled_from([None, True, False])), "n_columns": draw(st.sampled_from([None, 1, 2, 9])),
         }  # fmt: skip
-        panels = call(public("plots.draw_matrices"), figure, values, **spoil(draw, given, keep=["label"]))
+        panels = call(public("draw_matrices"), figure, values, **spoil(draw, given, keep=["label"]))
     assert len(panels) == (values.sizes["panel"] if panel else 1)
 
 
-@target("plots.axes.spread_in_words")
+@target("spread_in_words")
 def spread_in_words(draw):
-    assert "seed" in call(public("plots.spread_in_words"), draw(st.integers(1, 10**9)))
+    assert "seed" in call(public("spread_in_words"), draw(st.integers(1, 10**9)))
 
 
 # the protocol
@@ -1664,7 +1721,7 @@ def cells():
     }  # fmt: skip
 
 
-@target("protocol.cell_arguments", "protocol.factor_grid", "protocol.count_training_images", "protocol.check_sizes")
+@target("cell_arguments", "factor_grid", "count_training_images", "check_sizes")
 def grids(draw):
     levels = draw(
         st.dictionaries(st.sampled_from(["architecture", "n_samples", "class_relation", "n_probe"]), st.none())
@@ -1688,7 +1745,7 @@ def grids(draw):
     call(protocol.check_sizes, given)
 
 
-@target("protocol.find_data", "protocol.make_tasks", "protocol.available")
+@target("find_data", "make_tasks", "available")
 def find_and_make(draw):
     dataset = draw(st.sampled_from(["transforms2d", "cifar10", "cifar100"]))
     objects = draw(st.sampled_from([None, "random", "procedural", "nowhere", "\x00"]))
@@ -1710,7 +1767,7 @@ def find_and_make(draw):
     assert call(protocol.available, source[0], 10**9) == 10**9
 
 
-@target("protocol.make_pretrainer", "protocol.make_probe", "protocol.fit_known", "protocol.pretrain", cost=3)
+@target("make_pretrainer", "make_probe", "fit_known", "pretrain", cost=3)
 def pretrain(draw):
     arguments = protocol.cell_arguments(cells() | {"solver": draw(st.sampled_from(["lbfgs", "adam"]))})
     seed = draw(seeds())

@@ -14,10 +14,11 @@ import pytest
 import xarray as xr
 from PIL import Image
 
-from invtransfer import ObjectsOnImages, classification
-from invtransfer.cubes import read
-from invtransfer.datasets import load_pictures
-from invtransfer.encoding import compute_outputs
+from invtransfer import ObjectsOnImages
+from invtransfer.cubes.files import read
+from invtransfer.estimators import network_classifier as classification
+from invtransfer.networks.inference import compute_outputs
+from invtransfer.paper.datasets import load_pictures
 
 STUDIES = Path(__file__).resolve().parent.parent / "studies"
 PUBLISHED = STUDIES.parent / "data" / "published"

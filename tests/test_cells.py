@@ -11,9 +11,9 @@ import xarray as xr
 from toy_studies import counting, grid, thread_counts, toy
 
 from invtransfer import InvariantPretrainer
-from invtransfer.cells import cell_id, cell_state, claim, compute_cell, lock_path, read_cell
-from invtransfer.cubes import read, write
-from invtransfer.provenance import find_origin
+from invtransfer.cubes.cells import cell_id, cell_state, claim, compute_cell, lock_path, read_cell
+from invtransfer.cubes.files import read, write
+from invtransfer.cubes.provenance import find_origin
 from invtransfer.storage import canonical
 
 ARGUMENTS = {"seed": 1, "relation": "disjoint", "factor": "b"}
@@ -140,7 +140,7 @@ def test_checkpoints_are_kept_until_the_cell_is_done(path, tmp_path, monkeypatch
     assert compute_cell(stop, arguments, path)["state"] == "failed"
     assert [file.name for file in folder.glob("*/*")] == ["steps"]
     with monkeypatch.context() as patch:
-        patch.setattr("invtransfer.cells.find_origin", lambda *_: find_origin(1) | {"git_commit": "1f"})
+        patch.setattr("invtransfer.cubes.cells.find_origin", lambda *_: find_origin(1) | {"git_commit": "1f"})
         assert compute_cell(stop, arguments, path, again=True)["state"] == "failed"  # of other code, from the beginning
     assert [file.name for file in folder.glob("*/*")] == ["steps", "steps"]
     assert compute_cell(counting, arguments, path, again=True)["state"] == "done"

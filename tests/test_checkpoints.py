@@ -12,10 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-from invtransfer import FineTuner, InvariantPretrainer, checkpoints
-from invtransfer.checkpoints import Checkpoint, fingerprint_training
+from invtransfer import FineTuner, InvariantPretrainer
+from invtransfer.networks import checkpoints
+from invtransfer.networks.checkpoints import Checkpoint, fingerprint_training
+from invtransfer.networks.training import train
 from invtransfer.storage import read_arrays, write_arrays
-from invtransfer.training import train
 
 EPOCHS = 4
 

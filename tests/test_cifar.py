@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from invtransfer import cifar
+from invtransfer.sources import cifar
 
 TRAIN = [f"data_batch_{i}" for i in range(1, 6)]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invtransfer.claims import claim, say_claims, say_mean
+from invtransfer.paper.claims import claim, say_claims, say_mean
 
 
 def seeds(*values):

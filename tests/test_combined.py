@@ -5,10 +5,19 @@ import pytest
 import xarray as xr
 from study_runs import find_objects
 
-from invtransfer import FrozenFeatureProbe, Transforms2D, combined, load_objects
-from invtransfer.combined import CHANGED, POSITIONS, STAND_IN, TASKS, load_labelled, make_combined, measure_combined
-from invtransfer.datasets import load_pictures
-from invtransfer.sensitivity import twin_sensitivity
+from invtransfer import FrozenFeatureProbe, Transforms2D, load_objects
+from invtransfer.estimators.sensitivity import twin_sensitivity
+from invtransfer.paper import images_with_objects as combined
+from invtransfer.paper.datasets import load_pictures
+from invtransfer.paper.images_with_objects import (
+    CHANGED,
+    POSITIONS,
+    STAND_IN,
+    TASKS,
+    load_labelled,
+    make_combined,
+    measure_combined,
+)
 
 SIDE = 12  # pixels of an object's box: 0.55 * 0.7 * 32 = 12.3
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 import xarray as xr
 
-from invtransfer import commands
-from invtransfer.commands import (
+from invtransfer.cubes.files import read
+from invtransfer.paper import command_line as commands
+from invtransfer.paper.command_line import (
     carry_out,
     default_path,
     fraction,
@@ -22,7 +23,6 @@ from invtransfer.commands import (
     restrict,
     study_parser,
 )
-from invtransfer.cubes import read
 from invtransfer.storage import DamagedFileError, canonical
 
 

@@ -12,8 +12,8 @@ import pytest
 import xarray as xr
 
 import invtransfer
-from invtransfer import cubes
-from invtransfer.cubes import assemble, read, write
+from invtransfer.cubes import files as cubes
+from invtransfer.cubes.files import assemble, read, write
 from invtransfer.storage import DamagedFileError
 
 GRID = {"factor": ["a", "b", "c"], "relation": ["same", "disjoint"], "seed": [0, 1]}
@@ -291,8 +291,8 @@ WITHOUT_TORCH = """
     package = sys.modules["invtransfer"] = types.ModuleType("invtransfer")  # whose own __init__ imports everything
     package.__path__ = [{folder!r}]
     import xarray as xr
-    from invtransfer.cubes import assemble, read, write
-    from invtransfer.provenance import describe_run, find_origin
+    from invtransfer.cubes.files import assemble, read, write
+    from invtransfer.cubes.provenance import describe_run, find_origin
     from invtransfer.analysis import factor_contrasts, summarise
     import invtransfer.plots
     cells = [xr.Dataset({{"accuracy": float(i)}}) for i in range(8)]

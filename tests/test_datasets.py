@@ -3,8 +3,8 @@ import json
 import pytest
 from PIL import Image
 
-from invtransfer.cifar import load_cifar10, load_cifar100
-from invtransfer.datasets import CIFAR, OBJECT_SIZE, PAPER_OBJECTS, identify, load_cifar, load_pictures
+from invtransfer.paper.datasets import CIFAR, OBJECT_SIZE, PAPER_OBJECTS, identify, load_cifar, load_pictures
+from invtransfer.sources.cifar import load_cifar10, load_cifar100
 
 
 @pytest.fixture

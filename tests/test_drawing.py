@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from invtransfer.drawing import (
+from invtransfer.objects.drawing import (
     Canvas,
     blend,
     box,

@@ -12,7 +12,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from invtransfer.encoding import LayerFeatures, compute_outputs, describe_layer, encode
+from invtransfer.encoders.encoding import encode
+from invtransfer.encoders.layers import LayerFeatures, describe_layer
+from invtransfer.networks.inference import compute_outputs
 
 
 def small_network():

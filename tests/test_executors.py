@@ -9,8 +9,8 @@ import pytest
 import torch
 from toy_studies import note
 
-from invtransfer import executors
-from invtransfer.executors import (
+from invtransfer.cubes import executors
+from invtransfer.cubes.executors import (
     ProcessExecutor,
     SerialExecutor,
     WorkerLostError,

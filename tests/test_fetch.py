@@ -22,8 +22,8 @@ from PIL import Image
 from pyarrow import parquet
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from invtransfer import cifar
-from invtransfer.objects import load_backgrounds, load_objects
+from invtransfer.objects.collections import load_backgrounds, load_objects
+from invtransfer.sources import cifar
 
 SCRIPT = Path(__file__).parents[1] / "data" / "fetch.py"
 BATCHES = [*[f"data_batch_{i}" for i in range(1, 6)], "test_batch"]

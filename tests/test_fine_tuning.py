@@ -10,9 +10,9 @@ from sklearn.preprocessing import StandardScaler
 from study_runs import PUBLISHED, verdicts, with_seeds
 
 from invtransfer import SensitivityScorer, TransformedImages, load_objects
-from invtransfer.protocol import CIFAR_PROTOCOL, PROTOCOL, check_sizes
-from invtransfer.running import cell_id
-from invtransfer.tasks import draw_classes, draw_transformations, objects_task
+from invtransfer.cubes.running import cell_id
+from invtransfer.paper.protocol import CIFAR_PROTOCOL, PROTOCOL, check_sizes
+from invtransfer.paper.tasks import draw_classes, draw_transformations, objects_task
 
 MEASURED = ("v_flip", "contrast", "blur")  # of the 18, so that a run takes seconds; the first 2 are the target's
 SMOKE = ["class_relation=disjoint", "class_relation=same", "reference=untrained", "reference=no transformations"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from invtransfer.combined import make_combined
+from invtransfer.paper.images_with_objects import make_combined
 
 pytest.importorskip("matplotlib")
 SCRIPT = Path(__file__).resolve().parent.parent / "studies" / "gallery.py"

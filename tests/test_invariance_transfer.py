@@ -8,8 +8,8 @@ import xarray as xr
 from study_runs import PUBLISHED, verdicts, with_seeds
 
 from invtransfer import TRANSFORMATIONS, SensitivityScorer
-from invtransfer.protocol import PROTOCOL
-from invtransfer.running import cell_id
+from invtransfer.cubes.running import cell_id
+from invtransfer.paper.protocol import PROTOCOL
 
 FEWER = ("--architecture-levels", "vgg11", "--epochs", "1")  # than the smoke preset has
 MEASURED = ("h_flip", "hue", "grayscale")  # of the 18, so that a run takes seconds

@@ -6,10 +6,10 @@ import study_runs
 import xarray as xr
 from study_runs import PUBLISHED, verdicts, with_seeds
 
-from invtransfer import combined
-from invtransfer.combined import POSITIONS, STAND_IN
-from invtransfer.protocol import PROTOCOL
-from invtransfer.running import cell_id
+from invtransfer.cubes.running import cell_id
+from invtransfer.paper import images_with_objects as combined
+from invtransfer.paper.images_with_objects import POSITIONS, STAND_IN
+from invtransfer.paper.protocol import PROTOCOL
 
 TASKS = ["C/C", "C+O/C", "C+O/O", "O/O"]
 N_CLAIMS = 8

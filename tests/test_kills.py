@@ -20,8 +20,8 @@ import pytest
 import toy_studies
 from toy_studies import big, counting, run, slow, toy
 
-from invtransfer.cubes import read
-from invtransfer.progress import describe_progress
+from invtransfer.cubes.files import read
+from invtransfer.cubes.status import describe_progress
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 STUDIES = Path(__file__).parent.parent / "studies"

@@ -12,8 +12,8 @@ import xarray as xr
 from toy_studies import run
 
 from invtransfer.__main__ import main
-from invtransfer.comparison import compare_to_published, format_comparison
-from invtransfer.cubes import read, write
+from invtransfer.cubes.files import read, write
+from invtransfer.published import compare_to_published, format_comparison
 
 PUBLISHED = Path(__file__).parent.parent / "data" / "published"
 

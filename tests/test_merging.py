@@ -10,9 +10,9 @@ import pytest
 import xarray as xr
 from toy_studies import failing, number, run, toy
 
-from invtransfer.cubes import assemble, read, say_place, write
-from invtransfer.merging import merge
-from invtransfer.running import run_study
+from invtransfer.cubes.files import assemble, read, say_place, write
+from invtransfer.cubes.merging import merge
+from invtransfer.cubes.running import run_study
 
 CUBES = Path(__file__).parent.parent / "data" / "cubes"
 THERE = {"factor": "b", "relation": "same", "seed": 1}

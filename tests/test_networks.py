@@ -8,7 +8,8 @@ import torchvision
 from torch import nn
 from torchvision.models import resnet18 as torchvision_resnet18
 
-from invtransfer.networks import NETWORKS, build_network, initialise
+from invtransfer.encoders.classifier import build_network
+from invtransfer.networks.architectures import NETWORKS, initialise
 
 # as narrow as shows every kind of layer, for tests of two CPU cores
 NARROW = {"resnet18": 0.0625, "resnet50": 0.03125, "densenet121": 0.17, "vgg11": 0.0625, "vit": 0.25}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from invtransfer.pasting import centred_box, paste, place_objects, prepare_backgrounds, shift, write_pixels
+from invtransfer.sources.pasting import centred_box, paste, place_objects, prepare_backgrounds, shift, write_pixels
 
 
 def test_pasting_mixes_by_alpha():

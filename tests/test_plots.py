@@ -11,7 +11,7 @@ import xarray as xr
 
 import invtransfer
 from invtransfer.analysis import factor_contrasts, spillover
-from invtransfer.comparison import compare_to_published
+from invtransfer.published import compare_to_published
 
 pytest.importorskip("matplotlib")
 from matplotlib.collections import LineCollection

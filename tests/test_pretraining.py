@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from invtransfer import FrozenFeatureProbe, InvariantPretrainer, TransformedImages, Transforms2D
-from invtransfer.pretraining import channel_statistics
+from invtransfer.estimators.pretraining import channel_statistics
 
 QUICK = {"width": 0.125, "epochs": 8, "batch_size": 32, "learning_rate": 1e-2, "schedule": "one-cycle"}
 

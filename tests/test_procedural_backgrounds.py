@@ -1,6 +1,6 @@
 import numpy as np
 
-from invtransfer.procedural_backgrounds import draw_backgrounds
+from invtransfer.objects.landscapes import draw_backgrounds
 
 
 def test_number_and_type():

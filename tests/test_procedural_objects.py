@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from invtransfer.drawing import Canvas
-from invtransfer.procedural_objects import OBJECTS, draw_objects
+from invtransfer.objects.drawing import Canvas
+from invtransfer.objects.things import OBJECTS, draw_objects
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import pytest
 import xarray as xr
 from toy_studies import failing, grid, run, toy
 
-from invtransfer.cells import cell_id, claim
-from invtransfer.cubes import say_place, write
-from invtransfer.progress import describe_progress, find_places, say_duration, write_log
+from invtransfer.cubes.cells import cell_id, claim
+from invtransfer.cubes.files import say_place, write
+from invtransfer.cubes.status import describe_progress, find_places, say_duration, write_log
 from invtransfer.storage import DamagedFileError
 
 
@@ -85,7 +85,7 @@ def test_cube_of_the_first_version_has_its_seconds(path):
 
 
 def test_places_that_share_a_cell_are_named_together(path):
-    from invtransfer.running import run_study
+    from invtransfer.cubes.running import run_study
 
     cells = [({"place": name}, {"factor": "a", "relation": "same", "seed": 0}) for name in "xy"]
     run_study(toy, [*cells, ({"place": "z"}, {})], {"place": ["x", "y", "z"]}, path, {}, title="", jobs=1)

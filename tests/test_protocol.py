@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from invtransfer import FrozenFeatureProbe, InvariantPretrainer, TransformedImages, Transforms2D, protocol
-from invtransfer.networks import NETWORKS
-from invtransfer.protocol import (
+from invtransfer import FrozenFeatureProbe, InvariantPretrainer, TransformedImages, Transforms2D
+from invtransfer.networks.architectures import NETWORKS
+from invtransfer.paper import protocol
+from invtransfer.paper.protocol import (
     CHOICES,
     CIFAR_PROTOCOL,
     DATASETS,
@@ -21,7 +22,7 @@ from invtransfer.protocol import (
     make_tasks,
     pretrain,
 )
-from invtransfer.tasks import CLASS_RELATIONS, draw_classes, draw_transformations
+from invtransfer.paper.tasks import CLASS_RELATIONS, draw_classes, draw_transformations
 
 SETTINGS = {
     "seeds": 3, "levels": {"width": [1, 2]}, "architecture": "resnet18", "width": 0.5, "epochs": 6, "solver": "lbfgs",

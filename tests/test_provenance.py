@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invtransfer import provenance
-from invtransfer.cubes import read, write
-from invtransfer.provenance import describe_run, find_origin
+from invtransfer.cubes import provenance
+from invtransfer.cubes.files import read, write
+from invtransfer.cubes.provenance import describe_run, find_origin
 
 
 @pytest.fixture

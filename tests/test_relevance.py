@@ -5,10 +5,10 @@ import xarray as xr
 from scipy import stats
 from study_runs import verdicts, with_seeds
 
-from invtransfer import combined
-from invtransfer.combined import POSITIONS, STAND_IN
-from invtransfer.protocol import PROTOCOL
-from invtransfer.running import cell_id
+from invtransfer.cubes.running import cell_id
+from invtransfer.paper import images_with_objects as combined
+from invtransfer.paper.images_with_objects import POSITIONS, STAND_IN
+from invtransfer.paper.protocol import PROTOCOL
 
 CORRELATIONS = [0.0, 0.2, 0.4, 0.6, 0.8, 0.85, 0.9, 0.95, 1.0]
 AVAILABILITIES = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]

@@ -9,10 +9,10 @@ import pytest
 import torch
 import xarray as xr
 
-from invtransfer.cubes import read, write
-from invtransfer.provenance import find_origin
-from invtransfer.reproduction import find_place, reproduce
-from invtransfer.running import run_study
+from invtransfer.cubes.files import read, write
+from invtransfer.cubes.provenance import find_origin
+from invtransfer.cubes.reproduction import find_place, reproduce
+from invtransfer.cubes.running import run_study
 
 STUDY = """
 import numpy as np

@@ -13,12 +13,12 @@ import torch
 import xarray as xr
 from toy_studies import dying, failing, grid, interrupted, number, run, toy
 
-from invtransfer import cells, running
-from invtransfer.cells import cell_id
-from invtransfer.cubes import read, write
-from invtransfer.executors import SerialExecutor, WorkerLostError
-from invtransfer.provenance import find_origin
-from invtransfer.running import plan_study, run_study
+from invtransfer.cubes import cells, running
+from invtransfer.cubes.cells import cell_id
+from invtransfer.cubes.executors import SerialExecutor, WorkerLostError
+from invtransfer.cubes.files import read, write
+from invtransfer.cubes.provenance import find_origin
+from invtransfer.cubes.running import plan_study, run_study
 from invtransfer.storage import DamagedFileError
 
 
@@ -456,7 +456,9 @@ def test_path_that_cannot_be_written_is_found_first(tmp_path, log):
 def test_cells_of_other_versions_or_threads_are_named_and_told_apart(path, monkeypatch):
     run(path, seeds=(0,))
     ours = find_origin(1)
-    monkeypatch.setattr("invtransfer.cells.find_origin", lambda *_: ours | {"versions": {"torch": "0.1"}, "threads": 2})
+    monkeypatch.setattr(
+        "invtransfer.cubes.cells.find_origin", lambda *_: ours | {"versions": {"torch": "0.1"}, "threads": 2}
+    )
     with pytest.warns(UserWarning, match=r"^4 of the cells in .* were computed with other threads than this run's"):
         run(path, threads=2, options={"shard": (1, 5)})
     monkeypatch.undo()

@@ -24,7 +24,7 @@ from invtransfer import (
     load_encoder,
     save_encoder,
 )
-from invtransfer.saving import PARAMETERS
+from invtransfer.estimators.saving import PARAMETERS
 from invtransfer.storage import DamagedFileError, read_arrays, write_arrays
 from invtransfer.transformations import rotate, uniform
 

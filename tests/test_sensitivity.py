@@ -6,7 +6,7 @@ from sklearn.model_selection import cross_val_score
 from torch import nn
 
 from invtransfer import TRANSFORMATIONS, InvariantPretrainer, SensitivityScorer, TransformedImages, Transforms2D
-from invtransfer.sensitivity import _ring, distances, sensitivity_interval
+from invtransfer.estimators.sensitivity import _ring, distances, sensitivity_interval
 
 
 def mean_colour(X):
@@ -65,7 +65,7 @@ def test_what_was_fitted_is_what_is_transformed(images):
 
 
 def test_training_and_measuring_draw_different_numbers(images, monkeypatch):
-    import invtransfer.classification as classification
+    import invtransfer.estimators.network_classifier as classification
 
     seen = []
     monkeypatch.setattr(classification, "TransformedImages", lambda *a, random_state, **k: seen.append(random_state))
@@ -204,7 +204,7 @@ def test_random_state_decides(images):
 
 
 def test_batches_do_not_matter(source, monkeypatch):
-    import invtransfer.sensitivity as module
+    import invtransfer.estimators.sensitivity as module
 
     results = []
     for batch_size in (1, 50, 500):

@@ -6,9 +6,9 @@ import torch
 from scipy.stats import chi2_contingency, chisquare
 
 from invtransfer import TRANSFORMATIONS, ObjectsOnImages, TransformedImages, Transforms2D
-from invtransfer.objects import Objects
-from invtransfer.pasting import place_objects
-from invtransfer.sources import BLOCK, draw_rows, transform_whole
+from invtransfer.objects.collections import Objects
+from invtransfer.sources.blocks import BLOCK, draw_rows, transform_whole
+from invtransfer.sources.pasting import place_objects
 
 
 def red_square(side=10):

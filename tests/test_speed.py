@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from invtransfer import TRANSFORMATIONS, Transforms2D, load_objects
-from invtransfer.cubes import read
-from invtransfer.pasting import place_objects
+from invtransfer.cubes.files import read
+from invtransfer.sources.pasting import place_objects
 
 STUDIES = Path(__file__).resolve().parent.parent / "studies"
 SMALLER = {  # than the smoke preset

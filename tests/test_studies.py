@@ -16,10 +16,11 @@ import study_runs
 import xarray as xr
 from PIL import Image
 
-from invtransfer import TRANSFORMATIONS, SensitivityScorer, protocol
-from invtransfer.cubes import read
-from invtransfer.protocol import CIFAR_PROTOCOL, PROTOCOL, check_sizes
-from invtransfer.running import cell_id
+from invtransfer import TRANSFORMATIONS, SensitivityScorer
+from invtransfer.cubes.files import read
+from invtransfer.cubes.running import cell_id
+from invtransfer.paper import protocol
+from invtransfer.paper.protocol import CIFAR_PROTOCOL, PROTOCOL, check_sizes
 
 STUDIES = Path(__file__).resolve().parent.parent / "studies"
 LEVELS = {

@@ -10,9 +10,9 @@ import pytest
 import xarray as xr
 from toy_studies import failing, run
 
-from invtransfer.cubes import STATUS, read
+from invtransfer.cubes.export import export_csv, tabulate
+from invtransfer.cubes.files import STATUS, read
 from invtransfer.storage import canonical
-from invtransfer.tables import export_csv, tabulate
 
 CUBES = Path(__file__).parent.parent / "data" / "cubes"
 

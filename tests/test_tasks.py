@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from invtransfer import TRANSFORMATIONS, load_objects
-from invtransfer.objects import Objects
-from invtransfer.tasks import (
+from invtransfer.objects.collections import Objects
+from invtransfer.paper.tasks import (
     CLASS_RELATIONS,
     combined_task,
     draw_classes,

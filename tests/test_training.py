@@ -4,14 +4,9 @@ import torch
 from torch import nn
 
 from invtransfer import InvariantPretrainer
-from invtransfer.training import (
-    learning_rate_factor,
-    resolve_device,
-    resolve_precision,
-    seconds_per_image,
-    strides_beyond_input,
-    train,
-)
+from invtransfer.networks.devices import resolve_device, resolve_precision, strides_beyond_input
+from invtransfer.networks.training import learning_rate_factor, train
+from invtransfer.paper.timing import seconds_per_image
 
 
 def linear(n_features, n_classes, weight=0.0):

@@ -16,7 +16,7 @@ import torch
 import xarray as xr
 from threadpoolctl import threadpool_info
 
-from invtransfer.running import run_study
+from invtransfer.cubes.running import run_study
 
 FACTORS, RELATIONS = ["a", "b"], ["same", "disjoint"]
 

@@ -28,7 +28,7 @@ def plot_comparison(comparison):
     Parameters
     ----------
     comparison : xarray.Dataset
-        As `invtransfer.comparison.compare_to_published` returns it, of any kind.
+        As `invtransfer.published.compare_to_published` returns it, of any kind.
 
     Returns
     -------

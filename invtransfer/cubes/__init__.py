@@ -1,0 +1,1 @@
+"""Cells, files and runs: from a grid of arguments to one labelled netCDF cube."""

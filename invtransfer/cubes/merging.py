@@ -1,0 +1,243 @@
+"""Cubes of one study that were computed apart, put together: nothing is dropped, and conflicts are named."""
+
+import json
+from itertools import product
+
+import numpy as np
+import xarray as xr
+
+from invtransfer.cubes.files import STATUS, assemble, say_place
+from invtransfer.cubes.provenance import describe_run
+from invtransfer.storage import canonical
+
+MISSING, DONE, FAILED = range(len(STATUS))
+COLUMNS = ("cell", "arguments", "part", "origin")  # of each place, whether its cell is there or not
+TYPES = {"i": "number", "u": "number", "f": "number", "U": "string", "O": "string"}
+RANKS = {DONE: 2, FAILED: 1, MISSING: 0}
+N_SAID = 5  # places that a message names
+
+
+def merge(cubes, names):
+    """Put cubes of one study together, such as those of shards, or of other seeds.
+
+    Parameters
+    ----------
+    cubes : list of xarray.Dataset
+        As `read` gives them.
+    names : list of str
+        What messages call them, such as their paths.
+
+    Returns
+    -------
+    cube : xarray.Dataset
+        Over the labels of all: ascending numbers stay so, others are in the order in which they appear. Each place has
+        the first cell that is finished, else the first that failed, if any.
+    notes : list of str
+        Where cubes differ without a conflict: a cell is done in one and failed in another, failed with other messages,
+        has the same values from another origin, or is missing in one under another name.
+
+    Raises
+    ------
+    ValueError
+        If one is not a study's cube, or if they differ in settings, further attributes, what a variable or label is,
+        or values of finished cells: all such places are counted, and the first are named with both values.
+
+    Notes
+    -----
+    The cubes of all shards, in any order, give that of one undisturbed run; with the same date, the files are the same
+    byte for byte, too, unless cells have different variables: their order may differ.
+
+    Examples
+    --------
+    >>> halves = []
+    >>> for seed in (0, 1):
+    ...     half = assemble([{"seed": seed}], [xr.Dataset({"accuracy": seed / 2})], {"seed": [0, 1]})
+    ...     half["origin"] = half.status - 1  # what is there is of the first origin
+    ...     halves.append(half.assign_attrs(settings="{}", origins="[{}]"))
+    >>> cube, notes = merge(halves, ["a.nc", "b.nc"])
+    >>> cube.accuracy.values, notes
+    (array([0. , 0.5]), [])
+    """
+    if not cubes:
+        raise ValueError("cubes is empty, expected at least one")
+    cubes = [_check_study(cube, name) for cube, name in zip(cubes, names, strict=True)]
+    kept = _check_attributes(cubes, names)
+    _check_variables(cubes, names)
+    coordinates = _unite_coordinates(cubes, names)
+    chosen, notes = _choose(cubes, names, coordinates)
+    cube = _assemble(chosen, cubes, coordinates)
+    origins = sorted(set(cube.origin.values.flat) - {""} or set().union(*[one.attrs["origins"] for one in cubes]))
+    numbers = np.array([origins.index(text) if text else -1 for text in cube.origin.values.flat], np.int32)
+    cube["origin"] = cube.origin.copy(data=numbers.reshape(cube.origin.shape))
+    described = describe_run(cubes[0].attrs["settings"], [json.loads(text) for text in origins])
+    title = {key: value for key, value in kept.items() if key == "title"}  # which comes first
+    return cube.assign_attrs(title | described | kept), notes
+
+
+def _check_study(cube, name):
+    """Return a study's cube with settings as dict, and the origin of each place as text."""
+    for variable in ("status", "message", "origin"):
+        if variable not in cube:
+            raise ValueError(f"{name} has no variable {variable!r}: it is not a study's cube")
+    for dim in cube.status.dims:
+        labels = cube[dim].values.tolist()
+        if dim not in cube.coords or not labels or len(set(labels)) < len(labels):
+            raise ValueError(f"{name} has labels {labels} of {dim}, expected some, each once")
+    origins = [canonical(origin) for origin in _load(cube, "origins", list, name)]
+    if not cube.origin.isin(range(-1, len(origins))).all():
+        raise ValueError(f"{name} has origin {np.unique(cube.origin).tolist()}, expected -1 to {len(origins) - 1}")
+    texts = np.array([*origins, ""])[cube.origin.values]  # the last is number -1
+    attributes = {"settings": _load(cube, "settings", dict, name), "origins": origins}
+    return cube.assign(origin=cube.origin.copy(data=texts)).assign_attrs(attributes)
+
+
+def _load(cube, attribute, kind, name):
+    try:
+        value = json.loads(cube.attrs[attribute])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        value = None
+    if not isinstance(value, kind) or (kind is list and not all(isinstance(one, dict) for one in value)):
+        raise ValueError(f"{name} has no attribute {attribute!r} in JSON: it is not a study's cube")
+    return value
+
+
+def _check_attributes(cubes, names):
+    """Return the attributes that all cubes share, without those that follow from settings and origins."""
+    derived = set(describe_run({}, [])).union(*[json.loads(text) for cube in cubes for text in cube.attrs["origins"]])
+    kept = [{key: value for key, value in cube.attrs.items() if key not in derived} for cube in cubes]
+    for name, cube, more in zip(names, cubes, kept, strict=True):
+        ours, theirs = cubes[0].attrs["settings"], cube.attrs["settings"]
+        differing = [key for key in sorted(ours | theirs) if canonical(ours.get(key)) != canonical(theirs.get(key))]
+        if differing:
+            raise ValueError(f"{name} belongs to other settings than {names[0]} ({', '.join(differing)} differ)")
+        _check_equal(kept[0], more, names[0], name, "attribute")
+    return kept[0]
+
+
+def _check_equal(ours, theirs, our_name, their_name, what):
+    for key in ours | theirs:  # as lists, they are the same before they are written and after they are read
+        values = [repr(np.asarray(one[key]).tolist()) if key in one else "not there" for one in (ours, theirs)]
+        if values[0] != values[1]:
+            raise ValueError(f"{what} {key}: {values[0]} in {our_name}, {values[1]} in {their_name}")
+
+
+def _check_variables(cubes, names):
+    """See to it that a variable is the same thing in all cubes that have it, and that all have the coordinates."""
+    grid, seen = cubes[0].status.dims, {}
+    for name, cube in zip(names, cubes, strict=True):
+        for key, variable in cube.variables.items():
+            is_coordinate, along = key in cube.coords, [dim for dim in variable.dims if dim in grid]
+            if variable.dtype.kind not in TYPES:
+                raise ValueError(f"{name} has {key} of dtype {variable.dtype}, expected numbers or strings")
+            if (along and variable.ndim > 1) if is_coordinate else len(along) < len(grid):
+                raise ValueError(f"{name} has {key} over {variable.dims}, which does not fit the grid, {grid}")
+            theirs = {"is": "coordinate" if is_coordinate else "variable", "type": TYPES[variable.dtype.kind]}
+            theirs |= {"sizes": {dim: size for dim, size in variable.sizes.items() if dim not in grid}}
+            theirs |= {"labels": variable.values} if is_coordinate and not along else {}
+            first, _, ours = seen.setdefault(key, (name, variable.dims, theirs | variable.attrs))
+            _check_equal(ours, theirs | variable.attrs, first, name, key)
+    for key, (first, dims, about) in seen.items():
+        for name, cube in zip(names, cubes, strict=True):
+            if about["is"] == "coordinate" and key not in cube.coords and set(dims) <= set(cube.dims):
+                raise ValueError(f"{name} has no coordinate {key}, but {first} has")
+
+
+def _unite_coordinates(cubes, names):
+    """Return the labels of all cubes along their grid, and further coordinates there, as for `assemble`."""
+    grid, united = cubes[0].status.dims, {}
+    along = {key: variable.dims[0] for key, variable in cubes[0].coords.items() if set(variable.dims) & set(grid)}
+    for key, dim in along.items():
+        known = {}
+        for name, cube in zip(names, cubes, strict=True):
+            for label, value in zip(cube[dim].values.tolist(), cube[key].values.tolist(), strict=True):
+                first, other = known.setdefault(label, (name, value))
+                if key != dim and not _is_same(np.asarray(other), np.asarray(value)):
+                    raise ValueError(f"{key} of {dim}={label} is {other!r} in {first}, {value!r} in {name}")
+        ascending = cubes[0][dim].dtype.kind in "if" and all((np.diff(cube[dim].values) > 0).all() for cube in cubes)
+        labels = sorted(known) if ascending else list(known)
+        united[key] = labels if key == dim else (dim, [known[label][1] for label in labels])
+    return united
+
+
+def _choose(cubes, names, coordinates):
+    """Return, for each place that a cube has, its labels and what belongs there; and notes."""
+    chosen, conflicts, notes = [], [], {}
+    dims = cubes[0].status.dims
+    for labels in product(*(coordinates[dim] for dim in dims)):
+        point = dict(zip(dims, labels, strict=True))
+        pieces = [
+            (name, cube.sel(point, drop=True))
+            for name, cube in zip(names, cubes, strict=True)
+            if all(label in cube.indexes[dim] for dim, label in point.items())
+        ]
+        if not pieces:
+            continue
+        name, best = max(pieces, key=lambda one: (RANKS[int(one[1].status)], _cell(one[1]) != ""))
+        chosen.append((point, best))
+        place = say_place(point)
+        for other, piece in pieces:
+            differing = _differences(best, piece)
+            if differing and best.status == piece.status == DONE:
+                conflicts.append(f"{place}: {', '.join(differing)} in {name} and {other}")
+            elif note := _compare(name, best, other, piece, differing):
+                notes.setdefault(note, []).append(place)
+    if conflicts:
+        more = f"; and {len(conflicts) - N_SAID} more" if len(conflicts) > N_SAID else ""
+        raise ValueError(f"finished places differ, {len(conflicts)} in all: {'; '.join(conflicts[:N_SAID])}{more}")
+    return chosen, [f"{'; '.join(places)}: {note}" for note, places in notes.items()]
+
+
+def _cell(piece):
+    return str(piece.cell.item()) if "cell" in piece else ""
+
+
+def _differences(one, other):
+    """Return which variables differ, with both values of scalars."""
+    differing = []
+    for key in dict.fromkeys([*one.data_vars, *other.data_vars]):
+        values = [piece[key].values if key in piece else None for piece in (one, other)]
+        if key not in ("status", "origin") and not _is_same(*values):
+            texts = ["nothing" if v is None else repr(v.item()) if v.ndim == 0 else "" for v in values]
+            differing.append(f"{key} {' and '.join(texts)}" if all(texts) else key)
+    return differing
+
+
+def _is_same(one, other):
+    """Compare values bit for bit; one NaN is like another, and what is not there like what stands for no value."""
+    if one is None or other is None:
+        values = other if one is None else one
+        return bool(np.all(values.astype(str) == {"f": "nan", "i": "-1"}.get(values.dtype.kind, "")))
+    if one.shape != other.shape or one.dtype.kind in "UO":
+        return np.array_equal(one, other)
+    nan = np.isnan(one) & np.isnan(other)
+    return bool(np.all(nan | ((one == other) & (np.signbit(one) == np.signbit(other)))))
+
+
+def _compare(name, best, other, piece, differing):
+    """Return what there is to say of a place for which one cube was chosen, and that is no conflict."""
+    if piece.status == MISSING:
+        text = f"cell {_cell(piece)}, missing, in {other}, but {_cell(best)} in {name}, which is taken"
+        return text if _cell(piece) not in ("", _cell(best)) else ""
+    if best.status != piece.status:
+        return f"failed in {other}, done in {name}, which is taken"
+    if differing:
+        return f"failed in both {name}, which is taken, and {other}: {', '.join(differing)}"
+    if best.origin != piece.origin:
+        return f"from another origin in {other} than in {name}, which is taken: the values are the same"
+    return ""
+
+
+def _assemble(chosen, cubes, coordinates):
+    """Put what was chosen in its places."""
+    points, cells, columns = [point for point, _ in chosen], [], []
+    for _, piece in chosen:
+        columns.append(piece[[key for key in COLUMNS if key in piece]].drop_attrs(deep=False))
+        failed = xr.Dataset(attrs={"message": str(piece.message.item())})
+        done = piece.drop_vars(["status", "message", *columns[-1].data_vars]).drop_attrs(deep=False)
+        cells.append({MISSING: None, DONE: done, FAILED: failed}[int(piece.status)])
+    cube = assemble(points, cells, coordinates)
+    columns = assemble(points, columns, coordinates)
+    cube = cube.assign({key: columns[key] for key in COLUMNS if key in columns})
+    for key in coordinates:
+        cube[key].attrs |= cubes[0][key].attrs
+    return cube

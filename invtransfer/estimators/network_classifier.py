@@ -1,0 +1,232 @@
+"""What the classifiers that train a whole network share: training, weights held as arrays, features, predictions."""
+
+import copy
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from invtransfer.encoders.classifier import build_network
+from invtransfer.images import check_count, validate_input
+from invtransfer.networks.devices import resolve_device, resolve_precision, strides_beyond_input
+from invtransfer.networks.inference import compute_outputs
+from invtransfer.networks.training import train
+from invtransfer.sources.blocks import TransformedImages
+from invtransfer.transformations import get_transformations
+
+
+class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator):
+    """A network with a linear head, whose weights are kept as NumPy arrays: `InvariantPretrainer` and `FineTuner`.
+
+    An estimator that inherits from it has the parameters `transformations`, `epochs`, `learning_rate`, `schedule`,
+    `weight_decay`, `precision`, `device`, `image_shape`, `random_state`, `checkpoint` and `verbose`. Its `fit` sets
+    `classes_` and `image_shape_`, and ends with `_train`.
+    """
+
+    def _train(self, build, X, codes, X_val, codes_val, *, batch_size, seed, recipe, renew=None):
+        """Train a network as the parameters say, and keep its weights.
+
+        Parameters
+        ----------
+        build : callable
+            From a torch.Generator to the network to train, as `build_network` makes it, on the CPU.
+        X, X_val : ndarray of shape (n_samples, height, width, n_channels)
+            Images for training and validation; the latter may be None.
+        codes, codes_val : ndarray of shape (n_samples,)
+            Positions of the labels in `classes_`.
+        batch_size : int
+            Images per step.
+        seed : int
+            Of all that is random.
+        recipe : dict or None
+            Arguments of `build_network` that make the same network again; None: a copy of the network is kept, without
+            its weights.
+        renew : callable
+            See `train`.
+
+        Returns
+        -------
+        self : NetworkClassifier
+
+        Raises
+        ------
+        ValueError
+            If there is a `checkpoint`, and `random_state` is None; and as `train`.
+        """
+        if self.checkpoint is not None and self.random_state is None:
+            raise ValueError(
+                f"random_state is None, expected a number with checkpoint={self.checkpoint!r}: started again, training"
+                " would draw other numbers, and could not go on from that file"
+            )
+        generator = torch.Generator().manual_seed(seed)
+        device = resolve_device(self.device)
+        with _global_generators(seed, device):
+            network = build(generator).to(device)
+            precision = resolve_precision(self.precision, device)
+            if precision == "bfloat16" and device.type == "cpu" and strides_beyond_input(network, X):
+                precision = "float32"
+            self.history_ = train(
+                network,
+                X,
+                codes.astype(np.int64),
+                X_val=X_val,
+                y_val=codes_val,
+                epochs=check_count(self.epochs, "epochs", low=0),
+                batch_size=batch_size,
+                learning_rate=self.learning_rate,
+                schedule=self.schedule,
+                weight_decay=self.weight_decay,
+                precision=precision,
+                generator=generator,
+                renew=renew,
+                checkpoint=self.checkpoint,
+                verbose=self.verbose,
+            )
+        self.n_iter_ = self.epochs
+        return self._keep(network, recipe)
+
+    def _keep(self, network, recipe):
+        """Keep a network as arrays and what makes it again, see `_train`; it is of no use afterwards."""
+        self.weights_ = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
+        self.layer_ = getattr(network.backbone, "description", "output of the module")
+        self._n_features_out = network.head.in_features
+        if recipe is None:
+            # all but the weights, which `weights_` has: the module given may become another after the fit
+            nothing = {name: value.to("meta") for name, value in network.state_dict().items()}
+            network.cpu().load_state_dict(nothing, assign=True)
+            self._architecture = network
+        else:
+            self._architecture = recipe
+        return self
+
+    def _transformed(self, X, seed):
+        """Return the function from an epoch to its images, or None if they are always the same."""
+        if self.transformations is None or not get_transformations(self.transformations):
+            return None
+        if X.shape[3] != 3:
+            raise ValueError(
+                "transformations act on images, but X is rows of pixels: give image_shape=(height, width, 3)"
+            )
+        source = TransformedImages(X, transformations=self.transformations, random_state=seed)
+        return lambda epoch: source.sample(len(X), start=epoch * len(X))[0]
+
+    def module(self):
+        """Return the trained network as a torch module on the CPU.
+
+        Returns
+        -------
+        module : torch.nn.Sequential
+            With the parts `normalise`, `backbone` (images to features) and `head`; takes float images in [0, 1] of
+            shape (n_samples, 3, height, width). A new module at each call: what is done to it does not reach the
+            estimator.
+        """
+        check_is_fitted(self)
+        if isinstance(self._architecture, nn.Module):
+            network = copy.deepcopy(self._architecture)
+        else:
+            network = build_network(n_classes=len(self.classes_), image_shape=self.image_shape_, **self._architecture)
+        # copied in C order: training leaves another one, which pickles do not keep, and which rounds otherwise
+        weights = {name: torch.from_numpy(value.copy()) for name, value in self.weights_.items()}
+        network.load_state_dict(weights, assign=True)
+        return network.eval()
+
+    def _check_batch_size(self, n_samples):
+        """Return a size of steps of which none has one image only, for which batch norm has no statistics."""
+        batch_size = check_count(self.batch_size, "batch_size", low=2)
+        # 2 would leave one image of an odd number over; of steps of at most 3, none has less than 2
+        return 3 if batch_size == 2 and n_samples % 2 else batch_size
+
+    def _outputs(self, X, network):
+        X = validate_input(self, X, reset=False)
+        outputs = compute_outputs(network.to(resolve_device(self.device)), X)
+        if not np.isfinite(outputs).all():
+            raise ValueError(
+                f"the network's outputs are not finite: its training diverged, lower learning_rate={self.learning_rate}"
+            )
+        return outputs
+
+    def transform(self, X):
+        """Compute the features of images, at `layer_`: the pooled penultimate layer, unless another was chosen.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width, 3) or (n_samples, n_features)
+            Images of the shape seen in fit.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_features_out), float32
+
+        Raises
+        ------
+        ValueError
+            If `X` is not as described, or the features are not finite, because the training diverged.
+        """
+        module = self.module()
+        return self._outputs(X, module[:-1])
+
+    def predict_proba(self, X):
+        """Compute the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width, 3) or (n_samples, n_features)
+            Images of the shape seen in fit.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes), float64
+
+        Raises
+        ------
+        ValueError
+            If `X` is not as described, or the outputs are not finite, because the training diverged.
+        """
+        logits = self._outputs(X, self.module()).astype(np.float64)
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+    def predict(self, X):
+        """Return the most probable label of each image.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width, 3) or (n_samples, n_features)
+            Images of the shape seen in fit.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            As `predict_proba`.
+        """
+        check_is_fitted(self)
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def __sklearn_is_fitted__(self):
+        """Tell whether `fit` has come to its end."""
+        return hasattr(self, "weights_")
+
+    def __sklearn_tags__(self):
+        """Say that features are float32, whatever came in."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+@contextmanager
+def _global_generators(seed, device):
+    """Seed torch's global generators, which dropout reads, and put them back as they were."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.default_generator.manual_seed(seed)
+        for device in devices:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield

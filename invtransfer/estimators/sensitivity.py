@@ -1,0 +1,388 @@
+"""How much a representation changes under transformations: the statistics, and SensitivityScorer.
+
+The sensitivity to a transformation is the mean distance between the features of twins (two draws of that transformation
+on the same object and background), over the mean distance between random pairs of the same images: 0 is invariant, 1 is
+as different as any two images are. Distances are kept per pair; the ratio is formed once, from the means over the whole
+set.
+"""
+
+import zlib
+
+import numpy as np
+import xarray as xr
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from invtransfer.encoders.encoding import encode
+from invtransfer.encoders.layers import describe_layer
+from invtransfer.estimators.frozen import clone_around_encoder
+from invtransfer.images import check_count, check_images, validate_input
+from invtransfer.randomness import derive_seed
+from invtransfer.sources.blocks import TransformedImages, transform_whole
+from invtransfer.transformations import TRANSFORMATIONS, get_transformations
+
+N_ROW_DRAWS = 512  # different draws per transformation that `transform` chooses from
+Z_95 = 1.959964  # standard normal quantile of a two-sided 95 % interval
+
+
+def distances(Z, Z_other):
+    """Compute the Euclidean distance between the features of each pair.
+
+    Parameters
+    ----------
+    Z, Z_other : ndarray of shape (n_pairs, n_features)
+        Features of the first and second image of each pair.
+
+    Returns
+    -------
+    distances : ndarray of shape (n_pairs,), float64
+
+    Examples
+    --------
+    >>> distances(np.array([[0.0, 0.0]]), np.array([[3.0, 4.0]]))
+    array([5.])
+    """
+    return np.sqrt(np.square(Z.astype(np.float64) - Z_other).sum(axis=1))
+
+
+def sensitivity_interval(pair_distances, random_distances, partners):
+    """Compute the ratio of mean distances, and its 95 % interval.
+
+    Parameters
+    ----------
+    pair_distances : ndarray of shape (n_pairs,)
+        Between twins.
+    random_distances : ndarray of shape (n_pairs,)
+        Between the first image of pair i and the second of pair ``partners[i]``.
+    partners : ndarray of shape (n_pairs,), int
+        A permutation.
+
+    Returns
+    -------
+    sensitivity, low, high : float
+        NaN if all random pairs are equal; the interval also if there are less than 4 pairs.
+
+    Notes
+    -----
+    The interval is normal, with the delta method for a ratio of means. Pairs i and ``partners[i]`` share an image, so
+    their covariance is part of the variance; the covariance between the two distances of one pair is, too.
+
+    Examples
+    --------
+    >>> sensitivity, low, high = sensitivity_interval(np.ones(4), np.full(4, 2.0), np.array([1, 2, 3, 0]))
+    >>> sensitivity, low, high
+    (0.5, 0.5, 0.5)
+    """
+    n_pairs, scale = len(pair_distances), random_distances.mean()
+    if scale == 0:
+        return np.nan, np.nan, np.nan
+    sensitivity = float(pair_distances.mean() / scale)
+    residuals = (pair_distances - sensitivity * random_distances) / scale  # mean 0: the ratio's linear part
+    own = np.square(residuals).mean()
+    shared = 2 * (residuals * residuals[partners]).mean()
+    if n_pairs < 4:  # in a ring of three or less, these sum to nothing
+        return sensitivity, np.nan, np.nan
+    half = Z_95 * np.sqrt(max(own + shared, 0.0) / n_pairs)
+    return sensitivity, float(max(sensitivity - half, 0.0)), float(sensitivity + half)
+
+
+def twin_sensitivity(encoder, X, X_twin, *, layer=None, random_state=None):
+    """Measure how sensitive a representation is to whatever differs between the two images of given pairs.
+
+    Parameters
+    ----------
+    encoder : InvariantPretrainer, fitted transformer or pipeline, torch.nn.Module, callable or None
+        As for `SensitivityScorer`.
+    X, X_twin : array-like of shape (n_pairs, height, width, 3), uint8 or float in [0, 1]
+        First and second image of each pair.
+    layer : str or None
+        As for `SensitivityScorer`.
+    random_state : int, RandomState or None
+        Of the random pairs.
+
+    Returns
+    -------
+    sensitivity, low, high : float
+        Mean distance between the features of pairs over that of random pairs, the first image of one and the second of
+        another, and its 95 % interval over pairs.
+
+    Raises
+    ------
+    ValueError
+        If the images are not as described, their shapes differ, there is one pair only, the encoder has no such layer,
+        or it fails to return one finite row per image.
+    TypeError
+        If `encoder` is of a kind that cannot be used.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).integers(256, size=(100, 8, 8, 3), dtype="uint8")
+    >>> twin_sensitivity(None, X, X, random_state=0)
+    (0.0, 0.0, 0.0)
+    """
+    X, X_twin = check_images(X, "X"), check_images(X_twin, "X_twin")
+    if X.shape != X_twin.shape:
+        raise ValueError(f"X_twin has shape {X_twin.shape}, expected the shape of X, {X.shape}")
+    if len(X) < 2:
+        raise ValueError("X has 1 pair, expected at least 2, for random pairs")
+    Z, Z_twin = (encode(encoder, images, layer=layer) for images in (X, X_twin))
+    partners = _ring(len(X), derive_seed(random_state, "sensitivity"))
+    return sensitivity_interval(distances(Z, Z_twin), distances(Z, Z_twin[partners]), partners)
+
+
+class SensitivityScorer(TransformerMixin, BaseEstimator):
+    """Measure how sensitive a representation is to each transformation: what is it invariant to?
+
+    Parameters
+    ----------
+    encoder : InvariantPretrainer, fitted transformer or pipeline, torch.nn.Module, callable or None
+        From images to features, see `invtransfer.encoders.encode`; None: the pixels themselves.
+    layer : str or None
+        Of a torch module: name of the layer, as in ``named_modules()``, whose output are the features; "" is the
+        module's own output. None: what goes into the module's last linear layer, if the last layer with weights is one,
+        else its output.
+    transformations : sequence of str or Transformation
+        Each is measured alone; None: all 18.
+    n_pairs : int
+        Twins per transformation; of a given set of images no more than there are, one for each image.
+    image_shape : tuple of int
+        (height, width, 3) of the images, if `X` is given as flattened images of shape (n_samples, n_features). None:
+        such an `X` is read as rows of pixels, whose values are scaled to [0, 1] by the range seen in fit, transformed
+        as a grey image, and scaled back.
+    random_state : int, RandomState or None
+        Of the transformations drawn on images, and of the random pairs. A source draws with its own.
+
+    Attributes
+    ----------
+    sensitivity_ : xarray.DataArray over "transformation"
+        Mean distance of twins over mean distance of random pairs: 0 is invariant, 1 as different as any two images.
+        NaN where all features are equal.
+    sensitivity_interval_ : xarray.DataArray over "transformation" and "bound"
+        95 % interval ("low", "high") of the sampling of pairs, for this encoder.
+    pair_distances_, random_distances_ : xarray.DataArray over "transformation" and "pair"
+        Distances between the features of twins, and of random pairs of the same images, in units of the features.
+    composed_sensitivity_ : float
+        To the source's own transformations together; NaN if fitted on images, or on a source that has none.
+    composed_sensitivity_interval_ : tuple of (low, high)
+        Its 95 % interval.
+    layer_ : str or None
+        Where the features are taken in a torch module, such as "input of fc", "output of layer3", "output of the
+        module"; None for other encoders.
+    image_shape_ : tuple of int
+        (height, width, n_channels) of the images seen in fit.
+    n_features_in_ : int
+        height * width * n_channels.
+
+    Notes
+    -----
+    `score` is greater-is-better and so returns the invariance, 1 minus the mean sensitivity. The paper's Equation 1
+    takes the normaliser from "any two samples": here these are the first image of each pair and the second of another,
+    both drawn with that transformation, without regard to class.
+
+    References
+    ----------
+    Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Sections 3.4 and
+    5.1.
+
+    Examples
+    --------
+    >>> from invtransfer import SensitivityScorer, Transforms2D, load_objects
+    >>> source = Transforms2D(load_objects("procedural")[:10], random_state=0)
+    >>> scorer = SensitivityScorer(
+    ...     lambda X: X.mean(axis=(1, 2)), transformations=["h_flip", "invert"], n_pairs=200, random_state=0
+    ... )
+    >>> h_flip, invert = scorer.fit(source).sensitivity_.values
+    >>> bool(h_flip < invert)
+    True
+    """
+
+    def __init__(
+        self,
+        encoder=None,
+        *,
+        layer=None,
+        transformations=None,
+        n_pairs=10_000,
+        image_shape=None,
+        random_state=None,
+    ):
+        self.encoder = encoder
+        self.layer = layer
+        self.transformations = transformations
+        self.n_pairs = n_pairs
+        self.image_shape = image_shape
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        """Measure the sensitivity to each transformation.
+
+        Parameters
+        ----------
+        X : Transforms2D, TransformedImages, or array-like of shape (n_samples, height, width, 3)
+            A source, of whose images twins are made; or images, uint8 or float in [0, 1], which are transformed as a
+            whole; or an array of shape (n_samples, n_features), see `image_shape`.
+        y : object
+            Not used.
+
+        Returns
+        -------
+        self : SensitivityScorer
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter is not as described, there is but one image, the encoder has no such layer, or it
+            fails to return one finite row per image.
+        TypeError
+            If `encoder` is of a kind that cannot be used.
+        """
+        n_pairs = check_count(self.n_pairs, "n_pairs", low=2)
+        chosen = self._transformations = self._chosen()
+        self._seed = derive_seed(self.random_state, "sensitivity")
+        source = self._source(X, reset=True)
+        n_pairs = min(n_pairs, getattr(source, "n_images", n_pairs))
+        measured = [self._measure(source, n_pairs, [transformation]) for transformation in chosen]
+        along = {
+            "transformation": ("transformation", [t.name for t in chosen]),
+            "category": ("transformation", [t.category for t in chosen]),
+        }
+        names = ("pair_distances_", "random_distances_")
+        for name, values in zip(names, zip(*[m[:2] for m in measured], strict=True), strict=True):
+            array = xr.DataArray(np.stack(values), along, ["transformation", "pair"])
+            setattr(self, name, array.assign_attrs(units="units of the features"))
+        ratios = np.array([sensitivity_interval(*m) for m in measured])  # (n_transformations, 3)
+        self.sensitivity_ = xr.DataArray(ratios[:, 0], along, ["transformation"], "sensitivity", {"units": "1"})
+        self.sensitivity_interval_ = xr.DataArray(
+            ratios[:, 1:], along | {"bound": ["low", "high"]}, ["transformation", "bound"], attrs={"units": "1"}
+        )
+        composed = (np.nan, np.nan, np.nan)
+        if len(source.transformations):
+            composed = sensitivity_interval(*self._measure(source, n_pairs, None))
+        self.composed_sensitivity_, self.composed_sensitivity_interval_ = composed[0], composed[1:]
+        self.layer_ = describe_layer(self.encoder, self.layer)
+        return self
+
+    def transform(self, X):
+        """Compute the sensitivity of each image's features to each transformation.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width, 3) or (n_samples, n_features)
+            Images of the shape seen in fit; they are transformed as a whole.
+
+        Returns
+        -------
+        sensitivities : ndarray of shape (n_samples, n_transformations), float64
+            Distance between the features of two draws on that image, over the mean distance of random pairs in fit.
+            Which draws an image gets depends on the image alone, not on its place in `X`.
+        """
+        check_is_fitted(self)
+        X = validate_input(self, X, reset=False)
+        images = self._to_images(X)
+        indices = np.array([zlib.crc32(np.ascontiguousarray(image).data) % N_ROW_DRAWS for image in images])
+        columns = []
+        for transformation in self._transformations:
+            twins = [transform_whole(images, [transformation], indices, self._seed, twin) for twin in (False, True)]
+            columns.append(distances(*[self._encode(images) for images in twins]))
+        scales = self.random_distances_.mean("pair").to_numpy()
+        return np.stack(columns, axis=1) / np.where(scales > 0, scales, np.nan)
+
+    def score(self, X, y=None):
+        """Return the invariance on new data: 1 minus the mean sensitivity over the transformations.
+
+        Parameters
+        ----------
+        X : Transforms2D, TransformedImages, or array-like
+            As for `fit`.
+        y : object
+            Not used.
+
+        Returns
+        -------
+        invariance : float
+            1 is invariant to all of them; 0 (or less) is as sensitive as to a change of the image.
+        """
+        check_is_fitted(self)
+        source = self._source(X, reset=False)
+        n_pairs = min(self.n_pairs, getattr(source, "n_images", self.n_pairs))
+        sensitivities = [sensitivity_interval(*self._measure(source, n_pairs, [t]))[0] for t in self._transformations]
+        return 1.0 - float(np.mean(sensitivities))
+
+    def get_feature_names_out(self, input_features=None):
+        """Return the names of the transformations, the columns of `transform`.
+
+        Parameters
+        ----------
+        input_features : object
+            Not used.
+
+        Returns
+        -------
+        names : ndarray of shape (n_transformations,), object
+        """
+        check_is_fitted(self)
+        return np.array([t.name for t in self._transformations], dtype=object)
+
+    def _chosen(self):
+        chosen = get_transformations(list(TRANSFORMATIONS) if self.transformations is None else self.transformations)
+        if not chosen:
+            raise ValueError("transformations is empty, expected at least one to be sensitive to, or None for all 18")
+        return chosen
+
+    def _source(self, X, reset):
+        """Return `X` if it is a source, else a source of whole images."""
+        if hasattr(X, "twins"):
+            shape = tuple(X.image_shape)
+            if not reset and shape != self.image_shape_:
+                raise ValueError(f"X has images of shape {shape}, expected {self.image_shape_}, as in fit")
+            self.image_shape_, self.n_features_in_ = shape, int(np.prod(shape))
+            return X
+        X = validate_input(self, X, reset=reset)
+        if len(X) < 2:
+            raise ValueError("X has n_samples = 1, expected at least 2 images, for random pairs")
+        if reset and X.shape[3] == 1:
+            low, high = float(X.min()), float(X.max())
+            self._pixel_range = (low, max(high - low, np.finfo(np.float32).tiny))
+        return TransformedImages(self._to_images(X), random_state=self._seed)
+
+    def _to_images(self, X):
+        """See rows of pixels of any range as grey images in [0, 1]; leave images as they are."""
+        if X.shape[3] == 3:
+            return X
+        low, extent = self._pixel_range
+        return np.repeat(np.clip((X - low) / extent, 0, 1).astype(np.float32), 3, axis=3)
+
+    def _encode(self, images):
+        if self.image_shape_[2] == 1:
+            low, extent = self._pixel_range
+            images = images.mean(axis=3, keepdims=True) * extent + low
+        return encode(self.encoder, images, layer=self.layer)
+
+    def _measure(self, source, n_pairs, transformations):
+        """Return distances of twins, of random pairs, and who was paired with whom."""
+        twins = source.twins(n_pairs, transformations=transformations)
+        Z, Z_twin = np.split(self._encode(np.concatenate(twins)), 2)  # one call: fuller batches, and one network made
+        partners = _ring(n_pairs, self._seed)
+        return distances(Z, Z_twin), distances(Z, Z_twin[partners]), partners
+
+    def __sklearn_is_fitted__(self):
+        """Tell whether `fit` has been called, whatever the encoder is."""
+        return hasattr(self, "sensitivity_")
+
+    def __sklearn_clone__(self):
+        """Clone all but the encoder, which stays frozen and shared."""
+        return clone_around_encoder(self)
+
+    def __sklearn_tags__(self):
+        """Say that the columns are float64, whatever came in."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64"]
+        return tags
+
+
+def _ring(n, seed):
+    """Return a random permutation without a fixed point: everyone's successor in a random ring."""
+    order = np.random.default_rng(seed).permutation(n)
+    partners = np.empty(n, dtype=np.int64)
+    partners[order] = np.roll(order, 1)
+    return partners

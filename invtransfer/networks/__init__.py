@@ -1,0 +1,1 @@
+"""Architectures for small images, and the one training loop."""

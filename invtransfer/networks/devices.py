@@ -1,0 +1,129 @@
+"""Where networks are trained, and in which number format."""
+
+import torch
+from torch import nn
+
+from invtransfer.networks.inference import compute_outputs
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+def resolve_device(device):
+    """Return the torch device that `device` stands for.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        "auto" is CUDA where there is a GPU, else the CPU; else any name that torch knows.
+
+    Returns
+    -------
+    device : torch.device
+
+    Raises
+    ------
+    ValueError
+        If torch does not know the name, finds no such device, or computes nothing there ("meta").
+
+    Examples
+    --------
+    >>> resolve_device("cpu")
+    device(type='cpu')
+    """
+    if isinstance(device, str) and device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        if not isinstance(device, str | torch.device) or torch.device(device).type == "meta":
+            raise TypeError("it computes nothing")
+        device = torch.device(device)
+        torch.empty(0, device=device)
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"device is {device!r}, expected 'auto', 'cpu' or a device that torch finds: {reason}"
+        ) from error
+    return device
+
+
+def resolve_precision(precision, device):
+    """Return the number format that convolutions are trained in.
+
+    Parameters
+    ----------
+    precision : str
+        "float32", "bfloat16", or "auto": bfloat16 where `device` computes it in hardware.
+    device : torch.device
+        Where the training runs.
+
+    Returns
+    -------
+    precision : str
+        "float32" or "bfloat16".
+
+    Raises
+    ------
+    ValueError
+        If it is none of the three.
+
+    Notes
+    -----
+    Hardware support is asked for rather than timed, so that the same machine always gives the same numbers. On a CPU it
+    means AVX512-BF16 or AMX instructions.
+
+    Examples
+    --------
+    >>> resolve_precision("float32", torch.device("cpu"))
+    'float32'
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is {precision!r}, expected one of: {', '.join(PRECISIONS)}")
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        in_hardware = torch.cuda.get_device_capability(device) >= (8, 0)
+    elif device.type == "cpu":
+        names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not public; absent means no
+        in_hardware = any(getattr(torch.cpu, name, bool)() for name in names)
+    else:
+        in_hardware = False
+    return "bfloat16" if in_hardware else "float32"
+
+
+def strides_beyond_input(network, X):
+    """Tell whether a convolution of a network has a larger stride than its input has pixels.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        On any device; its mode is left as it was.
+    X : ndarray of shape (n_samples, height, width, n_channels)
+        Images; one is enough.
+
+    Returns
+    -------
+    beyond : bool
+
+    Notes
+    -----
+    On a CPU, bfloat16 gradients of such a convolution's weights are uninitialised memory, now and then NaN, as of torch
+    2.15; float32 is right. It happens with images that are smaller than a network is made for.
+
+    Examples
+    --------
+    >>> network = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+    >>> [strides_beyond_input(network, np.zeros((1, side, side, 3), dtype="uint8")) for side in (1, 2)]
+    [True, False]
+    """
+    found = []
+
+    def look(module, arguments):
+        found.append(any(side < step for side, step in zip(arguments[0].shape[2:], module.stride, strict=True)))
+
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    handles = [module.register_forward_pre_hook(look) for module in convolutions]
+    try:
+        compute_outputs(network, X[:1], batch_size=1)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return any(found)

@@ -1,0 +1,229 @@
+"""The one training loop, and the choice of device and precision that it runs on."""
+
+import math
+from numbers import Real
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from invtransfer.images import to_tensor
+from invtransfer.networks.checkpoints import Checkpoint, fingerprint_training
+from invtransfer.networks.inference import compute_outputs
+
+SCHEDULES = ("constant", "one-cycle", "cosine", "linear")
+
+
+def learning_rate_factor(schedule, step, n_steps, steps_per_epoch=1):
+    """Return what the learning rate is multiplied by at one step.
+
+    Parameters
+    ----------
+    schedule : str
+        "constant"; "one-cycle": up linearly over the first fifth of the steps, then down linearly to 0; "cosine": up
+        linearly over the first 5 epochs, but no more than a tenth of the steps, then down to 1 % along a cosine, the
+        paper's schedule for the ViT; "linear": down linearly to 0 from the first step on, the paper's for fine-tuning.
+    step, n_steps : int
+        Number of the step, from 0, and of all steps.
+    steps_per_epoch : int
+        What an epoch is to "cosine".
+
+    Returns
+    -------
+    factor : float
+
+    Raises
+    ------
+    ValueError
+        If there is no such schedule.
+
+    Examples
+    --------
+    >>> [learning_rate_factor("one-cycle", step, 11) for step in (0, 1, 2, 6, 10)]
+    [0.333..., 0.666..., 1.0, 0.5..., 0.11...]
+    >>> [learning_rate_factor("cosine", step, 51) for step in (0, 4, 5, 50)]
+    [0.166..., 0.833..., 1.0, 0.01]
+    >>> [learning_rate_factor("linear", step, 4) for step in range(4)]
+    [1.0, 0.75, 0.5, 0.25]
+    """
+    if schedule == "constant":
+        return 1.0
+    if schedule == "one-cycle":
+        warm_up = round(0.2 * n_steps)
+        return min((step + 1) / (warm_up + 1), (n_steps - step) / (n_steps - warm_up))
+    if schedule == "cosine":
+        warm_up = min(5 * steps_per_epoch, n_steps // 10)
+        if step < warm_up:
+            return (step + 1) / (warm_up + 1)
+        progress = (step - warm_up) / max(1, n_steps - 1 - warm_up)
+        return 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
+    if schedule == "linear":
+        return (n_steps - step) / n_steps
+    raise ValueError(f"schedule is {schedule!r}, expected one of: {', '.join(SCHEDULES)}")
+
+
+def train(
+    network,
+    X,
+    y,
+    *,
+    X_val=None,
+    y_val=None,
+    epochs,
+    batch_size,
+    learning_rate,
+    schedule="constant",
+    weight_decay=0.0,
+    precision="float32",
+    generator,
+    renew=None,
+    checkpoint=None,
+    verbose=False,
+):
+    """Minimise the cross-entropy with Adam, and keep the epoch with the best validation accuracy.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Trained in place, where it is; in evaluation mode afterwards.
+    X : ndarray of shape (n_samples, height, width, n_channels) or (n_samples, n_features)
+        Images or features. They stay as they are; only one batch at a time becomes float.
+    y : ndarray of shape (n_samples,), int64
+        Numbers of the classes.
+    X_val, y_val : ndarray
+        Validation data of the same kind; None: the last epoch is kept.
+    epochs : int
+        Passes over the data; 0 leaves the initial weights.
+    batch_size : int
+        Samples per step; an epoch is split into batches as equal as can be, none larger.
+    learning_rate : float
+        Of Adam, per step.
+    schedule : str
+        See `learning_rate_factor`.
+    weight_decay : float
+        L2 penalty of Adam.
+    precision : str
+        "float32" or "bfloat16" (autocast; weights stay float32).
+    generator : torch.Generator
+        Of the order of the samples.
+    renew : callable
+        From the number of an epoch to the `X` of that epoch, for transformations drawn anew; None: always `X`.
+    checkpoint : path-like or None
+        File that the state of training is written to, after the first epoch, the last, and those between at which that
+        takes at most a twentieth of the time; if it is there, training goes on from it, to the same weights as if it
+        had never stopped. None: no file.
+    verbose : bool
+        Show a progress bar on stderr.
+
+    Returns
+    -------
+    history : dict
+        "loss" and, with validation data, "val_accuracy": a list over epochs; "best_epoch": number, from 0, of the epoch
+        whose weights are kept (-1: none).
+
+    Raises
+    ------
+    ValueError
+        If `learning_rate` or `weight_decay` is out of range, the loss or a weight becomes NaN or infinite, or
+        `checkpoint` belongs to another training.
+    TypeError
+        If `checkpoint` is no path.
+    OSError
+        If `checkpoint` cannot be written.
+
+    Notes
+    -----
+    With a checkpoint, `renew` is asked once more for the first epoch, whose images tell whether the file belongs to the
+    same transformations. A damaged file is a warning, and training starts from the beginning. On a GPU some sums are
+    made in an order that changes from run to run: there the weights are the same as far as training repeats itself.
+    """
+    if not isinstance(learning_rate, Real) or not 0 < learning_rate < math.inf:
+        raise ValueError(f"learning_rate is {learning_rate!r}, expected a number above 0")
+    if not isinstance(weight_decay, Real) or not 0 <= weight_decay < math.inf:
+        raise ValueError(f"weight_decay is {weight_decay!r}, expected a number of at least 0")
+    device = next(network.parameters()).device
+    if device.type != "mps":
+        network.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(
+        network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=device.type in ("cpu", "cuda")
+    )
+    n_batches = math.ceil(len(X) / batch_size)
+    n_steps = epochs * n_batches
+    history = {"loss": [], "best_epoch": epochs - 1} | ({} if X_val is None else {"val_accuracy": []})
+    best_weights = saved = None
+    if checkpoint is not None:
+        settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": float(learning_rate),
+                    "schedule": schedule, "weight_decay": float(weight_decay), "precision": precision}  # fmt: skip
+        data = {"X": X, "y": y, "X_val": X_val, "y_val": y_val}
+        saved = _open_checkpoint(checkpoint, network, optimizer, generator, data, renew, settings)
+        restored, best_weights = saved.restore()
+        history = restored or history
+    done = len(history["loss"])
+    bar = tqdm(total=n_steps, initial=done * n_batches, desc="training", unit="step", disable=not verbose)
+    for epoch in range(done, epochs):
+        images = None  # let go of the last epoch's before the next are made
+        images = X if renew is None else renew(epoch)
+        steps = range(epoch * n_batches, (epoch + 1) * n_batches)
+        rates = [learning_rate * learning_rate_factor(schedule, step, n_steps, n_batches) for step in steps]
+        batches = torch.randperm(len(X), generator=generator).tensor_split(n_batches)
+        mean_loss = _train_epoch(network, optimizer, images, y, batches, rates, precision, bar)
+        if not math.isfinite(mean_loss):
+            raise ValueError(
+                f"the training loss became {mean_loss} in epoch {epoch + 1}: lower learning_rate={learning_rate}"
+            )
+        history["loss"].append(mean_loss)
+        if X_val is not None:
+            predictions = compute_outputs(network, X_val).argmax(axis=1)
+            accuracy = float(np.mean(predictions == y_val))
+            if accuracy > max(history["val_accuracy"], default=-1.0):
+                history["best_epoch"] = epoch
+                best_weights = {name: value.clone() for name, value in network.state_dict().items()}
+            history["val_accuracy"].append(accuracy)
+        bar.set_postfix(loss=f"{mean_loss:.3f}")
+        if saved is not None and (saved.is_due() or epoch == epochs - 1):
+            saved.save(history, best_weights)
+    bar.close()
+    if best_weights is not None:
+        network.load_state_dict(best_weights)
+    broken = [name for name, value in network.state_dict().items() if not torch.isfinite(value).all()]
+    if broken:
+        raise ValueError(f"{broken[0]} is not finite after training: lower learning_rate={learning_rate}")
+    network.eval()
+    return history
+
+
+def _open_checkpoint(path, network, optimizer, generator, data, renew, settings):
+    """Return the file of a training's state; the first epoch's images stand for the transformations."""
+    data = data | {"transformations": None if renew is None else renew(0)}
+    return Checkpoint(path, network, optimizer, generator, fingerprint_training(network, generator, data, settings))
+
+
+def _train_epoch(network, optimizer, images, y, batches, rates, precision, bar):
+    """Take one step per batch of indices, each at its learning rate, and return the mean loss."""
+    device = next(network.parameters()).device
+    labels = torch.from_numpy(y)
+    network.train()
+    _keep_frozen_statistics(network)
+    losses = []
+    for indices, rate in zip(batches, rates, strict=True):
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        batch = to_tensor(images[indices.numpy()], device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            logits = network(batch)
+        loss = nn.functional.cross_entropy(logits.float(), labels[indices].to(device))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+        bar.update()
+    return torch.stack(losses).mean().item()
+
+
+def _keep_frozen_statistics(network):
+    """Leave batch norm whose weights are frozen in evaluation mode: its statistics would change otherwise."""
+    for module in network.modules():
+        weights = list(module.parameters(recurse=False))
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and weights:
+            module.train(any(weight.requires_grad for weight in weights))

@@ -1,0 +1,1 @@
+"""The paper's protocol, its tasks and claims, and what its studies share."""

@@ -1,0 +1,61 @@
+"""How long a network takes here, measured."""
+
+import time
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from invtransfer.encoders.classifier import build_network
+from invtransfer.networks.devices import resolve_device, resolve_precision
+from invtransfer.networks.inference import compute_outputs
+from invtransfer.networks.training import train
+
+
+@lru_cache
+def seconds_per_image(network, width, batch_size, image_shape=(32, 32, 3)):
+    """Measure how long a network takes for one image here, to project how long a study will take.
+
+    Parameters
+    ----------
+    network : str
+        As for `build_network`.
+    width : float
+        Of the network.
+    batch_size : int
+        Images per step. Without a GPU at most 64 are measured: larger batches cost as much per image there.
+    image_shape : tuple of int
+        (height, width, n_channels).
+
+    Returns
+    -------
+    training, encoding : float
+        Seconds, one image's share of a training step and of a forward pass without gradients.
+
+    Examples
+    --------
+    >>> training, encoding = seconds_per_image("resnet18", 0.0625, 32)
+    >>> 0 < encoding < training
+    True
+    """
+    device = resolve_device("auto")
+    n = batch_size if device.type == "cuda" else min(batch_size, 64)
+    generator = torch.Generator().manual_seed(0)
+    module = build_network(network, 10, image_shape=image_shape, width=width, generator=generator).to(device)
+    X, y = np.random.default_rng(0).integers(256, size=(n, *image_shape), dtype=np.uint8), np.arange(n) % 10
+    precision = resolve_precision("auto", device)
+
+    def step():
+        train(module, X, y, epochs=1, batch_size=n, learning_rate=1e-3, precision=precision, generator=generator)
+
+    return _seconds(step) / n, _seconds(lambda: compute_outputs(module, X, batch_size=n)) / n
+
+
+def _seconds(call):
+    """Return the shortest of three times that a call takes, after one to warm up."""
+    times = []
+    for _ in range(4):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])

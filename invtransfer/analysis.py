@@ -50,6 +50,80 @@ def summarise(values, dim="seed"):
     return xr.Dataset({"mean": mean, "std": std, "low": mean - half, "high": mean + half, "n": n})
 
 
+def format_mean(values, sign="", digits=3):
+    """Format the mean over seeds and the half width of its 95 % interval, such as "0.850 ± 0.231".
+
+    Parameters
+    ----------
+    values : xarray.DataArray over "seed"
+        NaN counts as missing.
+    sign : {"", "+"}, default ""
+        "+" puts a sign before positive means, too.
+    digits : int, default 3
+        Number of digits after the decimal point.
+
+    Returns
+    -------
+    text : str
+        The mean alone if there is one value, as it has no interval; "?" if there is none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `summarise`.
+
+    Examples
+    --------
+    >>> format_mean(xr.DataArray([0.9, 0.75, 0.9], dims="seed"))
+    '0.850 ± 0.215'
+    >>> format_mean(xr.DataArray([0.25], dims="seed"), sign="+", digits=2)
+    '+0.25'
+    """
+    summary = summarise(values)
+    if summary["n"] == 0:
+        return "?"
+    mean, half = summary["mean"].item(), (summary["high"] - summary["mean"]).item()
+    text = f"{round(mean, digits) + 0.0:{sign}.{digits}f}"  # + 0.0: no -0.000
+    return text if np.isnan(half) else f"{text} ± {half:.{digits}f}"
+
+
+def format_table(rows, n_left=1):
+    """Format rows of texts as a table with aligned columns.
+
+    Parameters
+    ----------
+    rows : list of list of str
+        The first row is the head; all rows have the same length.
+    n_left : int, default 1
+        Number of columns, from the left, whose texts are flush left; those of the others, numbers, are flush right.
+
+    Returns
+    -------
+    text : str
+        One line per row, with two spaces between columns, without spaces or a newline at the end.
+
+    Raises
+    ------
+    ValueError
+        If the rows differ in length.
+
+    Examples
+    --------
+    >>> print(format_table([["encoder", "accuracy", "n"], ["resnet18", "0.850 ± 0.231", "3"], ["vit", "0.700", "1"]]))
+    encoder        accuracy  n
+    resnet18  0.850 ± 0.231  3
+    vit               0.700  1
+    """
+    lengths = sorted({len(row) for row in rows})
+    if len(lengths) > 1:
+        raise ValueError(f"rows have {' and '.join(map(str, lengths))} columns, expected as many in each")
+    columns = []
+    for i, column in enumerate(zip(*rows, strict=True)):
+        width = max(map(len, column))
+        columns.append([text.ljust(width) if i < n_left else text.rjust(width) for text in column])
+    return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
+
+
 def fill_relations(cube):
     """Give a cube that has one of the relations "same" and "disjoint" both, with nothing in the other.
 

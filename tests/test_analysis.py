@@ -11,6 +11,8 @@ from invtransfer.analysis import (
     count_once,
     factor_contrasts,
     fill_relations,
+    format_mean,
+    format_table,
     invariance_by_relation,
     paired_contrast,
     spillover,
@@ -105,6 +107,41 @@ def test_summary_over_another_dimension_keeps_labels():
 def test_summary_of_a_dimension_that_is_not_there():
     with pytest.raises(ValueError, match=r"^values has no dimension 'seed'; its dimensions are: factor, relation$"):
         summarise(xr.DataArray(np.zeros((2, 2)), dims=["factor", "relation"]))
+
+
+# format_mean, format_table
+
+
+def seeds(*values):
+    return xr.DataArray(list(values), dims="seed")
+
+
+@pytest.mark.parametrize(
+    ("values", "arguments", "text"),
+    [
+        # std sqrt(0.13), Student's t for 2 degrees of freedom 4.303; 4.303 * sqrt(0.13 / 3) = 0.896
+        ([0.2, 0.4, 0.9], {}, "0.500 ± 0.896"),
+        ([0.2, 0.4, 0.9], {"sign": "+", "digits": 1}, "+0.5 ± 0.9"),
+        # std 0.7 / sqrt(2), t for 1 degree of freedom 12.706; 12.706 * 0.35 = 4.447
+        ([0.2, np.nan, 0.9], {}, "0.550 ± 4.447"),
+        ([0.2, np.nan], {}, "0.200"),
+        ([-0.25], {"sign": "+"}, "-0.250"),
+        ([-0.0001], {}, "0.000"),
+        ([np.nan, np.nan], {}, "?"),
+        ([], {}, "?"),
+    ],
+)
+def test_mean_as_text(values, arguments, text):
+    assert format_mean(seeds(*values), **arguments) == text
+
+
+def test_table_as_text():
+    rows = [["factor", "level", "mean"], ["a", "first", "0.5"], ["longer", "b", ""]]
+    assert format_table(rows, n_left=2).splitlines() == ["factor  level  mean", "a       first   0.5", "longer  b"]
+    assert format_table(rows).splitlines()[1:] == ["a       first   0.5", "longer      b"]
+    assert format_table([]) == ""
+    with pytest.raises(ValueError, match="rows have 2 and 3 columns, expected as many in each"):
+        format_table([*rows, ["x", "y"]])
 
 
 # paired_contrast

@@ -5,6 +5,8 @@ from textwrap import fill
 
 import numpy as np
 
+from invtransfer.analysis import format_table
+
 WIDTH = 100  # characters of a line of text
 DETAILS = {"factor": ["factor_name", "level"], "measured": ["measure", "target"]}  # what the labels of these consist of
 HEADS = {
@@ -52,7 +54,7 @@ def format_comparison(comparison):
         name: values.transpose(*dims).values for name, values in comparison.data_vars.items() if values.dims == dims
     }
     with_std = "published_std" in values
-    rows = []
+    rows, matches = [], ["match"]
     for at in np.ndindex(*values["ours"].shape):
         value = {name: array[at] for name, array in values.items()}
         if np.isnan(value["published"]) and value["n"] == 0:  # neither has it
@@ -62,15 +64,17 @@ def format_comparison(comparison):
         interval = "" if "-" in interval else " to ".join(interval)
         numbers = [_number(value["ours"]), interval, str(value["n"]), _number(value["published"])]
         numbers += [_number(value["published_std"])] if with_std else []
-        rows.append([*place, *numbers, _number(value["difference"], "+"), str(value["match"])])
+        rows.append([*place, *numbers, _number(value["difference"], "+")])
+        matches.append(str(value["match"]))
     head = [HEADS.get(name, name) for dim in dims for name in DETAILS.get(dim, [dim])]
     n_left = len(head)
-    head += ["ours", "95 % interval", "n", "published", *(["its std"] if with_std else []), "difference", "match"]
+    head += ["ours", "95 % interval", "n", "published", *(["its std"] if with_std else []), "difference"]
     attributes = comparison.attrs
     what = [attributes["quantity"], *([attributes["dataset"]] if "dataset" in attributes else [])]
     what += [f"{attributes['tuning']} tuning"] if "tuning" in attributes else []
     lines = [f"{', '.join(what)}: ours (mean over n seeds) and the published", ""]
-    return "\n".join([*lines, *_align([head, *rows], n_left), "", *_say_in_words(comparison)])
+    table = zip(format_table([head, *rows], n_left).splitlines(), matches, strict=True)
+    return "\n".join([*lines, *map("  ".join, table), "", *_say_in_words(comparison)])
 
 
 def _columns(comparison, dim, i):
@@ -80,19 +84,6 @@ def _columns(comparison, dim, i):
 
 def _number(value, sign=""):
     return "-" if np.isnan(value) else f"{round(float(value), 3) + 0.0:{sign}.3f}"  # + 0.0: no -0.000
-
-
-def _align(rows, n_left):
-    """Return rows of a table as lines; the first columns and the last are flush left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            text.ljust(width) if i < n_left or i == len(row) - 1 else text.rjust(width)
-            for i, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return lines
 
 
 def _say_in_words(comparison):

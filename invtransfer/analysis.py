@@ -109,10 +109,9 @@ def format_table(rows, n_left=1):
 
     Examples
     --------
-    >>> print(format_table([["encoder", "accuracy", "n"], ["resnet18", "0.850 ± 0.231", "3"], ["vit", "0.700", "1"]]))
-    encoder        accuracy  n
-    resnet18  0.850 ± 0.231  3
-    vit               0.700  1
+    >>> rows = [["encoder", "accuracy", "n"], ["resnet18", "0.850 ± 0.231", "3"], ["vit", "0.700", "1"]]
+    >>> format_table(rows).splitlines()
+    ['encoder        accuracy  n', 'resnet18  0.850 ± 0.231  3', 'vit               0.700  1']
     """
     lengths = sorted({len(row) for row in rows})
     if len(lengths) > 1:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:  # what editors and type checkers read
     from invtransfer.estimators.saving import load_encoder, save_encoder
     from invtransfer.estimators.sensitivity import SensitivityScorer, twin_sensitivity
     from invtransfer.estimators.tuning import FineTuner
-    from invtransfer.objects.collections import Objects, load_backgrounds, load_objects
+    from invtransfer.objects.loading import load_backgrounds, load_objects
+    from invtransfer.objects.objects import Objects
     from invtransfer.sources.blocks import ObjectsOnImages, TransformedImages, Transforms2D
     from invtransfer.sources.cifar import load_cifar10, load_cifar100
     from invtransfer.transformations import TRANSFORMATIONS, Transformation

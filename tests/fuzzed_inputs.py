@@ -31,7 +31,7 @@ from sklearn.base import BaseEstimator
 
 import invtransfer
 from invtransfer import storage
-from invtransfer.objects.collections import Objects
+from invtransfer.objects import Objects
 
 PACKAGE = Path(invtransfer.__file__).parent
 LIMIT = 30  # seconds for one call, a thousand times what most take; machines may be busy

@@ -22,7 +22,7 @@ from PIL import Image
 from pyarrow import parquet
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from invtransfer.objects.collections import load_backgrounds, load_objects
+from invtransfer.objects import load_backgrounds, load_objects
 from invtransfer.sources import cifar
 
 SCRIPT = Path(__file__).parents[1] / "data" / "fetch.py"

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
-from invtransfer.objects.collections import Objects, load_backgrounds, load_objects
+from invtransfer.objects import Objects, load_backgrounds, load_objects
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 

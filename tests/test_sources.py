@@ -6,7 +6,7 @@ import torch
 from scipy.stats import chi2_contingency, chisquare
 
 from invtransfer import TRANSFORMATIONS, ObjectsOnImages, TransformedImages, Transforms2D
-from invtransfer.objects.collections import Objects
+from invtransfer.objects import Objects
 from invtransfer.sources.blocks import BLOCK, draw_rows, transform_whole
 from invtransfer.sources.pasting import place_objects
 

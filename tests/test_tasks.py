@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from invtransfer import TRANSFORMATIONS, load_objects
-from invtransfer.objects.collections import Objects
+from invtransfer.objects import Objects
 from invtransfer.paper.tasks import (
     CLASS_RELATIONS,
     combined_task,

@@ -10,7 +10,7 @@ import numpy as np
 
 from invtransfer.cubes.files import describe
 from invtransfer.estimators.sensitivity import twin_sensitivity
-from invtransfer.objects.collections import load_objects
+from invtransfer.objects import load_objects
 from invtransfer.paper.datasets import CIFAR, load_cifar, load_pictures
 from invtransfer.paper.protocol import estimate_seconds, find_pictures, fit_known, make_probe
 from invtransfer.paper.tasks import combined_task

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from invtransfer.images import check_count, check_images, check_labels
-from invtransfer.objects.collections import Objects
+from invtransfer.objects import Objects
 from invtransfer.randomness import derive_generator
 from invtransfer.sources.pasting import (
     OBJECT_SIDE,

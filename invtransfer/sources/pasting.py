@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from invtransfer.images import check_images
-from invtransfer.objects.collections import load_backgrounds
+from invtransfer.objects import load_backgrounds
 
 OBJECT_SIDE = 0.7  # of the image's side, before any transformation (Speicher et al. 2024, Appendix A)
 

@@ -1,0 +1,121 @@
+"""Objects and backgrounds read from a folder in SI-Score's layout.
+
+The layout is ``foregrounds/<category>/<name>.png`` and ``backgrounds/<name>.jpg`` (PNG, JPEG or WebP). Entries are
+sorted by name; hidden files and files of other kinds are ignored.
+"""
+
+import warnings
+from os import fspath
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_LAYOUT = "foregrounds/<category>/<name>.png and backgrounds/<name>.jpg"
+
+
+def read_objects(source, size):
+    """Read the first object of each category of a folder.
+
+    Parameters
+    ----------
+    source : path-like
+        An existing folder that holds ``foregrounds/<category>/<name>.png``.
+    size : int
+        Side of the images in pixels.
+
+    Returns
+    -------
+    images : ndarray of shape (n_categories, size, size, 4), uint8
+        Padded to a centred square, then resized.
+    names : tuple of str
+        The categories, sorted.
+
+    Raises
+    ------
+    ValueError
+        If the folder does not have the layout, or a category in it has no image.
+    OSError
+        If an image file cannot be read.
+    """
+    categories = [entry for entry in _list(source, "foregrounds", "<category>") if entry.is_dir()]
+    if not categories:
+        raise ValueError(f"source has no category in {Path(source, 'foregrounds')}, expected {_LAYOUT}")
+    images = [_read(_images_in(category)[0], "RGBA") for category in categories]
+    return np.stack([_resize(_pad(image), size) for image in images]), tuple(category.name for category in categories)
+
+
+def read_backgrounds(source, size):
+    """Read all backgrounds of a folder.
+
+    Parameters
+    ----------
+    source : path-like
+        An existing folder that holds ``backgrounds/<name>.jpg``.
+    size : int
+        Side of the images in pixels.
+
+    Returns
+    -------
+    backgrounds : ndarray of shape (n_backgrounds, size, size, 3), uint8
+        Cropped to a square from the top left, then resized.
+
+    Raises
+    ------
+    ValueError
+        If the folder does not have the layout, or has no image.
+    OSError
+        If an image file cannot be read.
+    """
+    _list(source, "backgrounds", "<name>")
+    backgrounds = []
+    for path in _images_in(Path(source, "backgrounds")):
+        image = _read(path, "RGB")
+        side = min(image.size)
+        backgrounds.append(_resize(image.crop((0, 0, side, side)), size))
+    return np.stack(backgrounds)
+
+
+def _list(source, folder, entry):
+    """List the entries of a folder inside the source, sorted by name, without hidden ones."""
+    root = Path(source)
+    if not (root / folder).is_dir():
+        found = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
+        raise ValueError(f"source is {fspath(source)!r}, expected {folder}/{entry} in it, found {found}")
+    return sorted(path for path in (root / folder).iterdir() if not path.name.startswith("."))
+
+
+def _images_in(folder):
+    paths = [path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file()]
+    images = sorted(path for path in paths if path.suffix.lower() in _SUFFIXES)
+    if not images:
+        found = ", ".join(sorted(path.name for path in paths)[:5]) or "nothing"
+        raise ValueError(f"{folder} has no image, expected {', '.join(_SUFFIXES)}, found {found}")
+    return images
+
+
+def _read(path, mode):
+    """Read an image file completely and upright, as RGB or RGBA with 8 bits per channel."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)  # a file of kilobytes may ask for gigabytes
+            with Image.open(path) as image:
+                if image.mode.startswith(("I", "F")):
+                    raise ValueError(f"mode is {image.mode}, expected 8 bits per channel")
+                return ImageOps.exif_transpose(image).convert(mode)
+    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and others, depending on the damage
+        raise OSError(f"{path} cannot be read as an image: {error}") from error
+
+
+def _pad(image):
+    """Pad an RGBA image to a square, centred, with transparent pixels; an odd one goes to the right or bottom."""
+    side = max(image.size)
+    square = Image.new("RGBA", (side, side))
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square
+
+
+def _resize(image, size):
+    # Pillow's bilinear filter widens when it shrinks an image, and weights colours by alpha.
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))

@@ -1,13 +1,15 @@
-"""What computes cells: this process, others that may die, and a cluster; all of them the same executor."""
+"""Executors: this process, processes that may die, and a cluster on this machine."""
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import as_completed
+from contextlib import suppress
 
 import pytest
-import torch
-from toy_studies import note
 
 from invtransfer.cubes import executors
 from invtransfer.cubes.executors import (
@@ -21,7 +23,8 @@ from invtransfer.cubes.executors import (
 
 
 def die(log):
-    note(log, str(os.getpid()))
+    with open(log, "a") as file:
+        print(os.getpid(), file=file)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -65,26 +68,38 @@ def test_processes_have_a_gpu_each_and_end_at_once_if_there_is_an_error():
     assert time.monotonic() - start < 30
 
 
-def test_default_jobs(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+def test_jobs_are_cores_without_a_gpu(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3, 5}, raising=False)
     assert default_jobs() == 3
     assert find_gpus() == []
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: 7)
     assert default_jobs() == 7
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert default_jobs() == 2
 
 
 def test_gpus_are_those_that_are_visible(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(executors, "GPU_DEVICES", [os.devnull])
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert default_jobs() == 2
     assert find_gpus() == ["0", "1"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-8a")
     assert find_gpus() == ["4", "GPU-8a"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only torch knows whether there is a GPU")
+def test_torch_is_loaded_neither_here_without_a_gpu_nor_in_processes():
+    code = """if True:
+        import sys
+        from invtransfer.cubes import executors
+        executors.GPU_DEVICES = []
+        with executors.open_executor(2) as executor:
+            print([executor.submit(eval, "'torch' in __import__('sys').modules").result(), "torch" in sys.modules])
+    """
+    printed = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert printed == "[False, False]\n"
 
 
 @pytest.mark.parametrize(("jobs", "cores", "kind"), [(1, 8, "Serial"), (None, 1, "Serial"), (None, 8, "Process")])
@@ -94,11 +109,15 @@ def test_what_is_opened(monkeypatch, jobs, cores, kind):
         assert type(executor).__name__ == f"{kind}Executor"
 
 
-def test_cluster_on_this_machine():
+def test_cluster_on_this_machine_needs_no_fixed_port():
     pytest.importorskip("distributed")
-    with open_executor(2, "local") as executor:
-        assert executor.submit(divmod, 7, 2).result() == (3, 1)
-        assert isinstance(executor.submit(divmod, 1, 0).exception(), ZeroDivisionError)
+    with socket.socket() as dashboard:
+        with suppress(OSError):  # somebody's dashboard has the port already
+            dashboard.bind(("127.0.0.1", 8787))
+            dashboard.listen()
+        with open_executor(2, "local") as executor:
+            assert executor.submit(divmod, 7, 2).result() == (3, 1)
+            assert isinstance(executor.submit(divmod, 1, 0).exception(), ZeroDivisionError)
 
 
 @pytest.mark.slow
@@ -126,6 +145,6 @@ def test_scheduler_that_is_not_there(monkeypatch, scheduler, message):
 
 
 def test_scheduler_without_the_library(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ModuleNotFoundError, match=r"which needs dask.distributed: pip install 'invtransfer\[distrib"):
         open_executor(scheduler="local").__enter__()

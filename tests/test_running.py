@@ -273,9 +273,10 @@ def test_shards_together_give_the_cube_of_one_run(path, tmp_path, log, monkeypat
 
 @pytest.fixture
 def cluster():
-    """Return the address of a scheduler with a worker, as somebody else has started them."""
+    """Return a cluster with one worker, as somebody else has started it."""
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(1, threads_per_worker=1, dashboard_address=None) as cluster:
+    options = {"dashboard_address": None, "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}}  # as open_executor's
+    with distributed.LocalCluster(1, threads_per_worker=1, **options) as cluster:
         yield cluster
 
 

@@ -1,9 +1,10 @@
-"""Where cells are computed: here, in processes, or on a cluster, all of them a `concurrent.futures.Executor`."""
+"""Executors that compute cells: in this process, in other processes, or on a dask cluster."""
 
 import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import warnings
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -11,19 +12,19 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from queue import SimpleQueue
 
-import torch
 from tqdm import tqdm
 
-N_ATTEMPTS = 3  # of a call whose process dies each time
-CONNECT_SECONDS = 30  # to wait for a scheduler
+N_ATTEMPTS = 3  # how often a call is tried if its process dies each time
+CONNECT_SECONDS = 30  # how long to wait for a scheduler to answer
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg", "/dev/nvmap")  # NVIDIA, AMD, Windows' Linux, Jetson
 
 
 class WorkerLostError(RuntimeError):
-    """The process that computed a call died, as often as it was tried."""
+    """The process that made a call died each time the call was tried."""
 
 
 class SerialExecutor(Executor):
-    """Make each call at once, in this process.
+    """Make each call immediately, in this process.
 
     Examples
     --------
@@ -32,7 +33,7 @@ class SerialExecutor(Executor):
     """
 
     def submit(self, function, /, *args, **kwargs):
-        """Make a call, and return the `Future` that holds its result or exception."""
+        """Make a call and return the finished `Future` with its result or exception."""
         future = Future()
         try:
             future.set_result(function(*args, **kwargs))
@@ -42,17 +43,17 @@ class SerialExecutor(Executor):
 
 
 class ProcessExecutor(Executor):
-    """Make calls in processes, of which each can die without taking another's call with it.
+    """Make calls in several processes, each of which may die without losing another's call.
 
-    Python's own pool is lost as a whole when one of its processes dies, and cannot say whose call it was. Here every
-    process is a pool of its own; a call whose process dies is tried again in a new one.
+    If one process of a `ProcessPoolExecutor` dies, the whole pool breaks and does not tell which call was to blame.
+    Here each process is a pool of its own, and a call whose process dies is tried again in a new one.
 
     Parameters
     ----------
     jobs : int
-        Number of processes, each started when it is first needed.
+        Number of processes. Each is started when it is first needed.
     gpus : sequence of str
-        What ``CUDA_VISIBLE_DEVICES`` is in them, in turn; empty: as here.
+        Values of ``CUDA_VISIBLE_DEVICES`` that the processes get in turn. If empty, they inherit this process's value.
 
     Examples
     --------
@@ -62,7 +63,7 @@ class ProcessExecutor(Executor):
     """
 
     def __init__(self, jobs, gpus=()):
-        self._threads = ThreadPoolExecutor(jobs)  # of which each waits for one process
+        self._threads = ThreadPoolExecutor(jobs)  # each thread waits for one process
         self._workers = [_Worker(gpus[number % len(gpus)] if gpus else None) for number in range(jobs)]
         self._free = SimpleQueue()
         for worker in self._workers:
@@ -70,7 +71,7 @@ class ProcessExecutor(Executor):
         self._cancelled = False
 
     def submit(self, function, /, *args, **kwargs):
-        """Queue a call, and return its `Future`, which raises `WorkerLostError` if its process died three times."""
+        """Queue a call and return its `Future`, which raises `WorkerLostError` if its process died three times."""
         return self._threads.submit(self._call, function, args, kwargs)
 
     def _call(self, function, args, kwargs):
@@ -89,7 +90,7 @@ class ProcessExecutor(Executor):
             self._free.put(worker)
 
     def shutdown(self, wait=True, *, cancel_futures=False):
-        """End the processes: when they are done, or at once if calls are cancelled."""
+        """End the processes: after their calls, or immediately if `cancel_futures` is true."""
         if cancel_futures:
             self._cancelled = True
             for worker in self._workers:
@@ -99,13 +100,13 @@ class ProcessExecutor(Executor):
             worker.stop(wait)
 
     def __exit__(self, kind, error, trace):
-        """Wait for all calls, or drop them if there was an error."""
+        """Wait for all calls, or drop them after an error."""
         self.shutdown(cancel_futures=kind is not None)
         return False
 
 
 class _Worker:
-    """One process, started when it is needed, and again when it has died."""
+    """One process, which is started when it is needed, and again after it has died."""
 
     def __init__(self, gpu):
         self.pool, self._gpu, self._pid = None, gpu, None
@@ -129,65 +130,70 @@ class _Worker:
 
 def _start_worker(gpu):
     if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # in time: CUDA reads it when it is first used
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends the workers
-    tqdm.set_lock(threading.RLock())  # its own is a semaphore of the system, which a killed worker would leave
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # early enough: CUDA reads it when it is first used
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends the workers
+    tqdm.set_lock(threading.RLock())  # the default lock is a system semaphore, which a killed worker would leak
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent():
-    """End this process when its parent has ended, however it did: nobody would assemble what it computes."""
+    """End this process when its parent has ended in any way: nothing would collect its results."""
     multiprocessing.parent_process().join()
     os._exit(1)
 
 
 def default_jobs():
-    """Return how many processes compute cells if nobody says: one per GPU, or per CPU core where there is none.
+    """Return the default number of processes: one per GPU, or one per CPU core if there is no GPU.
 
     Returns
     -------
     jobs : int
     """
-    if torch.cuda.is_available():
-        return torch.cuda.device_count()
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return _count_gpus() or n_cores
 
 
 def find_gpus():
-    """Return the GPUs that there are, as ``CUDA_VISIBLE_DEVICES`` names them.
+    """Return the GPUs of this machine as ``CUDA_VISIBLE_DEVICES`` names them.
 
     Returns
     -------
     gpus : list of str
     """
-    if not torch.cuda.is_available():
-        return []
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return visible.split(",") if visible else [str(number) for number in range(torch.cuda.device_count())]
+    n_gpus, visible = _count_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible.split(",") if n_gpus and visible else [str(number) for number in range(n_gpus)]
+
+
+def _count_gpus():
+    if sys.platform == "linux" and not any(map(os.path.exists, GPU_DEVICES)):
+        return 0
+    import torch  # takes seconds to load, so only where there may be a GPU
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def open_executor(jobs=None, scheduler=None):
-    """Open what computes cells.
+    """Open the executor that computes cells.
 
     Parameters
     ----------
     jobs : int or None
-        Number of processes on this machine; 1: this process itself. None: `default_jobs`.
+        Number of processes on this machine. 1 computes in this process; None stands for `default_jobs`.
     scheduler : str or None
-        A dask.distributed cluster instead: the address of its scheduler, such as "tcp://host:8786", the scheduler's
-        JSON file, or "local" for a new cluster of `jobs` processes on this machine.
+        If given, a dask.distributed cluster computes the cells: the address of its scheduler, such as
+        "tcp://host:8786", the scheduler's JSON file, or "local" for a new cluster of `jobs` processes on this machine.
 
     Returns
     -------
-    executor : context manager that gives a concurrent.futures.Executor
-        When its block ends, calls are waited for; if it raises, they are dropped.
+    executor : context manager that returns a concurrent.futures.Executor
+        At the end of its block it waits for all calls; if the block raises, it drops them.
 
     Raises
     ------
     ModuleNotFoundError
-        When it is entered, if `scheduler` is given, but dask.distributed is not installed.
+        On entering the block, if `scheduler` is given but dask.distributed is not installed.
     OSError
-        When it is entered, if no scheduler answers there, or there is no such file.
+        On entering the block, if no scheduler answers there, or its JSON file does not exist.
 
     Examples
     --------
@@ -211,14 +217,18 @@ def _open_dask(jobs, scheduler):
             f"scheduler is {scheduler!r}, which needs dask.distributed: pip install 'invtransfer[distributed]'"
         ) from error
     with contextlib.ExitStack() as stack:
-        where = {"scheduler_file": scheduler} if scheduler.endswith(".json") else {"address": scheduler}
         if scheduler == "local":
-            # a worker's memory is not limited: the default kills those that hold more than their share
             stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": N_ATTEMPTS - 1}))
-            where = LocalCluster(jobs, threads_per_worker=1, memory_limit=0, dashboard_address=None)
-            where = {"address": stack.enter_context(where)}
-        elif scheduler.endswith(".json") and not os.path.exists(scheduler):
-            raise FileNotFoundError(f"scheduler is {scheduler!r}, but there is no such file")
+            options = {"memory_limit": 0, "dashboard_address": None}  # a limit would kill workers that exceed it
+            server = {"dashboard_address": "127.0.0.1:0"}  # any free port: without it, the scheduler takes port 8787
+            cluster = LocalCluster(jobs, threads_per_worker=1, scheduler_kwargs=server, **options)
+            where = {"address": stack.enter_context(cluster)}
+        elif scheduler.endswith(".json"):
+            if not os.path.exists(scheduler):
+                raise FileNotFoundError(f"scheduler is {scheduler!r}, but there is no such file")
+            where = {"scheduler_file": scheduler}
+        else:
+            where = {"address": scheduler}
         try:
             client = stack.enter_context(Client(**where, timeout=CONNECT_SECONDS))
         except (OSError, ValueError, TypeError) as error:
@@ -230,7 +240,7 @@ def _open_dask(jobs, scheduler):
 
 
 def _pin_gpus(client):
-    """Give each worker of a local cluster a GPU of its own, also one that takes the place of another."""
+    """Give each worker of a local cluster a GPU of its own, also a worker that replaces one that died."""
     from distributed import WorkerPlugin
 
     gpus = find_gpus()
@@ -244,7 +254,7 @@ def _pin_gpus(client):
 
 
 def _check_threads(client):
-    """Say if workers wait for nothing: a worker computes one cell at a time, whatever threads it has."""
+    """Warn if workers have threads that stay idle: each worker computes one cell at a time."""
     n_threads = [worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()]
     if max(n_threads, default=1) > 1:
         warnings.warn(

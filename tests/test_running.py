@@ -275,7 +275,7 @@ def test_shards_together_give_the_cube_of_one_run(path, tmp_path, log, monkeypat
 def cluster():
     """Return a cluster with one worker, as somebody else has started it."""
     distributed = pytest.importorskip("distributed")
-    options = {"dashboard_address": None, "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}}  # as open_executor's
+    options = {"dashboard_address": None, "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}}  # a free port
     with distributed.LocalCluster(1, threads_per_worker=1, **options) as cluster:
         yield cluster
 

@@ -39,8 +39,11 @@ def published():
     """What the paper prints of Transforms-2D, fully fine-tuned: as a cube, one level for each factor."""
     with open(PUBLISHED / "differences.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["dataset"] == "transforms2d"]
-    names = list(dict.fromkeys(row["factor"] for row in rows))
-    gains = {(row["factor"], row["tuning"]): float(row["same_minus_disjoint"]) for row in rows}
+    names = list(dict.fromkeys(row["factor_name"] for row in rows))
+    gains = {
+        (row["factor_name"], row["tuning"]): float(row["value"])
+        for row in rows if row["contrast"] == "same_minus_disjoint"
+    }  # fmt: skip
     gain = np.array([[gains[name, f"full-{n}"] for n in (200, 2_000)] for name in names])
     accuracy = np.stack([0.9 + 0 * gain, 0.9 - gain], axis=1)  # over factor, relation and n_tuning
     return plant(accuracy, names)

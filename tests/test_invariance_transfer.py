@@ -51,7 +51,7 @@ def published():
     }
     spilled = [(encoders.index(trained), names.index(other)) for trained, other in SPILLOVERS]
     for *place, _ in {(*key[:3], 0) for key in means}:
-        same, other, none = (float(means[(*place, name)]["mean"]) for name in ("same", "other", "none"))
+        same, other, none = (float(means[(*place, name)]["value"]) for name in ("same", "other", "none"))
         values = np.full((19, 18), (18 * 17 * other - len(spilled) * same) / (18 * 17 - len(spilled)))
         values[tuple(zip(*spilled, strict=True))] = same
         values[np.arange(18), np.arange(18)] = same
@@ -353,7 +353,7 @@ def test_planted_sensitivities_have_the_printed_means(study):
     with open(PUBLISHED / "invariance_transfer.csv", newline="") as file:
         for row in csv.DictReader(file):
             place = {name: row[name] for name in ("architecture", "trained_on", "relation", "evaluated_on")}
-            assert float(table.sel(place)) == pytest.approx(float(row["mean"]))
+            assert float(table.sel(place)) == pytest.approx(float(row["value"]))
 
 
 def test_claims_come_in_one_order(study):

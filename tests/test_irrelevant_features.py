@@ -33,16 +33,15 @@ def smoke(study, tmp_path_factory):
 def published():
     """The paper's Table 1, and that of a fixed position, as a cube."""
     coordinates = {"position": ["fixed", "random"], "pretraining": TASKS}
-    values = {"accuracy": np.full((2, 4, 4), np.nan), "sensitivity": np.full((2, 4, 2), np.nan)}
-    targets = {"accuracy": TASKS, "sensitivity": ["C", "O"]}
+    values = {"transfer_accuracy": np.full((2, 4, 4), np.nan), "sensitivity": np.full((2, 4, 2), np.nan)}
     with open(PUBLISHED / "irrelevant_features.csv", newline="") as file:
         for row in csv.DictReader(file):
-            pretraining = TASKS.index(f"{row['pretraining_input']}/{row['pretraining_label']}")
-            target = targets[row["measure"]].index(row["target"])
-            values[row["measure"]][coordinates["position"].index(row["position"]), pretraining, target] = row["mean"]
+            place = coordinates["position"].index(row["position"]), TASKS.index(row["pretraining"])
+            last = TASKS.index(row["target"]) if row["target"] else ["C", "O"].index(row["changed"])
+            values[row["variable"]][(*place, last)] = row["value"]
     cube = xr.Dataset(
         {
-            "transfer_accuracy": (("position", "pretraining", "target"), values["accuracy"]),
+            "transfer_accuracy": (("position", "pretraining", "target"), values["transfer_accuracy"]),
             "sensitivity": (("position", "pretraining", "changed"), values["sensitivity"]),
         },
         coordinates | {"target": TASKS, "changed": ["C", "O"]},

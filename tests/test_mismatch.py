@@ -33,7 +33,7 @@ def published():
     values = np.full((len(architectures), 8, 8), np.nan)
     for row in rows:
         place = architectures.index(row["architecture"]), *(int(row[name]) - 1 for name in NAMES)
-        values[place] = row["transfer_accuracy"]
+        values[place] = row["value"]
     coordinates = {"architecture": architectures} | {name: np.arange(1, 9) for name in NAMES}
     return with_seeds(xr.DataArray(values, coordinates, list(coordinates)))
 

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import invtransfer
-from invtransfer.analysis import factor_contrasts, spillover
+from invtransfer.analysis import CONTRASTS, factor_contrasts, spillover
 from invtransfer.published import compare_to_published
 
 pytest.importorskip("matplotlib")
@@ -399,15 +399,19 @@ def make_comparisons(cube, folder, **settings):
     paper = {"dataset": "cifar10", "epochs": 50, "n_samples": 128}
     paper["levels"] = {"class_relation": ["same", "disjoint"], "n_samples": [64, 512]}
     cube = cube.assign_attrs(settings=json.dumps(paper | settings), paper_settings=json.dumps(paper))
-    levels = ["class_relation,same", "class_relation,disjoint", "n_samples,64", "n_samples,512"]
-    rows = [f"cifar10,{level},{relation},0.{i}5" for i, level in enumerate(levels, 5) for relation in COLOURS]
+    levels = ["class_relation=same", "class_relation=disjoint", "n_samples=64", "n_samples=512"]
+    contrasts = {"class_relation": (0.17, 0.19, 0.31), "n_samples": (0.13, 0.06, 0.23)}
     accuracies, differences = folder / "factors.csv", folder / "differences.csv"
-    rows = [row for row in rows if "neither" not in row]
-    accuracies.write_text("\n".join(["dataset,factor,level,relation,transfer_accuracy", *rows]))
-    differences.write_text(
-        "dataset,tuning,factor,within_disjoint,same_minus_disjoint,within_same\n"
-        "cifar10,linear,class_relation,0.17,0.19,0.31\ncifar10,linear,n_samples,0.13,0.06,0.23\n"
-    )
+    rows = [
+        f"cifar10,{level},{relation},transfer_accuracy,0.{i}5\n"
+        for i, level in enumerate(levels, 5) for relation in ("same", "disjoint")
+    ]  # fmt: skip
+    accuracies.write_text("dataset,factor,relation,variable,value\n" + "".join(rows))
+    rows = [
+        f"cifar10,linear,{name},{contrast},transfer_accuracy,{value}\n"
+        for name, values in contrasts.items() for contrast, value in zip(CONTRASTS, values, strict=True)
+    ]  # fmt: skip
+    differences.write_text("dataset,tuning,factor_name,contrast,variable,value\n" + "".join(rows))
     return compare_to_published(cube, accuracies), compare_to_published(cube, differences)
 
 

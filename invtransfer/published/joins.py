@@ -1,255 +1,190 @@
-"""Outer joins of a cube's summary over seeds with published values, by label."""
+"""The outer join, by label, of a cube's summary over seeds with published values."""
 
 import numpy as np
 import xarray as xr
 
-from invtransfer.analysis import CONTRASTS, WITHOUT, factor_contrasts, invariance_by_relation, summarise
-from invtransfer.published.published import COLUMNS, read_numbers
+from invtransfer.analysis import factor_contrasts, invariance_by_relation, summarise
+from invtransfer.published.tables import parse_rows
+
+ABSENT = {"n": 0, "in_cube": False, "done": False, "ours_levels": ""}  # where the cube has no such label
 
 
-def join_accuracies(cube, rows, differ, path):
-    """Join accuracies over factor and relation.
+def join_published(cube, rows, dims, spanned, path):
+    """Join a summary over seeds of a cube, or of what is derived from it, with published values.
 
     Parameters
     ----------
     cube : xarray.Dataset
+        Cube of a study.
     rows : list of dict of str to str
-        Published values.
-    differ : callable
-        From a place, a dict, to whether settings that bear on it differ.
-    path : path-like
-        Of the rows, for messages.
-
-    Returns
-    -------
-    joined : xarray.Dataset over "factor" and "relation"
-    """
-    published = read_numbers(rows, ["factor", "level", "relation"], "transfer_accuracy", path)
-    there = list(zip(cube.factor_name.values.tolist(), cube.level.values.tolist(), strict=True))
-    levels = {name: [] for name, _ in there} | {name: [] for name, _, _ in published}
-    for name, level in [key[:2] for key in published] + there:
-        if level not in levels[name]:
-            levels[name].append(level)
-    places = [(name, level) for name in levels for level in _ordered(levels[name])]
-    relations = list(dict.fromkeys(cube.relation.values.tolist() + [relation for _, _, relation in published]))
-    labels = dict(zip(there, cube.factor.values.tolist(), strict=True))
-    labels = [labels.get(place, "=".join(place)) for place in places]
-
-    summary = summarise(cube.transfer_accuracy).drop_vars(["factor_name", "level"])
-    joined = summary.reindex(factor=labels, relation=relations, fill_value={"n": 0})
-    joined = joined.transpose("factor", "relation")
-    values = np.array([[published.get((*place, relation), np.nan) for relation in relations] for place in places])
-    n = joined["n"].values
-    match = [
-        [
-            _match(
-                np.isfinite(values[i, j]),
-                place in there and relation in cube.relation.values,
-                n[i, j] > 0,
-                differ(dict([place])),
-            )
-            for j, relation in enumerate(relations)
-        ]
-        for i, place in enumerate(places)
-    ]
-    coordinates = {"factor_name": ("factor", [p[0] for p in places]), "level": ("factor", [p[1] for p in places])}
-    return _finish(joined.assign_coords(coordinates), values, match)
-
-
-def join_differences(cube, rows, differ, spanned, path):
-    """Join contrasts over factor_name and contrast, for each tuning if there are several.
-
-    Parameters
-    ----------
-    cube, rows, differ, path
-        As for `join_accuracies`; with "n_tuning", rows are of several tunings.
+        Rows of a table, see `invtransfer.published.tables.read_table`.
+    dims : dict of str to list of str
+        Dimensions of each variable of the table.
     spanned : dict of str to list of str
-        Levels that the published values of a factor span.
+        Levels that published contrasts span, by name of factor; all levels of the others.
+    path : path-like
+        Where the table is, for messages.
 
     Returns
     -------
-    joined : xarray.Dataset over "factor_name" and "contrast", and "tuning" before them if the cube has "n_tuning"
+    joined : xarray.Dataset
+        Over the dimensions of the table, or those that all its variables share and "measured": what `summarise`
+        returns, "published", "published_std" if there is any, "in_cube" and "done". Labels are in the order of the
+        table, then of the cube, and numbers in ascending order. Contrasts also have "ours_levels" and
+        "published_levels".
+
+    Raises
+    ------
+    ValueError
+        If the cube lacks something that the table has, or a row is damaged.
     """
-    if "n_tuning" not in cube.dims:
-        return _join_contrasts(cube, rows, differ, spanned, path)
-    numbers = cube.n_tuning.values.tolist()
-    mine = cube["tuning"].values.tolist() if "tuning" in cube.coords else [f"full-{number}" for number in numbers]
-    parts, labels = [], list(dict.fromkeys([row["tuning"] for row in rows] + mine))
+    summaries, tables = {}, {}
+    for name, own in dims.items():
+        summary = summaries[name] = _summarise(cube, name, own, spanned)
+        kinds = {dim: summary[dim].dtype.kind if summary[dim].size else "U" for dim in own}
+        tables[name] = parse_rows([row for row in rows if row.get("variable") == name], kinds, path)
+    if len(dims) > 1:
+        summary, table = _fold(summaries, tables, path)
+    else:
+        summary, table = summaries.popitem()[1], tables.popitem()[1]
+    dims = list(summary["n"].dims)
+    labels = {dim: _order([place[i] for place in table] + summary[dim].values.tolist()) for i, dim in enumerate(dims)}
+    joined = summary.reindex(labels, fill_value=ABSENT).transpose(*dims, ...)
+    values = np.full((2, *joined["n"].shape), np.nan)
+    for place, numbers in table.items():
+        values[:, *(labels[dim].index(label) for dim, label in zip(dims, place, strict=True))] = numbers
+    joined["published"] = (dims, values[0])
+    if np.isfinite(values[1]).any():
+        joined["published_std"] = (dims, values[1])
+    for dim, separator, names in (("factor", "=", ("factor_name", "level")), ("measured", " ", ("measure", "target"))):
+        parts = [label.partition(separator)[::2] for label in labels.get(dim, ())]
+        if dim in labels:
+            joined = joined.assign_coords({name: (dim, [part[i] for part in parts]) for i, name in enumerate(names)})
+    if "contrast" in dims:
+        joined["ours_levels"] = joined.ours_levels.astype(str)
+        theirs = [", ".join(spanned.get(name, ())) for name in labels["factor_name"]]
+        joined["published_levels"] = ("factor_name", np.array(theirs, dtype=str))
+    return joined
+
+
+def _order(labels):
+    """Return labels once each: those of one factor beside each other, and numbers in ascending order."""
+    groups = {}
     for label in labels:
-        chosen = [row for row in rows if row["tuning"] == label]
-        # what the cube does not have is joined as if it were all missing, so that there is a place for it
-        part = cube.isel(n_tuning=mine.index(label) if label in mine else 0, drop=True)
-        accuracy = part.transfer_accuracy if label in mine else part.transfer_accuracy * np.nan
-        part = part.assign(transfer_accuracy=accuracy)
-        # a default size of the tuning set does not matter: it is that of the label that holds
-        size = {"n_tuning": None}
-        part = _join_contrasts(part, chosen, lambda place, size=size: differ(size | place), spanned, path)
-        if label not in mine:
-            part["match"] = part["match"].where(part["match"] == "not published", "not in the cube")
-        parts.append(part.reset_coords(drop=True))
-    names = list(dict.fromkeys(name for part in parts for name in part.factor_name.values.tolist()))
-    fill = {"n": 0, "match": "not published", "ours_levels": "", "published_levels": ""}
-    parts = [part.reindex(factor_name=names, fill_value=fill) for part in parts]
-    joined = xr.concat(parts, "tuning").assign_coords(tuning=labels)
-    return joined.assign({name: joined[name].astype(str) for name in fill if name != "n"})
+        name, _, level = str(label).rpartition("=")
+        groups.setdefault(name, {})[label] = level
+    ordered = []
+    for group in groups.values():
+        try:
+            ordered += sorted(group, key=lambda label: float(group[label]))
+        except ValueError:
+            ordered += group
+    return ordered
 
 
-def _join_contrasts(cube, rows, differ, spanned, path):
-    """Join contrasts of one tuning."""
-    published = {
-        (name, contrast): value
-        for contrast in CONTRASTS
-        for (name,), value in read_numbers(rows, ["factor"], contrast, path).items()
-    }
-    there = zip(cube.factor_name.values.tolist(), cube.level.values.tolist(), strict=True)
-    spans = np.array([name not in spanned or level in spanned[name] for name, level in there], dtype=bool)
-    accuracy = cube.transfer_accuracy.where(xr.DataArray(spans, dims="factor"))  # levels without any are left out
-    contrasts = factor_contrasts(accuracy)
-    names = list(dict.fromkeys(contrasts.factor_name.values.tolist() + [name for name, _ in published]))
-    joined = summarise(contrasts).reindex(factor_name=names, fill_value={"n": 0}).transpose("factor_name", "contrast")
-    values = np.array([[published.get((name, contrast), np.nan) for contrast in CONTRASTS] for name in names])
-    done = accuracy.sel(relation=["same", "disjoint"]).notnull().any("seed").all("relation")
-    n, match, ours_levels = joined["n"].values, [], []
-    for i, name in enumerate(names):
-        mine = done.isel(factor=np.flatnonzero(spans & (cube.factor_name.values == name)))
-        theirs = spanned.get(name, [])
-        ours_levels.append(", ".join(mine.level.values[mine.values].tolist()))
-        in_cube = mine.sizes["factor"] > 0 and set(theirs) <= set(mine.level.values.tolist())
-        few = len(theirs) < 2  # nothing can differ over one level, so those that were published are not known
-        match.append(
-            [
-                _match(
-                    np.isfinite(values[i, j]),
-                    in_cube,
-                    mine.all().item() and (n[i, j] > 0 or mine.sizes["factor"] < 2),
-                    few or differ({name: None}),
-                )
-                for j in range(len(CONTRASTS))
-            ]
-        )
-    joined["ours_levels"] = ("factor_name", ours_levels)
-    joined["published_levels"] = ("factor_name", [", ".join(spanned.get(name, ())) for name in names])
-    return _finish(joined, values, match)
+def _summarise(cube, name, dims, spanned):
+    """Return the summary over seeds of what a table calls a variable over some dimensions, "in_cube" and "done"."""
+    cube = _label_tunings(cube) if "tuning" in dims else cube
+    by_relation = "relation" in dims and "relation" not in cube.dims and "pretraining_transformation" in cube.dims
+    derived = {"relation"} if by_relation else {"factor_name", "contrast"} if "contrast" in dims else set()
+    more = ["pretraining_transformation", "transformation"] if by_relation else ["factor", "relation"] * bool(derived)
+    _check_variable(cube, name, [*(dim for dim in dims if dim not in derived), *more, "seed"])
+    values = cube[name]
+    if "contrast" in dims and "tuning" in dims:
+        parts = [_summarise_contrasts(values.isel(tuning=i, drop=True), spanned) for i in range(values.sizes["tuning"])]
+        return xr.concat(parts, values.indexes["tuning"]).transpose(*dims, ...)
+    if "contrast" in dims:
+        return _summarise_contrasts(values, spanned).transpose(*dims, ...)
+    values = values.drop_vars(set(values.coords) - set(values.dims))
+    summary = summarise(_average_by_relation(values) if by_relation else values).transpose(*dims)
+    return summary.assign(in_cube=xr.ones_like(summary["n"], dtype=bool), done=summary["n"] > 0)
 
 
-def join_labelled(cube, kind, rows, differ, path):
-    """Join values whose places are labels along dimensions.
-
-    Parameters
-    ----------
-    cube, rows, differ, path
-        As for `join_accuracies`.
-    kind : str
-        Of the file.
-
-    Returns
-    -------
-    joined : xarray.Dataset over what the columns of the file say
-    """
-    ours, rows = {"mismatch": _mismatch, "irrelevant_features": _irrelevant, "invariance_transfer": _invariance}[kind](
-        cube, rows
-    )
-    dims = [dim for dim in ours.dims if dim != "seed"]
-    columns = [name for name in ("transfer_accuracy", "mean", "std") if name in COLUMNS[kind]]
-    tables = [read_numbers(rows, dims, column, path) for column in columns]
-    places = {}
-    for i, dim in enumerate(dims):
-        places[dim] = _ordered(list(dict.fromkeys([key[i] for key in tables[0]] + ours[dim].values.tolist())))
-    joined = summarise(ours.reset_coords(drop=True)).reindex(places, fill_value={"n": 0}).transpose(*dims)
-    shape = [len(labels) for labels in places.values()]
-    arrays = [np.full(shape, np.nan) for _ in tables]
-    match = np.empty(shape, dtype=object)
-    mine = [set(ours[dim].values.tolist()) for dim in dims]
-    for at in np.ndindex(*shape):
-        place = {dim: places[dim][i] for dim, i in zip(dims, at, strict=True)}
-        key = tuple(place.values())
-        for array, table in zip(arrays, tables, strict=True):
-            array[at] = table.get(key, np.nan)
-        in_cube = all(label in labels for label, labels in zip(key, mine, strict=True))
-        match[at] = _match(np.isfinite(arrays[0][at]), in_cube, joined["n"].values[at] > 0, differ(place))
-    joined = _finish(joined, arrays[0], match)
-    if "measured" in dims:
-        words = [label.split(" ", 1) for label in places["measured"]]
-        parts = {name: ("measured", [pair[i] for pair in words]) for i, name in enumerate(("measure", "target"))}
-        joined = joined.assign_coords(parts)
-    return joined.assign(published_std=(dims, arrays[1])) if len(arrays) > 1 else joined
+def _label_tunings(cube):
+    """Give a cube the dimension "tuning", with labels such as "full-200", in place of "n_tuning"."""
+    if "tuning" in cube.xindexes:  # swap_dims cannot move an index to another dimension
+        return cube.drop_indexes("tuning").swap_dims(n_tuning="tuning")
+    if "tuning" not in cube.coords:
+        _check_labels(cube, "n_tuning")
+        cube = cube.assign_coords(tuning=("n_tuning", [f"full-{number}" for number in cube.n_tuning.values.tolist()]))
+    return cube.swap_dims(n_tuning="tuning")
 
 
-def _mismatch(cube, rows):
-    """Return accuracies by the columns of the file."""
-    return cube.transfer_accuracy.transpose(*COLUMNS["mismatch"][:-1], "seed"), rows
-
-
-def _irrelevant(cube, rows):
-    """Return accuracies and sensitivities along one dimension, and rows whose columns are the dimensions."""
-    parts = []
-    for measure, variable, dim in (
-        ("accuracy", "transfer_accuracy", "target"),
-        ("sensitivity", "sensitivity", "changed"),
-    ):
-        values = cube[variable].reset_coords(drop=True).rename({dim: "measured"})
-        parts.append(values.assign_coords(measured=[f"{measure} {label}" for label in values.measured.values]))
-    ours = xr.concat([part.rename(None) for part in parts], "measured")
-    rows = [
-        row
-        | {
-            "pretraining": f"{row['pretraining_input']}/{row['pretraining_label']}",
-            "measured": f"{row['measure']} {row['target']}",
-        }
-        for row in rows
-    ]
-    return ours.transpose("position", "pretraining", "measured", "seed"), rows
-
-
-def _invariance(cube, rows):
-    """Return sensitivity by the columns of the file, NaN for seeds that lack a value that their mean is over."""
-    sensitivity = cube.sensitivity.reset_coords(drop=True)
+def _average_by_relation(sensitivity):
+    """Return sensitivity by relation, NaN for seeds that lack a value that their mean is over."""
     share = invariance_by_relation(sensitivity.notnull().astype(float))
-    ours = invariance_by_relation(sensitivity).where(share == 1)
+    means = invariance_by_relation(sensitivity).where(share == 1)
     there = share.notnull().any([dim for dim in share.dims if dim != "relation"])  # such as an encoder "none"
-    ours = ours.isel(relation=np.flatnonzero(there.values))
-    return ours.transpose("architecture", "trained_on", "relation", "evaluated_on", "seed"), rows
+    return means.isel(relation=np.flatnonzero(there.values))
 
 
-def count_transformations(cube):
-    """Return how many transformations encoders are both pretrained with and evaluated on.
-
-    Parameters
-    ----------
-    cube : xarray.Dataset
-        Over "pretraining_transformation" and "transformation".
-
-    Returns
-    -------
-    n : int
-    """
-    trained, evaluated = (cube[dim].values.tolist() for dim in ("pretraining_transformation", "transformation"))
-    return len((set(trained) & set(evaluated)) - set(WITHOUT))
-
-
-def _ordered(levels):
-    """Return levels in ascending order if they are numbers, and as they are otherwise."""
-    try:
-        return sorted(levels, key=float)
-    except ValueError:
-        return levels
+def _summarise_contrasts(accuracy, spanned):
+    """Return the summary of contrasts over the levels that the published ones span, and which levels are done."""
+    there = list(zip(accuracy.factor_name.values.tolist(), accuracy.level.values.tolist(), strict=True))
+    spans = np.array([name not in spanned or level in spanned[name] for name, level in there], dtype=bool)
+    accuracy = accuracy.where(xr.DataArray(spans, dims="factor"))  # levels without any are left out
+    summary = summarise(factor_contrasts(accuracy))
+    done = accuracy.sel(relation=["same", "disjoint"]).notnull().any("seed").all("relation").values
+    names = summary.factor_name.values.tolist()
+    levels = [
+        {level: done[i] for i, (factor, level) in enumerate(there) if spans[i] and factor == name} for name in names
+    ]
+    in_cube = [bool(own) and set(spanned.get(name, ())) <= own.keys() for name, own in zip(names, levels, strict=True)]
+    all_done = xr.DataArray([all(own.values()) for own in levels], dims="factor_name").astype(bool)
+    single = xr.DataArray([len(own) < 2 for own in levels], dims="factor_name").astype(bool)  # has no contrast
+    texts = [", ".join(level for level, is_done in own.items() if is_done) for own in levels]
+    return summary.assign(
+        in_cube=("factor_name", np.array(in_cube, dtype=bool)),
+        done=all_done & (single | (summary["n"] > 0)),
+        ours_levels=("factor_name", np.array(texts, dtype=str)),
+    )
 
 
-def _match(published, in_cube, done, differ):
-    """Say whether a published value and ours may be compared, or why not."""
-    if not published:
-        return "not published"
-    if not in_cube:
-        return "not in the cube"
-    if not done:
-        return "not done"
-    return "other settings" if differ else "compared"
+def _fold(summaries, tables, path):
+    """Put several variables along one dimension "measured", with labels such as "accuracy C/C"."""
+    shared = set.intersection(*(set(summary["n"].dims) for summary in summaries.values()))
+    parts, folded = [], {}
+    for name, summary in summaries.items():
+        dims, measure = list(summary["n"].dims), name.removeprefix("transfer_")
+        own = [dim for dim in dims if dim not in shared]
+        if len(own) != 1:
+            found = " and ".join(own) or "no dimension"
+            raise ValueError(f"{path} has {name} over {found} of its own, expected one dimension")
+        at = dims.index(own[0])
+        labels = [f"{measure} {label}" for label in summary[own[0]].values.tolist()]
+        parts.append(summary.rename({own[0]: "measured"}).assign_coords(measured=labels))
+        for place, numbers in tables[name].items():
+            folded[(*place[:at], *place[at + 1 :], f"{measure} {place[at]}")] = numbers
+    dims = [dim for dim in dims if dim in shared]
+    return xr.concat([part.transpose(*dims, "measured") for part in parts], "measured"), folded
 
 
-def _finish(joined, published, match):
-    """Add to our summary what was published, the match, and the difference where there is one."""
-    dims, shape = joined["mean"].dims, joined["mean"].shape  # the shape of nothing, too, which lists do not tell
-    published, match = np.reshape(published, shape), np.reshape(np.array(match, dtype=str), shape)
-    names = {"mean": "ours", "std": "ours_std", "low": "ours_low", "high": "ours_high"}
-    joined = joined.rename(names).assign(published=(dims, published), match=(dims, match))
-    return joined.assign(difference=(joined.ours - joined.published).where(joined["match"] == "compared"))
+def _check_variable(cube, name, dims):
+    """Raise an error unless the cube has a variable over these dimensions, with labels along all but "seed"."""
+    more = [coordinate for coordinate in ("factor_name", "level") if "factor" in dims]
+    for kind, needed, there in (
+        ("variable", [name], cube.data_vars),
+        ("dimension", dims, cube[name].dims if name in cube.data_vars else ()),
+        ("coordinate", more, cube.coords),
+    ):
+        missing = [each for each in needed if each not in there]
+        if missing:
+            found = ", ".join(map(str, there)) or "none"
+            raise ValueError(f"cube has no {kind} {', '.join(map(repr, missing))}; its {kind}s are: {found}")
+    other = [str(dim) for dim in cube[name].dims if dim not in dims]
+    if other:
+        text = f"cube has {name} over {', '.join(map(repr, other))} too, expected one value for each of"
+        raise ValueError(f"{text}: {', '.join(dims)}")
+    for dim in dims:
+        if dim != "seed":
+            _check_labels(cube, dim)
+
+
+def _check_labels(cube, dim):
+    """Raise an error unless the cube has labels along a dimension, each once."""
+    if dim not in cube.coords:
+        raise ValueError(f"cube has no labels along {dim!r}, expected a coordinate of that name")
+    labels = cube[dim].values.tolist()
+    twice = [label for label in dict.fromkeys(labels) if labels.count(label) > 1]
+    if twice:
+        raise ValueError(f"cube has the {dim} {', '.join(map(repr, twice))} more than once, expected each once")

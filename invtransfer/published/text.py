@@ -7,7 +7,7 @@ import numpy as np
 
 from invtransfer.analysis import format_table
 
-WIDTH = 100  # characters of a line of text
+WIDTH = 108  # characters of a line of text
 DETAILS = {"factor": ["factor_name", "level"], "measured": ["measure", "target"]}  # what the labels of these consist of
 HEADS = {
     "factor_name": "factor",
@@ -17,17 +17,17 @@ HEADS = {
 
 
 def format_comparison(comparison):
-    """Return a comparison as text: a table, and what is missing and what differs in plain words.
+    """Format a comparison as a table, and what is missing and what differs in plain words.
 
     Parameters
     ----------
     comparison : xarray.Dataset
-        As `compare_to_published` returns it.
+        Comparison as `compare_to_published` returns it.
 
     Returns
     -------
     text : str
-        Of several lines.
+        Several lines.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def format_comparison(comparison):
     >>> lines[3]
     'class_relation  same   same      0.940  0.920 to 0.960  5      1.000      -0.060  compared'
     >>> lines[-1]
-    "Settings other than the paper's, and ignored: epochs 6 (paper 50)."
+    'Settings that differ from the paper, and were ignored: epochs 6 (paper 50).'
     """
     dims = comparison.ours.dims
     values = {
@@ -72,9 +72,9 @@ def format_comparison(comparison):
     attributes = comparison.attrs
     what = [attributes["quantity"], *([attributes["dataset"]] if "dataset" in attributes else [])]
     what += [f"{attributes['tuning']} tuning"] if "tuning" in attributes else []
-    lines = [f"{', '.join(what)}: ours (mean over n seeds) and the published", ""]
     table = zip(format_table([head, *rows], n_left).splitlines(), matches, strict=True)
-    return "\n".join([*lines, *map("  ".join, table), "", *_say_in_words(comparison)])
+    title = f"{', '.join(what)}: ours (mean over n seeds) and the published"
+    return "\n".join([title, "", *map("  ".join, table), "", *_format_findings(comparison)])
 
 
 def _columns(comparison, dim, i):
@@ -86,7 +86,7 @@ def _number(value, sign=""):
     return "-" if np.isnan(value) else f"{round(float(value), 3) + 0.0:{sign}.3f}"  # + 0.0: no -0.000
 
 
-def _say_in_words(comparison):
+def _format_findings(comparison):
     """Return lines that say what was compared, what was not, and why."""
     n_published = comparison.published.notnull().sum().item()
     compared = comparison.difference.notnull()
@@ -99,17 +99,24 @@ def _say_in_words(comparison):
     lines = [text]
     differing, ignored = json.loads(comparison.attrs["differing_settings"]), json.loads(comparison.attrs["ignored"])
     for rule, names in (
-        ("so what depends on them is not compared", [name for name in differing if name not in ignored]),
-        ("and ignored", [name for name in differing if name in ignored]),
+        ("so values that depend on them are not compared", [name for name in differing if name not in ignored]),
+        ("and were ignored", [name for name in differing if name in ignored]),
     ):
         settings = [f"{name} {_word(differing[name][0])} (paper {_word(differing[name][1])})" for name in names]
         if settings:
-            lines.append(f"Settings other than the paper's, {rule}: {', '.join(settings)}.")
+            lines.append(f"Settings that differ from the paper, {rule}: {', '.join(settings)}.")
+    lines += _format_gaps(comparison) + _format_levels(comparison)
+    return [fill(line, WIDTH, subsequent_indent="  ") for line in lines]
+
+
+def _format_gaps(comparison):
+    """Return lines that say which places the cube or the table lacks."""
     dims = comparison.ours.dims
     match = comparison["match"].transpose(*dims).values
     names = [[_name(dim, label) for label in comparison[dim].values.tolist()] for dim in dims]
     nobody = (match == "not published") & (comparison["n"].transpose(*dims).values == 0)
     absent = match == "not in the cube"  # which is said before what is not done
+    lines = []
     for kind, words in (
         ("not in the cube", "Published, but not in the cube"),
         ("not done", "Published, but failed or not yet done"),
@@ -119,8 +126,7 @@ def _say_in_words(comparison):
         items = _gather(chosen, chosen | nobody | (absent if kind == "not done" else False), names)
         if items:
             lines.append(f"{words}: {', '.join(items)}.")
-    lines += _say_levels(comparison)
-    return [fill(line, WIDTH + 8, subsequent_indent="  ") for line in lines]
+    return lines
 
 
 def _name(dim, label):
@@ -129,9 +135,9 @@ def _name(dim, label):
 
 
 def _gather(chosen, covered, names):
-    """Return as few words as possible for the chosen places: a label stands for all of its places, if all are covered.
+    """Return as few words as possible for the chosen places: a label stands for all of its places if all are covered.
 
-    What is covered is what is chosen, and what may be meant too because it is said elsewhere, or nobody has it.
+    Covered are the chosen places, and those that may be meant too because another line names them or nobody has them.
     """
     chosen, items = chosen.copy(), []
     for axis, labels in enumerate(names):
@@ -147,22 +153,22 @@ def _gather(chosen, covered, names):
     return items
 
 
-def _say_levels(comparison):
-    """Return for each factor a line that says which levels differences are over."""
+def _format_levels(comparison):
+    """Return a line for each factor that says which levels its differences span."""
     if "ours_levels" not in comparison:
         return []
     lines = []
-    rows = [comparison.isel(tuning=i) for i in range(comparison.sizes["tuning"])] if "tuning" in comparison.dims else []
-    for part in rows or [comparison]:
-        for name in comparison.factor_name.values:
-            row = part.sel(factor_name=name)
-            ours, theirs = row.ours_levels.item() or "none", row.published_levels.item()
-            which = f"{name} ({part.tuning.item()})" if rows else name
-            if ours == theirs:
-                lines.append(f"Levels of {which} that both span: {ours}.")
+    tunings = range(comparison.sizes.get("tuning", 1))
+    for part in [comparison.isel(tuning=i, missing_dims="ignore") for i in tunings]:
+        more = f" ({part.tuning.item()})" if "tuning" in part.coords else ""
+        for i, name in enumerate(part.factor_name.values):
+            row = part.isel(factor_name=i)
+            ours, theirs = row.ours_levels.item(), row.published_levels.item()
+            if ours and ours == theirs:
+                lines.append(f"Levels of {name}{more} that both span: {ours}.")
             elif row.published.notnull().any():
-                theirs = f"the published {theirs}" if theirs else "those that the published span are not known"
-                lines.append(f"Levels of {which}: ours span {ours}; {theirs}.")
+                theirs = f"the published {theirs}" if theirs else "which ones the published span is not known"
+                lines.append(f"Levels of {name}{more}: ours span {ours or 'none'}; {theirs}.")
     return lines
 
 

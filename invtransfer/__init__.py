@@ -16,8 +16,10 @@ if TYPE_CHECKING:  # what editors and type checkers read
     from invtransfer.estimators.tuning import FineTuner
     from invtransfer.objects.loading import load_backgrounds, load_objects
     from invtransfer.objects.objects import Objects
-    from invtransfer.sources.blocks import ObjectsOnImages, TransformedImages, Transforms2D
     from invtransfer.sources.cifar import load_cifar10, load_cifar100
+    from invtransfer.sources.objects_on_images import ObjectsOnImages
+    from invtransfer.sources.transformed_images import TransformedImages
+    from invtransfer.sources.transforms2d import Transforms2D
     from invtransfer.transformations import TRANSFORMATIONS, Transformation
 
 _HOMES = {

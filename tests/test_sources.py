@@ -7,8 +7,9 @@ from scipy.stats import chi2_contingency, chisquare
 
 from invtransfer import TRANSFORMATIONS, ObjectsOnImages, TransformedImages, Transforms2D
 from invtransfer.objects import Objects
-from invtransfer.sources.blocks import BLOCK, draw_rows, transform_whole
+from invtransfer.sources.blocks import BLOCK, draw_rows
 from invtransfer.sources.pasting import place_objects
+from invtransfer.sources.transformed_images import transform_whole
 
 
 def red_square(side=10):

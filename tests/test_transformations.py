@@ -2,6 +2,7 @@
 
 import colorsys
 import pickle
+import re
 from functools import partial
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from scipy import ndimage
 from torchvision.transforms import functional as vision
 
+from invtransfer import transformations
 from invtransfer.transformations import (
     TRANSFORMATIONS,
     Transformation,
@@ -709,6 +711,17 @@ def test_the_table_is_the_paper_s():
     for category, names in expected.items():
         assert all(TRANSFORMATIONS[name].category == category for name in names.split())
     assert all(transformation.name == name for name, transformation in TRANSFORMATIONS.items())
+
+
+def test_the_table_of_the_docstring_is_that_of_the_code():
+    table = transformations.__doc__.split("\n\n")[1].splitlines()[3:-1]
+    for line, (name, transformation) in zip(table, TRANSFORMATIONS.items(), strict=True):
+        cells = re.split("  +", line)
+        assert cells[:2] == [name, transformation.category]
+        assert float(cells[-1]) == (0.5 if "applied" in draw(name) else 1)
+        for limits in getattr(transformation.draw, "keywords", {}).values():
+            low, high = np.ravel(limits)[:2]
+            assert f"{low:g} to {high:g}" in cells[3]
 
 
 @pytest.mark.parametrize("name", NAMES)

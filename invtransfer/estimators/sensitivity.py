@@ -18,7 +18,7 @@ from invtransfer.encoders.layers import describe_layer
 from invtransfer.estimators.frozen import clone_around_encoder
 from invtransfer.images import check_count, check_images, validate_input
 from invtransfer.randomness import derive_seed
-from invtransfer.sources.blocks import TransformedImages, transform_whole
+from invtransfer.sources.transformed_images import TransformedImages, transform_whole
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
 N_ROW_DRAWS = 512  # different draws per transformation that `transform` chooses from
@@ -343,7 +343,7 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         if reset and X.shape[3] == 1:
             low, high = float(X.min()), float(X.max())
             self._pixel_range = (low, max(high - low, np.finfo(np.float32).tiny))
-        return TransformedImages(self._to_images(X), random_state=self._seed)
+        return TransformedImages.from_checked(self._to_images(X), random_state=self._seed)
 
     def _to_images(self, X):
         """See rows of pixels of any range as grey images in [0, 1]; leave images as they are."""

@@ -1,0 +1,127 @@
+"""Whole images, such as CIFAR's or a person's own photographs, transformed."""
+
+import numpy as np
+import torch
+
+from invtransfer.images import check_count, check_images, check_labels
+from invtransfer.sources.blocks import Source, draw_in_parts
+from invtransfer.sources.pasting import write_pixels
+from invtransfer.transformations import apply_transformations, get_transformations
+
+
+class TransformedImages(Source):
+    """Whole images, such as CIFAR's, transformed.
+
+    Parameters
+    ----------
+    images : array-like of shape (n_images, height, width, 3), uint8 or float in [0, 1]
+        Sample i shows image i modulo `n_images`: a second round shows the same images in new draws.
+    labels : array-like of shape (n_images,)
+        Labels of the images. None: each image's label is its number.
+    transformations : sequence of str or Transformation
+        Names from `TRANSFORMATIONS` or transformations of your own, applied in this order.
+    random_state : int
+        Seed. It determines each sample, together with the sample's index.
+
+    Attributes
+    ----------
+    transformations : tuple of Transformation
+        The transformations, in the order of application.
+    image_shape : tuple of int
+        (height, width, 3).
+    n_images : int
+        Number of different images.
+
+    Raises
+    ------
+    TypeError
+        If `transformations` is not a list of names or transformations.
+    ValueError
+        If images or labels are not as described, or a transformation is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> images = np.random.default_rng(0).integers(256, size=(20, 32, 32, 3), dtype="uint8")
+    >>> source = TransformedImages(images, transformations=["h_flip"], random_state=0)
+    >>> X, X_twin = source.twins(20)
+    >>> X.shape
+    (20, 32, 32, 3)
+    """
+
+    def __init__(self, images, labels=None, transformations=(), *, random_state=0):
+        images = check_images(images, "images")
+        labels = None if labels is None else check_labels(labels, len(images), "labels")
+        seed = check_count(random_state, "random_state", low=0)
+        self._keep(images, labels, get_transformations(transformations), seed)
+
+    @classmethod
+    def from_checked(cls, images, transformations=(), *, random_state):
+        """Make a source from arguments that were checked before; the images are not scanned again.
+
+        Parameters
+        ----------
+        images : ndarray of shape (n_images, height, width, 3), uint8 or float32 in [0, 1]
+            As `check_images` returns them.
+        transformations : tuple of Transformation
+            As `get_transformations` returns them.
+        random_state : int
+            Seed, at least 0.
+
+        Returns
+        -------
+        source : TransformedImages
+        """
+        source = cls.__new__(cls)
+        source._keep(images, None, transformations, random_state)
+        return source
+
+    def _keep(self, images, labels, transformations, random_state):
+        self._images, self.dtype, self.image_shape, self.n_images = images, images.dtype, images.shape[1:], len(images)
+        self._labels = np.arange(len(images)) if labels is None else labels
+        self.transformations = transformations
+        self.random_state = random_state
+
+    def __repr__(self):
+        """Show the number of images, the transformations and the seed."""
+        return f"TransformedImages({self.n_images} images, {self._format_draws()})"
+
+    def _fill_block(self, X, indices, transformations, twin):
+        images = self._images[indices % self.n_images]
+        X[:] = transform_whole(images, transformations, indices, self.random_state, twin)
+
+    def _labels_at(self, indices):
+        return self._labels[indices % self.n_images]
+
+
+def transform_whole(images, transformations, indices, random_state, twin=False):
+    """Transform whole images, from array to array, with the parameters that belong to their indices.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, height, width, 3), uint8 or float32 in [0, 1]
+        Not changed.
+    transformations : sequence of Transformation
+        Applied in order.
+    indices : ndarray of shape (n,), int64
+        Index of each sample, in any order.
+    random_state : int
+        Seed of the source.
+    twin : bool
+        Whether to draw from the streams of the twins.
+
+    Returns
+    -------
+    images : ndarray of shape (n, height, width, 3), with the dtype of `images`
+        uint8 is rounded to the nearest level. Without transformations, the argument itself.
+    """
+    if not len(transformations):
+        return images
+    scale = 255 if images.dtype == np.uint8 else 1
+    out = np.empty_like(images)
+    for rows, parameters in draw_in_parts(transformations, indices, images.shape[1:3], random_state, twin):
+        channels_first = images[rows].transpose(0, 3, 1, 2).copy()  # always: torch warns of read-only memory
+        part = torch.from_numpy(channels_first).float() / scale
+        part = apply_transformations(part, transformations, parameters) * scale
+        write_pixels(part.round_() if scale == 255 else part, out[rows])
+    return out

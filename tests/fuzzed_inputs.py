@@ -1,11 +1,12 @@
-"""Inputs for test_fuzzing.py, valid and hostile, and the judge of what comes out of a call.
+"""Valid and hostile inputs for test_fuzzing.py, and the judge of how a call ends.
 
-What may come out of a call is its result, or an exception that its docstring's "Raises" names (of an estimator's
-method also scikit-learn's own, for the arrays), raised on purpose: by a ``raise`` in this package or in scikit-learn,
-so with a message, and not by whatever line stumbled first. A warning is an error, unless the docstring names it.
+A call may return its result, or raise an exception that its docstring lists under "Raises"; a method of an estimator
+may also raise scikit-learn's own errors about arrays. The exception must be deliberate: it comes from a ``raise`` in
+this package or in scikit-learn, and so has a message of its own, and not from whichever line failed first. A warning is
+an error unless the docstring names it.
 
-A function without "Raises" promises nothing for other inputs than it describes, as they were checked at the public
-door. It gets what its docstring describes, up to the ends of it, and nothing but a result may come out.
+A function without "Raises" relies on inputs that were checked at the public door. It gets only what its docstring
+describes, up to the limits of that, and must return a result.
 """
 
 import builtins
@@ -34,41 +35,42 @@ from invtransfer import storage
 from invtransfer.objects import Objects
 
 PACKAGE = Path(invtransfer.__file__).parent
-LIMIT = 30  # seconds for one call, a thousand times what most take; machines may be busy
+LIMIT = 30  # seconds for one call: a thousand times what most take, as machines may be busy
 OF_SCIKIT_LEARN = (ValueError, TypeError, sklearn.exceptions.NotFittedError)
 RAISE = dis.opmap["RAISE_VARARGS"]  # what a `raise` is compiled to
-NAMES_ITSELF = (KeyError, OSError)  # whose own messages name the key or the path
-UNDERSTOOD = ("truth value of a", "embedded null byte")  # of arrays in place of words, of paths that cannot be
+NAMES_ITSELF = (KeyError, OSError)  # Python's own messages name the key or the path
+UNDERSTOOD = ("truth value of a", "embedded null byte")  # arrays in place of words, and impossible paths
 
 
 class Refused(Exception):  # noqa: N818
-    """A call raised what its docstring says; nothing is left to check."""
+    """A call raised an exception that its docstring names, so nothing is left to check."""
 
 
 class Hang(BaseException):
-    """A call takes too long; no `except Exception` keeps it."""
+    """A call takes too long; a BaseException, so that no `except Exception` catches it."""
 
 
 # the judge
 
 
 def call(function, *args, changes=(), again=False, **kwargs):
-    """Return what a call returns, raise `Refused` if it raises what it may, and AssertionError if anything is wrong.
+    """Return the result of a call; raise `Refused` if it raises what it may, and AssertionError if anything is wrong.
 
-    Arguments must be as they were, but for the positions in `changes`; with `again`, a second call gives the same.
+    The call must leave its arguments as they were, except at the positions in `changes`. With `again`, a second call
+    must return the same.
     """
     before = [_fingerprint(value) for value in (*args, *kwargs.values())]
     generators = _global_generators()
     try:
         result = _call_once(function, args, kwargs)
         if again:
-            _assert_same(result, _call_once(function, args, kwargs), _say(function, args, kwargs))
+            _assert_same(result, _call_once(function, args, kwargs), _format_call(function, args, kwargs))
         return result
     finally:
         for i, (old, value) in enumerate(zip(before, (*args, *kwargs.values()), strict=True)):
             if i not in changes:
-                assert old == _fingerprint(value), f"argument {i} was changed by {_say(function, args, kwargs)}"
-        assert generators == _global_generators(), f"a global generator was used by {_say(function, args, kwargs)}"
+                assert old == _fingerprint(value), f"{_format_call(function, args, kwargs)} changed argument {i}"
+        assert generators == _global_generators(), f"{_format_call(function, args, kwargs)} used a global generator"
 
 
 def _call_once(function, args, kwargs):
@@ -82,24 +84,24 @@ def _call_once(function, args, kwargs):
         if not _is_deliberate(error):
             where = traceback.extract_tb(error.__traceback__)[-1]
             raise AssertionError(
-                f"{_say(function, args, kwargs)} raised {type(error).__name__}, but not on purpose:"
+                f"{_format_call(function, args, kwargs)} raised {type(error).__name__}, but not on purpose:"
                 f" {error!s:.300} ({where.name}: {where.line})"
             ) from error
         raise Refused from error
     except Hang as error:
-        raise AssertionError(f"{_say(function, args, kwargs)} took more than {LIMIT} s") from error
+        raise AssertionError(f"{_format_call(function, args, kwargs)} took more than {LIMIT} s") from error
     except Exception as error:
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if str(PACKAGE) in frame.filename]
         where = f" ({frames[-1].name}: {frames[-1].line})" if frames else ""
         raise AssertionError(
-            f"{_say(function, args, kwargs)} raised {type(error).__name__}, which its docstring does not name:"
+            f"{_format_call(function, args, kwargs)} raised {type(error).__name__}, which its docstring does not name:"
             f" {error!s:.300}{where}"
         ) from error
 
 
 @contextmanager
 def limit(seconds=LIMIT):
-    """Raise `Hang` if the block takes longer; if it does not come back to Python, end the process with a traceback."""
+    """Raise `Hang` if the block takes longer; if it never returns to Python, end the process with a traceback."""
     alarm = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
 
     def give_up(*_):
@@ -118,7 +120,7 @@ def limit(seconds=LIMIT):
         faulthandler.cancel_dump_traceback_later()
 
 
-_STDERR = os.fdopen(os.dup(2), "w", closefd=False)  # not pytest's, which is lost with the process
+_STDERR = os.fdopen(os.dup(2), "w", closefd=False)  # pytest's own would be lost with the process
 
 
 @functools.cache
@@ -145,7 +147,7 @@ def documented(function):
     owner = getattr(function, "__self__", None)
     doc = inspect.getdoc(function) or ""
     is_estimator = isinstance(owner, BaseEstimator)
-    if is_estimator:  # scikit-learn's, which a parameter tells of
+    if is_estimator:  # scikit-learn's own warnings
         doc += "\n\nWarns\n-----\nConvergenceWarning, DataConversionWarning\n"
     return _documented(getattr(function, "__qualname__", repr(function)), doc, is_estimator)
 
@@ -155,7 +157,7 @@ def has_raises(function):
 
 
 def _is_deliberate(error):
-    """Tell whether an exception comes from a ``raise`` of ours or of scikit-learn."""
+    """Return whether an exception comes from a ``raise`` of ours or of scikit-learn."""
     if isinstance(error, NAMES_ITSELF):
         return True
     if any(words in str(error) for words in UNDERSTOOD):
@@ -171,17 +173,17 @@ def _is_deliberate(error):
 
 
 def _n_foreign(files):
-    """Return how many frames there are below the last one of ours."""
+    """Return the number of frames below our last one."""
     return next((n for n, file in enumerate(reversed(files)) if file.startswith(str(PACKAGE))), len(files))
 
 
-def _say(function, args, kwargs):
+def _format_call(function, args, kwargs):
     words = [f"{value!r:.400}" for value in args] + [f"{name}={value!r:.400}" for name, value in kwargs.items()]
     return f"{getattr(function, '__qualname__', function)}({', '.join(words)})"
 
 
 def _fingerprint(value, depth=0):
-    """Return what tells whether an argument was changed; None for what nobody would change."""
+    """Return a value that differs if an argument was changed; None for kinds that nothing would change."""
     if isinstance(value, Objects):
         value = value.images
     if isinstance(value, torch.Tensor):
@@ -225,7 +227,7 @@ def _assert_same(one, two, what):
         assert one == two or (one != one and two != two), f"another result the second time: {what}"
 
 
-# what nobody asked for
+# hostile inputs
 
 HUGE = (10**12, 2**63 - 1, 2**63, 2**70, 10**30)
 WORDS = (
@@ -284,7 +286,7 @@ def _endless():
 
 @st.composite
 def odd_arrays(draw, dtypes=DTYPES):
-    """Draw arrays of any shape and dtype, with what floats can hold at their worst."""
+    """Draw arrays of any shape and dtype; those of floats may hold NaN, infinities and extreme numbers."""
     shape, dtype = draw(st.sampled_from(SHAPES)), np.dtype(draw(st.sampled_from(dtypes)))
     generator = np.random.default_rng(draw(st.integers(0, 99)))
     values = generator.integers(0, 3, shape)
@@ -319,7 +321,7 @@ def odd():
 
 
 def spoil(draw, arguments, keep=()):
-    """Return arguments of which some, most often none or one, are replaced by anything."""
+    """Replace some arguments, most often none or one, by anything."""
     names = [name for name in arguments if name not in keep]
     n = draw(st.sampled_from([0, 0, 0, 1, 1, 2]))
     for name in draw(st.lists(st.sampled_from(names), min_size=n, max_size=n)) if names else ():
@@ -327,13 +329,13 @@ def spoil(draw, arguments, keep=()):
     return arguments
 
 
-# what was asked for
+# valid inputs
 
 
 @st.composite
 def layouts(draw, array):
-    """Draw another layout in memory of the same values."""
-    how = draw(st.sampled_from(["as it is", "read-only", "Fortran", "strided", "backward", "list"]))
+    """Draw another memory layout of the same values."""
+    how = draw(st.sampled_from(["as it is", "read-only", "Fortran", "strided", "backward"]))
     if how == "read-only":
         array = array.copy()
         array.flags.writeable = False
@@ -343,8 +345,6 @@ def layouts(draw, array):
         array = np.repeat(array, 2, axis=-1)[..., ::2]
     elif how == "backward" and array.ndim:
         array = np.ascontiguousarray(array[::-1])[::-1]
-    elif how == "list" and array.ndim and array.size < 2_000 and array.dtype.kind in "iufb":
-        return array  # sequences are drawn by `spoil`, as dtypes get lost in them
     return array
 
 
@@ -365,7 +365,7 @@ def images(draw, n=(1, 6), height=(1, 9), width=None, n_channels=3, dtypes=("uin
 
 @st.composite
 def tensors(draw, n=(1, 4), side=(1, 12), n_channels=(3, 4)):
-    """Draw images as transformations get them."""
+    """Draw images as the tensors that transformations get."""
     shape = (
         draw(st.integers(*n)),
         draw(st.sampled_from(n_channels)),
@@ -377,14 +377,14 @@ def tensors(draw, n=(1, 4), side=(1, 12), n_channels=(3, 4)):
     if draw(st.booleans()):
         array = array.round()
     if draw(st.booleans()):
-        array[:, 3:] = 0.0  # nothing to be seen
+        array[:, 3:] = 0.0  # fully transparent
     tensor = torch.from_numpy(array)
     return tensor.to(memory_format=torch.channels_last) if draw(st.booleans()) else tensor
 
 
 @st.composite
 def labels(draw, n, n_classes=(2, 3)):
-    """Draw n valid labels of some kind, of at least two classes where there can be."""
+    """Draw n valid labels of some kind, of at least two classes if n allows."""
     names = draw(
         st.sampled_from([
             [0, 1, 2], [2, 0, 5], [-7, 3, 10**6], ["b", "a", "ü"], ["", " ", "x" * 50], [False, True, True],
@@ -414,7 +414,7 @@ def random_states():
 
 @st.composite
 def damaged(draw, data):
-    """Draw bytes like those given, flipped here and there, cut or lengthened; or any others."""
+    """Draw the given bytes with some bits flipped, cut or lengthened, or other bytes altogether."""
     how = draw(st.sampled_from(["flip", "flip", "cut", "grow", "swap", "other"]))
     data = bytearray(data)
     if how == "other" or not data:
@@ -433,13 +433,13 @@ def damaged(draw, data):
 
 
 def names(min_size=0, max_size=6):
-    """Draw names of all sorts; no surrogates, which are no text."""
+    """Draw names of all sorts, without surrogates, which cannot be encoded."""
     return st.one_of(st.text(max_size=8), st.sampled_from(["", " ", "rotate", "日本語", "a/b", "🦆", "x" * 200]))
 
 
 @st.composite
 def cubes(draw, dims, most=3, coordinates=True, dtype=float):
-    """Draw an array over dimensions, with labels of some kind, gaps, and extreme values."""
+    """Draw an array over the given dimensions, with labels of some kind, gaps and extreme values."""
     labels = {}
     for dim, given in dims.items():
         if given is None:

@@ -1,6 +1,6 @@
-"""Whatever anyone calls the package with, nothing but a result or a documented exception comes out, and in time.
+"""Every public callable returns a result or raises a documented exception, in time, whatever it is called with.
 
-The ordinary suite draws a few inputs for every target, always the same. A person draws ten thousand, others each time:
+The ordinary suite draws the same few inputs for each target every time. The long run draws ten thousand new ones:
 
     pytest -m fuzz tests/test_fuzzing.py
 """
@@ -16,12 +16,12 @@ from fuzzed_inputs import Hang, Refused, limit
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-FEW, MANY = 4, 10_000  # inputs of each target in the ordinary suite; of all targets in the long run
-COUNTED = Counter()  # by name of target: inputs that it had
+FEW, MANY = 4, 10_000  # inputs for each target in the ordinary suite; for all targets together in the long run
+COUNTED = Counter()  # name of a target -> number of inputs that it got
 
 
 def fuzz(target, n, **options):
-    """Give a target n inputs, fewer if there are no more, and count them."""
+    """Give a target n inputs, or as many as there are, and count them."""
 
     @settings(max_examples=n, deadline=None, suppress_health_check=list(HealthCheck), database=None, **options)
     @given(st.data())
@@ -41,16 +41,15 @@ def test_every_public_callable_has_a_target():
     assert sorted(public_callables().keys() - TARGETS.keys()) == []
 
 
-def test_every_target_is_of_something():
+def test_every_target_covers_a_public_callable():
     assert sorted(TARGETS.keys() - public_callables().keys() - {"TRANSFORMATIONS"}) == []
 
 
 @pytest.mark.parametrize("name", TARGETS_BY_NAME)
 def test_a_few_inputs(name):
     target = TARGETS_BY_NAME[name]
-    fuzz(
-        target, max(1, FEW // target.cost), derandomize=True, phases=(Phase.generate,)
-    )  # the long run finds the smallest
+    # a failing input is not made smaller here: the long run does that
+    fuzz(target, max(1, FEW // target.cost), derandomize=True, phases=(Phase.generate,))
     assert COUNTED[name] >= 1
 
 
@@ -59,7 +58,7 @@ def test_a_few_inputs(name):
 def test_many_inputs(name):
     target = TARGETS_BY_NAME[name]
     shares = sum(1 / target.cost for target in TARGETS_BY_NAME.values())
-    fuzz(target, math.ceil(1.1 * MANY / shares / target.cost))  # 1.1: some targets have fewer inputs than that in all
+    fuzz(target, math.ceil(1.1 * MANY / shares / target.cost))  # 1.1: some targets run out of inputs
 
 
 @pytest.mark.fuzz

@@ -1,23 +1,26 @@
-"""The image contract: what every public door accepts, and the way from arrays to tensors.
+"""The image contract: what every public function accepts as images, and the conversion from arrays to tensors.
 
-Images are ``(n_samples, height, width, 3)``, uint8, or floats in [0, 1] of the same shape. Estimators also accept
-2-D ``X``: flattened images if ``image_shape`` is known, else one row of pixels per sample, of any range.
+Images have shape ``(n_samples, height, width, 3)`` and are uint8, or floats in [0, 1]. Estimators also accept 2-D
+``X``: flattened images if ``image_shape`` is known, otherwise one row of pixels per sample, of any range.
 """
+
+from os import PathLike
 
 import numpy as np
 import torch
 from sklearn.utils.validation import validate_data
+from torch.utils.data import Dataset
 
 
 def check_images(X, name="X"):
-    """Return `X` as an array of images, or say what is wrong with it.
+    """Check images, and return them as an array.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, height, width, 3), uint8 or float in [0, 1]
         RGB images.
     name : str
-        What the caller calls the argument; errors begin with it.
+        Name of the argument in the caller's signature, with which errors begin.
 
     Returns
     -------
@@ -27,7 +30,7 @@ def check_images(X, name="X"):
     Raises
     ------
     ValueError
-        If it is no array, the shape, dtype or range is another, the array is empty, or it holds NaN or infinity.
+        If `X` is not an array of that shape, dtype and range, is empty, or holds NaN or infinity.
 
     Examples
     --------
@@ -61,11 +64,29 @@ def check_images(X, name="X"):
 
 
 def _as_array(values, name):
+    if isinstance(values, (str, PathLike, Dataset)):
+        raise ValueError(
+            f"{name} is of type {type(values).__name__}, expected an array: read the images first, and stack them with"
+            " np.stack([np.asarray(image) for image in images])"
+        )
     try:
         return np.asarray(values)
     except Exception as error:  # ValueError of lists of several lengths, RuntimeError of tensors that need a gradient
+        shapes = sorted({_shape(value) for value in values}) if isinstance(values, (list, tuple)) else []
+        if len(shapes) > 1 and all(len(shape) == 3 for shape in shapes):
+            raise ValueError(
+                f"{name} holds images of {len(shapes)} sizes, such as {shapes[0]} and {shapes[-1]}: resize them to one"
+            ) from error
         reason = " ".join(str(error).split())
         raise ValueError(f"{name} is of type {type(values).__name__}, which is no array: {reason}") from error
+
+
+def _shape(value):
+    """Return the shape of what may be an image of any library, () if numpy cannot tell."""
+    try:
+        return np.shape(value)
+    except Exception:
+        return ()
 
 
 def _shape_hint(X, name):
@@ -74,23 +95,23 @@ def _shape_hint(X, name):
     if X.ndim == 4 and X.shape[1] == 3:
         return f": channels come first, use {name}.transpose(0, 2, 3, 1)"
     if X.ndim == 4 and X.shape[3] == 4:
-        return ": objects with an alpha channel are pasted on backgrounds by Transforms2D first"
+        return f": convert photographs to RGB with {name}[..., :3]; objects are pasted on backgrounds by Transforms2D"
     if X.ndim == 4 and X.shape[3] == 1:
         return f": grey images are np.repeat({name}, 3, axis=3)"
     return ""
 
 
 def check_labels(y, n_samples, name="y"):
-    """Return `y` as an array of one label per image, or say what is wrong with it.
+    """Check labels, and return them as an array.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,)
         Labels of any sortable kind.
     n_samples : int
-        Number of images that they belong to.
+        Number of images.
     name : str
-        What the caller calls the argument.
+        Name of the argument in the caller's signature.
 
     Returns
     -------
@@ -100,7 +121,7 @@ def check_labels(y, n_samples, name="y"):
     Raises
     ------
     ValueError
-        If `y` is no array, not one-dimensional or its length differs from `n_samples`.
+        If `y` is not an array or not one-dimensional, or its length differs from `n_samples`.
 
     Examples
     --------
@@ -116,14 +137,14 @@ def check_labels(y, n_samples, name="y"):
 
 
 def check_count(value, name, *, low=1, high=None):
-    """Return `value` as an int between `low` and `high`, or say what is wrong with it.
+    """Check a whole number, and return it as an int.
 
     Parameters
     ----------
     value : int
-        A number of things.
+        The number.
     name : str
-        What the caller calls the argument.
+        Name of the argument in the caller's signature.
     low, high : int
         Smallest and largest value allowed; None: no upper bound.
 
@@ -135,7 +156,7 @@ def check_count(value, name, *, low=1, high=None):
     Raises
     ------
     ValueError
-        If `value` is not a whole number, or out of range.
+        If `value` is not a whole number or is out of range.
 
     Examples
     --------
@@ -152,39 +173,40 @@ def check_count(value, name, *, low=1, high=None):
 
 
 def validate_input(estimator, X, y="no_validation", *, reset):
-    """Check what an estimator was given, and see it as images.
+    """Check the data that an estimator was given, and return it as images.
 
     Parameters
     ----------
     estimator : estimator
-        With a parameter `image_shape`; on reset, gets `image_shape_` and `n_features_in_`.
+        It has the parameter `image_shape`; with `reset`, its attributes `image_shape_` and `n_features_in_` are set.
     X : array-like of shape (n_samples, height, width, 3) or (n_samples, n_features)
         Images, flattened images, or rows of pixels.
     y : array-like of shape (n_samples,)
-        Labels; left out where there are none.
+        Labels; omitted if there are none.
     reset : bool
-        True in fit, which sets the image shape; False where it must be met.
+        True in `fit`, where the image shape is set; False elsewhere, where `X` must have that shape.
 
     Returns
     -------
     X : ndarray of shape (n_samples, height, width, n_channels)
-        Images of 3 channels, or rows of pixels, of shape (n_samples, 1, n_features, 1).
+        Images with 3 channels, or rows of pixels, of shape (n_samples, 1, n_features, 1).
     y : ndarray of shape (n_samples,)
-        The labels, if any were given.
+        The labels, if they were given.
 
     Raises
     ------
     ValueError
-        If `X` or `y` breaks the image contract, or the images have another shape than in fit.
+        If `X` or `y` is not as described, or the images have another shape than in `fit`.
     TypeError
-        If `X` is nothing that scikit-learn makes an array of numbers of.
+        If scikit-learn cannot convert `X` to an array of numbers.
 
     Warns
     -----
     DataConversionWarning
-        If `y` is a column.
+        If `y` has shape (n_samples, 1).
     """
-    if isinstance(X, torch.Tensor) or (isinstance(X, (list, tuple)) and len(X) and getattr(X[0], "ndim", 0) == 3):
+    listed = isinstance(X, (list, tuple)) and len(X) and len(_shape(X[0])) == 3
+    if listed or isinstance(X, (torch.Tensor, str, PathLike, Dataset)):
         X = _as_array(X, "X")
     y = _as_array(y, "y") if isinstance(y, torch.Tensor) else y
     if estimator.image_shape is not None:
@@ -200,7 +222,7 @@ def validate_input(estimator, X, y="no_validation", *, reset):
         if reset:
             estimator.n_features_in_ = int(np.prod(shape))
     else:
-        with np.errstate(over="ignore"):  # what becomes infinite is refused
+        with np.errstate(over="ignore"):  # validate_data refuses infinity
             checked = validate_data(estimator, X, y, dtype=[np.float32, np.float64, np.uint8], reset=reset)
         X, *labels = checked if isinstance(checked, tuple) else (checked,)
         shape = estimator.image_shape if reset else estimator.image_shape_
@@ -211,12 +233,12 @@ def validate_input(estimator, X, y="no_validation", *, reset):
 
 
 def validate_validation(estimator, X_val, y_val):
-    """Check the validation data of a classifier, which may be left out.
+    """Check the validation data of a classifier, which is optional.
 
     Parameters
     ----------
     estimator : estimator
-        With `classes_` and `image_shape_`, as fit has set them.
+        It has `classes_` and `image_shape_`, set by `fit`.
     X_val, y_val : array-like or None
         Images and labels, as for `validate_input`.
 
@@ -230,9 +252,9 @@ def validate_validation(estimator, X_val, y_val):
     Raises
     ------
     ValueError
-        If one is given without the other, a label is not among `classes_`, or as `validate_input`.
+        If only one of them is given, a label is not among `classes_`, or as for `validate_input`.
     TypeError
-        As `validate_input`.
+        As for `validate_input`.
     """
     if (X_val is None) != (y_val is None):
         missing = "X_val" if X_val is None else "y_val"
@@ -248,7 +270,7 @@ def validate_validation(estimator, X_val, y_val):
 
 
 def check_image_shape(image_shape):
-    """Say what is wrong with a parameter `image_shape`.
+    """Check the parameter `image_shape` of an estimator.
 
     Parameters
     ----------
@@ -258,7 +280,7 @@ def check_image_shape(image_shape):
     Raises
     ------
     ValueError
-        If it is another.
+        If `image_shape` is anything else.
 
     Examples
     --------
@@ -288,19 +310,19 @@ def _unflatten(X, shape):
 
 
 def to_tensor(X, device="cpu"):
-    """Turn a batch into what a network takes.
+    """Convert a batch to the tensor that a network takes.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, height, width, n_channels) or (n_samples, n_features), uint8 or float
         Images or features.
     device : torch.device or str
-        Where the tensor goes, before it becomes float: a quarter of the bytes travel.
+        Device of the tensor. uint8 is converted to float there, so that only a quarter of the bytes are sent.
 
     Returns
     -------
     tensor : torch.Tensor of shape (n_samples, n_channels, height, width) or (n_samples, n_features), float32
-        Images in [0, 1], in channels-last memory layout.
+        Images in [0, 1] and in channels-last memory layout, or features.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Where random numbers come from: one seed and the name of what draws, never a global generator."""
+"""Random numbers come from a seed and the name of a stream, never from a global generator."""
 
 import zlib
 
@@ -12,11 +12,11 @@ def derive_generator(seed, stream, index=0):
     Parameters
     ----------
     seed : int
-        At least 0.
+        Seed, at least 0.
     stream : str
-        What draws; streams of one seed are independent.
+        Name of what is drawn; the streams of a seed are independent.
     index : int
-        Which part of the stream.
+        Number of the part of the stream.
 
     Returns
     -------
@@ -32,14 +32,14 @@ def derive_generator(seed, stream, index=0):
 
 
 def derive_seed(random_state, stage):
-    """Return the seed of one stage of work, as an estimator's `random_state` and the stage's name decide it.
+    """Return the seed of one stage of work, derived from an estimator's `random_state` and the stage's name.
 
     Parameters
     ----------
     random_state : int, RandomState or None
-        As scikit-learn has it, but that None takes entropy from the operating system, not from a global generator.
+        As in scikit-learn, except that None takes entropy from the operating system, not from a global generator.
     stage : str
-        What the seed is for; with one `random_state` different stages draw different numbers.
+        Name of the stage; with the same `random_state`, different stages draw different numbers.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def derive_seed(random_state, stage):
     Raises
     ------
     ValueError
-        If `random_state` is something else, or a number that is negative or above 2**32 - 1.
+        If `random_state` is anything else, or an int outside [0, 2**32 - 1].
 
     Examples
     --------

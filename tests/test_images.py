@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch.utils.data import TensorDataset
 
 from invtransfer import FrozenFeatureProbe
 from invtransfer.images import check_count, check_images, check_labels, to_tensor
@@ -21,7 +23,7 @@ def test_float64_becomes_float32():
     [
         (np.zeros((4, 3, 32, 32), "uint8"), r"X has shape \(4, 3, 32, 32\), expected .* use X.transpose\(0, 2, 3, 1\)"),
         (np.zeros((32, 32, 3), "uint8"), r"X has shape \(32, 32, 3\), expected .*: one image is X\[None\]"),
-        (np.zeros((4, 32, 32, 4), "uint8"), r"expected \(n_samples, height, width, 3\): objects with an alpha channel"),
+        (np.zeros((4, 32, 32, 4), "uint8"), r"convert photographs to RGB with X\[\.\.\., :3\]; objects are pasted"),
         (np.zeros((4, 32, 32, 1), "uint8"), r"grey images are np.repeat\(X, 3, axis=3\)"),
         (np.zeros((4, 7), "uint8"), r"X has shape \(4, 7\), expected \(n_samples, height, width, 3\)"),
         (np.zeros((0, 32, 32, 3), "uint8"), r"X has shape \(0, 32, 32, 3\): it is empty"),
@@ -79,6 +81,27 @@ def test_estimators_give_the_hints_too(images):
     y = np.arange(40) % 2
     listed = FrozenFeatureProbe().fit(list(images), y)
     assert (listed.predict(images) == FrozenFeatureProbe().fit(images, y).predict(images)).all()
+
+
+SIZES = r"^X holds images of 2 sizes, such as \(4, 5, 3\) and \(4, 6, 3\): resize them to one$"
+READ = r"^X is of type .*, expected an array: read the images first, and stack them with np.stack\(\[np.asarray"
+
+
+@pytest.mark.parametrize("check", [check_images, lambda X: FrozenFeatureProbe().fit(X, [0, 1, 1])])
+def test_images_of_several_sizes_files_and_data_sets_are_named(check, tmp_path):
+    several = [np.zeros((4, size, 3), "uint8") for size in (6, 5, 6)]
+    for X in (several, [Image.fromarray(image) for image in several]):
+        with pytest.raises(ValueError, match=SIZES):
+            check(X)
+    for X in ("photos/", tmp_path, TensorDataset(torch.zeros(3, 1))):
+        with pytest.raises(ValueError, match=READ):
+            check(X)
+
+
+def test_pictures_of_pil_are_images(images):
+    pictures = [Image.fromarray(image) for image in images]
+    assert (check_images(pictures) == images).all()
+    assert FrozenFeatureProbe().fit(pictures, np.arange(40) % 2).image_shape_ == (16, 16, 3)
 
 
 def test_what_numpy_makes_no_array_of_is_named():

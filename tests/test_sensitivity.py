@@ -65,15 +65,18 @@ def test_what_was_fitted_is_what_is_transformed(images):
 
 
 def test_training_and_measuring_draw_different_numbers(images, monkeypatch):
-    import invtransfer.estimators.network_classifier as classification
+    seeds = []
+    from_checked = TransformedImages.from_checked
 
-    seen = []
-    monkeypatch.setattr(classification, "TransformedImages", lambda *a, random_state, **k: seen.append(random_state))
-    with pytest.raises(AttributeError):  # the spy is no source
-        InvariantPretrainer(width=0.0625, epochs=1, transformations=["hue"], random_state=0).fit(
-            images, np.arange(40) % 2
-        )
-    assert seen[0] != SensitivityScorer(n_pairs=10, random_state=0).fit(images)._seed
+    def spy(*arguments, random_state):
+        seeds.append(random_state)
+        return from_checked(*arguments, random_state=random_state)
+
+    monkeypatch.setattr(TransformedImages, "from_checked", spy)
+    pretrainer = InvariantPretrainer(width=0.0625, epochs=0, transformations=["hue"], random_state=0)
+    pretrainer.fit(images, np.arange(40) % 2)
+    SensitivityScorer(transformations=["hue"], random_state=0).fit(images)
+    assert len(seeds) == len(set(seeds)) == 2
 
 
 def test_partners_are_a_ring_of_all():

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-import invtransfer.estimators.network_classifier
+import invtransfer.estimators.tuning
 from invtransfer import FineTuner, FrozenFeatureProbe, InvariantPretrainer, SensitivityScorer, Transforms2D
 from invtransfer.estimators.tuning import fold_standardisation
 from invtransfer.networks.training import learning_rate_factor
@@ -440,13 +440,13 @@ def test_bad_data_are_named(encoder, fitted, target):
 
 def test_the_training_is_the_one_loop(encoder, target, monkeypatch):
     asked = []
-    train = invtransfer.estimators.network_classifier.train
+    train = invtransfer.estimators.tuning.train
 
     def spy(*arguments, **keywords):
         asked.append({name: keywords[name] for name in ("schedule", "learning_rate", "epochs", "batch_size")})
         return train(*arguments, **keywords)
 
-    monkeypatch.setattr(invtransfer.estimators.network_classifier, "train", spy)
+    monkeypatch.setattr(invtransfer.estimators.tuning, "train", spy)
     FineTuner(encoder, epochs=1).fit(*target.sample(20))
     assert asked == [{"schedule": "linear", "learning_rate": 1e-3, "epochs": 1, "batch_size": 512}]
 
@@ -454,13 +454,13 @@ def test_the_training_is_the_one_loop(encoder, target, monkeypatch):
 def test_transformations_are_drawn_anew_in_every_epoch(encoder, target, monkeypatch):
     """The probe and the first epoch see one draw, each further epoch another; none sees the images as given."""
     X, y = target.sample(40, transformations=())
-    seen, train = [], invtransfer.estimators.network_classifier.train
+    seen, train = [], invtransfer.estimators.tuning.train
 
     def record(network, X, *arguments, renew, **more):
         seen.extend(renew(epoch) for epoch in range(3))
         return train(network, X, *arguments, renew=renew, **more)
 
-    monkeypatch.setattr(invtransfer.estimators.network_classifier, "train", record)
+    monkeypatch.setattr(invtransfer.estimators.tuning, "train", record)
     names = {"transformations": ["rotate", "hue"]}
     tuner = FineTuner(encoder, **names, **QUICK).fit(X, y)
     assert len({images.tobytes() for images in [X, *seen]}) == 4

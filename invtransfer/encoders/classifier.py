@@ -123,7 +123,7 @@ def _count_features(backbone, image_shape):
     """Return the number of features by computing those of two black images."""
     height, width, n_channels = image_shape
     device = next(backbone.parameters(), torch.empty(0)).device
-    with torch.no_grad(), explain_failure(backbone, image_shape):
+    with torch.random.fork_rng([]), torch.no_grad(), explain_failure(backbone, image_shape):
         features = backbone.eval()(torch.zeros(2, n_channels, height, width, device=device))
     backbone.train()
     if features.ndim != 2 or len(features) != 2:

@@ -1,7 +1,6 @@
 """What the classifiers that train a whole network share: training, weights held as arrays, features, predictions."""
 
 import copy
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -11,10 +10,10 @@ from torch import nn
 
 from invtransfer.encoders.classifier import build_network
 from invtransfer.images import check_count, validate_input
-from invtransfer.networks.devices import resolve_device, resolve_precision, strides_beyond_input
+from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import compute_outputs
-from invtransfer.networks.training import train
-from invtransfer.sources.blocks import TransformedImages
+from invtransfer.randomness import derive_seed
+from invtransfer.sources.transformed_images import TransformedImages
 from invtransfer.transformations import get_transformations
 
 
@@ -26,67 +25,14 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
     `classes_` and `image_shape_`, and ends with `_train`.
     """
 
-    def _train(self, build, X, codes, X_val, codes_val, *, batch_size, seed, recipe, renew=None):
-        """Train a network as the parameters say, and keep its weights.
-
-        Parameters
-        ----------
-        build : callable
-            From a torch.Generator to the network to train, as `build_network` makes it, on the CPU.
-        X, X_val : ndarray of shape (n_samples, height, width, n_channels)
-            Images for training and validation; the latter may be None.
-        codes, codes_val : ndarray of shape (n_samples,)
-            Positions of the labels in `classes_`.
-        batch_size : int
-            Images per step.
-        seed : int
-            Of all that is random.
-        recipe : dict or None
-            Arguments of `build_network` that make the same network again; None: a copy of the network is kept, without
-            its weights.
-        renew : callable
-            See `train`.
-
-        Returns
-        -------
-        self : NetworkClassifier
-
-        Raises
-        ------
-        ValueError
-            If there is a `checkpoint`, and `random_state` is None; and as `train`.
-        """
+    def _derive_seed(self, stage):
+        """Return the seed of one stage of `fit`; with a checkpoint, training started again must draw the same."""
         if self.checkpoint is not None and self.random_state is None:
             raise ValueError(
                 f"random_state is None, expected a number with checkpoint={self.checkpoint!r}: started again, training"
                 " would draw other numbers, and could not go on from that file"
             )
-        generator = torch.Generator().manual_seed(seed)
-        device = resolve_device(self.device)
-        with _global_generators(seed, device):
-            network = build(generator).to(device)
-            precision = resolve_precision(self.precision, device)
-            if precision == "bfloat16" and device.type == "cpu" and strides_beyond_input(network, X):
-                precision = "float32"
-            self.history_ = train(
-                network,
-                X,
-                codes.astype(np.int64),
-                X_val=X_val,
-                y_val=codes_val,
-                epochs=check_count(self.epochs, "epochs", low=0),
-                batch_size=batch_size,
-                learning_rate=self.learning_rate,
-                schedule=self.schedule,
-                weight_decay=self.weight_decay,
-                precision=precision,
-                generator=generator,
-                renew=renew,
-                checkpoint=self.checkpoint,
-                verbose=self.verbose,
-            )
-        self.n_iter_ = self.epochs
-        return self._keep(network, recipe)
+        return derive_seed(self.random_state, stage)
 
     def _keep(self, network, recipe):
         """Keep a network as arrays and what makes it again, see `_train`; it is of no use afterwards."""
@@ -104,13 +50,14 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
 
     def _transformed(self, X, seed):
         """Return the function from an epoch to its images, or None if they are always the same."""
-        if self.transformations is None or not get_transformations(self.transformations):
+        chosen = () if self.transformations is None else get_transformations(self.transformations)
+        if not chosen:
             return None
         if X.shape[3] != 3:
             raise ValueError(
                 "transformations act on images, but X is rows of pixels: give image_shape=(height, width, 3)"
             )
-        source = TransformedImages(X, transformations=self.transformations, random_state=seed)
+        source = TransformedImages.from_checked(X, chosen, random_state=seed)
         return lambda epoch: source.sample(len(X), start=epoch * len(X))[0]
 
     def module(self):
@@ -206,8 +153,8 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         ValueError
             As `predict_proba`.
         """
-        check_is_fitted(self)
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        codes = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[codes]
 
     def __sklearn_is_fitted__(self):
         """Tell whether `fit` has come to its end."""
@@ -218,15 +165,3 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-@contextmanager
-def _global_generators(seed, device):
-    """Seed torch's global generators, which dropout reads, and put them back as they were."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.default_generator.manual_seed(seed)
-        for device in devices:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield

@@ -1,13 +1,14 @@
 """InvariantPretrainer: a network trained to classify images whatever transformation they show."""
 
 import numpy as np
-from sklearn.utils.multiclass import check_classification_targets
+import torch
 from torch import nn
 
 from invtransfer.encoders.classifier import build_network
+from invtransfer.estimators.labels import find_classes
 from invtransfer.estimators.network_classifier import NetworkClassifier
-from invtransfer.images import validate_input, validate_validation
-from invtransfer.randomness import derive_seed
+from invtransfer.images import check_count, validate_input, validate_validation
+from invtransfer.networks.training import train
 
 
 class InvariantPretrainer(NetworkClassifier):
@@ -163,38 +164,44 @@ class InvariantPretrainer(NetworkClassifier):
             If `network` is a class.
         """
         X, y = validate_input(self, X, y, reset=True)
-        check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"y holds one class only, {self.classes_.tolist()[0]!r}, expected at least 2 classes")
+        self.classes_, codes = find_classes(y)
         X_val, codes_val = validate_validation(self, X_val, y_val)
-        seed = derive_seed(self.random_state, "pretraining")
+        epochs, batch_size = check_count(self.epochs, "epochs", low=0), self._check_batch_size(len(X))
+        seed = self._derive_seed("pretraining")
+        generator = torch.Generator().manual_seed(seed)
         mean, std = channel_statistics(X)
-
-        def build(generator):
-            return build_network(
-                self.network,
-                len(self.classes_),
-                image_shape=self.image_shape_,
-                width=self.width,
-                layer=self.layer,
-                mean=mean,
-                std=std,
-                generator=generator,
-            )
-
-        named = not isinstance(self.network, nn.Module)
-        return self._train(
-            build,
+        network = build_network(
+            self.network,
+            len(self.classes_),
+            image_shape=self.image_shape_,
+            width=self.width,
+            layer=self.layer,
+            mean=mean,
+            std=std,
+            generator=generator,
+        )
+        self.history_ = train(
+            network,
             X,
             codes,
-            X_val,
-            codes_val,
-            batch_size=self._check_batch_size(len(X)),
-            seed=seed,
+            X_val=X_val,
+            y_val=codes_val,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=self.learning_rate,
+            schedule=self.schedule,
+            weight_decay=self.weight_decay,
+            device=self.device,
+            precision=self.precision,
+            generator=generator,
             renew=self._transformed(X, seed),
-            recipe={"network": self.network, "width": self.width, "layer": self.layer} if named else None,
+            checkpoint=self.checkpoint,
+            verbose=self.verbose,
         )
+        self.n_iter_ = epochs
+        named = not isinstance(self.network, nn.Module)
+        self._keep(network, {"network": self.network, "width": self.width, "layer": self.layer} if named else None)
+        return self
 
 
 def channel_statistics(X, block=1024):

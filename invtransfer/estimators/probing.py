@@ -10,20 +10,19 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from invtransfer.encoders.encoding import encode
 from invtransfer.encoders.layers import describe_layer
 from invtransfer.estimators.frozen import clone_around_encoder
+from invtransfer.estimators.labels import FEW_SAMPLES, find_classes
 from invtransfer.images import check_count, validate_input, validate_validation
 from invtransfer.networks.architectures import initialise
 from invtransfer.networks.training import train
 from invtransfer.randomness import derive_seed
 
 SOLVERS = ("lbfgs", "adam")
-FEW_SAMPLES = "The number of unique classes is greater than 50%"  # scikit-learn's warning; few per class are usual here
 
 
 class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
@@ -152,45 +151,25 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
         TypeError
             If `encoder` is of a kind that cannot be used.
         """
+        X, y = validate_input(self, X, y, reset=True)
+        self.classes_, codes = find_classes(y)
+        X_val, codes_val = validate_validation(self, X_val, y_val)
+        return self._fit(X, codes, X_val, codes_val)
+
+    def _fit(self, X, codes, X_val, codes_val):
+        """Fit on images and positions of labels in `classes_` that were checked, by `fit` or by a `FineTuner`."""
         if self.solver not in SOLVERS:
             raise ValueError(f"solver is {self.solver!r}, expected one of: {', '.join(SOLVERS)}")
-        X, y = validate_input(self, X, y, reset=True)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", FEW_SAMPLES)
-            check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"y holds one class only, {self.classes_.tolist()[0]!r}, expected at least 2 classes")
-        X_val, codes_val = validate_validation(self, X_val, y_val)
         Z = encode(self.encoder, X, layer=self.layer)
         self.layer_ = describe_layer(self.encoder, self.layer)
         self.scaler_ = StandardScaler().fit(Z)
+        Z = self.scaler_.transform(Z)
         if self.solver == "lbfgs":
             self._fit_lbfgs(Z, codes)
-        else:
-            self._fit_adam(Z, codes, X_val, codes_val)
-        return self
-
-    def _fit_lbfgs(self, Z, codes):
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", FEW_SAMPLES)
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            classifier = LogisticRegression(C=self.C, max_iter=self.max_iter).fit(self.scaler_.transform(Z), codes)
-        if classifier.n_iter_.max() >= self.max_iter:  # in one line, where scikit-learn's are eight
-            warnings.warn(
-                f"the probe has not converged after max_iter={self.max_iter}", ConvergenceWarning, stacklevel=3
-            )
-        coef, intercept = classifier.coef_.astype(np.float64), classifier.intercept_.astype(np.float64)
-        if len(self.classes_) == 2:  # scikit-learn keeps one row of weights, the second class against the first
-            coef, intercept = np.vstack([np.zeros_like(coef), coef]), np.append(0.0, intercept)
-        self.coef_, self.intercept_ = coef, intercept
-        self.n_iter_ = int(classifier.n_iter_.max())
-
-    def _fit_adam(self, Z, codes, X_val, codes_val):
+            return self
         generator = torch.Generator().manual_seed(derive_seed(self.random_state, "probing"))
         classifier = nn.Linear(Z.shape[1], len(self.classes_), device="meta").to_empty(device="cpu")
         initialise(classifier, generator)
-        Z = self.scaler_.transform(Z)
         decorrelation = decorrelate(Z)
         if X_val is not None:
             X_val = self.scaler_.transform(encode(self.encoder, X_val, layer=self.layer)) @ decorrelation
@@ -198,7 +177,7 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
         train(
             classifier,
             Z @ decorrelation,
-            codes.astype(np.int64),
+            codes,
             X_val=X_val,
             y_val=codes_val,
             epochs=check_count(self.epochs, "epochs"),
@@ -209,6 +188,22 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
         self.coef_ = classifier.weight.detach().double().numpy() @ decorrelation.T
         self.intercept_ = classifier.bias.detach().double().numpy()
         self.n_iter_ = self.epochs
+        return self
+
+    def _fit_lbfgs(self, Z, codes):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", FEW_SAMPLES)
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            classifier = LogisticRegression(C=self.C, max_iter=self.max_iter).fit(Z, codes)
+        if classifier.n_iter_.max() >= self.max_iter:  # in one line, where scikit-learn's are eight
+            warnings.warn(
+                f"the probe has not converged after max_iter={self.max_iter}", ConvergenceWarning, stacklevel=4
+            )
+        coef, intercept = classifier.coef_.astype(np.float64), classifier.intercept_.astype(np.float64)
+        if len(self.classes_) == 2:  # scikit-learn keeps one row of weights, the second class against the first
+            coef, intercept = np.vstack([np.zeros_like(coef), coef]), np.append(0.0, intercept)
+        self.coef_, self.intercept_ = coef, intercept
+        self.n_iter_ = int(classifier.n_iter_.max())
 
     def predict_proba(self, X):
         """Compute the probability of each class.
@@ -239,8 +234,8 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
         -------
         y : ndarray of shape (n_samples,)
         """
-        check_is_fitted(self)
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        codes = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[codes]
 
     def __sklearn_is_fitted__(self):
         """Tell whether `fit` has been called, whatever the encoder is."""

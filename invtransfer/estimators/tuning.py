@@ -1,6 +1,5 @@
 """FineTuner: all weights of an encoder trained on, from a linear probe on its features."""
 
-import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
@@ -8,10 +7,11 @@ from torch import nn
 
 from invtransfer.encoders.classifier import build_network
 from invtransfer.estimators.frozen import clone_around_encoder
+from invtransfer.estimators.labels import find_classes
 from invtransfer.estimators.network_classifier import NetworkClassifier
 from invtransfer.estimators.probing import FrozenFeatureProbe
 from invtransfer.images import check_count, validate_input, validate_validation
-from invtransfer.randomness import derive_seed
+from invtransfer.networks.training import train
 
 
 class FineTuner(NetworkClassifier):
@@ -180,42 +180,37 @@ class FineTuner(NetworkClassifier):
         _check_encoder(self.encoder)
         if self.probe is not None and not isinstance(self.probe, FrozenFeatureProbe):
             raise TypeError(f"probe is of type {type(self.probe).__name__}, expected a FrozenFeatureProbe or None")
-        check_count(self.epochs, "epochs", low=0)
-        images, labels = validate_input(self, X, y, reset=True)
-        batch_size = self._check_batch_size(len(images))
+        epochs = check_count(self.epochs, "epochs", low=0)
+        X, y = validate_input(self, X, y, reset=True)
+        batch_size = self._check_batch_size(len(X))
         self._check_shape()
-        encoder = nn.Flatten() if self.encoder is None else self.encoder
-        seed = derive_seed(self.random_state, "tuning")
-        renew = self._transformed(images, seed)
-        probed = X if renew is None else renew(0).reshape(np.shape(X))
-        self.probe_ = self._make_probe(encoder, seed).fit(probed, labels, X_val, y_val)
-        self.classes_ = self.probe_.classes_
-        images_val, codes_val = validate_validation(self, X_val, y_val)
-        recipe = None
-        if isinstance(encoder, NetworkClassifier) and isinstance(encoder._architecture, dict):
-            recipe = dict(encoder._architecture)
-
-        def build(_):
-            if isinstance(encoder, NetworkClassifier):
-                network = encoder.module()
-            else:
-                network = build_network(encoder, len(self.classes_), image_shape=self.image_shape_, layer=self.layer)
-            network.head = fold_standardisation(self.probe_)
-            for weight in network.parameters():
-                weight.requires_grad_(weight.is_floating_point())
-            return network
-
-        return self._train(
-            build,
-            images,
-            np.searchsorted(self.classes_, labels),
-            images_val,
-            codes_val,
+        self.classes_, codes = find_classes(y)
+        X_val, codes_val = validate_validation(self, X_val, y_val)
+        seed = self._derive_seed("tuning")
+        renew = self._transformed(X, seed)
+        self.probe_ = self._make_probe(seed)._fit(X if renew is None else renew(0), codes, X_val, codes_val)
+        network, recipe = self._copy_network()
+        self.history_ = train(
+            network,
+            X,
+            codes,
+            X_val=X_val,
+            y_val=codes_val,
+            epochs=epochs,
             batch_size=batch_size,
-            seed=seed,
-            recipe=recipe,
+            learning_rate=self.learning_rate,
+            schedule=self.schedule,
+            weight_decay=self.weight_decay,
+            device=self.device,
+            precision=self.precision,
+            generator=torch.Generator().manual_seed(seed),
             renew=renew,
+            checkpoint=self.checkpoint,
+            verbose=self.verbose,
         )
+        self.n_iter_ = epochs
+        self._keep(network, recipe)
+        return self
 
     def _check_shape(self):
         """Say if the encoder was fitted on images of another shape: its copy would be given what it does not take."""
@@ -224,10 +219,30 @@ class FineTuner(NetworkClassifier):
             hint = f": give image_shape={shape}" if self.image_shape_[2] == 1 and shape[2] == 3 else ""
             raise ValueError(f"X has images of shape {self.image_shape_}, expected {shape}, as the encoder has{hint}")
 
-    def _make_probe(self, encoder, seed):
+    def _make_probe(self, seed):
+        """Return an unfitted probe that has seen the same images and labels as the tuner."""
         probe = FrozenFeatureProbe() if self.probe is None else clone(self.probe)
+        encoder = nn.Flatten() if self.encoder is None else self.encoder
         probe.set_params(encoder=encoder, layer=self.layer, image_shape=self.image_shape)
-        return probe if probe.random_state is not None else probe.set_params(random_state=seed)
+        if probe.random_state is None:
+            probe.set_params(random_state=seed)
+        for name in ("classes_", "image_shape_", "n_features_in_", "feature_names_in_"):
+            if hasattr(self, name):
+                setattr(probe, name, getattr(self, name))
+        return probe
+
+    def _copy_network(self):
+        """Return a copy of the encoder's network with the probe as its head, and the recipe that `_keep` takes."""
+        encoder = self.probe_.encoder
+        if isinstance(encoder, NetworkClassifier):
+            network, recipe = encoder.module(), encoder._architecture
+        else:
+            network = build_network(encoder, len(self.classes_), image_shape=self.image_shape_, layer=self.layer)
+            recipe = None
+        network.head = fold_standardisation(self.probe_)
+        for weight in network.parameters():
+            weight.requires_grad_(weight.is_floating_point())
+        return network, dict(recipe) if isinstance(recipe, dict) else None
 
     def __sklearn_clone__(self):
         """Clone all but the encoder, which stays frozen and shared."""

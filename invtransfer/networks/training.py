@@ -1,6 +1,7 @@
-"""The one training loop, and the choice of device and precision that it runs on."""
+"""The training loop that all networks and probes share."""
 
 import math
+from contextlib import contextmanager
 from numbers import Real
 
 import numpy as np
@@ -10,6 +11,7 @@ from tqdm import tqdm
 
 from invtransfer.images import to_tensor
 from invtransfer.networks.checkpoints import Checkpoint, fingerprint_training
+from invtransfer.networks.devices import resolve_device, resolve_precision, strides_beyond_input
 from invtransfer.networks.inference import compute_outputs
 
 SCHEDULES = ("constant", "one-cycle", "cosine", "linear")
@@ -75,6 +77,7 @@ def train(
     learning_rate,
     schedule="constant",
     weight_decay=0.0,
+    device="cpu",
     precision="float32",
     generator,
     renew=None,
@@ -138,52 +141,48 @@ def train(
     same transformations. A damaged file is a warning, and training starts from the beginning. On a GPU some sums are
     made in an order that changes from run to run: there the weights are the same as far as training repeats itself.
     """
-    if not isinstance(learning_rate, Real) or not 0 < learning_rate < math.inf:
-        raise ValueError(f"learning_rate is {learning_rate!r}, expected a number above 0")
-    if not isinstance(weight_decay, Real) or not 0 <= weight_decay < math.inf:
-        raise ValueError(f"weight_decay is {weight_decay!r}, expected a number of at least 0")
-    device = next(network.parameters()).device
-    if device.type != "mps":
-        network.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(
-        network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=device.type in ("cpu", "cuda")
-    )
+    device = resolve_device(device)
+    precision = resolve_precision(precision, device)
     n_batches = math.ceil(len(X) / batch_size)
     n_steps = epochs * n_batches
     history = {"loss": [], "best_epoch": epochs - 1} | ({} if X_val is None else {"val_accuracy": []})
     best_weights = saved = None
-    if checkpoint is not None:
-        settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": float(learning_rate),
-                    "schedule": schedule, "weight_decay": float(weight_decay), "precision": precision}  # fmt: skip
-        data = {"X": X, "y": y, "X_val": X_val, "y_val": y_val}
-        saved = _open_checkpoint(checkpoint, network, optimizer, generator, data, renew, settings)
-        restored, best_weights = saved.restore()
-        history = restored or history
-    done = len(history["loss"])
-    bar = tqdm(total=n_steps, initial=done * n_batches, desc="training", unit="step", disable=not verbose)
-    for epoch in range(done, epochs):
-        images = None  # let go of the last epoch's before the next are made
-        images = X if renew is None else renew(epoch)
-        steps = range(epoch * n_batches, (epoch + 1) * n_batches)
-        rates = [learning_rate * learning_rate_factor(schedule, step, n_steps, n_batches) for step in steps]
-        batches = torch.randperm(len(X), generator=generator).tensor_split(n_batches)
-        mean_loss = _train_epoch(network, optimizer, images, y, batches, rates, precision, bar)
-        if not math.isfinite(mean_loss):
-            raise ValueError(
-                f"the training loss became {mean_loss} in epoch {epoch + 1}: lower learning_rate={learning_rate}"
-            )
-        history["loss"].append(mean_loss)
-        if X_val is not None:
-            predictions = compute_outputs(network, X_val).argmax(axis=1)
-            accuracy = float(np.mean(predictions == y_val))
-            if accuracy > max(history["val_accuracy"], default=-1.0):
-                history["best_epoch"] = epoch
-                best_weights = {name: value.clone() for name, value in network.state_dict().items()}
-            history["val_accuracy"].append(accuracy)
-        bar.set_postfix(loss=f"{mean_loss:.3f}")
-        if saved is not None and (saved.is_due() or epoch == epochs - 1):
-            saved.save(history, best_weights)
-    bar.close()
+    with _seeded_global_generators(generator.initial_seed(), device):
+        network.to(device)
+        if precision == "bfloat16" and device.type == "cpu" and strides_beyond_input(network, X):
+            precision = "float32"
+        optimizer = _make_optimizer(network, learning_rate, weight_decay)
+        if checkpoint is not None:
+            settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": float(learning_rate),
+                        "schedule": schedule, "weight_decay": float(weight_decay), "precision": precision}  # fmt: skip
+            data = {"X": X, "y": y, "X_val": X_val, "y_val": y_val}
+            saved = _open_checkpoint(checkpoint, network, optimizer, generator, data, renew, settings)
+            restored, best_weights = saved.restore()
+            history = restored or history
+        done = len(history["loss"])
+        bar = tqdm(total=n_steps, initial=done * n_batches, desc="training", unit="step", disable=not verbose)
+        for epoch in range(done, epochs):
+            images = None  # frees the images of the last epoch before the next are made
+            images = X if renew is None else renew(epoch)
+            steps = range(epoch * n_batches, (epoch + 1) * n_batches)
+            rates = [learning_rate * learning_rate_factor(schedule, step, n_steps, n_batches) for step in steps]
+            batches = torch.randperm(len(X), generator=generator).tensor_split(n_batches)
+            mean_loss = _train_epoch(network, optimizer, images, y, batches, rates, precision, bar)
+            if not math.isfinite(mean_loss):
+                raise ValueError(
+                    f"the training loss became {mean_loss} in epoch {epoch + 1}: lower learning_rate={learning_rate}"
+                )
+            history["loss"].append(mean_loss)
+            bar.set_postfix(loss=f"{mean_loss:.3f}")
+            if X_val is not None:
+                accuracy = float(np.mean(compute_outputs(network, X_val).argmax(axis=1) == y_val))
+                if accuracy > max(history["val_accuracy"], default=-1.0):
+                    history["best_epoch"] = epoch
+                    best_weights = {name: value.clone() for name, value in network.state_dict().items()}
+                history["val_accuracy"].append(accuracy)
+            if saved is not None and (saved.is_due() or epoch == epochs - 1):
+                saved.save(history, best_weights)
+        bar.close()
     if best_weights is not None:
         network.load_state_dict(best_weights)
     broken = [name for name, value in network.state_dict().items() if not torch.isfinite(value).all()]
@@ -191,6 +190,31 @@ def train(
         raise ValueError(f"{broken[0]} is not finite after training: lower learning_rate={learning_rate}")
     network.eval()
     return history
+
+
+def _make_optimizer(network, learning_rate, weight_decay):
+    """Return Adam for the weights of a network, which are put into the memory layout that convolutions prefer."""
+    if not isinstance(learning_rate, Real) or not 0 < learning_rate < math.inf:
+        raise ValueError(f"learning_rate is {learning_rate!r}, expected a number above 0")
+    if not isinstance(weight_decay, Real) or not 0 <= weight_decay < math.inf:
+        raise ValueError(f"weight_decay is {weight_decay!r}, expected a number of at least 0")
+    device = next(network.parameters()).device
+    if device.type != "mps":
+        network.to(memory_format=torch.channels_last)
+    fused = device.type in ("cpu", "cuda")
+    return torch.optim.Adam(network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=fused)
+
+
+@contextmanager
+def _seeded_global_generators(seed, device):
+    """Seed torch's global generators, which dropout reads, and restore them afterwards."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.default_generator.manual_seed(seed)
+        for device in devices:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 def _open_checkpoint(path, network, optimizer, generator, data, renew, settings):

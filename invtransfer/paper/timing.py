@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from invtransfer.encoders.classifier import build_network
-from invtransfer.networks.devices import resolve_device, resolve_precision
+from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import compute_outputs
 from invtransfer.networks.training import train
 
@@ -41,12 +41,12 @@ def seconds_per_image(network, width, batch_size, image_shape=(32, 32, 3)):
     device = resolve_device("auto")
     n = batch_size if device.type == "cuda" else min(batch_size, 64)
     generator = torch.Generator().manual_seed(0)
-    module = build_network(network, 10, image_shape=image_shape, width=width, generator=generator).to(device)
+    module = build_network(network, 10, image_shape=image_shape, width=width, generator=generator)
     X, y = np.random.default_rng(0).integers(256, size=(n, *image_shape), dtype=np.uint8), np.arange(n) % 10
-    precision = resolve_precision("auto", device)
+    settings = {"epochs": 1, "batch_size": n, "learning_rate": 1e-3, "device": device, "precision": "auto"}
 
     def step():
-        train(module, X, y, epochs=1, batch_size=n, learning_rate=1e-3, precision=precision, generator=generator)
+        train(module, X, y, **settings, generator=generator)
 
     return _seconds(step) / n, _seconds(lambda: compute_outputs(module, X, batch_size=n)) / n
 
@@ -59,3 +59,29 @@ def _seconds(call):
         call()
         times.append(time.perf_counter() - start)
     return min(times[1:])
+
+
+def project_seconds(n_trained, n_encoded, *, architecture, width, batch_size, **_):
+    """Project how long a cell takes here, from a measured training step and forward pass.
+
+    The time to make images and to fit probes, which is much of a small cell and little of a large one, is left out.
+
+    Parameters
+    ----------
+    n_trained, n_encoded : int
+        Numbers of images that pass through training steps, and through the network without gradients.
+    architecture : str
+        Architecture of the encoder.
+    width : float
+        Width of the encoder.
+    batch_size : int
+        Images per training step.
+    **_
+        Further arguments of a cell, on which the time does not depend.
+
+    Returns
+    -------
+    seconds : float
+    """
+    training, encoding = seconds_per_image(architecture, width, batch_size)
+    return n_trained * training + n_encoded * encoding

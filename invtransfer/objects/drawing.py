@@ -1,9 +1,9 @@
-"""Draw shaded, textured pictures in code: a canvas fills outlines in the unit square with paints.
+"""Shaded, textured drawings: a canvas fills outlines in the unit square with paints.
 
-All lengths are fractions of the unit square's side, x to the right and y downward, so that a drawing does not know
-how many pixels it will have. An outline is an array of shape (n_points, 2), or a text such as "50,0 100,100 0,100" of
-points in percent. A paint is a colour (anything that CSS understands), or a function of the arrays x and y that gives
-a colour in [0, 1] at each of their points.
+All lengths are fractions of the unit square's side, x to the right and y downward, so that a drawing is independent of
+its number of pixels. An outline is an array of shape (n_points, 2), or a text of points in percent such as
+"50,0 100,100 0,100". A paint is a colour in the notation of CSS, or a function of the arrays x and y that returns a
+colour in [0, 1] for each of their points.
 """
 
 import numpy as np
@@ -31,17 +31,17 @@ __all__ = [
 ]
 
 _TOWARD_LIGHT = np.array([-0.6, -0.8], np.float32)  # the light comes from the upper left
-_BLUR = 4.0  # pixels; relief is blurred at a resolution at which this is enough
-_MARGIN = 0.1  # of sheet around the unit square, so that nothing near its border is cut off
+_BLUR = 4.0  # pixels; the relief is computed at a resolution at which this blur is enough
+_MARGIN = 0.1  # margin of the sheet around the unit square, so that nothing near its border is cut off
 
 
 def colour(name):
-    """Give a CSS colour such as ``"#d82"`` or ``"tomato"`` as an ndarray of shape (3,), float32 in [0, 1]."""
+    """Return a CSS colour such as ``"#d82"`` or ``"tomato"`` as an ndarray of shape (3,), float32 in [0, 1]."""
     return np.array(ImageColor.getrgb(name)[:3], np.float32) / 255
 
 
 def points(outline):
-    """Read an outline: anything that numpy makes an array of, or a text of points in percent.
+    """Return an outline, an array-like or a text of points in percent, as an array of shape (n_points, 2).
 
     Examples
     --------
@@ -54,7 +54,7 @@ def points(outline):
 
 
 def ellipse(x, y, rx, ry=None, angle=0.0, start=0.0, stop=360.0):
-    """Outline an ellipse around (x, y), or its arc from `start` to `stop` (degrees clockwise from the right)."""
+    """Outline an ellipse about (x, y), or its arc from `start` to `stop` (degrees clockwise from the right)."""
     t = np.radians(np.linspace(start, stop, 61))
     return turn(np.stack([x + rx * np.cos(t), y + (rx if ry is None else ry) * np.sin(t)], 1), angle, x, y)
 
@@ -73,7 +73,7 @@ def box(left, top, right, bottom, radius=0.0):
 
 
 def smooth(outline, closed=True):
-    """Lead a smooth (Catmull-Rom) curve through the points of an outline.
+    """Draw a smooth (Catmull-Rom) curve through the points of an outline.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def flip(outline):
 
 
 def symmetric(outline):
-    """Append the mirror image about x = 0.5 to one half of an outline; its points at x = 0.5 are not doubled."""
+    """Append to half an outline its mirror image about x = 0.5; points at x = 0.5 are not doubled."""
     half = points(outline)
     return np.concatenate([half, flip(half[half[:, 0] != 0.5])[::-1]])
 
@@ -148,7 +148,7 @@ def checks(first, second, count, angle=0.0):
 
 
 def dots(first, second, count, radius=0.3):
-    """Make dots of `second`, `count` rows per side, each row shifted by half; `radius` in distances of rows."""
+    """Make dots of `second` in `count` rows per side, shifted in every other row; `radius` in distances of rows."""
 
     def weight(x, y):
         row = np.floor(y * count)
@@ -158,7 +158,7 @@ def dots(first, second, count, radius=0.3):
 
 
 def _value_noise(x, y, count, seed):
-    """Interpolate `count` x `count` uniform numbers in [0, 1] at the points (x, y); they repeat with period 1."""
+    """Interpolate `count` x `count` uniform numbers in [0, 1] at the points (x, y), with period 1."""
     grid = np.random.default_rng(seed).random((count, count), np.float32)
     u, v = x * count, y * count
     i, j = np.floor(u).astype(int), np.floor(v).astype(int)
@@ -186,13 +186,13 @@ def grain(first, second, count, angle=0.0, seed=0):
 
 
 class Canvas:
-    """A square, transparent sheet that is painted on, shape over shape.
+    """A square, transparent sheet on which shapes are painted one over the other.
 
     Parameters
     ----------
     side : int
-        Side of the sheet, which is 1.2 times the unit square's, in pixels. Edges are hard at this resolution and
-        become soft in `image`, which should therefore be asked for a smaller size, by a factor of about four.
+        Side of the sheet in pixels, 1.2 times that of the unit square. Edges are hard at this resolution; they become
+        soft in `image`, whose size should therefore be smaller, by a factor of about four.
 
     Examples
     --------
@@ -216,11 +216,11 @@ class Canvas:
         ----------
         outline : str or array-like of shape (n_points, 2)
         paint : str or callable
-            A colour, or a function of x and y (see the module).
+            A colour, or a function of x and y (see the module's docstring).
         bulge : float, default=0.5
-            How far the shape seems to rise toward the onlooker: 0 is flat, 1 is a ball, below 0 a hollow.
+            How far the shape seems to rise towards the viewer: 0 is flat, 1 is a ball, below 0 is a hollow.
         inside : bool, default=False
-            Whether to paint only where there is paint already.
+            Whether to paint only over existing paint.
         opacity : float in [0, 1], default=1
         """
         p = points(outline)
@@ -230,7 +230,7 @@ class Canvas:
         self._compose(*self._mask(p), thickness, paint, bulge, inside, opacity)
 
     def stroke(self, line, width, paint, bulge=0.5, inside=False, opacity=1.0):
-        """Draw a line of the given width, with round ends and joints, through the points; the rest as in `fill`."""
+        """Draw a line through points, `width` wide and with round ends and joints; the rest is as in `fill`."""
         p = points(line)
         self._compose(*self._mask(p, width), width, paint, bulge, inside, opacity)
 
@@ -242,7 +242,7 @@ class Canvas:
         self._alpha[window] *= keep
 
     def image(self, size):
-        """Cut out what is painted and scale it to a square image.
+        """Crop the sheet to its paint, and scale it to a square image.
 
         Parameters
         ----------
@@ -252,7 +252,7 @@ class Canvas:
         Returns
         -------
         image : ndarray of shape (size, size, 4), uint8
-            Straight alpha; the picture is centred, and its longer side takes 97 % of the image's.
+            With straight alpha. The drawing is centred, and its longer side is 97 % of the image's.
         """
         alpha = self._alpha[..., 0]
         rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
@@ -266,11 +266,11 @@ class Canvas:
         margins = ((low + high) / 2 - half - first).tolist()  # the fraction of a pixel that crop cannot cut
         window = (*margins, *(np.array(margins) + 2 * half).tolist())
         sheet = sheet.crop((*first.tolist(), *last.tolist()))  # outside the sheet it is transparent
-        # Pillow multiplies by alpha before, and divides after, it averages pixels of an RGBA image.
+        # Pillow multiplies an RGBA image by alpha before it averages pixels, and divides by alpha afterwards.
         return np.asarray(sheet.resize((size, size), Image.Resampling.HAMMING, box=window))
 
     def _mask(self, outline, width=None):
-        """Rasterise an outline, or with a width the line along it: a PIL image and the window where it lies."""
+        """Rasterise an outline, or the line along it if it has a width: a PIL image and its window of the sheet."""
         pixels = (outline + _MARGIN) * self._unit
         margin = 1 if width is None else width * self._unit / 2 + 1
         left, top = np.clip(np.floor(pixels.min(0) - margin), 0, self.side - 1).astype(int)
@@ -288,7 +288,7 @@ class Canvas:
         return mask, np.s_[top : top + mask.height, left : left + mask.width]
 
     def _compose(self, mask, window, thickness, paint, bulge, inside, opacity):
-        """Lay the paint over what is in the window, where the mask is 255."""
+        """Paint over the window, where the mask is 255."""
         rows, columns = window
         x = ((np.arange(columns.start, columns.stop, dtype=np.float32) + 0.5) / self._unit - _MARGIN)[None, :]
         y = ((np.arange(rows.start, rows.stop, dtype=np.float32) + 0.5) / self._unit - _MARGIN)[:, None]
@@ -303,7 +303,7 @@ class Canvas:
             self._alpha[window] += weight * (1 - below)
 
     def _relief(self, mask, thickness, bulge):
-        """Light on a cushion of the mask's shape: above 0 toward white, below 0 toward black."""
+        """Return the light on a cushion of the mask's shape: above 0 towards white, below 0 towards black."""
         factor = max(0.5 * thickness * self._unit / _BLUR, 1.0)
         coarse = [max(round(side / factor), 3) for side in mask.size]
         flat = np.asarray(mask.resize(coarse, Image.Resampling.BOX), np.float32) / 255

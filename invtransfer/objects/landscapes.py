@@ -1,9 +1,9 @@
 """Landscapes drawn in code: 17 kinds of scenery, 51 pictures of each.
 
 A scene is described without pixels: its random numbers are colours, heights as fractions of the picture, and the
-values of noise on coarse grids. The same picture can therefore be drawn at any size. Several pictures of one kind
-are drawn together; arrays are (n, size, size) for what differs by pixel and (n, 1, 1) for what differs by picture,
-and those of colours have a last axis of 3.
+values of noise on coarse grids. The same picture can therefore be drawn at any size. Several pictures of a kind are
+drawn together: arrays have shape (n, size, size) if they differ by pixel and (n, 1, 1) if they differ by picture, and
+those of colours have a last axis of 3.
 """
 
 from functools import lru_cache
@@ -19,7 +19,7 @@ _N_PER_KIND = 51
 
 @lru_cache(maxsize=64)
 def _interpolation(size, count):
-    """Average smooth interpolation between count + 1 grid points over each pixel: sparse (size, count + 1)."""
+    """Interpolate smoothly between count + 1 grid points and average over pixels: sparse (size, count + 1)."""
     n = 4 * size  # four points in each pixel
     x = (np.arange(n) + 0.5) / n * count
     left = np.minimum(x.astype(int), count - 1)
@@ -31,7 +31,7 @@ def _interpolation(size, count):
 
 
 class _Scene:
-    """Pictures of one kind in the making: the colours so far, and the means to add layers from back to front."""
+    """Several pictures of one kind, which are painted in layers from back to front."""
 
     def __init__(self, generator, n, size):
         self.generator, self.n, self.size = generator, n, size
@@ -74,12 +74,12 @@ class _Scene:
         return total
 
     def lay(self, cover, colour):
-        """Lay a colour over the pictures, where and as much as `cover`, in [0, 1], says."""
+        """Paint a colour over the pictures with the opacity `cover`, in [0, 1]."""
         cover = np.clip(cover, 0, 1)[..., None]
         self.picture += cover * (colour - self.picture)
 
     def below(self, horizon):
-        """Cover what lies below a line; its edge is one pixel soft."""
+        """Return a cover of everything below a line, with a soft edge of one pixel."""
         return (self.y - horizon) * self.size + 0.5
 
     def sky(self, top, bottom, horizon=0.7):
@@ -100,13 +100,13 @@ class _Scene:
         self.lay((radius - distance) * self.size + 0.5, 0.3 * colour + 0.7)
 
     def ground(self, horizon, near, far, rows=12, columns=4, strength=0.5, octaves=4):
-        """Add grainy land below the line `horizon`, of the colour `far` there and `near` at the bottom."""
+        """Add grainy land below the line `horizon`, with the colour `far` at that line and `near` at the bottom."""
         depth = np.clip((self.y - horizon) / 0.45, 0, 1)[..., None]
         texture = self.noise(rows, columns, octaves, 0.75)[..., None]
         self.lay(self.below(horizon), (far + (near - far) * depth) * (1 + 0.3 * strength * texture))
 
     def mountains(self, base, height, rock, snow=None, columns=2):
-        """Add a ridge whose left and right slopes are lit differently, and snow above a line if it has a colour."""
+        """Add a ridge whose slopes are lit from the left, with snow above a line if `snow` is a colour."""
         ridge = base - height * (0.45 + 0.5 * self.profile(columns, 6, 0.5, sharp=True))
         slope = np.gradient(uniform_filter1d(ridge, max(self.size // 10, 1), axis=2), axis=2) * self.size
         facets = 0.6 * self.noise(4, 7, 5, 0.75) + 0.5 * slope  # the light comes from the left
@@ -129,7 +129,7 @@ class _Scene:
         self.lay(self.below(top), leaves * light)
 
     def water(self, horizon, near, far, glitter=0.25):
-        """Add water below a straight horizon, whose waves grow toward the onlooker."""
+        """Add water below a straight horizon, with waves that grow towards the viewer."""
         depth = np.clip((self.y - horizon) / (1 - horizon), 0, 1)
         waves = self.noise(28, 3, 3, 0.8) * (0.35 + 0.65 * depth)
         colour = far + (near - far) * depth[..., None]
@@ -139,7 +139,7 @@ class _Scene:
         )
 
     def finish(self):
-        """Flip half of the pictures, vary exposure and the tint of the light, and give uint8."""
+        """Flip half of the pictures, vary the exposure and tint of the light, and return uint8."""
         flipped = self.generator.random(self.n) < 0.5
         self.picture[flipped] = self.picture[flipped, :, ::-1]
         tint = 1 + self.generator.uniform(-0.07, 0.07, (self.n, 1, 1, 3)).astype(np.float32)
@@ -382,7 +382,7 @@ def draw_backgrounds(size):
     Returns
     -------
     images : ndarray of shape (867, size, size, 3), uint8
-        Read-only, for the same array is given to every caller.
+        Read-only, because all callers get the same array.
 
     Examples
     --------

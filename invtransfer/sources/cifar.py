@@ -1,9 +1,9 @@
-"""CIFAR-10 and CIFAR-100 from local files to images and labels, every file checked before it is read.
+"""CIFAR-10 and CIFAR-100: images and labels from local files, each of which is checked before it is read.
 
-Nothing is downloaded here: ``data/fetch.py`` puts the files below ``data/sets``, which is also the default
-`root` of the loaders (seen from the current folder). CIFAR-10 is read from either of its official forms:
+Nothing is downloaded here: ``data/fetch.py`` puts the files into ``data/sets``, which is also the default `root` of the
+loaders (relative to the current folder). CIFAR-10 is read from either of its official forms:
 
-- ``cifar-10-batches-py/``, the *Python version* (pickles), which is preferred if both are there;
+- ``cifar-10-batches-py/``, the *Python version* (pickles), which is preferred if both exist;
 - ``cifar-10-batches-bin/``, the *binary version*: records of one byte of label and 3,072 bytes of pixels, red
   before green before blue, each channel row by row.
 
@@ -44,7 +44,7 @@ def load_cifar10(root="data/sets", split="train"):
     root : str or path
         Folder that holds ``cifar-10-batches-py`` or ``cifar-10-batches-bin``.
     split : {"train", "test"}
-        Which of the two official parts; "train" is batches 1 to 5 in order.
+        One of the two official parts; "train" is batches 1 to 5 in order.
 
     Returns
     -------
@@ -56,20 +56,20 @@ def load_cifar10(root="data/sets", split="train"):
     Raises
     ------
     TypeError
-        If `root` is no path.
+        If `root` is not a path.
     FileNotFoundError
-        If neither folder is below `root`, or a file is missing; the message has the command that mends it.
+        If `root` has neither folder, or a file is missing; the message has the command that fetches it.
     OSError
-        If a file is there but cannot be read.
+        If a file cannot be read.
     ValueError
         If `split` is another word, or a file's checksum differs from the official one.
     ImportError
-        If torchvision, which knows the Python version's checksums, does not fit the installed torch.
+        If torchvision, which has the checksums of the Python version, does not fit the installed torch.
 
     Examples
     --------
     ``images, labels = load_cifar10("data/sets", split="test")`` gives 10,000 images; the first, a cat, begins with the
-    pixel (158, 112, 49). Where there is no such folder:
+    pixel (158, 112, 49). If the folder does not exist:
 
     >>> load_cifar10("nowhere")
     Traceback (most recent call last):
@@ -104,7 +104,7 @@ def load_cifar100(root="data/sets", split="train"):
     root : str or path
         Folder that holds ``cifar-100-python``.
     split : {"train", "test"}
-        Which of the two official parts.
+        One of the two official parts.
 
     Returns
     -------
@@ -116,12 +116,12 @@ def load_cifar100(root="data/sets", split="train"):
     Raises
     ------
     TypeError, FileNotFoundError, OSError, ValueError, ImportError
-        As `load_cifar10`.
+        As for `load_cifar10`.
 
     Examples
     --------
-    ``images, labels = load_cifar100("data/sets")`` gives 50,000 images; the first shows cattle. Where there is no such
-    folder:
+    ``images, labels = load_cifar100("data/sets")`` gives 50,000 images; the first shows cattle. If the folder does not
+    exist:
 
     >>> load_cifar100("nowhere")
     Traceback (most recent call last):
@@ -142,16 +142,16 @@ def cifar100_classes(root="data/sets"):
     Returns
     -------
     classes : tuple of 100 str
-        Names in alphabetical order; a label is a position in it.
+        Names in alphabetical order; labels are positions in it.
 
     Raises
     ------
     TypeError, FileNotFoundError, OSError, ValueError, ImportError
-        As `load_cifar10`.
+        As for `load_cifar10`.
 
     Examples
     --------
-    ``cifar100_classes("data/sets")`` begins with "apple", "aquarium_fish", "baby". Where there is no such folder:
+    ``cifar100_classes("data/sets")`` begins with "apple", "aquarium_fish", "baby". If the folder does not exist:
 
     >>> cifar100_classes("nowhere")
     Traceback (most recent call last):
@@ -166,7 +166,7 @@ def cifar100_classes(root="data/sets"):
 
 
 def official_dataset(name):
-    """Return torchvision's class for a data set, which knows the official address, file names and MD5s.
+    """Return torchvision's class for a data set, which has the official address, file names and MD5 checksums.
 
     Parameters
     ----------
@@ -244,19 +244,19 @@ def _read_checked(path, algorithm, expected, command):
 
 def _unpickle(data, path):
     try:
-        # The files were written by Python 2, whose strings are bytes: latin1 keeps each byte as it is.
+        # The files were written by Python 2, whose strings are bytes: latin1 keeps each byte.
         return _NumpyUnpickler(io.BytesIO(data), encoding="latin1").load()
     except pickle.UnpicklingError as error:
         raise ValueError(f"{path.resolve()} is no official CIFAR file: {error}") from error
 
 
 def _dtype(code, align=False, copy=False):
-    # Python 2 stored the flags as 0 and 1, at which numpy 2.4.0 to 2.4.4 warn.
+    # Python 2 stored the flags as 0 and 1, of which numpy 2.4.0 to 2.4.4 warn.
     return np.dtype(code, bool(align), bool(copy))
 
 
 class _NumpyUnpickler(pickle.Unpickler):
-    """Unpickler for arrays, strings, numbers and their containers, which refuses everything else."""
+    """Unpickler of arrays, strings, numbers and their containers; it refuses everything else."""
 
     _reconstruct = np.empty(0).__reduce__()[0]
     _permitted = {

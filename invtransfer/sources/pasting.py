@@ -1,4 +1,4 @@
-"""How objects get on backgrounds: scaled, centred, shifted, and mixed by their alpha."""
+"""Pasting objects on backgrounds: they are scaled, centred, shifted, and mixed by their alpha."""
 
 import numpy as np
 import torch
@@ -7,20 +7,20 @@ from PIL import Image
 from invtransfer.images import check_images
 from invtransfer.objects import load_backgrounds
 
-OBJECT_SIDE = 0.7  # of the image's side, before any transformation (Speicher et al. 2024, Appendix A)
+OBJECT_SIDE = 0.7  # fraction of the image's side, before any transformation (Speicher et al. 2024, Appendix A)
 
 
 def place_objects(images, size, side=OBJECT_SIDE):
-    """Scale objects to a share of the image's side and centre them.
+    """Scale objects to a fraction of the image's side and centre them.
 
     Parameters
     ----------
     images : ndarray of shape (n_objects, side, side, 4), uint8
-        RGBA.
+        RGBA images.
     size : int or tuple of int
-        Side of the images to paste them in, in pixels, or (height, width).
+        Side in pixels of the images on which the objects are pasted, or (height, width).
     side : float
-        Of the objects, as a fraction of the image's side, of the smaller one if they differ.
+        Side of the objects, as a fraction of the image's shorter side.
 
     Returns
     -------
@@ -46,14 +46,14 @@ def place_objects(images, size, side=OBJECT_SIDE):
 
 
 def centred_box(image_shape, side=OBJECT_SIDE):
-    """Return where an object is before it is transformed.
+    """Return the box of an object before it is transformed.
 
     Parameters
     ----------
     image_shape : tuple of int
         (height, width) in pixels.
     side : float
-        Of the object, as a fraction of the smaller side of the image.
+        Side of the object, as a fraction of the image's shorter side.
 
     Returns
     -------
@@ -78,12 +78,13 @@ def shift(objects, offsets):
     objects : torch.Tensor of shape (n, 4, height, width), float32
         Not changed.
     offsets : ndarray of shape (n, 2), int64
-        How far each goes to the right and down, in pixels; negative: to the left and up. Less than a whole image.
+        Pixels by which each is shifted to the right and down, or to the left and up if negative; less than the image's
+        sides.
 
     Returns
     -------
     shifted : torch.Tensor of shape (n, 4, height, width), float32
-        What leaves the image is cut, what comes in is transparent.
+        Parts that leave the image are lost; new pixels are transparent.
 
     Examples
     --------
@@ -109,13 +110,13 @@ def paste(objects, backgrounds, out=None):
     objects : torch.Tensor of shape (n, 4, height, width), float32 in [0, 1]
         With straight alpha.
     backgrounds : ndarray of shape (n, 3, height, width), uint8 or float32 in [0, 1]
-        What shows where the alpha is below 1. Not changed.
-    out : ndarray of shape (n, height, width, 3), of the dtype of `backgrounds`
-        Where the images go; None: into a new array.
+        Visible where the alpha is below 1. Not changed.
+    out : ndarray of shape (n, height, width, 3), with the dtype of `backgrounds`
+        Array that the images are written into; None: a new one.
 
     Returns
     -------
-    images : ndarray of shape (n, height, width, 3), of the dtype of `backgrounds`
+    images : ndarray of shape (n, height, width, 3), with the dtype of `backgrounds`
         uint8 is rounded to the nearest level.
 
     Examples
@@ -136,14 +137,14 @@ def paste(objects, backgrounds, out=None):
 
 
 def write_pixels(images, out):
-    """Write images into an array whose channels come last, one channel after the other: the fastest way.
+    """Write images into an array whose channels come last, one channel after the other, which is fastest.
 
     Parameters
     ----------
     images : torch.Tensor of shape (n, 3, height, width), float32
-        In the range of `out`, and rounded if that is uint8.
+        Images in the range of `out`, rounded if `out` is uint8.
     out : ndarray of shape (n, height, width, 3), uint8 or float32
-        Where they go.
+        Array that the images are written into.
     """
     pixels = images.numpy().astype(out.dtype, copy=False)
     for channel in range(3):
@@ -151,7 +152,7 @@ def write_pixels(images, out):
 
 
 def prepare_backgrounds(backgrounds, size):
-    """Resize backgrounds to fit, their channels first.
+    """Resize backgrounds to squares, with their channels first.
 
     Parameters
     ----------
@@ -163,12 +164,12 @@ def prepare_backgrounds(backgrounds, size):
     Returns
     -------
     backgrounds : ndarray of shape (n_backgrounds, 3, size, size), uint8, or None
-        None for random ones.
+        None if they are "random".
 
     Raises
     ------
     ValueError
-        If `backgrounds` is another word, or no images.
+        If `backgrounds` is another word, or does not hold images.
     """
     if backgrounds is None:
         backgrounds = load_backgrounds("procedural", size=max(size, 8))
@@ -185,7 +186,7 @@ def prepare_backgrounds(backgrounds, size):
 
 
 def _resize(images, size):
-    """Resize uint8 images to squares, bilinearly, antialiased, with premultiplied alpha."""
+    """Resize uint8 images to squares, bilinearly, with antialiasing and premultiplied alpha."""
     if images.shape[1:3] == (size, size):
         return images
     resized = [Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR) for image in images]

@@ -9,18 +9,18 @@ scale       geometric    shrinks about the centre                               
 shear       geometric    slants in x and in y                                       angles -50 to 50°        1
 v_flip      geometric    turns upside down                                                                   0.5
 h_flip      geometric    swaps left and right                                                                0.5
-hue         photometric  turns the hue on the colour circle                         shift -0.5 to 0.5 turns  1
+hue         photometric  shifts the hue on the colour circle                        shift -0.5 to 0.5 turns  1
 brightness  photometric  multiplies all colours                                     factor 0 to 2            1
 grayscale   photometric  replaces all three colours by their luma                                            0.5
 posterize   photometric  keeps only the highest bit of each colour                                           0.5
 invert      photometric  replaces each colour by 1 minus itself                                              0.5
-sharpen     photometric  multiplies by 7 the distance from a smoothed copy                                   0.5
+sharpen     photometric  multiplies by 7 the difference from a smoothed copy                                 0.5
 blur        corruption   blurs with a Gaussian, cut off outside 7 x 7 px            sigma 0.1 to 1.5 px      1
-noise       corruption   adds standard normal numbers, cut to [0, 1]                                         0.5
-pixelate    corruption   averages every 2 x 2 pixels                                                         0.5
+noise       corruption   adds standard normal numbers, clipped to [0, 1]                                     0.5
+pixelate    corruption   averages each block of 2 x 2 pixels                                                 0.5
 elastic     corruption   displaces pixels smoothly, by about 2.4 px in x and in y   field -1 to 1            0.5
 erasing     corruption   makes 14 x 14 px black, on objects transparent             position 0 to 1          0.5
-contrast    corruption   multiplies the distance from the mean grey                 factor 0 to 2            1
+contrast    corruption   multiplies the difference from the mean grey               factor 0 to 2            1
 ==========  ===========  =========================================================  =======================  ===========
 
 A transformation first *draws* one row of parameters per image, then *applies* them: all randomness is in ``draw``, and

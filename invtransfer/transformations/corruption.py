@@ -1,8 +1,8 @@
-"""What degrades an image: blur, noise, pixelate, elastic, erasing and contrast.
+"""Corruptions: blur, noise, pixelate, elastic, erasing and contrast.
 
-The contract is the one of `invtransfer.transformations`. Lengths are in pixels of an image whose shorter side is 32,
-as in the paper, and scale with the image: 7 px stand for 7/32 of the shorter side. So a draw looks the same at every
-resolution. What averages over pixels does so with premultiplied alpha.
+They keep the contract of `invtransfer.transformations`. Lengths are in pixels of an image whose shorter side is 32, as
+in the paper, and scale with the image: 7 px are 7/32 of the shorter side. A draw therefore looks the same at every
+resolution. Averages over pixels are taken with premultiplied alpha.
 """
 
 import torch
@@ -27,7 +27,7 @@ def blur(images, sigma, kernel=7.0):
     sigma : Tensor of shape (n,), in px of a 32-px image, at least 0
         0 changes nothing.
     kernel : float, in px of a 32-px image
-        Side of the square that is averaged over; the nearest odd number of the image's own pixels is taken.
+        Side of the square that is averaged, rounded to the nearest odd number of the image's own pixels.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def blur(images, sigma, kernel=7.0):
 
 
 def gaussian_matrix(sigma, radius, size):
-    """Return the matrices that smooth a line of pixels with Gaussians, reflected at its ends.
+    """Return the matrices that smooth a line of pixels with Gaussians; the line is reflected at its ends.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def gaussian_matrix(sigma, radius, size):
 
     Notes
     -----
-    A product with a small dense matrix is quicker on short lines than a convolution with one kernel per image, and
+    On short lines, a product with a small dense matrix is faster than a convolution with one kernel per image, and
     needs no padding.
 
     Examples
@@ -80,10 +80,10 @@ def gaussian_matrix(sigma, radius, size):
              [0.0000, 0.5480, 0.4520]]])
     """
     distance = torch.arange(-radius, radius + 1, dtype=sigma.dtype, device=sigma.device)
-    # A thousandth of a pixel is as good as 0, and does not divide by it.
+    # A thousandth of a pixel has the effect of 0, and can be divided by.
     weights = torch.exp(-0.5 * (distance / sigma.clamp(min=1e-3)[:, None]) ** 2)
     weights = weights / weights.sum(1, keepdim=True)
-    # Filtering the identity gives the filter's matrix: unfolded[j, i, k] says if tap k at pixel i meets pixel j.
+    # Filtering the identity gives the filter's matrix: unfolded[j, i, k] is 1 if tap k at pixel i meets pixel j.
     identity = torch.eye(size, dtype=sigma.dtype, device=sigma.device)
     unfolded = functional.pad(identity, (radius, radius), mode="reflect").unfold(1, 2 * radius + 1, 1)
     return (weights @ unfolded.transpose(0, 1).reshape(size * size, -1).T).view(-1, size, size)
@@ -96,7 +96,7 @@ def _gaussian_matrices(sigma, radius, height, width):
 
 
 def noise(images, applied, field):
-    """Add `field`, cut to [0, 1], to the colours and cut the sum off at 1, where `applied`.
+    """Add `field`, clipped to [0, 1], to the colours and clip the sum at 1, where `applied`.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def noise(images, applied, field):
     Returns
     -------
     images : Tensor of the same shape
-        The images, some of them noisy; no pixel gets darker. Alpha stays as it is.
+        The images, some of them noisy; no pixel gets darker. Alpha does not change.
 
     Notes
     -----
@@ -123,7 +123,7 @@ def noise(images, applied, field):
 
 
 def pixelate(images, applied):
-    """Replace each 2 x 2 pixels by their mean, where `applied`.
+    """Replace each block of 2 x 2 pixels by its mean, where `applied`.
 
     Equivalent to halving with PIL's BOX filter and doubling with its NEAREST, if height and width are even.
 
@@ -137,11 +137,11 @@ def pixelate(images, applied):
     Returns
     -------
     images : Tensor of the same shape
-        The images, some of them at half resolution. In case of odd size the last row or column is averaged alone.
+        The images, some of them at half resolution. If a side is odd, the last row or column is averaged alone.
 
     Notes
     -----
-    The paper's released code goes down to 0.3 of the resolution; its text, followed here, says half.
+    The paper's released code reduces the resolution to 0.3; its text, which is followed here, says half.
 
     Examples
     --------
@@ -150,7 +150,7 @@ def pixelate(images, applied):
     tensor([[0.5000, 0.5000, 0.5000]])
     """
     height, width = images.shape[-2:]
-    # Doubling the last row or column of an odd size leaves its mean as it is.
+    # Doubling the last row or column of an odd size does not change its mean.
     rows = applied.nonzero()[:, 0]
     even = premultiply(images.index_select(0, rows))
     if height % 2 or width % 2:
@@ -162,10 +162,10 @@ def pixelate(images, applied):
 
 
 def elastic(images, applied, field, alpha=150.0, sigma=5.0):
-    """Displace pixels by `field`, smoothed over `sigma` px and `alpha` / 2 px strong, where `applied`.
+    """Displace pixels by `field`, smoothed over `sigma` px and multiplied by `alpha` / 2 px, where `applied`.
 
     Equivalent at 32 x 32 to ``torchvision.transforms.ElasticTransform(alpha, sigma)`` with bilinear interpolation. The
-    numbers of the paper displace a pixel by 2.4 px in x and in y (root mean square).
+    paper's parameters displace a pixel by 2.4 px in x and in y (root mean square).
 
     Parameters
     ----------
@@ -174,11 +174,12 @@ def elastic(images, applied, field, alpha=150.0, sigma=5.0):
     applied : Tensor of shape (n,), bool
         Which images to change.
     field : Tensor of shape (n, 2, height, width), in [-1, 1]
-        Independent uniform numbers: for each pixel of the result, where in x and y it looks.
+        Independent uniform numbers; smoothed, they are the displacements in x and y at which each pixel of the result
+        looks up the image.
     alpha : float
-        Twice the displacement in pixels that a smoothed field of 1 would mean.
+        Twice the displacement in pixels for a smoothed field of 1.
     sigma : float, in px of a 32-px image
-        Standard deviation of the Gaussian that smooths the field, cut off at 4 of it.
+        Standard deviation of the Gaussian that smooths the field and is cut off at 4 standard deviations.
 
     Returns
     -------
@@ -187,10 +188,10 @@ def elastic(images, applied, field, alpha=150.0, sigma=5.0):
 
     Notes
     -----
-    The mean of independent numbers over a Gaussian of width s shrinks as 1 / s. For a displacement that grows with
-    the image, `alpha` is therefore multiplied by the square of the image's shorter side over 32, and `sigma` by that
-    ratio itself. torchvision divides by the sides, so that an oblong image is displaced more along its longer side's
-    pixels; here a displacement in pixels is the same in both directions.
+    The mean of independent numbers over a Gaussian of width s shrinks as 1 / s. For displacements that grow with the
+    image, `sigma` is multiplied by the ratio of the image's shorter side to 32, and `alpha` by its square. torchvision
+    divides by the sides, so that an oblong image is displaced by more pixels along its longer side; here displacements
+    in pixels are the same in both directions.
     """
     height, width = images.shape[-2:]
     scale = _scale(images)
@@ -206,7 +207,7 @@ def elastic(images, applied, field, alpha=150.0, sigma=5.0):
 
 
 def erase(images, applied, position, side=14.0):
-    """Make a square of `side` px black, on objects transparent, at `position`, where `applied`.
+    """Make a square of `side` px at `position` black, or transparent on objects, where `applied`.
 
     Parameters
     ----------
@@ -215,10 +216,10 @@ def erase(images, applied, position, side=14.0):
     applied : Tensor of shape (n,), bool
         Which images to change.
     position : Tensor of shape (n, 2), in [0, 1]
-        x and y of the square as a share of all places inside the image: (0, 0) is the top left, (1, 1) the bottom
-        right.
+        x and y of the square, as fractions of the range of places inside the image: (0, 0) is the top left, (1, 1) the
+        bottom right.
     side : float, in px of a 32-px image
-        The square's side, rounded to whole pixels of the image, at least one.
+        Side of the square, rounded to whole pixels of the image, at least one.
 
     Returns
     -------
@@ -245,7 +246,7 @@ def erase(images, applied, position, side=14.0):
 
 
 def contrast(images, factor):
-    """Multiply each colour's distance from the image's mean grey by `factor`, cut to [0, 1].
+    """Multiply each colour's difference from the image's mean grey by `factor`, clipped to [0, 1].
 
     Equivalent to ``PIL.ImageEnhance.Contrast`` up to rounding, on whole images.
 
@@ -254,12 +255,12 @@ def contrast(images, factor):
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
         Whole images, or objects with straight alpha.
     factor : Tensor of shape (n,), at least 0
-        0 gives an even grey, 1 changes nothing.
+        0 gives a uniform grey, 1 changes nothing.
 
     Returns
     -------
     images : Tensor of the same shape
-        The flatter or harsher images; alpha stays as it is.
+        The images with less or more contrast; alpha does not change.
 
     Notes
     -----

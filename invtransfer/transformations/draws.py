@@ -1,8 +1,8 @@
 """How parameters are drawn: one row per image, from one explicit generator.
 
 Each function is called as ``draw(n, generator, image_shape)`` once its ranges are fixed with ``functools.partial``,
-and returns a dict of arrays whose first dimension is `n`. Floats are float32, so that a draw means the same on every
-device. Nothing but `n`, the generator's state and, for fields of pixels, the image's shape decides what is drawn.
+and returns a dict of arrays whose first dimension is `n`. Floats are float32, so that a draw is the same on every
+device. It depends only on `n`, the generator's state and, for fields of pixels, the image's shape.
 """
 
 import numpy as np
@@ -11,18 +11,18 @@ PROBABILITY = 0.5
 
 
 def uniform(n, generator, image_shape, **ranges):
-    """Draw numbers uniform in given ranges.
+    """Draw numbers uniformly from given ranges.
 
     Parameters
     ----------
     n : int
         Number of images.
     generator : numpy.random.Generator
-        Where all randomness comes from.
+        The only source of randomness.
     image_shape : tuple of (height, width)
-        Not used: these numbers do not depend on it.
+        Not used: the numbers do not depend on it.
     **ranges : (low, high) or ((low, high), (low, high))
-        A pair gives one number per image, a pair of pairs two, named as the keyword is.
+        Ranges by the names of the parameters. A pair gives one number per image, a pair of pairs gives two.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def uniform(n, generator, image_shape, **ranges):
 
 
 def sometimes(n, generator, image_shape, **ranges):
-    """Draw with probability 0.5 whether a transformation is applied, and further numbers as `uniform` does.
+    """Draw whether a transformation is applied, with probability 0.5, and further numbers as `uniform` does.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def sometimes(n, generator, image_shape, **ranges):
 
 
 def sometimes_normal_field(n, generator, image_shape):
-    """Draw with probability 0.5 a field of standard normal numbers, one for each pixel and colour.
+    """Draw, with probability 0.5, a field of standard normal numbers, one for each pixel and colour.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def sometimes_normal_field(n, generator, image_shape):
     -------
     parameters : dict
         "applied", ndarray of shape (n,), bool; "field", ndarray of shape (n, 3, height, width), float32, which is 0
-        where `applied` is false: numbers that nobody uses are not drawn.
+        where `applied` is false: numbers that are not used are not drawn.
     """
     applied = generator.random(n) < PROBABILITY
     field = np.zeros((n, 3, *image_shape), dtype=np.float32)
@@ -86,7 +86,7 @@ def sometimes_normal_field(n, generator, image_shape):
 
 
 def sometimes_uniform_field(n, generator, image_shape):
-    """Draw with probability 0.5 a field of numbers uniform in [-1, 1], two (x and y) for each pixel.
+    """Draw, with probability 0.5, a field of uniform numbers in [-1, 1], two (x and y) for each pixel.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def sometimes_uniform_field(n, generator, image_shape):
     -------
     parameters : dict
         "applied", ndarray of shape (n,), bool; "field", ndarray of shape (n, 2, height, width), float32, which is 0
-        where `applied` is false: numbers that nobody uses are not drawn.
+        where `applied` is false: numbers that are not used are not drawn.
     """
     applied = generator.random(n) < PROBABILITY
     field = np.zeros((n, 2, *image_shape), dtype=np.float32)

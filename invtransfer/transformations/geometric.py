@@ -1,8 +1,8 @@
-"""Where the pixels go: translate, rotate, scale, shear and the two flips, and the resampling behind them.
+"""Geometric transformations: translate, rotate, scale, shear and the two flips, and the resampling behind them.
 
-The contract is the one of `invtransfer.transformations`. New pixels that come from outside the image are black, on
-objects transparent. What interpolates does so bilinearly between pixel centres and with premultiplied alpha, so that
-the colour of invisible pixels never shows at an object's edge; the colour of pixels that end up with alpha 0 is black.
+They keep the contract of `invtransfer.transformations`. Pixels from outside the image are black, or transparent on
+objects. Interpolation is bilinear between pixel centres and with premultiplied alpha, so that the colour of invisible
+pixels never shows at an object's edge; pixels that end up with alpha 0 are black.
 """
 
 import torch
@@ -13,11 +13,11 @@ SMALLEST_VISIBLE_ALPHA = 0.5 / 255
 
 
 def translate(images, position):
-    """Move by whole pixels to `position`, given as a share of all positions allowed.
+    """Move by whole pixels to `position`, given as a fraction of the range of allowed places.
 
-    An object's tight bounding box moves to where `position` says among all places that keep it inside the image: at
-    ``floor(u * number of places)``. An object without a visible pixel stays as it is. A whole image is shifted by up
-    to 30 % of its side either way on each axis.
+    The tight bounding box of an object moves to one of the places that keep it inside the image, number
+    ``floor(position * number of places)``. An object without a visible pixel is not changed. A whole image is shifted
+    on each axis by up to 30 % of its side in either direction.
 
     Parameters
     ----------
@@ -33,8 +33,8 @@ def translate(images, position):
 
     Notes
     -----
-    The paper's released code shifts whole images by 15 % either way; its text, followed here, says 30 %. A pixel
-    counts as visible if its alpha would not round to 0 in 8 bits.
+    The paper's released code shifts whole images by up to 15 %; its text, which is followed here, says 30 %. A pixel
+    counts as visible if its alpha does not round to 0 in 8 bits.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def _side_shift(size, position):
 
 
 def rotate(images, angle):
-    """Turn counter-clockwise by `angle` degrees about the centre.
+    """Rotate counter-clockwise by `angle` degrees about the centre.
 
     Equivalent to ``torchvision.transforms.functional.rotate`` with bilinear interpolation.
 
@@ -107,7 +107,7 @@ def rotate(images, angle):
 
 
 def scale(images, factor):
-    """Shrink to `factor` times the size about the centre, the rest of the frame being empty.
+    """Scale by `factor` about the centre; the rest of the frame becomes empty.
 
     Equivalent to ``torchvision.transforms.functional.affine(..., scale=factor)`` with bilinear interpolation.
 
@@ -116,7 +116,7 @@ def scale(images, factor):
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
         Whole images, or objects with straight alpha.
     factor : Tensor of shape (n,), above 0
-        Length afterwards over length before; above 1 magnifies.
+        Ratio of the new to the old length; above 1 magnifies.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def scale(images, factor):
 
     Notes
     -----
-    Like PIL's and torchvision's affine transformations, this takes no average over the pixels that shrink into one.
+    As in PIL's and torchvision's affine transformations, pixels that shrink into one are not averaged.
     """
     step = 1 / factor
     nothing = torch.zeros_like(step)
@@ -142,13 +142,13 @@ def shear(images, angles):
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
         Whole images, or objects with straight alpha.
     angles : Tensor of shape (n, 2), in degrees, within (-90, 90)
-        x and y: by how much vertical, then horizontal lines are tilted. A positive x moves the top to the right, a
-        positive y the left to the bottom.
+        x tilts vertical lines, y tilts horizontal lines. A positive x moves the top to the right, a positive y moves
+        the left side down.
 
     Returns
     -------
     images : Tensor of the same shape
-        The slanted images; what leaves the frame is lost.
+        The slanted images; parts that leave the frame are lost.
     """
     tangent_x, tangent_y = torch.deg2rad(angles).tan().unbind(1)
     return affine(images, _matrix(1 + tangent_x * tangent_y, tangent_x, tangent_y, torch.ones_like(tangent_x)))
@@ -193,14 +193,14 @@ def h_flip(images, applied):
 
 
 def place(position, n_places):
-    """Return which of equally likely places a position in [0, 1] falls on.
+    """Return the number of the place, of several equally likely ones, that a position in [0, 1] falls on.
 
     Parameters
     ----------
     position : Tensor of shape (n,), in [0, 1]
         0 falls on the first place, 1 on the last.
     n_places : int, or Tensor of shape (n,), int64
-        How many places there are, at least one.
+        Number of places, at least 1.
 
     Returns
     -------
@@ -214,14 +214,14 @@ def place(position, n_places):
 def affine(images, matrix):
     """Resample so that the pixel at offset `o` from the centre, in pixels, shows what was at ``matrix @ o``.
 
-    This pulls (backward resampling): to magnify by 2, pass 0.5 times the identity matrix.
+    The matrix leads from the result to the source (backward resampling): 0.5 times the identity magnifies by 2.
 
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
         Whole images, or objects with straight alpha.
     matrix : Tensor of shape (n, 2, 2)
-        Takes offsets (x, y) in the result to offsets in `images`; x points right, y down.
+        Maps offsets (x, y) in the result to offsets in `images`; x points right, y down.
 
     Returns
     -------
@@ -246,14 +246,14 @@ def centred_pixels(images):
 
 
 def resample_(images, offsets):
-    """Look up every pixel at `offsets`, in pixels from the image's centre, between pixels bilinearly.
+    """Look up every pixel at `offsets`, in pixels from the image's centre, with bilinear interpolation.
 
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
         Whole images, or objects with straight alpha.
     offsets : Tensor of shape (n, 2, height, width)
-        For every pixel of the result, the x and y in `images` that it shows. Used as working memory.
+        The x and y in `images` that each pixel of the result shows. Overwritten.
 
     Returns
     -------
@@ -268,7 +268,7 @@ def resample_(images, offsets):
 
 
 def premultiply(images):
-    """Return objects with their colours multiplied by alpha; whole images are returned as they are.
+    """Return objects with their colours multiplied by alpha, and whole images unchanged.
 
     Parameters
     ----------
@@ -278,7 +278,7 @@ def premultiply(images):
     Returns
     -------
     images : Tensor of the same shape
-        What may be averaged over pixels without invisible colours having a say.
+        Images that can be averaged over pixels without an effect of invisible colours.
     """
     if images.shape[1] == 3:
         return images

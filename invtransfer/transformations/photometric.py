@@ -1,6 +1,6 @@
-"""What colour the pixels have: hue, brightness, grayscale, posterize, invert and sharpen.
+"""Photometric transformations: hue, brightness, grayscale, posterize, invert and sharpen.
 
-The contract is the one of `invtransfer.transformations`. On objects all of these leave alpha as it is.
+They keep the contract of `invtransfer.transformations`, and do not change the alpha of objects.
 """
 
 import torch
@@ -12,7 +12,7 @@ HIGHEST_BIT = 128 / 255
 
 
 def hue(images, shift):
-    """Turn the hue by `shift` turns of the colour circle; saturation and value stay.
+    """Shift the hue by `shift` turns of the colour circle; saturation and value do not change.
 
     Equivalent to adding `shift` to the H of ``colorsys.rgb_to_hsv``, and to
     ``torchvision.transforms.functional.adjust_hue``.
@@ -22,12 +22,12 @@ def hue(images, shift):
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
         Whole images, or objects with straight alpha.
     shift : Tensor of shape (n,), in turns
-        1/3 takes red to green, green to blue, blue to red; whole numbers change nothing.
+        1/3 turns red to green, green to blue, and blue to red; whole numbers change nothing.
 
     Returns
     -------
     images : Tensor of the same shape
-        The recoloured images; greys stay as they are.
+        The recoloured images; greys do not change.
 
     Examples
     --------
@@ -39,8 +39,8 @@ def hue(images, shift):
     high = images[:, :3].amax(1)
     low = images[:, :3].amin(1)
     chroma = high - low
-    # In sixths of a turn red is at 0, green at 2, blue at 4. A grey's hue is any, for its chroma is 0. lerp_ chooses by
-    # masks of 0 and 1, four times as fast as torch.where.
+    # In sixths of a turn red is at 0, green at 2, blue at 4. A grey may have any hue, because its chroma is 0. lerp_
+    # selects with masks of 0 and 1, four times as fast as torch.where.
     per_chroma = chroma.clamp(min=torch.finfo(images.dtype).tiny).reciprocal_()
     angle = (red - green).mul_(per_chroma).add_(4)
     angle.lerp_((blue - red).mul_(per_chroma).add_(2), (high == green).to(images.dtype))
@@ -56,7 +56,7 @@ def hue(images, shift):
 
 
 def brightness(images, factor):
-    """Multiply all colours by `factor`, cut off at 1.
+    """Multiply all colours by `factor`, clipped at 1.
 
     Equivalent to ``PIL.ImageEnhance.Brightness`` up to rounding.
 
@@ -101,7 +101,7 @@ def grayscale(images, applied):
 
 
 def luma(images):
-    """Return how light each pixel is: 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601).
+    """Return the luma of each pixel: 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601).
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def luma(images):
     Returns
     -------
     luma : Tensor of shape (n, height, width), float32 in [0, 1]
-        Alpha has no part in it.
+        Alpha is ignored.
     """
     return RED_SHARE * images[:, 0] + GREEN_SHARE * images[:, 1] + BLUE_SHARE * images[:, 2]
 
@@ -131,7 +131,7 @@ def posterize(images, applied):
     Returns
     -------
     images : Tensor of the same shape
-        The images, some of them with no other values than 0 and 128/255.
+        The images, some of them with the values 0 and 128/255 only.
 
     Examples
     --------
@@ -170,10 +170,10 @@ def invert(images, applied):
 
 
 def sharpen(images, applied, factor=7.0):
-    """Move `factor` times as far from a smoothed copy as the image is, where `applied`.
+    """Multiply the difference from a smoothed copy by `factor`, where `applied`.
 
     Equivalent to ``torchvision.transforms.functional.adjust_sharpness`` and, up to rounding, to
-    ``PIL.ImageEnhance.Sharpness`` on whole images. The smoothed copy weighs a pixel 5 and its eight neighbours 1; the
+    ``PIL.ImageEnhance.Sharpness`` on whole images. The smoothed copy weights a pixel 5 and its eight neighbours 1; the
     image's outermost pixels are not smoothed.
 
     Parameters
@@ -192,8 +192,8 @@ def sharpen(images, applied, factor=7.0):
 
     Notes
     -----
-    On objects the smoothed copy weighs each pixel by its alpha too: the colour of invisible pixels has no effect, where
-    PIL and torchvision let it shine through at the object's edge.
+    On objects the smoothed copy also weights each pixel by its alpha: the colour of invisible pixels has no effect,
+    whereas in PIL and torchvision it shows at the object's edge.
     """
     height, width = images.shape[-2:]
     if min(height, width) < 3:

@@ -1,0 +1,168 @@
+"""The corruptions against arithmetic, PIL, torchvision, scipy and numpy."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageEnhance
+from reference_images import (
+    CONTENT,
+    ROUNDED,
+    ROUNDED_TWICE,
+    SAME,
+    assert_seen_alike,
+    draw,
+    from_pil,
+    objects,
+    premultiplied,
+    to_pil,
+    whole_images,
+    with_pil,
+)
+from scipy import ndimage
+from torchvision.transforms import functional as vision
+
+from invtransfer.transformations import corruption
+
+
+def test_blur_agrees_with_torchvision():
+    images = whole_images(4)
+    sigma = [0.1, 0.5, 1.0, 1.5]
+    expected = [vision.gaussian_blur(image, [7, 7], [s, s]) for image, s in zip(images, sigma, strict=True)]
+    torch.testing.assert_close(corruption.blur(images, torch.tensor(sigma)), torch.stack(expected), rtol=0, atol=SAME)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (64, 64), (64, 100)])
+@pytest.mark.parametrize("kind", ["whole", "object"])
+def test_blur_agrees_with_scipy(kind, size):
+    # Of a 7-px kernel at 32 px, the nearest odd kernels at 33 and 64 px (7.2 and 14) are 7 and 13 px.
+    images = CONTENT[kind](2, *size)
+    radius, pixel = {32: (3, 1), 33: (3, 33 / 32), 64: (6, 2)}[size[0]]
+    blurred = premultiplied(corruption.blur(images, torch.tensor([0.6, 1.4])))
+    for result, source, sigma in zip(blurred, premultiplied(images), [0.6, 1.4], strict=True):
+        expected = ndimage.gaussian_filter(source, sigma * pixel, radius=radius, mode="mirror", axes=(1, 2))
+        np.testing.assert_allclose(result, expected, rtol=0, atol=SAME)
+
+
+@pytest.mark.parametrize("kind", ["whole", "object"])
+def test_noise_agrees_with_numpy(kind):
+    images = CONTENT[kind](4)
+    parameters = draw("noise", seed=1)
+    assert 0 < parameters["applied"].sum() < 4
+    expected = images.numpy().copy()
+    added = np.clip(parameters["field"].numpy(), 0, 1) * parameters["applied"].numpy()[:, None, None, None]
+    expected[:, :3] = np.clip(expected[:, :3] + added, 0, 1)
+    np.testing.assert_allclose(corruption.noise(images, **parameters), expected, atol=1e-7)
+
+
+def test_noise_by_hand():
+    # 0.5 - 2 -> nothing is taken away; 0.5 + 0.3 = 0.8; 0.5 + 3 -> 1.
+    images = torch.full((1, 3, 1, 1), 0.5)
+    noisy = corruption.noise(images, torch.tensor([True]), torch.tensor([-2.0, 0.3, 3.0]).view(1, 3, 1, 1))
+    np.testing.assert_allclose(noisy.flatten(), [0.5, 0.8, 1.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (10, 14)])
+@pytest.mark.parametrize("kind", ["whole", "object"])
+def test_pixelate_agrees_with_pil(kind, size):
+    images = CONTENT[kind](3, *size)
+    applied = torch.tensor([True, False, True])
+    changed = corruption.pixelate(images, applied)
+    assert torch.equal(changed[1], images[1])
+    half = (size[1] // 2, size[0] // 2)
+    pictures = [to_pil(image).resize(half, Image.Resampling.BOX) for image in images[applied]]
+    expected = from_pil([picture.resize(size[::-1], Image.Resampling.NEAREST) for picture in pictures])
+    assert_seen_alike(changed[applied], expected, ROUNDED if kind == "whole" else ROUNDED_TWICE)
+
+
+def test_pixelate_of_odd_sizes():
+    # 1 2 3      mean(1, 2, 4, 5) = 3   mean(3, 6) = 4.5
+    # 4 5 6
+    # 7 8 9      mean(7, 8) = 7.5       9
+    images = (torch.arange(1, 10) / 10.0).view(3, 3).expand(1, 3, 3, 3)
+    coarse = corruption.pixelate(images, torch.tensor([True]))[0, 2] * 10
+    np.testing.assert_allclose(coarse, [[3, 3, 4.5], [3, 3, 4.5], [7.5, 7.5, 9]], atol=1e-5)
+
+
+def test_elastic_agrees_with_torchvision():
+    images = whole_images(4)
+    parameters = draw("elastic", seed=1)
+    applied = parameters["applied"]
+    assert 0 < applied.sum() < 4
+    changed = corruption.elastic(images, **parameters)
+    assert torch.equal(changed[~applied], images[~applied])
+    smooth = vision.gaussian_blur(parameters["field"], [41, 41], [5.0, 5.0]) * 150 / 32
+    expected = [
+        vision.elastic_transform(image[None], displacement.permute(1, 2, 0)[None])
+        for image, displacement in zip(images[applied], smooth[applied], strict=True)
+    ]
+    # The smoothed field is multiplied by 75, and so is its rounding.
+    torch.testing.assert_close(changed[applied], torch.cat(expected), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (64, 48)])
+@pytest.mark.parametrize("kind", ["whole", "object"])
+def test_elastic_agrees_with_scipy(kind, size):
+    images = CONTENT[kind](2, *size)
+    field = 2 * np.random.default_rng(0).random((2, 2, *size), dtype=np.float32) - 1
+    applied = torch.tensor([True, True])
+    changed = premultiplied(corruption.elastic(images, applied, torch.from_numpy(field)))
+    pixel = min(size) / 32
+    smooth = ndimage.gaussian_filter(field, 5 * pixel, radius=int(20 * pixel), mode="mirror", axes=(2, 3))
+    displacement = 75 * pixel**2 * smooth[:, ::-1]
+    for result, source, shift in zip(changed, premultiplied(images), displacement, strict=True):
+        where = np.indices(size) + shift
+        expected = [ndimage.map_coordinates(c, where, order=1, mode="grid-constant") for c in source]
+        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("side", "pixels"), [(32, 2.4), (64, 4.8)])
+def test_elastic_displaces_in_proportion_to_the_image(side, pixels):
+    # A ramp from 0 to 1 shows where each pixel has looked. Away from the borders, where zeros come in.
+    ramp = (torch.arange(side) / side).expand(100, 3, side, side)
+    generator = np.random.default_rng(0)
+    field = torch.from_numpy(2 * generator.random((100, 2, side, side), dtype=np.float32) - 1)
+    changed = corruption.elastic(ramp, torch.ones(100, dtype=torch.bool), field)
+    middle = slice(side // 3, -side // 3)
+    displacement = side * (changed - ramp)[..., middle, middle]
+    assert displacement.square().mean().sqrt() == pytest.approx(pixels, rel=0.1)
+
+
+@pytest.mark.parametrize(("size", "side"), [((32, 32), 14), ((33, 47), 14), ((64, 64), 28), ((5, 3), 1)])
+@pytest.mark.parametrize("kind", ["whole", "object"])
+def test_erase_agrees_with_torchvision(kind, size, side):
+    images = CONTENT[kind](4, *size)
+    applied = torch.tensor([True, False, True, True])
+    position = torch.tensor([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0], [0.61, 0.27]])
+    changed = corruption.erase(images, applied, position)
+    assert torch.equal(changed[1], images[1])
+    for i in (0, 2, 3):
+        places = np.array([size[1] - side + 1, size[0] - side + 1])
+        left, top = np.minimum(position[i].numpy() * places, places - 1).astype(int)
+        assert torch.equal(changed[i], vision.erase(images[i], top, left, side, side, torch.tensor(0.0)))
+
+
+def test_contrast_agrees_with_pil():
+    images = whole_images(4)
+    factor = [0.0, 0.4, 1.3, 2.0]
+    expected = with_pil(lambda image, f: ImageEnhance.Contrast(image).enhance(f), images, factor)
+    # PIL rounds the grey values and their mean, then the blend.
+    changed = corruption.contrast(images, torch.tensor(factor))
+    torch.testing.assert_close(changed, expected, rtol=0, atol=ROUNDED_TWICE)
+
+
+def test_contrast_on_objects_agrees_with_numpy():
+    images = objects(4).double().numpy()
+    factor = np.array([0.0, 0.4, 1.3, 2.0])
+    expected = images.copy()
+    for image, f in zip(expected, factor, strict=True):
+        mean = np.average(np.tensordot([0.299, 0.587, 0.114], image[:3], 1), weights=image[3])
+        image[:3] = np.clip(mean + f * (image[:3] - mean), 0, 1)
+    changed = corruption.contrast(objects(4), torch.from_numpy(factor).float())
+    np.testing.assert_allclose(changed, expected, rtol=0, atol=SAME)
+
+
+def test_contrast_by_hand():
+    # Greys 0.2 and 0.6, alpha 1 and 1/3: mean (0.2 + 0.2) / (4/3) = 0.3. Twice the distance: 0.1 and 0.9.
+    images = torch.tensor([0.2, 0.6]).repeat(1, 4, 1, 1)
+    images[0, 3, 0] = torch.tensor([1.0, 1 / 3])
+    np.testing.assert_allclose(corruption.contrast(images, torch.tensor([2.0]))[0, 1, 0], [0.1, 0.9], atol=1e-6)

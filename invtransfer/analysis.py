@@ -1,5 +1,6 @@
 """What cubes say: spread over seeds, and how much invariance decides compared with other factors. Knows no torch."""
 
+import warnings
 from numbers import Integral
 
 import numpy as np
@@ -123,6 +124,38 @@ def format_table(rows, n_left=1):
     return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
 
 
+def format_means(columns, dim):
+    """Format means over seeds as a table, with a row for each label of a dimension.
+
+    Parameters
+    ----------
+    columns : dict of str to xarray.DataArray over `dim` and "seed"
+        Values by the head of their column.
+    dim : str
+        Dimension whose labels are the rows.
+
+    Returns
+    -------
+    text : str
+        The table of `format_table`, with means and intervals as `format_mean` formats them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `summarise`.
+
+    Examples
+    --------
+    >>> accuracy = xr.DataArray([[0.5], [0.75]], {"encoder": ["vit", "vgg11"], "seed": [0]}, ["encoder", "seed"])
+    >>> format_means({"accuracy": accuracy}, "encoder").splitlines()
+    ['         accuracy', 'vit         0.500', 'vgg11       0.750']
+    """
+    labels = next(iter(columns.values()))[dim].values.tolist()
+    rows = [[str(label), *(format_mean(values.isel({dim: i})) for values in columns.values())]
+            for i, label in enumerate(labels)]  # fmt: skip
+    return format_table([["", *columns], *rows])
+
+
 def fill_relations(cube):
     """Give a cube that has one of the relations "same" and "disjoint" both, with nothing in the other.
 
@@ -157,6 +190,103 @@ def fill_relations(cube):
     fill = {"i": -1, "U": "", "O": ""}
     values = {name: fill.get(variable.dtype.kind, np.nan) for name, variable in cube.data_vars.items()}
     return cube.reindex(relation=["same", "disjoint"], fill_value=values | {"status": 0})
+
+
+def select_factor(cube, name):
+    """Select the levels of one factor.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset over "factor" and others
+        With the coordinates "factor_name" and "level" along "factor".
+    name : str
+        Name of the factor.
+
+    Returns
+    -------
+    levels : xarray.Dataset over `name` and others
+        The levels of the factor as labels: ascending numbers if all of them are numbers, else strings in their order.
+
+    Examples
+    --------
+    >>> coordinates = {"factor_name": ("factor", ["width", "width"]), "level": ("factor", ["2", "0.5"])}
+    >>> select_factor(xr.Dataset({"accuracy": ("factor", [0.75, 0.5])}, coordinates), "width").accuracy.width.values
+    array([0.5, 2. ])
+    """
+    chosen = cube.isel(factor=np.flatnonzero(cube.factor_name.values == name))
+    labels = chosen.level.values
+    chosen = chosen.drop_vars(["factor", "factor_name", "level"], errors="ignore").rename(factor=name)
+    try:
+        return chosen.assign_coords({name: labels.astype(float)}).sortby(name)
+    except ValueError:
+        return chosen.assign_coords({name: labels})
+
+
+def drop_references(cube):
+    """Leave out the reference encoders, which are the same for both relations.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset over "factor" and others
+        With the coordinate "factor_name" along "factor".
+
+    Returns
+    -------
+    cube : xarray.Dataset
+
+    Examples
+    --------
+    >>> drop_references(xr.Dataset(coords={"factor_name": ("factor", ["width", "reference"])})).factor_name.values
+    array(['width'], dtype='<U9')
+    """
+    return cube.isel(factor=np.flatnonzero(cube.factor_name.values != REFERENCE))
+
+
+def stack_encoders(values):
+    """Put the encoders of both relations beside each other, and each reference encoder once.
+
+    Parameters
+    ----------
+    values : xarray.DataArray over "factor", "relation" and others
+        With the coordinate "factor_name" along "factor".
+
+    Returns
+    -------
+    values : xarray.DataArray over "encoder" and others
+        Labels along "encoder" are such as "architecture=vit same"; references have the name of their place alone.
+
+    Examples
+    --------
+    >>> labels = {"factor": ["width=1", "reference=untrained"], "relation": ["same", "disjoint"]}
+    >>> values = xr.DataArray([[0.9, 0.7], [0.3, 0.3]], labels, list(labels))
+    >>> stack_encoders(values.assign_coords(factor_name=("factor", ["width", "reference"]))).encoder.values.tolist()
+    ['width=1 same', 'width=1 disjoint', 'reference=untrained']
+    """
+    parts, labels = [], []
+    for factor, name in zip(values.factor.values.tolist(), values.factor_name.values.tolist(), strict=True):
+        for relation in values.relation.values.tolist()[: 1 if name == REFERENCE else None]:
+            parts.append(values.sel(factor=factor, relation=relation).reset_coords(drop=True))
+            labels.append(factor if name == REFERENCE else f"{factor} {relation}")
+    return xr.concat(parts, "encoder").assign_coords(encoder=labels)
+
+
+def target_sensitivity(cube):
+    """Compute the mean sensitivity to the target's transformations, before and after fine-tuning.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        As ``studies/fine_tuning.py`` writes it: `sensitivity_before` and `target_transformation` over "transformation"
+        and others, and `sensitivity` over "n_tuning" as well.
+
+    Returns
+    -------
+    sensitivity : xarray.DataArray over "n_tuning" and others
+        0 along "n_tuning" is before fine-tuning.
+    """
+    before = cube.sensitivity_before.expand_dims(n_tuning=[0])
+    after = cube.sensitivity.drop_vars("tuning", errors="ignore")
+    return xr.concat([before, after], "n_tuning").where(cube.target_transformation == 1).mean("transformation")
 
 
 def count_once(values, cell):
@@ -467,6 +597,61 @@ def _split(values):
     level = values.mean(axis=-2, keepdims=True) - mean
     relation = values.mean(axis=-3, keepdims=True) - mean
     return mean, level, relation, values - mean - level - relation
+
+
+def compare_with_exact(accuracy):
+    """Compare encoders that have more or fewer transformations than a target with those that have precisely its own.
+
+    Parameters
+    ----------
+    accuracy : xarray.DataArray over "n_pretraining_transformations", "n_target_transformations" and others
+        Transfer accuracy of encoders that were pretrained with nested sets of transformations.
+
+    Returns
+    -------
+    more, fewer : xarray.DataArray over the same dimensions
+        Accuracy minus that of the encoder with precisely the target's transformations, where an encoder has more, and
+        where it has fewer; NaN elsewhere, and where one of the two is missing.
+
+    Examples
+    --------
+    >>> labels = {"n_pretraining_transformations": [1, 2], "n_target_transformations": [1, 2]}
+    >>> more, fewer = compare_with_exact(xr.DataArray([[0.9, 0.5], [0.8, 0.75]], labels, list(labels)))
+    >>> more.sum().item(), fewer.sum().item()  # 0.8 - 0.9 and 0.5 - 0.75
+    (-0.09..., -0.25)
+    """
+    n = accuracy.n_target_transformations
+    accuracy = accuracy.reindex(n_pretraining_transformations=n.values)  # a part of the grid may lack some
+    change = accuracy - accuracy.sel(n_pretraining_transformations=n).reset_coords(drop=True)
+    n_missing = n - accuracy.n_pretraining_transformations
+    return change.where(n_missing < 0), change.where(n_missing > 0)
+
+
+def rank_correlation(values, dim):
+    """Compute Spearman's rank correlation of values with the labels of a dimension, seed by seed.
+
+    Parameters
+    ----------
+    values : xarray.DataArray over `dim` and "seed"
+        What is correlated.
+    dim : str
+        Dimension whose labels are numbers.
+
+    Returns
+    -------
+    correlation : xarray.DataArray over "seed"
+        NaN for seeds with a missing value, or with the same value everywhere.
+
+    Examples
+    --------
+    >>> values = xr.DataArray([[0.1], [0.4], [0.9]], {"level": [0, 1, 2], "seed": [0]}, ["level", "seed"])
+    >>> rank_correlation(values, "level").values.round(3)
+    array([1.])
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.ConstantInputWarning)  # the correlation is NaN then
+        ranks = [stats.spearmanr(values[dim], values.sel(seed=seed)).statistic for seed in values.seed]
+    return xr.DataArray(ranks, dims="seed")
 
 
 def invariance_by_relation(sensitivity):

@@ -14,9 +14,8 @@ from invtransfer.analysis import CONTRASTS, factor_contrasts, spillover
 from invtransfer.published import compare_to_published
 
 pytest.importorskip("matplotlib")
-from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
-from matplotlib.container import BarContainer, ErrorbarContainer
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.text import Text
 
@@ -24,13 +23,13 @@ from invtransfer.plots import (
     COLOURS,
     draw_curves,
     draw_matrices,
+    format_spread,
     plot_comparison,
     plot_factors,
-    spread_in_words,
 )
 
 FACTORS = [("class_relation", "same"), ("class_relation", "disjoint"), ("n_samples", "64"), ("n_samples", "128")]
-STUDENT = {6: 2.571}  # 97.5 % quantile by number of values, from any table
+STUDENT = {2: 12.706, 3: 4.303, 6: 2.571}  # 97.5 % quantile by number of values, from any table
 LEGEND = [f"{task}, {relation} transformations" for relation in ("same", "disjoint") for task in ("target", "source")]
 
 
@@ -119,8 +118,7 @@ def draw(cube):
     ("n_seeds", "counted"),
     [
         (1, "1 seed"),
-        (2, "2 seeds; bands and whiskers: range of the seeds"),
-        (6, "6 seeds; bands and whiskers: 95 % intervals"),
+        (2, "2 seeds; whiskers: 95 % intervals, cut at the edge"),
     ],
 )
 def test_everything_is_labelled(n_seeds, counted):
@@ -161,15 +159,11 @@ def test_levels_show_each_seed_and_their_spread(n_seeds):
         line for line in levels[0].get_lines() if line.get_marker() == "." and line.get_color() == COLOURS["same"]
     ]
     np.testing.assert_array_equal(np.sort([line.get_ydata(orig=False) for line in points], 0), np.sort(values.T, 0))
-    expected = values.min(axis=1), values.max(axis=1)
-    if n_seeds == 6:
-        half = STUDENT[n_seeds] * values.std(1, ddof=1) / np.sqrt(n_seeds)
-        expected = values.mean(axis=1) - half, values.mean(axis=1) + half
-    band = levels[0].collections[0].get_paths()[0].vertices
-    for x in (0, 1):
-        heights = band[band[:, 0] == x, 1]
-        assert heights.min() == pytest.approx(expected[0][x], abs=1e-3)  # also below 0, though the axis ends there
-        assert heights.max() == pytest.approx(expected[1][x], abs=1e-3)
+    half = STUDENT[n_seeds] * values.std(1, ddof=1) / np.sqrt(n_seeds)
+    expected = np.stack([values.mean(axis=1) - half, values.mean(axis=1) + half], axis=1)
+    same, disjoint = (np.stack(lines.get_segments()) for lines in levels[0].collections)
+    np.testing.assert_allclose(same[..., 1], expected, atol=2e-3)  # also below 0, though the axis ends there
+    assert (same[..., 0] < disjoint[..., 0]).all()  # beside each other
 
 
 def test_an_encoder_in_several_places_counts_once():
@@ -177,7 +171,7 @@ def test_an_encoder_in_several_places_counts_once():
     cube["cell"][1] = cube["cell"][0]  # the second level shows the first one's encoders again
     cube["sensitivity"][1] = 99.0
     _, _, _, axes = draw(cube)
-    with_it = next(c for c in axes.containers if isinstance(c, ErrorbarContainer)).lines[0]
+    with_it = axes.get_lines()[0]
     rotate = cube.sensitivity.sel(transformation="rotate", relation="same", seed=0).values[[0, 2, 3]]
     assert with_it.get_ydata(orig=False)[0] == pytest.approx(rotate.mean())
 
@@ -195,13 +189,17 @@ def test_contrasts_show_their_means():
 def test_sensitivity_tells_encoders_trained_with_a_transformation_from_others():
     cube = make_cube()
     _, _, _, axes = draw(cube)
-    with_it, others = (container.lines[0] for container in axes.containers if isinstance(container, ErrorbarContainer))
-    values = cube.sensitivity.transpose("transformation", "relation", "factor", "seed").values.reshape(3, 2, -1)
+    with_it, others = axes.get_lines()
+    values = cube.sensitivity.transpose("transformation", "relation", "factor", "seed").values
     # rotate: trained by "same" (0); blur: by "disjoint" (1); hue: by none
     np.testing.assert_allclose(with_it.get_ydata(orig=False), [values[0, 0].mean(), values[1, 1].mean(), np.nan])
     np.testing.assert_allclose(
         others.get_ydata(orig=False), [values[0, 1].mean(), values[1, 0].mean(), values[2].mean()]
     )
+    # the mean over the encoders of a seed is one value of three
+    half = 4.303 * values[0, 0].mean(axis=0).std(ddof=1) / np.sqrt(3)
+    whisker = axes.collections[0].get_segments()[0][:, 1]
+    np.testing.assert_allclose(whisker, [values[0, 0].mean() - half, values[0, 0].mean() + half], atol=1e-3)
 
 
 def test_one_seed_shows_no_interval_and_the_numbers_themselves():
@@ -231,7 +229,7 @@ def test_missing_cells_are_gaps(n_seeds, place):
     line = next(line for line in levels[1].get_lines() if line.get_label() == LEGEND[0])
     expected = cube.transfer_accuracy.sel(relation="same").mean("seed")[2:]
     np.testing.assert_allclose(line.get_ydata(orig=False), expected)
-    others = [c for c in sensitivity.containers if c.get_label() == "pretrained with others"][0].lines[0]
+    others = sensitivity.get_lines()[1]
     assert np.isnan(others.get_ydata(orig=False)).all() == (place == {})  # no cell that is missing counts as "others"
 
 
@@ -239,8 +237,8 @@ def test_missing_cells_do_not_count_as_trained_with_others():
     cube = make_cube()
     expected = draw(cube.isel(seed=[0, 1]))[3]
     shown = draw(remove(cube, seed=2))[3]
-    for one, two in zip(expected.containers, shown.containers, strict=True):
-        np.testing.assert_allclose(two.lines[0].get_ydata(orig=False), one.lines[0].get_ydata(orig=False))
+    for one, two in zip(expected.get_lines(), shown.get_lines(), strict=True):
+        np.testing.assert_allclose(two.get_ydata(orig=False), one.get_ydata(orig=False))
 
 
 def test_one_factor_with_one_level():
@@ -253,8 +251,11 @@ def test_cube_without_a_title():
     assert "(1 seed)" in plot_factors(make_cube(1).drop_attrs()).get_suptitle()
 
 
-def test_cube_is_left_as_it_is():
+@pytest.mark.parametrize("indexes", [(), ("factor_name", "level")])
+def test_cube_is_left_as_it_is(indexes):
     cube = make_cube()
+    for name in indexes:  # as `load_cube` reads it
+        cube = cube.set_xindex(name)
     before = cube.copy(deep=True)
     plot_factors(cube)
     xr.testing.assert_identical(cube, before)
@@ -281,13 +282,10 @@ def test_references_are_lines_at_their_mean():
 def test_references_are_in_neither_contrasts_nor_sensitivity():
     with_them = draw(make_cube_with_references())
     without = draw(make_cube_with_references().isel(factor=slice(4)))
-    for one, two in ((with_them[2], without[2]), (with_them[3], without[3])):
-        assert len(one.containers) == len(two.containers)
-        for a, b in zip(one.containers, two.containers, strict=True):
-            if isinstance(a, BarContainer):
-                np.testing.assert_allclose([r.get_height() for r in a], [r.get_height() for r in b])
-            elif a.lines[0]:
-                np.testing.assert_allclose(a.lines[0].get_ydata(orig=False), b.lines[0].get_ydata(orig=False))
+    for one, two in zip(with_them[2].patches, without[2].patches, strict=True):
+        np.testing.assert_allclose(one.get_height(), two.get_height())
+    for one, two in zip(with_them[3].get_lines(), without[3].get_lines(), strict=True):
+        np.testing.assert_allclose(one.get_ydata(orig=False), two.get_ydata(orig=False))
 
 
 def test_references_alone_and_failed_ones():
@@ -323,14 +321,11 @@ def test_contrasts_that_cannot_be_computed_are_named(place):
 
 
 @pytest.mark.parametrize("place", [{}, {"seed": [0, 1]}])
-def test_level_between_gaps_shows_its_spread(place):
+def test_levels_of_fewer_than_two_seeds_have_no_whiskers(place):
     cube = make_cube(3, [("width", level) for level in "1234"])
-    cube = remove(cube, factor="width=2", **place)  # 1 has no neighbour with a spread
+    cube = remove(cube, factor="width=2", **place)  # which leaves no seed, or one
     _, (axes,), *_ = draw(cube)
-    alone = [lines for lines in axes.collections if isinstance(lines, LineCollection)]
-    values = cube.transfer_accuracy.sel(factor="width=1", relation="same").values
-    assert [len(lines.get_segments()) for lines in alone] == [1, 1]
-    np.testing.assert_allclose(alone[0].get_segments()[0][:, 1], [values.min(), values.max()], atol=1e-3)
+    assert [len(lines.get_segments()) for lines in axes.collections] == [3, 3]
 
 
 def test_the_axis_reaches_to_the_lowest_level_of_all_panels():
@@ -422,22 +417,21 @@ def test_comparison_shows_both_accuracies(tmp_path):
     figure.savefig(BytesIO())
     assert [axes.get_title() for axes in figure.axes] == ["class relation", "training samples"]
     assert [tick.get_text() for tick in figure.axes[1].get_xticklabels()] == ["64", "128", "512"]
-    assert figure.get_suptitle() == "cifar10: ours (mean of 6 seeds, 95 % interval) and published"
+    counted = "mean of 6 seeds; whiskers: 95 % intervals, cut at the edge"
+    assert figure.get_suptitle() == f"cifar10: ours ({counted}) and published"
     axes = figure.axes[1]
     chosen = comparison.isel(factor=comparison.factor_name.values == "n_samples")
     lines = {line.get_label(): line for line in axes.get_lines()}
-    for relation in ("same", "disjoint"):
+    for relation, whiskers in zip(("same", "disjoint"), axes.collections, strict=True):
         published = lines[f"published, {relation} transformations"]
         np.testing.assert_array_equal(published.get_ydata(), chosen.published.sel(relation=relation)[[0, 2]])
         assert published.get_markerfacecolor() == "white"
         assert published.get_linestyle() == "--"
-        ours = next(c for c in axes.containers if c.get_label() == f"ours, {relation} transformations")
-        np.testing.assert_array_equal(ours.lines[0].get_ydata(), chosen.ours.sel(relation=relation)[[0, 1]])
+        ours = lines[f"ours, {relation} transformations"]
+        np.testing.assert_array_equal(ours.get_ydata(), chosen.ours.sel(relation=relation)[[0, 1]])
         np.testing.assert_allclose(np.round(published.get_xdata()), [0, 2])  # 64 and 512, past 128
-        segments = ours.lines[2][0].get_segments()[0][:, 1]
-        np.testing.assert_allclose(
-            segments, [end.sel(relation=relation)[0] for end in (chosen.ours_low, chosen.ours_high)]
-        )
+        ends = [end.sel(relation=relation)[0] for end in (chosen.ours_low, chosen.ours_high)]
+        np.testing.assert_allclose(whiskers.get_segments()[0][:, 1], ends)
     assert "ours, untrained" in lines
 
 
@@ -514,26 +508,27 @@ def save(figure):
 
 
 @pytest.mark.parametrize("n_seeds", [1, 3, 6])
-def test_curves_show_means_and_spread(n_seeds):
+def test_curves_show_means_and_intervals(n_seeds):
     values, figure = make_values(n_seeds), Figure()
     (axes,) = draw_curves(figure, values, **CURVES)
     save(figure)
     assert [line.get_label() for line in axes.get_lines()] == [str(n) for n in range(1, 9)]
     for i, line in enumerate(axes.get_lines()):
         np.testing.assert_allclose(line.get_ydata(), values.isel(n_source=i).mean("seed"))
-        np.testing.assert_array_equal(line.get_xdata(), range(1, 9))
-    band = axes.collections[0].get_paths()
-    assert bool(band and np.isfinite(band[0].vertices).all() and len(band[0].vertices) > 1) == (n_seeds > 1)
+        np.testing.assert_array_equal(np.round(line.get_xdata()), range(1, 9))
+    whiskers = axes.collections[0].get_segments()
+    assert len(whiskers) == (8 if n_seeds > 1 else 0)
     if n_seeds > 1:
         here = values.isel(n_source=0).sel(n_target=3).values
-        half = STUDENT[6] * here.std(ddof=1) / np.sqrt(6)
-        expected = [here.min(), here.max()] if n_seeds == 3 else [here.mean() - half, here.mean() + half]
-        heights = band[0].vertices[band[0].vertices[:, 0] == 3, 1]
-        np.testing.assert_allclose([heights.min(), heights.max()], expected, atol=1e-3)
+        half = STUDENT[n_seeds] * here.std(ddof=1) / np.sqrt(n_seeds)
+        np.testing.assert_allclose(whiskers[2][:, 1], [here.mean() - half, here.mean() + half], atol=1e-3)
+        places = [lines.get_segments()[0][0, 0] for lines in axes.collections]
+        assert (np.diff(places) > 0.05).all()  # beside each other, and on the axis
+        assert axes.get_xlim()[0] < places[0]
     low, high = axes.get_ylim()
     assert low < values.min()
     assert high > values.max()
-    assert spread_in_words(n_seeds).startswith(f"{n_seeds} seed")
+    assert format_spread(n_seeds).startswith(f"{n_seeds} seed")
 
 
 def test_curves_are_labelled():
@@ -613,9 +608,7 @@ def test_gaps_of_curves_are_counted():
     assert legend_texts(figure) == ["a (2 of 8 missing)", "b (failed or missing)", "c"]
     expected = [False, True, True, *[False] * 5]
     assert np.isnan(axes.get_lines()[0].get_ydata()).tolist() == expected
-    alone = [lines for lines in axes.collections if isinstance(lines, LineCollection)][0].get_segments()
-    first = values.sel(n_source="a", n_target=1).values
-    np.testing.assert_allclose(alone[0][:, 1], [first.min(), first.max()])  # it has no neighbour
+    assert [len(lines.get_segments()) for lines in axes.collections] == [6, 0, 8]
     save(figure)
     nothing = Figure()
     draw_curves(nothing, values * np.nan, **CURVES)
@@ -852,7 +845,7 @@ def test_comparison_shows_matrices_beside_each_other():
     assert "ours minus published" in texts(figure)
     first, second = figure.get_suptitle().split("\n")
     assert first == "accuracy on the target task: ours (mean of 3 seeds) and published"
-    assert second.startswith("without values of ours, so not shown: resnet18, ")
+    assert second.startswith("not shown, as ours has no values: resnet18, ")
     draw_and_check_overlaps(figure)
 
 

@@ -1,13 +1,32 @@
-"""From cubes to figures. Knows no torch and no study; needs matplotlib, the extra "plot".
+"""From cubes to figures. Loads no torch, and knows no study; needs matplotlib, the extra "plot".
 
-`plot_factors` and `plot_comparison` make whole figures; `draw_curves` and `draw_matrices` fill a figure or a part of
-one, of which a study composes its own.
+`plot_factors` and `plot_comparison` make whole figures. `draw_curves` and `draw_matrices` fill a figure or a part of
+one, so a study can compose its own.
 """
 
-from invtransfer.plots.axes import COLOURS, spread_in_words
+from invtransfer.plots.axes import COLOURS, format_spread
 from invtransfer.plots.comparison import plot_comparison
 from invtransfer.plots.curves import draw_curves
 from invtransfer.plots.factors import plot_factors
 from invtransfer.plots.matrices import draw_matrices
+from invtransfer.plots.studies import (
+    plot_fine_tuning,
+    plot_invariance_transfer,
+    plot_irrelevant_features,
+    plot_mismatch,
+    plot_relevance,
+)
 
-__all__ = ["COLOURS", "draw_curves", "draw_matrices", "plot_comparison", "plot_factors", "spread_in_words"]
+__all__ = [
+    "COLOURS",
+    "draw_curves",
+    "draw_matrices",
+    "format_spread",
+    "plot_comparison",
+    "plot_factors",
+    "plot_fine_tuning",
+    "plot_invariance_transfer",
+    "plot_irrelevant_features",
+    "plot_mismatch",
+    "plot_relevance",
+]

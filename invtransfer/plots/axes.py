@@ -1,12 +1,11 @@
-"""One axis, its labels and limits, in what all figures share. Matplotlib's objects come in as arguments."""
+"""Colours, labels and limits that all figures share. Matplotlib's objects come in as arguments."""
 
 from itertools import pairwise
 
 import numpy as np
 
-from invtransfer.analysis import CONTRASTS, REFERENCE, summarise
+from invtransfer.analysis import CONTRASTS, REFERENCE
 
-ENOUGH_SEEDS = 5  # for an interval: that of 3 seeds reaches 2.5 std to either side, beyond what accuracies can be
 COLOURS = {"same": "#0072b2", "disjoint": "#d55e00", "neither": "#6f6f6f"}  # Okabe and Ito: safe for colour-blind eyes
 CONTRAST_COLOURS = dict(zip(CONTRASTS, (COLOURS["disjoint"], "#333333", COLOURS["same"]), strict=True))
 REFERENCE_STYLES = ("--", "-.", (0, (1, 3)), (0, (5, 1, 1, 1, 1, 1)))
@@ -20,7 +19,7 @@ def factor_names(dataset):
     Parameters
     ----------
     dataset : xarray.Dataset
-        With the coordinate `factor_name`.
+        Cube or comparison with the coordinate `factor_name`.
 
     Returns
     -------
@@ -29,17 +28,22 @@ def factor_names(dataset):
     return [name for name in dict.fromkeys(dataset.factor_name.values.tolist()) if name != REFERENCE]
 
 
-def say(name):
+def format_name(name):
     """Return the name of a factor or dimension as a reader would print it.
 
     Parameters
     ----------
     name : str
-        Such as "n_samples" or "class_relation".
+        Name such as "n_samples" or "class_relation".
 
     Returns
     -------
     words : str
+
+    Examples
+    --------
+    >>> format_name("n_samples"), format_name("class_relation")
+    ('training samples', 'class relation')
     """
     words = {
         "n_samples": "training samples",
@@ -51,35 +55,8 @@ def say(name):
     return words.get(name, name.replace("_", " "))
 
 
-def spread(values):
-    """Summarise values over seeds as figures show them.
-
-    Parameters
-    ----------
-    values : xarray.DataArray
-        With dimension "seed"; NaN counts as missing.
-
-    Returns
-    -------
-    mean, low, high : xarray.DataArray over the other dimensions
-        Mean, and lower and upper end of its 95 % interval, or of the range of the seeds if the dimension has fewer than
-        5; the ends are NaN where there are fewer than 2.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> [end.item() for end in spread(xr.DataArray([0.25, 0.5, 0.75], dims="seed"))]
-    [0.5, 0.25, 0.75]
-    """
-    summary = summarise(values)
-    if values.sizes["seed"] < ENOUGH_SEEDS:
-        several = summary["n"] > 1
-        return summary["mean"], values.min("seed").where(several), values.max("seed").where(several)
-    return summary["mean"], summary["low"], summary["high"]
-
-
-def spread_in_words(n_seeds):
-    """Say what `spread` shows, for a title.
+def format_spread(n_seeds):
+    """Say for a title how many seeds there are, and what whiskers show.
 
     Parameters
     ----------
@@ -92,50 +69,66 @@ def spread_in_words(n_seeds):
 
     Examples
     --------
-    >>> spread_in_words(1), spread_in_words(3)
-    ('1 seed', '3 seeds; bands and whiskers: range of the seeds')
-    >>> spread_in_words(10)
-    '10 seeds; bands and whiskers: 95 % intervals'
+    >>> format_spread(1), format_spread(3)
+    ('1 seed', '3 seeds; whiskers: 95 % intervals, cut at the edge')
     """
-    if n_seeds == 1:
-        return "1 seed"
-    what = "95 % intervals" if n_seeds >= ENOUGH_SEEDS else "range of the seeds"
-    return f"{n_seeds} seeds; bands and whiskers: {what}"
+    return "1 seed" if n_seeds == 1 else f"{n_seeds} seeds; whiskers: 95 % intervals, cut at the edge"
 
 
-def stand_alone(values):
-    """Tell which values have neighbours on neither side, so that no band shows them.
+def draw_means(axes, x, mean, low, high, *, color, **style):
+    """Draw means as points or a line, and their intervals as whiskers.
 
     Parameters
     ----------
-    values : ndarray of shape (n,)
-        NaN where there is none.
+    axes : matplotlib.axes.Axes
+        Axes that are drawn on.
+    x, mean, low, high : ndarray of shape (n,), float
+        Place of each mean along the axis, the mean, and the ends of its interval, NaN where there is none.
+    color : color
+        Colour of all of them.
+    **style
+        Keyword arguments for `plot`.
+    """
+    axes.plot(x, mean, color=color, **style)
+    known = np.isfinite(low)
+    axes.vlines(x[known], low[known], high[known], color=color, lw=1, alpha=0.6)
+
+
+def shift_lines(n_lines, step=1.0):
+    """Return how far lines are shifted along the axis, so that their whiskers do not hide one another.
+
+    Parameters
+    ----------
+    n_lines : int
+        Number of lines.
+    step : float, default 1.0
+        Smallest distance between places along the axis.
 
     Returns
     -------
-    alone : ndarray of shape (n,), bool
+    shifts : ndarray of shape (n_lines,), float
+        At most a quarter of a step to either side.
 
     Examples
     --------
-    >>> stand_alone(np.array([1.0, np.nan, 2.0, 3.0]))
-    array([ True, False, False, False])
+    >>> shift_lines(1), shift_lines(3)
+    (array([0.]), array([-0.12,  0.  ,  0.12]))
     """
-    there = np.concatenate([[False], np.isfinite(values), [False]])
-    return there[1:-1] & ~there[:-2] & ~there[2:]
+    return step * min(0.12, 0.5 / n_lines) * (np.arange(n_lines) - (n_lines - 1) / 2)
 
 
 def as_numbers(labels):
-    """Return labels as numbers, if all of them are.
+    """Return labels as numbers, if all of them are numbers.
 
     Parameters
     ----------
     labels : sequence of str or number
-        Such as ["0.8", "0.85"] or [1, 2].
+        Labels such as ["0.8", "0.85"] or [1, 2].
 
     Returns
     -------
     numbers : ndarray of shape (n_labels,), float, or None
-        None if one is no finite number.
+        None if one of them is no finite number.
     """
     try:
         numbers = np.array([float(label) for label in labels])
@@ -145,17 +138,18 @@ def as_numbers(labels):
 
 
 def are_to_scale(numbers):
-    """Tell whether numbers are best placed to scale, rather than beside each other like names.
+    """Tell whether numbers are best placed to scale along an axis, rather than at equal distances like names.
 
     Parameters
     ----------
     numbers : ndarray of shape (n,), float, or None
+        Numbers along the axis; None if its labels are no numbers.
 
     Returns
     -------
     to_scale : bool
-        True for two or more different ones that are shares, from 0 to 1, or whose largest step is at most 4 times the
-        smallest.
+        True for two or more different numbers that are shares, from 0 to 1, or whose largest step is at most 4 times
+        the smallest.
 
     Examples
     --------
@@ -170,15 +164,16 @@ def are_to_scale(numbers):
 
 
 def label_levels(axes, levels, notes, width=4.8):
-    """Write levels below an axis on which they are categories, turned if they would not fit beside each other.
+    """Write levels below an axis at equal distances, turned if they would not fit beside each other.
 
     Parameters
     ----------
     axes : matplotlib.axes.Axes
+        Axes whose levels are at 0, 1, 2 and so on.
     levels, notes : sequence of str
-        What they are, and what is to say about each below it, or nothing.
-    width : float
-        Inches that there are for them.
+        Each level, and a note below it, which may be empty.
+    width : float, default 4.8
+        Width of the axis, in inches.
     """
     texts = [f"{int(level):,}" if level.isdecimal() else level for level in levels]
     widest = max(map(len, texts)) * len(texts)
@@ -189,15 +184,16 @@ def label_levels(axes, levels, notes, width=4.8):
 
 
 def label_numbers(axes, numbers, width):
-    """Mark numbers below an axis that is to scale: each if they fit beside each other, else round ones and small marks.
+    """Write numbers below an axis that is to scale, or small marks and round numbers where they would not fit.
 
     Parameters
     ----------
     axes : matplotlib.axes.Axes
+        Axes that are labelled.
     numbers : ndarray of shape (n,), float
-        Ascending.
+        Numbers in ascending order.
     width : float
-        Inches that there are for them.
+        Width of the axis, in inches.
     """
     texts = [f"{number:,.0f}" if number == round(number) else f"{number:g}" for number in numbers]
     shares = np.diff(numbers) / (numbers[-1] - numbers[0])
@@ -212,12 +208,14 @@ def label_numbers(axes, numbers, width):
 
 
 def label_bars(axes, labels, notes):
-    """Write below groups of bars what they are, and what is to say about them.
+    """Write labels below groups of bars.
 
     Parameters
     ----------
     axes : matplotlib.axes.Axes
+        Axes whose groups of bars are at 0, 1, 2 and so on.
     labels, notes : sequence of str
+        Label of each group, and a note below it, which may be empty.
     """
     texts = [f"{label}\n{note}" if note else label for label, note in zip(labels, notes, strict=True)]
     axes.set_xticks(np.arange(len(texts)), texts)
@@ -228,26 +226,28 @@ def label_bars(axes, labels, notes):
 
 
 def limit_accuracy(axes, *shown):
-    """Let an axis reach from a little below the lowest accuracy to the highest possible.
+    """Limit an axis to the range from a little below the lowest accuracy to 1.
 
     Parameters
     ----------
     axes : matplotlib.axes.Axes
+        Axes that are limited.
     *shown : xarray.DataArray
-        What must be on it.
+        Accuracies that must be visible; wider bands are cut.
     """
     lowest = np.fmin.reduce([np.fmin.reduce(values.values, axis=None, initial=1) for values in shown])
     axes.set_ylim(max(0, np.nan_to_num(lowest) - 0.03), 1.02)
 
 
 def limit_differences(axes, *shown):
-    """Let an axis reach a little beyond 0 and all differences.
+    """Limit an axis to a little more than 0 and all differences.
 
     Parameters
     ----------
     axes : matplotlib.axes.Axes
+        Axes that are limited.
     *shown : xarray.DataArray
-        What must be on it.
+        Differences that must be visible; wider whiskers are cut.
     """
     values = np.concatenate([np.ravel(values.values) for values in shown])
     values = values[np.isfinite(values)]

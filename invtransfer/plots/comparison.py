@@ -11,12 +11,14 @@ from invtransfer.plots.axes import (
     COLOURS,
     CONTRAST_COLOURS,
     REFERENCE_STYLES,
+    draw_means,
     factor_names,
+    format_name,
+    format_spread,
     label_bars,
     label_levels,
     limit_accuracy,
     limit_differences,
-    say,
 )
 from invtransfer.plots.matrices import draw_matrices
 from invtransfer.plots.panels import make_panels
@@ -28,15 +30,16 @@ def plot_comparison(comparison):
     Parameters
     ----------
     comparison : xarray.Dataset
-        As `invtransfer.published.compare_to_published` returns it, of any kind.
+        Comparison as `invtransfer.published.compare_to_published` returns it.
 
     Returns
     -------
     figure : matplotlib.figure.Figure
-        With `savefig`. Of accuracies over factors and of differences one panel per factor (and tuning): accuracies are
-        points over its levels, differences are bars. Of others heat maps, ours and the published beside each other and,
-        where something was compared, the difference. The title says which settings differ from the paper's. Whiskers
-        are 95 % intervals; the axes show all means and one standard deviation to either side, and may cut wider ones.
+        Figure with the method `savefig`. Accuracies over factors are points over the levels, and contrasts are bars,
+        with one panel per factor (and tuning). Other values are heat maps, ours and the published ones beside each
+        other and, where something was compared, their difference. The title says which settings differ from the
+        paper. Whiskers are 95 % intervals; the axes show all means and one standard deviation to either side, and cut
+        whiskers that are longer.
     """
     if "contrast" in comparison.dims:
         return _plot_differences(comparison)
@@ -50,28 +53,30 @@ def _plot_accuracies(comparison):
     for axes, name in zip(panels, names, strict=True):
         _plot_compared_levels(axes, comparison.isel(factor=np.flatnonzero(comparison.factor_name.values == name)))
         _plot_our_references(axes, comparison)
-        axes.set_title(say(name), fontsize="medium")
+        axes.set_title(format_name(name), fontsize="medium")
     limit_accuracy(panels[0], *_shown(comparison))
     return _finish(figure, part, panels, comparison)
 
 
 def _plot_differences(comparison):
-    """Draw one panel per factor, and tuning if there are several, with bars of the contrasts."""
+    """Draw one panel per factor (and tuning), with contrasts as bars."""
     names = comparison.factor_name.values.tolist()
     tunings = comparison.tuning.values.tolist() if "tuning" in comparison.dims else []
     places = [{"tuning": tuning, "factor_name": name} for tuning in tunings for name in names]
     places = places or [{"factor_name": name} for name in names]
+    empty = comparison.ours.isnull() & comparison.published.isnull()
+    places = [place for place in places if not empty.sel(place).all()] or places
     widest = len(names) if tunings else 2 if len(names) in (2, 4) else 3
     figure, part, panels = _make_figure(len(places), widest, "difference in transfer accuracy")
     for axes, place in zip(panels, places, strict=True):
         _plot_compared_contrasts(axes, comparison.sel(place))
-        axes.set_title(", ".join(map(say, reversed(place.values()))), fontsize="medium")
+        axes.set_title(", ".join(map(format_name, reversed(place.values()))), fontsize="medium")
     limit_differences(panels[0], *_shown(comparison))
     return _finish(figure, part, panels, comparison)
 
 
 def _plot_matrices(comparison):
-    """Draw heat maps: one row of panels for each label of the first dimension, the last one to the right."""
+    """Draw heat maps: a row of panels for each label of the first dimension, with the last dimension to the right."""
     from matplotlib.figure import Figure
 
     first, *middle, last = comparison.ours.dims
@@ -84,7 +89,7 @@ def _plot_matrices(comparison):
     names = [str(label) for label in values[first].values.tolist()]
 
     def panels_of(*variables):
-        """Return variables as panels beside each other, below them those of the next label of the first dimension."""
+        """Return an array over panels: the variables of the first label of the first dimension, then of the next."""
         parts = [values[name].isel({first: i}, drop=True) for i in range(len(names)) for name in variables]
         labels = [f"{name}, {variable}" for name in names for variable in variables]
         return xr.concat(parts, "panel", coords="minimal").assign_coords(panel=labels).expand_dims("seed")
@@ -93,21 +98,22 @@ def _plot_matrices(comparison):
     size = [1.5 + 0.55 * values.sizes[last], 0.6 + 0.32 * values.sizes["row"]]  # of one panel, in inches
     figure = Figure(figsize=(size[0] * (3 if there else 2) + 1.5, size[1] * len(names) + 2.2), layout="constrained")
     parts = figure.subfigures(1, 2, width_ratios=[2, 1.15]) if there else [figure.subfigures()]
-    style = {"rows": "row", "columns": last, "panel": "panel", "row_label": ", ".join(map(say, middle))}
+    style = {"rows": "row", "columns": last, "panel": "panel", "row_label": ", ".join(map(format_name, middle))}
     words = comparison.attrs["quantity"]
     draw_matrices(parts[0], panels_of("ours", "published"), **style, label=words, n_columns=2, missing="no value")
     if there:
+        largest = np.abs(values.difference).max().item() or 1.0
         draw_matrices(
             parts[1], panels_of("difference"), **style, label="ours minus published", n_columns=1,
-            missing="not compared",
+            missing="not compared", limits=(-largest, largest),
         )  # fmt: skip
-    left_out = f"\nwithout values of ours, so not shown: {', '.join(map(str, absent))}" if absent else ""
-    figure.suptitle(_title(comparison) + left_out)
+    left_out = f"\nnot shown, as ours has no values: {', '.join(map(str, absent))}" if absent else ""
+    figure.suptitle(_format_title(comparison) + left_out)
     return figure
 
 
 def _make_figure(n, widest, y_label):
-    """Return a figure, its part below the title, and panels, at most so many beside each other."""
+    """Return a figure, its part below the title, and panels, at most `widest` of them beside each other."""
     from matplotlib.figure import Figure  # here, so that all else works without the extra
 
     n_columns = min(n, widest)
@@ -124,35 +130,32 @@ def _finish(figure, part, panels, comparison):
         axes.grid(axis="y", alpha=0.3)
     handles, labels = panels[0].get_legend_handles_labels()
     part.legend(handles, labels, loc="outside upper center", ncols=max(2, -(-len(labels) // 2)), frameon=False)
-    figure.suptitle(_title(comparison))
+    figure.suptitle(_format_title(comparison))
     return figure
 
 
 def _shown(comparison):
-    """Return what the vertical axis must show: means, and one standard deviation to either side of ours."""
+    """Return the values that must be visible: means, and one standard deviation to either side of ours."""
     std = comparison.ours_std.fillna(0)
     return comparison.published, comparison.ours - std, comparison.ours + std
 
 
-def _title(comparison):
-    """Say which data set and how many seeds, and which settings are not the paper's."""
+def _format_title(comparison):
+    """Return a title with the data set, the number of seeds, and the settings that differ from the paper."""
     attributes = comparison.attrs
     n = comparison["n"].max().item()
     what = attributes.get("dataset", attributes["quantity"])
     what += f", {attributes['tuning']} tuning" if "tuning" in attributes else ""
-    interval = ", 95 % interval" if {"factor", "factor_name"} & set(comparison.dims) else ""
-    seeds = f"mean of {n} seeds{interval}" if n > 1 else f"{n} seed"
+    seeds = f"mean of {n} seeds" if n > 1 else "1 seed"
+    seeds = f"mean of {format_spread(n)}" if n > 1 and {"factor", "factor_name"} & set(comparison.dims) else seeds
     lines = [f"{what}: ours ({seeds}) and published"]
     differing, ignored = json.loads(attributes["differing_settings"]), json.loads(attributes["ignored"])
     for rule, names in (
-        (
-            "settings other than the paper's, so not compared",
-            [name for name in differing if name not in ignored],
-        ),
-        ("settings other than the paper's, and ignored", [name for name in differing if name in ignored]),
+        ("so not compared", [name for name in differing if name not in ignored]),
+        ("and ignored", [name for name in differing if name in ignored]),
     ):
         if names:
-            lines.append(fill(f"{rule}: {', '.join(names)}", 105))
+            lines.append(fill(f"settings that differ from the paper, {rule}: {', '.join(names)}", 105))
     return "\n".join(lines)
 
 
@@ -163,11 +166,10 @@ def _plot_compared_levels(axes, levels):
         if relation not in levels.relation.values:
             continue
         chosen, colour = levels.sel(relation=relation), COLOURS[relation]
-        mine = (chosen["match"] != "not in the cube").values  # lines pass levels that one of both does not have
-        ours, low, high = (chosen[name].values[mine] for name in ("ours", "ours_low", "ours_high"))
-        whiskers = np.nan_to_num([ours - low, high - ours])
+        mine = (chosen["match"] != "not in the cube").values  # lines pass levels that one of the two lacks
+        ends = (chosen[name].values[mine] for name in ("ours", "ours_low", "ours_high"))
         label = f"ours, {relation} transformations"
-        axes.errorbar(x[mine] + shift, ours, whiskers, fmt="o-", ms=6, color=colour, capsize=3, lw=1.5, label=label)
+        draw_means(axes, x[mine] + shift, *ends, color=colour, marker="o", ms=6, lw=1.5, label=label)
         published = {"mfc": "white", "ms": 6, "lw": 1.2, "label": f"published, {relation} transformations"}
         theirs = chosen.published.notnull().values
         axes.plot(x[theirs] + 3 * shift, chosen.published.values[theirs], "s--", color=colour, **published)
@@ -180,7 +182,7 @@ def _plot_compared_levels(axes, levels):
 
 
 def _plot_our_references(axes, comparison):
-    """Draw our encoders that depend neither on the factor nor on the relation; the paper has none."""
+    """Draw our encoders that depend on neither factor nor relation; the paper has none."""
     levels = comparison.isel(factor=np.flatnonzero(comparison.factor_name.values == REFERENCE))
     for i, level in enumerate(levels.level.values):
         style = REFERENCE_STYLES[i % len(REFERENCE_STYLES)]
@@ -189,7 +191,7 @@ def _plot_our_references(axes, comparison):
 
 
 def _plot_compared_contrasts(axes, row):
-    """Draw our and the published contrasts of one factor, bars beside each other."""
+    """Draw our and the published contrasts of one factor as bars beside each other."""
     x, width = np.arange(row.sizes["contrast"]), 0.36
     ours, published = row.ours.values, row.published.values
     colours = [CONTRAST_COLOURS[contrast] for contrast in row.contrast.values]

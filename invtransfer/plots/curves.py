@@ -1,19 +1,20 @@
-"""Means over seeds as lines, with their spread as bands."""
+"""Means over seeds as lines, with their 95 % intervals as whiskers."""
 
 import numpy as np
 import xarray as xr
 
+from invtransfer.analysis import summarise
 from invtransfer.plots.axes import (
     COLOURS,
     REFERENCE_STYLES,
     are_to_scale,
     as_numbers,
+    draw_means,
     label_levels,
     label_numbers,
-    spread,
-    stand_alone,
+    shift_lines,
 )
-from invtransfer.plots.panels import add_legend, check_dims, check_limits, label_panels, make_panels, name_panel
+from invtransfer.plots.panels import add_legend, check_dims, check_limits, format_panel_title, label_panels, make_panels
 
 LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # Okabe and Ito
 MARKERS = "osD^vP*X"
@@ -33,28 +34,29 @@ def draw_curves(
     line_label=None,
     n_columns=None,
 ):
-    """Draw means over seeds as lines with bands, one line for each label of a dimension.
+    """Draw means over seeds as lines with whiskers, one line for each label of a dimension.
 
     Parameters
     ----------
     figure : matplotlib.figure.Figure or SubFigure
-        What is filled, as a whole.
+        Figure, or part of one, that is filled.
     values : xarray.DataArray over `x`, `line`, `panel` if there is one, and "seed"
-        What is drawn; NaN counts as missing.
+        Values that are drawn; NaN counts as missing.
     x, line, panel : str
-        The dimensions: along the axis, from line to line, and from panel to panel (None: one panel). Labels of `x` that
+        Dimensions along the axis, from line to line, and from panel to panel (None: one panel). Labels of `x` that
         are numbers, also as text, are placed to scale if they are shares (0 to 1) or their largest step is at most 4
-        times the smallest; others beside each other.
+        times the smallest, and at equal distances otherwise.
     references : dict of str to xarray.DataArray over "seed", and `panel` or not
-        Horizontal lines at means over seeds, by name.
+        Values whose means over seeds are drawn as horizontal lines, by name.
     x_label, y_label : str
         What the axes show, with the unit if there is one.
     limits : tuple of (low, high)
-        Of the vertical axis; None, also in place of one of them: as far as all seeds reach.
+        Limits of the vertical axis. In place of None, or of an end that is None, the axis shows the values of all
+        seeds.
     line_label : str
         What the labels of `line` are, above the legend.
     n_columns : int
-        Panels beside each other; None: as suits the figure's shape.
+        Number of panels beside each other; None: as suits the figure's shape.
 
     Returns
     -------
@@ -66,15 +68,16 @@ def draw_curves(
     TypeError
         If `values` or a reference is no DataArray.
     ValueError
-        If the dimensions of `values` or of a reference are others, there is nothing along one of them, or it does not
-        hold real numbers; if `limits` are not two numbers, the lower one first, or `n_columns` is not from 1 to 100.
+        If `values` or a reference has other dimensions, nothing along one of them, or does not hold real numbers; if
+        `limits` are not two numbers, the lower one first, or `n_columns` is not from 1 to 100.
 
     Notes
     -----
-    Bands, and whiskers where a point has no neighbour, are what `spread_in_words` says; a single seed has none. The
-    axis shows all seeds and may cut a wide interval. Points that are missing leave gaps, which the legend counts.
-    Labels of `line` that are numbers get colours in a sequence from dark to light, others one colour each that
-    colour-blind eyes can tell apart; markers differ too.
+    Whiskers are 95 % intervals of the mean over seeds; a single seed has none. Lines are shifted a little along the
+    axis, so that their whiskers do not hide one another. The axis shows the values of all seeds, and cuts whiskers that
+    are longer. Points that are missing leave gaps, which the legend counts. Labels of `line` that are numbers get
+    colours in a sequence from dark to light, others one colour each that colour-blind eyes can tell apart; markers
+    differ too.
 
     Examples
     --------
@@ -118,26 +121,27 @@ def draw_curves(
         else:
             label_levels(axes, [str(label) for label in values[x].values.tolist()], [""] * len(positions), width - 0.6)
         if panel:
-            axes.set_title(name_panel(panel, values[panel].values[i].item()), fontsize="medium")
+            axes.set_title(format_panel_title(panel, values[panel].values[i].item()), fontsize="medium")
         axes.grid(axis="y", alpha=0.3)
     found = _find_limits(values, *references.values())
     panels[0].set_ylim([far if near is None else near for near, far in zip(limits or (None, None), found, strict=True)])
     handles, _ = panels[0].get_legend_handles_labels()
-    labels = [*_name_lines(values, line), *map(_name_reference, references, references.values())]
+    labels = [*_format_lines(values, line), *map(_format_reference, references, references.values())]
     add_legend(part, handles, labels, line_label)
     label_panels(part, x_label, y_label)
     return panels
 
 
 def _draw_lines(axes, positions, values, x, line):
-    """Draw each line with its band, and with whiskers where a point has no neighbour."""
+    """Draw each line with its whiskers."""
     labels = values[line].values.tolist()
+    step = min(np.diff(positions).min(), 0.12 * np.ptp(positions)) if len(positions) > 1 else 1
+    shifts = shift_lines(len(labels), step)  # no further than the axis reaches beyond the first and last place
     for i, (colour, marker) in enumerate(_line_styles(labels)):
-        mean, low, high = (end.values for end in spread(values.isel({line: i}).transpose(x, "seed")))
-        axes.plot(positions, mean, "-", color=colour, marker=marker, ms=6, mec="white", mew=0.5, label=str(labels[i]))
-        axes.fill_between(positions, low, high, color=colour, alpha=0.15, lw=0)
-        alone = stand_alone(low)  # no neighbour, so no band
-        axes.vlines(positions[alone], low[alone], high[alone], color=colour, alpha=0.5)
+        summary = summarise(values.isel({line: i}).transpose(x, "seed"))
+        ends = (summary[name].values for name in ("mean", "low", "high"))
+        style = {"marker": marker, "ms": 6, "mec": "white", "mew": 0.5, "label": str(labels[i])}
+        draw_means(axes, positions + shifts[i], *ends, color=colour, **style)
 
 
 def _draw_references(axes, references, here):
@@ -161,8 +165,8 @@ def _line_styles(labels):
     return [(colours[i], MARKERS[i % len(MARKERS)]) for i in range(n)]
 
 
-def _name_lines(values, line):
-    """Return what the legend says of each line: its label, and how many of its points are missing."""
+def _format_lines(values, line):
+    """Return the text of each line in the legend: its label, and how many of its points are missing."""
     names = []
     for i, label in enumerate(values[line].values.tolist()):
         there = values.isel({line: i}).notnull().any("seed")
@@ -173,12 +177,12 @@ def _name_lines(values, line):
     return names
 
 
-def _name_reference(name, reference):
+def _format_reference(name, reference):
     return name + ("" if reference.notnull().any() else " (failed or missing)")
 
 
 def _find_limits(*shown):
-    """Return limits a little beyond all that is shown."""
+    """Return limits a little beyond all these values."""
     values = np.concatenate([np.ravel(values.values) for values in shown])
     values = values[np.isfinite(values)]
     low, high = (values.min(), values.max()) if len(values) else (0, 1)

@@ -3,20 +3,20 @@
 import numpy as np
 import xarray as xr
 
-from invtransfer.analysis import REFERENCE, count_once, factor_contrasts, fill_relations
+from invtransfer.analysis import REFERENCE, count_once, factor_contrasts, fill_relations, summarise
 from invtransfer.plots.axes import (
     COLOURS,
     CONTRAST_COLOURS,
     REFERENCE_STYLES,
+    draw_means,
     factor_names,
+    format_name,
+    format_spread,
     label_bars,
     label_levels,
     limit_accuracy,
     limit_differences,
-    say,
-    spread,
-    spread_in_words,
-    stand_alone,
+    shift_lines,
 )
 
 
@@ -26,16 +26,16 @@ def plot_factors(cube):
     Parameters
     ----------
     cube : xarray.Dataset
-        As ``studies/factors.py`` writes it.
+        Cube as ``studies/factors.py`` writes it.
 
     Returns
     -------
     figure : matplotlib.figure.Figure
-        With `savefig`. The upper panels correspond to the paper's Figures 2, 7 and 8, the lower left one to its
-        Figure 3. Encoders of the factor_name "reference" are horizontal lines at their mean accuracy on the target.
-        Cells that failed or are missing leave gaps, which are named below the axis. Bands and whiskers are 95 %
-        intervals of the mean over seeds, or the range of the seeds if they are fewer than 5, as the title says. The
-        axes show all means and all seeds, and may cut a wide interval.
+        Figure with the method `savefig`. The upper panels correspond to the paper's Figures 2, 7 and 8, the lower left
+        one to its Figure 3. Points are means over seeds, small ones the seeds themselves, and whiskers 95 % intervals
+        of the mean. The axes show all means and all seeds, and cut whiskers that are longer. Encoders of the
+        factor_name "reference" are horizontal lines at their mean accuracy on the target. Cells that failed or are
+        missing leave gaps, which are named below the axis.
     """
     from matplotlib.figure import Figure  # here, so that studies run without the extra
 
@@ -56,14 +56,14 @@ def plot_factors(cube):
     upper.legend(handles, labels, loc="outside upper center", ncols=max(1, n_columns), frameon=False)
     for part in lower:
         left, right = part.subplots(1, 2, width_ratios=[1, 1.5])
-        _plot_contrasts(left, factor_contrasts(cube.transfer_accuracy), [_count_levels(cube, name) for name in names])
+        _plot_contrasts(left, factor_contrasts(cube.transfer_accuracy), [_format_count(cube, name) for name in names])
         _plot_sensitivity(right, cube.isel(factor=np.flatnonzero(cube.factor_name.values != REFERENCE)))
-    figure.suptitle(f"{cube.attrs.get('title', '')} ({spread_in_words(cube.sizes['seed'])})")
+    figure.suptitle(f"{cube.attrs.get('title', '')} ({format_spread(cube.sizes['seed'])})")
     return figure
 
 
-def _count_levels(cube, name):
-    """Say over how many of a factor's levels its contrasts go, if not over all."""
+def _format_count(cube, name):
+    """Return a note on how many of a factor's levels its contrasts span, empty if all."""
     levels = cube.transfer_accuracy.isel(factor=np.flatnonzero(cube.factor_name.values == name))
     n_done = levels.notnull().any("seed").all("relation").sum().item()
     return "" if n_done == levels.sizes["factor"] else f"({n_done} of {levels.sizes['factor']} levels)"
@@ -71,26 +71,24 @@ def _count_levels(cube, name):
 
 def _plot_levels(axes, levels, name):
     """Draw source and target accuracy of both relations over the levels of one factor."""
-    x = np.arange(levels.sizes["factor"])
-    for relation in ("same", "disjoint"):
-        for variable, style in (("transfer_accuracy", "-"), ("source_accuracy", ":")):
-            values = levels[variable].sel(relation=relation).transpose("factor", "seed")
-            mean, low, high = (end.values for end in spread(values))
-            task = "target" if variable == "transfer_accuracy" else "source"
-            label = f"{task}, {relation} transformations"
-            axes.plot(x, mean, style, color=COLOURS[relation], marker="o", ms=4, label=label)
-            if task == "target":
-                axes.fill_between(x, low, high, color=COLOURS[relation], alpha=0.15, lw=0)
-                alone = stand_alone(low)  # no neighbour, so no band
-                axes.vlines(x[alone], low[alone], high[alone], color=COLOURS[relation], alpha=0.5)
-                axes.plot(x, values.values, ".", color=COLOURS[relation], alpha=0.6, ms=5)
-    label_levels(axes, levels.level.values, _say_what_is_missing(levels))
-    axes.set_xlabel(say(name))
+    for relation, shift in zip(("same", "disjoint"), shift_lines(2), strict=True):
+        x = np.arange(levels.sizes["factor"]) + shift
+        here, colour = levels.sel(relation=relation), COLOURS[relation]
+        style = {"color": colour, "marker": "o", "ms": 4}
+        values = here.transfer_accuracy.transpose("factor", "seed")
+        summary = summarise(values)
+        ends = (summary[name].values for name in ("mean", "low", "high"))
+        draw_means(axes, x, *ends, label=f"target, {relation} transformations", **style)
+        source = here.source_accuracy.mean("seed")
+        axes.plot(x, source, ":", label=f"source, {relation} transformations", **style)
+        axes.plot(x, values.values, ".", color=colour, alpha=0.6, ms=5)
+    label_levels(axes, levels.level.values, _format_gaps(levels))
+    axes.set_xlabel(format_name(name))
     axes.grid(axis="y", alpha=0.3)
 
 
-def _say_what_is_missing(levels):
-    """Return for each level what to say about cells that are not there, or nothing."""
+def _format_gaps(levels):
+    """Return for each level a note on cells that are not there, empty if all are."""
     done = levels.transfer_accuracy.notnull().transpose("factor", "relation", "seed")
     failed = (levels.status == 2).transpose(*done.dims) if "status" in levels else xr.zeros_like(done)
     notes = []
@@ -123,18 +121,19 @@ def _plot_references(axes, cube):
 
 def _plot_contrasts(axes, contrasts, notes):
     """Draw the paper's Figure 3: differences in accuracy within and between the relations."""
-    mean, low, high = spread(contrasts)
+    summary = summarise(contrasts)
     width = 0.26
     for i, (contrast, colour) in enumerate(CONTRAST_COLOURS.items()):
         x = np.arange(contrasts.sizes["factor_name"]) + (i - 1) * width
-        height, bottom, top = (end.sel(contrast=contrast).values for end in (mean, low, high))
+        row = summary.sel(contrast=contrast)
+        height, bottom, top = (row[name].values for name in ("mean", "low", "high"))
         whiskers = np.nan_to_num([height - bottom, top - height]) if contrasts.sizes["seed"] > 1 else None
         label = contrast.replace("_", " ")
         axes.bar(x, height, width, yerr=whiskers, color=colour, alpha=0.75, capsize=3, label=label)
         for place in x[np.isnan(height)]:
             at = {"xy": (place, 0), "xytext": (0, 3), "textcoords": "offset points", "rotation": 90}
             axes.annotate("incomplete", **at, ha="center", va="bottom", fontsize=8, color=COLOURS["neither"])
-    label_bars(axes, [say(name) for name in contrasts.factor_name.values], notes)
+    label_bars(axes, [format_name(name) for name in contrasts.factor_name.values], notes)
     limit_differences(axes, contrasts)
     axes.set_ylabel("difference in transfer accuracy")
     short = {"columnspacing": 1, "handlelength": 1.2, "handletextpad": 0.5}  # else it makes a narrow panel narrower
@@ -142,7 +141,10 @@ def _plot_contrasts(axes, contrasts, notes):
 
 
 def _plot_sensitivity(axes, cube):
-    """Draw the sensitivity of encoders that were, and were not, pretrained with each transformation."""
+    """Draw the sensitivity of encoders that were, and were not, pretrained with each transformation.
+
+    Values of one seed are not independent, so the mean over its encoders counts as one value.
+    """
     sensitivity = count_once(cube.sensitivity, cube.cell)
     trained = cube.source_transformation == 1
     x = np.arange(cube.sizes["transformation"])
@@ -153,12 +155,12 @@ def _plot_sensitivity(axes, cube):
         )
     ):
         values = sensitivity.where(which)
-        dims = [dim for dim in values.dims if dim != "transformation"]
-        mean, std = values.mean(dims), values.std(dims)
-        axes.errorbar(x + 0.2 * (i - 0.5), mean, std, fmt="o", ms=5, color=colour, capsize=2, lw=1, label=label)
+        summary = summarise(values.mean([dim for dim in values.dims if dim not in ("transformation", "seed")]))
+        ends = (summary[name].values for name in ("mean", "low", "high"))
+        draw_means(axes, x + 0.2 * (i - 0.5), *ends, color=colour, marker="o", ls="", ms=5, label=label)
     axes.set_xticks(x, cube.transformation.values, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.7, len(x) - 0.3)
     axes.set_ylim(0, None)
-    axes.set_ylabel("sensitivity on the target\n(0: invariant; mean and std over encoders)")
+    axes.set_ylabel("sensitivity on the target\n(0: invariant; mean over encoders)")
     axes.grid(axis="y", alpha=0.3)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize="small")

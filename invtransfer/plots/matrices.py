@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from invtransfer.plots.axes import CHARACTER, say
-from invtransfer.plots.panels import check_dims, check_limits, label_panels, make_panels, name_panel
+from invtransfer.plots.axes import CHARACTER, format_name
+from invtransfer.plots.panels import check_dims, check_limits, format_panel_title, label_panels, make_panels
 
 MISSING = "#c8c8c8"
 FEW = 10  # rows and columns up to which there is room for numbers
@@ -30,23 +30,24 @@ def draw_matrices(
     Parameters
     ----------
     figure : matplotlib.figure.Figure or SubFigure
-        What is filled, as a whole.
+        Figure, or part of one, that is filled.
     values : xarray.DataArray over `rows`, `columns`, `panel` if there is one, and "seed"
-        What is drawn; NaN counts as missing.
+        Values that are drawn; NaN counts as missing.
     rows, columns, panel : str
-        The dimensions: downward, to the right, and from panel to panel (None: one panel).
+        Dimensions downward, to the right, and from panel to panel (None: one panel).
     label : str
         What the colours show; the attribute "units" of `values` is added unless it is "1".
     limits : tuple of (low, high)
-        Of the colours; None: all means. If 0 is between them, colours go from blue over white to red, white being 0.
+        Limits of the colours; None: those of the means. If 0 is between them, colours go from blue over white to red,
+        white being 0.
     annotate : bool
-        Whether cells hold their numbers; None: if there are at most 10 rows and 10 columns.
+        Whether the numbers are written into the cells; None: if there are at most 10 rows and 10 columns.
     row_label, column_label : str
         What rows and columns are; None: the names of the dimensions.
     missing : str
-        What to say of grey cells, which have no value.
+        What the legend says of grey cells, which have no value.
     n_columns : int
-        Panels beside each other; None: as suits the figure's shape.
+        Number of panels beside each other; None: as suits the figure's shape.
 
     Returns
     -------
@@ -58,8 +59,8 @@ def draw_matrices(
     TypeError
         If `values` is no DataArray.
     ValueError
-        If the dimensions of `values` are others, there is nothing along one of them, or it does not hold real numbers;
-        if `limits` are not two numbers, the lower one first, or `n_columns` is not from 1 to 100.
+        If `values` has other dimensions, nothing along one of them, or does not hold real numbers; if `limits` are not
+        two numbers, the lower one first, or `n_columns` is not from 1 to 100.
 
     Examples
     --------
@@ -101,10 +102,11 @@ def draw_matrices(
             _write_numbers(axes, image, numbers[i], cell)
         _label_cells(axes, names, cell, turned, below=i + n_columns >= len(panels))
         if panel:
-            axes.set_title(name_panel(panel, means[panel].values[i].item()), fontsize="medium")
-    label_panels(
-        part, say(columns) if column_label is None else column_label, say(rows) if row_label is None else row_label
+            axes.set_title(format_panel_title(panel, means[panel].values[i].item()), fontsize="medium")
+    x_label, y_label = (
+        format_name(dim) if given is None else given for dim, given in ((columns, column_label), (rows, row_label))
     )
+    label_panels(part, x_label, y_label)
     units = values.attrs.get("units", "1")
     part.colorbar(image, ax=panels.tolist(), label=label if units == "1" else f"{label} ({units})", aspect=30, pad=0.02)
     if np.isnan(numbers).any():
@@ -114,7 +116,7 @@ def draw_matrices(
 
 
 def _choose_colours(numbers, limits):
-    """Return a colour map, one with a middle if 0 is one, and what maps numbers to it."""
+    """Return a colour map, a diverging one if 0 is between the limits, and what maps numbers to it."""
     from matplotlib import colormaps
     from matplotlib.colors import Normalize
 
@@ -129,7 +131,7 @@ def _choose_colours(numbers, limits):
 
 
 def _write_numbers(axes, image, numbers, cell):
-    """Write the number into each cell that has one, black or white, whichever is easier to read."""
+    """Write the number into each cell that has one, in black or white, whichever is easier to read."""
     digits = 2 if image.norm.vmax < 10 else 0
     rounded = np.round(numbers, digits) + 0.0  # no -0.00
     texts = {place: f"{number:.{digits}f}" for place, number in np.ndenumerate(rounded) if np.isfinite(number)}
@@ -148,7 +150,7 @@ def _linear(part):
 
 
 def _label_cells(axes, names, cell, turned, below):
-    """Write names beside rows, and below columns if no panel is below; turned if they would not fit."""
+    """Write names beside rows, and below columns unless a panel is below them; turned if they would not fit."""
     for axis, texts, inches in zip((axes.yaxis, axes.xaxis), names, reversed(cell), strict=True):
         axis.set_ticks(np.arange(len(texts)), texts, fontsize=np.clip(72 * inches / 1.25, 4, 9))
     axes.tick_params(length=2, labelbottom=below)

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 import xarray as xr
 
-from invtransfer.plots.axes import CHARACTER, say
+from invtransfer.plots.axes import CHARACTER, format_name
 
 
 def check_dims(values, dims):
@@ -14,8 +14,9 @@ def check_dims(values, dims):
     Parameters
     ----------
     values : xarray.DataArray
+        Array that is checked.
     dims : dict of str to str or None
-        The argument that names a dimension, and its name; None for a dimension that there need not be.
+        Name of each dimension by the argument that gives it; None for a dimension that the array does not have.
 
     Raises
     ------
@@ -41,19 +42,19 @@ def check_dims(values, dims):
 
 
 def check_limits(limits, *, open_ended):
-    """Raise an error unless these are the ends of an axis, the lower one first.
+    """Raise an error unless limits are two numbers, the lower one first, or None.
 
     Parameters
     ----------
     limits : tuple of (low, high) or None
-        None: wherever the values end.
+        Ends of an axis.
     open_ended : bool
-        Whether one of them may be None, too.
+        Whether an end may be None, too.
 
     Raises
     ------
     ValueError
-        If they are something else.
+        If the limits are something else.
     """
     if limits is None:
         return
@@ -69,23 +70,24 @@ def make_panels(figure, n, n_columns=None, **options):
     Parameters
     ----------
     figure : matplotlib.figure.Figure or SubFigure
-        Gets a constrained layout if it has none.
+        Figure that is divided. It gets a constrained layout if it has none.
     n : int
         Number of panels.
     n_columns : int
-        How many are beside each other; None: as suits the figure's shape.
+        Number of panels beside each other; None: as suits the figure's shape.
     **options
-        For `subplots`.
+        Keyword arguments for `subplots`.
 
     Returns
     -------
     part : matplotlib.figure.SubFigure
         All of the figure but its title.
     panels : ndarray of shape (n,) of matplotlib.axes.Axes
-        Row by row.
+        Panels, row by row.
     width, height : float
-        Inches of one of them, roughly.
+        Approximate size of a panel, in inches.
     n_columns : int
+        Number of panels beside each other.
 
     Raises
     ------
@@ -100,7 +102,7 @@ def make_panels(figure, n, n_columns=None, **options):
     width, height = figure.bbox.width / root.dpi, figure.bbox.height / root.dpi
     if n_columns is None:
         rows = {c: -(-n // c) for c in range(1, n + 1)}
-        # how far off the shape is, and what is said against empty places
+        # how far the shape is from 4 to 3, and a penalty for empty places
         off = {c: abs(np.log(width / c / (height / r) * 3 / 4)) + 1.2 * (r * c - n) / (r * c) for c, r in rows.items()}
         n_columns = min(off, key=off.get)
     n_rows = -(-n // n_columns)
@@ -111,14 +113,15 @@ def make_panels(figure, n, n_columns=None, **options):
     return part, panels[:n], width / n_columns, height / n_rows, n_columns
 
 
-def name_panel(dim, label):
-    """Return the title of a panel: its label, and what it is if that is a number.
+def format_panel_title(dim, label):
+    """Return the title of a panel: its label, with the name of the dimension if the label is a number.
 
     Parameters
     ----------
     dim : str
-        The dimension from panel to panel.
+        Dimension from panel to panel.
     label : str, int or float
+        Label of the panel along it.
 
     Returns
     -------
@@ -126,23 +129,24 @@ def name_panel(dim, label):
 
     Examples
     --------
-    >>> name_panel("architecture", "resnet18"), name_panel("n_tuning", 2_000)
+    >>> format_panel_title("architecture", "resnet18"), format_panel_title("n_tuning", 2_000)
     ('resnet18', '2,000 tuning samples')
     """
     if isinstance(label, str):
         return label
     number = f"{label:,}"
-    return f"{number} {say(dim)}" if dim.startswith("n_") else f"{say(dim)} {number}"
+    return f"{number} {format_name(dim)}" if dim.startswith("n_") else f"{format_name(dim)} {number}"
 
 
 def label_panels(part, x_label, y_label):
-    """Say once for all panels what their axes show.
+    """Write once for all panels what their axes show.
 
     Parameters
     ----------
     part : matplotlib.figure.SubFigure
-        With all the panels.
+        Part of a figure that holds all panels.
     x_label, y_label : str
+        What the axes show.
     """
     part.supxlabel(x_label, fontsize="medium")
     part.supylabel(y_label, fontsize="medium")
@@ -154,9 +158,9 @@ def add_legend(part, handles, labels, title=None):
     Parameters
     ----------
     part : matplotlib.figure.Figure or SubFigure
-        With a constrained layout.
+        Part of a figure with a constrained layout.
     handles, labels : sequence
-        What is explained, and in which words; each label once.
+        Artists that are explained, and the words that explain them.
     title : str
         What the labels are.
     """

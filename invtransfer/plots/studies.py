@@ -1,0 +1,194 @@
+"""Figures of the studies, each made from the cube of one study."""
+
+import numpy as np
+import xarray as xr
+
+from invtransfer.analysis import (
+    REFERENCE,
+    count_once,
+    drop_references,
+    invariance_by_relation,
+    select_factor,
+    target_sensitivity,
+)
+from invtransfer.plots.axes import format_name, format_spread
+from invtransfer.plots.curves import draw_curves
+from invtransfer.plots.matrices import draw_matrices
+
+
+def plot_mismatch(cube):
+    """Draw the paper's Figure 4 for each architecture, and the same numbers as a matrix.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        As ``studies/mismatch.py`` writes it.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    """
+    figure = _make_figure(cube, max(10, 5 * cube.sizes["architecture"]), 9)
+    upper, lower = figure.subfigures(2, 1)
+    names = {"x_label": "transformations of the target", "y_label": "accuracy on the target"}
+    draw_curves(
+        upper, cube.transfer_accuracy, x="n_target_transformations", line="n_pretraining_transformations",
+        panel="architecture", line_label="transformations in pretraining", **names,
+    )  # fmt: skip
+    draw_matrices(
+        lower, cube.transfer_accuracy, rows="n_pretraining_transformations", columns="n_target_transformations",
+        panel="architecture", label="accuracy on the target", row_label="transformations in pretraining",
+        column_label=names["x_label"],
+    )  # fmt: skip
+    return figure
+
+
+def plot_irrelevant_features(cube):
+    """Draw the paper's Table 1 as matrices.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        As ``studies/irrelevant_features.py`` writes it.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    """
+    cube = cube.assign_coords(position=[f"{position} position" for position in cube.position.values])
+    figure = _make_figure(cube, 5.5 * cube.sizes["position"], 9, f"mean of {cube.sizes['seed']} seeds")
+    upper, lower = figure.subfigures(2, 1)
+    draw_matrices(
+        upper, cube.transfer_accuracy, rows="pretraining", columns="target", panel="position",
+        label="accuracy on the target", row_label="pretrained on", column_label="target: shown / label", limits=(0, 1),
+    )  # fmt: skip
+    draw_matrices(
+        lower, cube.sensitivity, rows="pretraining", columns="changed", panel="position", limits=(0, 1),
+        label="sensitivity (0: invariant)", row_label="pretrained on", column_label="changed: image (C) or object (O)",
+    )  # fmt: skip
+    return figure
+
+
+def plot_relevance(cube):
+    """Draw the paper's Figure 14: accuracies, and below them sensitivities, over both factors.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        As ``studies/relevance.py`` writes it.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    """
+    names = [name for name in ("correlation", "availability") if name in cube.factor_name.values]
+    figure = _make_figure(cube, 5.5 * max(2, len(names)), 9)
+    if not names:
+        figure.text(0.5, 0.5, "references alone, which are in the table", ha="center")
+        return figure
+    rows = figure.subfigures(2, len(names), squeeze=False)
+    what = (("transfer_accuracy", "target", "accuracy on"), ("sensitivity", "changed", "sensitivity to changing"))
+    levels = cube.level.values[cube.factor_name.values == REFERENCE]
+    for row, (variable, line, label) in zip(rows, what, strict=True):
+        references = {
+            f"{entry}, trained on {level}": cube[variable].sel(
+                {"factor": f"{REFERENCE}={level}", line: entry}, drop=True
+            )
+            for level in levels for entry in cube[line].values
+        }  # fmt: skip
+        for part, name in zip(row, names, strict=True):
+            draw_curves(
+                part, select_factor(cube, name)[variable], x=name, line=line, references=references, limits=(0, None),
+                x_label=f"{name} of the object", y_label=variable.replace("_", " "), line_label=label,
+            )  # fmt: skip
+    return figure
+
+
+def plot_fine_tuning(cube):
+    """Draw the paper's Figures 9 to 11, before and after fine-tuning, and how far sensitivity moves.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        As ``studies/fine_tuning.py`` writes it.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    """
+    pairs = drop_references(cube)
+    names = list(dict.fromkeys(pairs.factor_name.values))
+    figure = _make_figure(cube, max(11, 4.5 * len(names)), 4.6 * (1 + cube.sizes["n_tuning"]))
+    if not names:
+        figure.text(0.5, 0.5, "no pairs of encoders: references alone are in the table", ha="center")
+        return figure
+    *uppers, lower = figure.subfigures(1 + cube.sizes["n_tuning"], 1)
+    stages = {"before": pairs.accuracy_before, "after": pairs.transfer_accuracy}
+    lines = xr.concat(
+        [values.sel(relation=relation, drop=True) for values in stages.values() for relation in pairs.relation.values],
+        xr.Variable("line", [f"{stage}, {relation}" for stage in stages for relation in pairs.relation.values]),
+        coords="minimal",
+    )
+    for part, n in zip(uppers, cube.n_tuning.values, strict=True):
+        for panel, name in zip(np.atleast_1d(part.subfigures(1, len(names))), names, strict=True):
+            levels = lines.sel(n_tuning=n, drop=True).isel(factor=np.flatnonzero(pairs.factor_name.values == name))
+            levels = levels.assign_coords(factor=levels.level.values).rename(factor=name)
+            draw_curves(
+                panel, levels.drop_vars(["factor_name", "level"]), x=name, line="line", line_label="fine-tuning",
+                x_label=f"{format_name(name)}{' of the source' * (name == 'n_samples')}", limits=(0, 1),
+                y_label=f"accuracy on the target\n({n} samples)",
+            )  # fmt: skip
+    moved = count_once(target_sensitivity(pairs), pairs.cell).mean("factor")
+    moved = moved.assign_coords(n_tuning=["0 (before)", *map(str, cube.n_tuning.values)])
+    draw_curves(
+        lower, moved, x="n_tuning", line="relation", line_label="source transformations", limits=(0, None),
+        x_label="samples that were fine-tuned on",
+        y_label="sensitivity to the target's\ntransformations (0: invariant)",
+    )  # fmt: skip
+    return figure
+
+
+def plot_invariance_transfer(cube):
+    """Draw Table 2 as curves, and Figures 16 and 17 (in-distribution) as matrices, for each architecture.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        As ``studies/invariance_transfer.py`` writes it.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    """
+    n = cube.sizes["architecture"]
+    figure = _make_figure(cube, 15, 15 * n)
+    for part, architecture in zip(np.atleast_1d(figure.subfigures(n, 1)), cube.architecture.values, strict=True):
+        part.suptitle(architecture)
+        _draw_architecture(part, cube.sensitivity.sel(architecture=architecture, drop=True))
+    return figure
+
+
+def _draw_architecture(figure, sensitivity):
+    kinds = [f"trained on {kind}" for kind in sensitivity.trained_on.values]
+    sensitivity = sensitivity.assign_coords(trained_on=kinds)
+    places = sensitivity.evaluated_on.values
+    place = "in_distribution" if "in_distribution" in places else places[0]
+    upper, lower = figure.subfigures(2, 1, height_ratios=[1, 2.2])
+    draw_curves(
+        upper, invariance_by_relation(sensitivity), x="evaluated_on", line="relation", panel="trained_on",
+        x_label="evaluated on", y_label="sensitivity (0: invariant)", line_label="transformation",
+    )  # fmt: skip
+    draw_matrices(
+        lower, sensitivity.sel(evaluated_on=place, drop=True), rows="pretraining_transformation",
+        columns="transformation", panel="trained_on", label=f"sensitivity, {place.replace('_', '-')} (0: invariant)",
+        row_label="pretrained with", column_label="sensitivity to", limits=(0, 1),
+    )  # fmt: skip
+
+
+def _make_figure(cube, width, height, spread=None):
+    """Return a figure under the cube's title, which says what its spread is."""
+    from matplotlib.figure import Figure  # here, so that studies run without the extra
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.suptitle(f"{cube.attrs['title']} ({spread or format_spread(cube.sizes['seed'])})")
+    return figure

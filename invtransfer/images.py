@@ -78,7 +78,9 @@ def _as_array(values, name):
                 f"{name} holds images of {len(shapes)} sizes, such as {shapes[0]} and {shapes[-1]}: resize them to one"
             ) from error
         reason = " ".join(str(error).split())
-        raise ValueError(f"{name} is of type {type(values).__name__}, which is no array: {reason}") from error
+        raise ValueError(
+            f"{name} is of type {type(values).__name__}, which numpy cannot convert to an array: {reason}"
+        ) from error
 
 
 def _shape(value):

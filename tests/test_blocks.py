@@ -65,7 +65,7 @@ def test_rows_of_any_order():
         (0, 0, "n is 0"),
         (-5, 0, "n is -5"),
         (3, -1, "start is -1"),
-        (10**12, 0, "n is 1000000000000: so many images have 768,000,000,000,000 bytes, expected at most 1,099,"),
+        (10**12, 0, "n is 1000000000000: that many images take 768,000,000,000,000 bytes, expected at most 1,099,"),
         (1, 2**63, "start is 9223372036854775808, expected a whole number from 0 to 4611686018427387904"),
     ],
 )

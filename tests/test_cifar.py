@@ -177,7 +177,7 @@ def test_cifar100_pickle_that_names_anything_but_arrays_is_refused(hundred, monk
     monkeypatch.chdir(tmp_path)
     data = pickle.dumps(Malice(), protocol=2)
     monkeypatch.setattr(CIFAR100, "test_list", [["test", write(hundred / "cifar-100-python" / "test", data, "md5")]])
-    with pytest.raises(ValueError, match=r"test is no official CIFAR file: it asks for \S+, which no array"):
+    with pytest.raises(ValueError, match=r"test is not an official CIFAR file: it asks for \S+, which no array"):
         cifar.load_cifar100(hundred, "test")
     assert not Path("malice-was-here").exists()
 
@@ -237,7 +237,7 @@ def test_pickle_that_names_anything_but_arrays_is_refused(payload, python_versio
     data = pickle.dumps(payload, protocol=2)
     md5 = write(python_version / "cifar-10-batches-py" / "test_batch", data, "md5")
     monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", md5]])  # even with the right checksum
-    with pytest.raises(ValueError, match=r"test_batch is no official CIFAR file: it asks for \S+, which no array"):
+    with pytest.raises(ValueError, match=r"test_batch is not an official CIFAR file: it asks for \S+, which no array"):
         cifar.load_cifar10(python_version, "test")
     assert not Path("malice-was-here").exists()
 

@@ -105,9 +105,11 @@ def test_pictures_of_pil_are_images(images):
 
 
 def test_what_numpy_makes_no_array_of_is_named():
-    with pytest.raises(ValueError, match="X is of type Tensor, which is no array: Can't call numpy"):
+    with pytest.raises(
+        ValueError, match="X is of type Tensor, which numpy cannot convert to an array: Can't call numpy"
+    ):
         check_images(torch.zeros(1, 2, 2, 3, requires_grad=True))
-    with pytest.raises(ValueError, match="y is of type list, which is no array: setting an array element"):
+    with pytest.raises(ValueError, match="y is of type list, which numpy cannot convert to an array: setting"):
         check_labels([[1], [1, 2]], 2)
 
 

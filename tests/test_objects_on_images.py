@@ -265,12 +265,12 @@ def test_twins_depend_on_their_indices_alone(changed):
         (
             {"label": "object", "availability": 0.5},
             ValueError,
-            "availability is 0.5, expected 1 with label 'object': no object, no label",
+            "availability is 0.5, expected 1 with label 'object': images without objects have no label",
         ),
         (
             {"correlation": 0.5},
             ValueError,
-            "correlation is 0.5, expected 0 with 2 objects: one belongs to each of the 4 labels",
+            "correlation is 0.5, expected 0 with 2 objects: each of the 4 labels needs an object of its own",
         ),
     ],
 )

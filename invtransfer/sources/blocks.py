@@ -105,7 +105,7 @@ class Source(ABC):
     def _fill(self, n, start, transformations, twin, **options):
         n_bytes = check_count(n, "n") * math.prod(self.image_shape) * np.dtype(self.dtype).itemsize
         if n_bytes > MOST_BYTES:
-            raise ValueError(f"n is {n}: so many images have {n_bytes:,} bytes, expected at most {MOST_BYTES:,}")
+            raise ValueError(f"n is {n}: that many images take {n_bytes:,} bytes, expected at most {MOST_BYTES:,}")
         X = np.empty((n, *self.image_shape), dtype=self.dtype)
         for indices in _blocks(n, start):
             first = indices[0] - start

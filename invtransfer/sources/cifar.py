@@ -247,7 +247,7 @@ def _unpickle(data, path):
         # The files were written by Python 2, whose strings are bytes: latin1 keeps each byte.
         return _NumpyUnpickler(io.BytesIO(data), encoding="latin1").load()
     except pickle.UnpicklingError as error:
-        raise ValueError(f"{path.resolve()} is no official CIFAR file: {error}") from error
+        raise ValueError(f"{path.resolve()} is not an official CIFAR file: {error}") from error
 
 
 def _dtype(code, align=False, copy=False):

@@ -114,12 +114,15 @@ class ObjectsOnImages(Source):
         self._correlation = _check_probability(correlation, "correlation")
         self._availability = _check_probability(availability, "availability")
         if label == "object" and self._availability < 1:
-            raise ValueError(f"availability is {availability!r}, expected 1 with label 'object': no object, no label")
+            raise ValueError(
+                f"availability is {availability!r}, expected 1 with label 'object': images without objects have no"
+                " label"
+            )
         distinct, self._belonging = np.unique(self._labels, return_inverse=True)
         if self._correlation > 0 and len(objects) < len(distinct):
             raise ValueError(
-                f"correlation is {correlation!r}, expected 0 with {len(objects)} objects: one belongs to each of the"
-                f" {len(distinct)} labels"
+                f"correlation is {correlation!r}, expected 0 with {len(objects)} objects: each of the"
+                f" {len(distinct)} labels needs an object of its own"
             )
         if not _is_number(scale) or not 0 < scale <= 1:
             raise ValueError(f"scale is {scale!r}, expected a number above 0 and up to 1")

@@ -1,18 +1,18 @@
-"""The command ``python -m invtransfer``: what can be asked of cubes without writing a program."""
+"""The command ``invtransfer``: what can be asked of cubes without writing a program."""
 
 import argparse
 import inspect
+import re
 import sys
 from pathlib import Path
 
+from invtransfer.cubes.assembly import check_study_cube
 from invtransfer.cubes.export import export_csv
 from invtransfer.cubes.files import read, write
 from invtransfer.cubes.merging import merge
-from invtransfer.cubes.reproduction import STUDIES, reproduce
-from invtransfer.cubes.status import describe_progress
-from invtransfer.plots import plot_comparison
-from invtransfer.published import compare_to_published, format_comparison
-from invtransfer.storage import check_writable
+from invtransfer.cubes.reproduction import reproduce
+from invtransfer.cubes.status import format_status
+from invtransfer.storage import check_writable, parse_json
 
 
 def main(arguments=None):
@@ -21,7 +21,7 @@ def main(arguments=None):
     Parameters
     ----------
     arguments : list of str, optional
-        Those of the command line by default.
+        Arguments of the command line; by default those of this process.
 
     Raises
     ------
@@ -31,6 +31,9 @@ def main(arguments=None):
     """
     parser = _make_parser()
     options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        parser.exit(2, f"\n{parser.prog}: no command was given, expected one of those above\n")
     try:
         code = options.run(options)
     except (OSError, ValueError, ImportError) as error:
@@ -42,61 +45,61 @@ def main(arguments=None):
 
 
 def _make_parser():
-    parser = argparse.ArgumentParser("python -m invtransfer", description="Ask something of a study's cube.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parser = argparse.ArgumentParser("invtransfer", description="Ask something about a study's cube.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
-    command = _add(commands, _status, "say how far a study is, also while it runs")
+    command = _add(commands, _status, "show how far a study is, also while it runs")
     command.add_argument("path", metavar="CUBE_OR_FOLDER", help="a cube, its folder .cells, or a folder of cubes")
 
-    command = _add(commands, _merge, "put cubes of the same study together")
-    command.add_argument("cubes", nargs="+", metavar="CUBE.nc", help="two or more")
+    command = _add(commands, _merge, "merge cubes of the same study")
+    command.add_argument("cubes", nargs="+", metavar="CUBE.nc", help="two or more cubes")
     command.add_argument("-o", "--out", required=True, type=Path, metavar="CUBE.nc", help="where the union goes")
 
     command = _add(commands, _reproduce, "compute one cell again and compare it bit for bit")
-    command.add_argument("cube", metavar="CUBE.nc", help="as a study writes it")
+    command.add_argument("cube", metavar="CUBE.nc", help="cube of a study")
     command.add_argument(
         "--cell", nargs="+", required=True, metavar="NAME=LABEL",
-        help="the place, a label along each dimension: factor=architecture=vit,relation=same,seed=0",
+        help="place of the cell, with a label along each dimension: factor=architecture=vit,relation=same,seed=0",
     )  # fmt: skip
-    command.add_argument("--studies", default=STUDIES, metavar="FOLDER", help="of the study scripts (default: ours)")
-    command.add_argument("--objects", metavar="FOLDER", help="pictures, if the study had others than its own")
+    command.add_argument("--study", type=Path, metavar="FILE.py", help="script of the study (default: studies/NAME.py)")
+    command.add_argument("--objects", metavar="FOLDER", help="objects, if the study had others than its own")
     command.add_argument("--data", metavar="FOLDER", help="where CIFAR is (default: data/sets)")
 
     command = _add(commands, _export, "write a cube as tables for other programs")
-    command.add_argument("cube", type=Path, metavar="CUBE.nc", help="as a study writes it")
+    command.add_argument("cube", type=Path, metavar="CUBE.nc", help="cube of a study")
     command.add_argument("--to", choices=["csv"], required=True, help="format of the tables")
     command.add_argument("-o", "--out", type=Path, metavar="FOLDER", help="where they go (default: beside the cube)")
     command.add_argument("--overwrite", action="store_true", help="replace tables of the same name")
 
     command = _add(commands, _compare, "put a cube's values beside published ones")
-    command.add_argument("cube", metavar="CUBE.nc", help="as a study writes it")
-    command.add_argument("csv", metavar="PUBLISHED.csv", help="what was published on it, from data/published/")
+    command.add_argument("cube", metavar="CUBE.nc", help="cube of a study")
+    command.add_argument("csv", metavar="PUBLISHED.csv", help="published values, from data/published/")
     command.add_argument("--ignore", nargs="+", default=[], metavar="NAME", help="settings that may differ, or: all")
     command.add_argument("--figure", metavar="FILE.png", help="also draw it; needs matplotlib")
     return parser
 
 
 def _add(commands, run, summary):
-    """Add a command that is named like its function, and described by what that says of itself."""
+    """Add a command. Its name is the name of the function, and its description the function's docstring."""
     command = commands.add_parser(run.__name__.strip("_"), help=summary, description=inspect.getdoc(run))
     command.set_defaults(run=run)
     return command
 
 
 def _status(options):
-    """Say how far a study is.
+    """Show how far a study is.
 
-    Which cells are done, running, failed (and why) or missing, how long a cell takes, and about how long the rest will.
-    Nothing is changed, so you can ask while the study runs, from any machine that sees the folder.
+    It lists which cells are done, running, failed (and why) or missing, how long a cell takes, and about how long the
+    rest will take. Nothing is changed, so you can ask while the study runs, from any machine that sees the folder.
     """
-    sys.stdout.write(describe_progress(options.path) + "\n")
+    sys.stdout.write(format_status(options.path) + "\n")
 
 
 def _merge(options):
-    """Put cubes of the same study together.
+    """Merge cubes of the same study.
 
-    They may be shards that were computed on machines without a common disk, or runs of other seeds or levels. A place
-    that two cubes hold with different values is a conflict: all conflicts are named, and nothing is written. A finished
+    They may be shards that were computed on machines without a common disk, or runs of other seeds or levels. If two
+    cubes hold different values of a finished cell, all such conflicts are named, and nothing is written. A finished
     cell is taken where another cube has none or a failed one.
     """
     if options.out.exists():
@@ -110,18 +113,28 @@ def _merge(options):
 def _reproduce(options):
     """Compute one cell of a cube again, and compare all its values bit for bit.
 
-    It is computed from the arguments that the cube holds, with as many threads as it had. If values differ, the command
-    says which versions, code or hardware do, and ends with code 1. It runs the study script of that name in your own
-    installation: nothing in the cube is executed.
+    The cell is computed from the arguments that the cube holds, with as many threads as it had. If values differ, the
+    command says which versions, code or hardware do, and ends with code 1. It runs the script of the study, which you
+    have: nothing in the cube is executed.
     """
+    from invtransfer.paper import load_study  # here, so that the other commands load no torch
+
     pairs = [text.partition("=") for argument in options.cell for text in argument.split(",")]
     for name, equals, label in pairs:
         if not (name and equals and label):
             raise ValueError(f"--cell has {name + equals + label!r}, expected NAME=LABEL, such as seed=0")
-    labels = {name: label for name, _, label in pairs}
-    text, identical = reproduce(
-        read(options.cube), labels, studies=options.studies, objects=options.objects, data=options.data
-    )
+    cube = read(options.cube)
+    check_study_cube(cube, options.cube)
+    if "study" not in cube.attrs or "settings" not in cube.attrs:
+        raise ValueError("the cube does not say how its cells were computed: it is of an earlier version")
+    name = cube.attrs["study"]
+    if options.study is None and not re.fullmatch("[a-z][a-z0-9_]*", name):
+        raise ValueError(f"study is {name!r}, expected the name of a script")
+    study = load_study(options.study or Path("studies", f"{name}.py"))
+    if study.name != name:
+        raise ValueError(f"--study is the study {study.name!r}, but the cube is of the study {name!r}")
+    function = study.bind(parse_json(cube.attrs["settings"], "settings", dict), options.objects, options.data)
+    text, identical = reproduce(cube, {name: label for name, _, label in pairs}, function)
     sys.stdout.write(text + "\n")
     return 0 if identical else 1
 
@@ -140,8 +153,11 @@ def _export(options):
 def _compare(options):
     """Put a cube's values beside published ones.
 
-    Only values of the same settings are compared; it says which settings differ, and what was not compared.
+    Only values of the same settings are compared. The table says which settings differ, and what was not compared.
     """
+    from invtransfer.plots import plot_comparison  # here, so that the other commands start sooner
+    from invtransfer.published import compare_to_published, format_comparison
+
     ignore = "all" if "all" in options.ignore else options.ignore
     comparison = compare_to_published(read(options.cube), options.csv, ignore)
     sys.stdout.write(format_comparison(comparison) + "\n")

@@ -15,7 +15,7 @@ DESCRIPTION = "description.json"
 
 
 class DamagedFileError(ValueError):
-    """A file is not what it should be: cut short, changed, or of another kind; the message names it."""
+    """A file was cut short or changed, or is of another kind; the message names it."""
 
 
 @contextmanager
@@ -25,14 +25,14 @@ def replacing(path):
     Parameters
     ----------
     path : path-like
-        Of the file.
+        Where the file goes.
 
     Yields
     ------
     temporary : pathlib.Path
-        An empty file beside it, to be written to. When the block ends, it is flushed to the disk and renamed, and the
-        folder is flushed, too: not even a loss of power leaves half a file, or takes back one that was reported. If the
-        block raises, it is removed.
+        An empty file beside `path`, to be written to. When the block ends, this file is flushed to the disk and renamed
+        to `path`, and the folder is flushed: even after a loss of power the file is whole, and stays if the block had
+        ended. If the block raises an error, the temporary file is removed.
 
     Examples
     --------
@@ -76,12 +76,12 @@ def _flush_folder(folder):
 
 
 def remove_leftovers(path):
-    """Remove temporary files that a killed process left of a file; nobody may be writing that file.
+    """Remove the temporary files that a killed process left beside a file; no process may be writing that file.
 
     Parameters
     ----------
     path : path-like
-        Of the file, as for `replacing`.
+        The file, as in `replacing`.
 
     Examples
     --------
@@ -97,17 +97,17 @@ def remove_leftovers(path):
 
 
 def check_writable(path):
-    """Find out now whether a file can be written, rather than after the work is done.
+    """Raise an error if a file cannot be written, before any work is done for it.
 
     Parameters
     ----------
     path : path-like
-        Of the file; its folder is made if need be.
+        Where the file will go. Its folder is made if need be.
 
     Raises
     ------
     OSError
-        If the folder cannot be made or written to, or `path` is a folder.
+        If the folder cannot be made, it cannot be written to, or `path` is a folder.
     """
     path = Path(path)
     try:
@@ -120,13 +120,13 @@ def check_writable(path):
         raise OSError(f"cannot write {path}: it is a folder")
 
 
-def canonical(settings):
-    """Return settings as one JSON string, the same for the same settings.
+def format_json(value):
+    """Format a value as JSON, as the same text for the same value.
 
     Parameters
     ----------
-    settings : dict
-        Of strings, numbers, None, lists and dicts.
+    value : dict or list
+        Value made of strings, numbers, None, lists and dicts.
 
     Returns
     -------
@@ -134,10 +134,51 @@ def canonical(settings):
 
     Examples
     --------
-    >>> canonical({"seed": 1, "factor": "width"})
+    >>> format_json({"seed": 1, "factor": "width"})
     '{"factor": "width", "seed": 1}'
     """
-    return json.dumps(settings, sort_keys=True)
+    return json.dumps(value, sort_keys=True)
+
+
+def parse_json(text, name, kind=(dict, list)):
+    """Read a value from JSON, or raise an error that names what is wrong.
+
+    Parameters
+    ----------
+    text : str
+        What should be JSON.
+    name : str
+        What the message calls it.
+    kind : type or tuple of type
+        What the value should be.
+
+    Returns
+    -------
+    value : dict or list
+
+    Raises
+    ------
+    ValueError
+        If it is no text, no JSON, or of another kind.
+
+    Examples
+    --------
+    >>> parse_json('{"seed": 1}', "settings", dict)
+    {'seed': 1}
+    >>> parse_json("[1", "settings")
+    Traceback (most recent call last):
+    ...
+    ValueError: settings is no JSON: Expecting ',' delimiter: line 1 column 3 (char 2)
+    """
+    try:
+        value = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{name} is no JSON: {error}") from error
+    if not isinstance(value, kind):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        words = " or ".join({dict: "an object", list: "a list"}[one] for one in kinds)
+        raise ValueError(f"{name} is {str(text)[:60]!r}, expected {words} in JSON")
+    return value
 
 
 def write_arrays(path, arrays, description):
@@ -146,16 +187,16 @@ def write_arrays(path, arrays, description):
     Parameters
     ----------
     path : path-like
-        Of the file, see `replacing`.
+        Where the file goes, see `replacing`.
     arrays : dict of str to ndarray
-        Of numbers, booleans or strings.
+        Arrays of numbers, booleans or strings.
     description : dict
-        Of strings, numbers, None, lists and dicts: kept as JSON.
+        Strings, numbers, None, lists and dicts, which are kept as JSON.
 
     Raises
     ------
     ValueError
-        If an array holds Python objects, or its name is longer than 1,000 characters or has one that is no text.
+        If an array holds Python objects, or its name has more than 1,000 characters or some that cannot be printed.
     OSError
         If the file cannot be written.
 
@@ -174,7 +215,7 @@ def write_arrays(path, arrays, description):
     """
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         with archive.open(zipfile.ZipInfo(DESCRIPTION), "w") as member:
-            member.write(canonical(description).encode())
+            member.write(format_json(description).encode())
         for name, array in arrays.items():
             if not name.isprintable() or len(name) > 1_000:
                 raise ValueError(f"arrays has the name {name[:50]!r}, expected at most 1,000 printable characters")
@@ -190,7 +231,7 @@ def read_arrays(path):
     Parameters
     ----------
     path : path-like
-        Of the file.
+        Where the file is.
 
     Returns
     -------
@@ -200,11 +241,11 @@ def read_arrays(path):
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If there is no such file.
     OSError
-        If it cannot be read from the disk.
+        If the disk cannot be read.
     DamagedFileError
-        If it is cut short, was changed, or is of another kind.
+        If the file was cut short or changed, or is of another kind.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist")

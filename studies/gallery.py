@@ -34,9 +34,9 @@ import numpy as np
 
 from invtransfer import TRANSFORMATIONS, TransformedImages, Transforms2D, load_backgrounds, load_objects
 from invtransfer.images import check_count
-from invtransfer.paper.command_line import default_path, positive, refuse
-from invtransfer.paper.datasets import CIFAR, OBJECT_SIZE, load_pictures
-from invtransfer.paper.images_with_objects import POSITIONS, STAND_IN, load_labelled, make_combined
+from invtransfer.paper.command_line import default_path, exit_on_error, parse_count
+from invtransfer.paper.datasets import CIFAR, OBJECT_SIZE, load_objects_and_backgrounds
+from invtransfer.paper.images_with_objects import POSITIONS, STAND_IN, load_labelled_images, make_combined
 from invtransfer.sources.cifar import CIFAR10_CLASSES, cifar100_classes
 from invtransfer.sources.pasting import centred_box
 from invtransfer.storage import check_writable
@@ -72,7 +72,7 @@ def photograph_sources(dataset, folder, seed):
     """Return the same for one photograph of each class, then the data set that they are from, and its title."""
     wanted = dataset if dataset in CIFAR else "cifar10"
     try:
-        images, labels = load_labelled(wanted, folder)[1]
+        images, labels = load_labelled_images(wanted, folder)[1]
         names = CIFAR10_CLASSES if wanted == "cifar10" else cifar100_classes(folder)
         title = wanted.upper().replace("CIFAR", "CIFAR-")
     except FileNotFoundError as error:
@@ -80,7 +80,7 @@ def photograph_sources(dataset, folder, seed):
             raise
         print(f"CIFAR-10 is not there; in Figures 6 and 15 a stand-in takes its place ({error})")
         wanted, title, names = STAND_IN, "stand-in for CIFAR-10, which was not there", load_objects().names[-10:]
-        images, labels = load_labelled(wanted, folder)[1]
+        images, labels = load_labelled_images(wanted, folder)[1]
     generator = np.random.default_rng([seed, 1])
     chosen = [generator.choice(np.flatnonzero(labels == label)) for label in range(len(names))]
 
@@ -112,7 +112,7 @@ def make_overview(make_source, names, seed, n_rows=4, n_draws=3):
 
 def make_combinations(photographs, data, folder, seed):
     """Make the images of Figure 6, (what is shown, position) to images, and the labels of their columns."""
-    n_objects = min(N_COMBINED, len(load_pictures(folder)[0]))
+    n_objects = min(N_COMBINED, len(load_objects_and_backgrounds(folder)[0]))
     more = {"dataset": photographs, "data": data, "folder": folder, "n_objects": n_objects, "seed": seed}
     images, labels = {}, {}
     for task in ("C/C", "C+O/O", "O/O"):
@@ -249,7 +249,7 @@ def make_parser():
     parser.add_argument("--dataset", choices=[STAND_IN, *CIFAR], default=STAND_IN, help="what is transformed")
     parser.add_argument("--objects", default="procedural", metavar="FOLDER", help='of pictures, or "random"')
     parser.add_argument("--data", default=str(DATA / "sets"), metavar="FOLDER", help="where CIFAR is")
-    parser.add_argument("--image-size", type=positive, default=32, metavar="N", help="side in pixels (default: 32)")
+    parser.add_argument("--image-size", type=parse_count, default=32, metavar="N", help="side in pixels (default: 32)")
     return parser
 
 
@@ -291,7 +291,7 @@ def main():
         import matplotlib  # noqa: F401
     except ModuleNotFoundError:
         parser.exit(2, f"{parser.prog}: figures need matplotlib: pip install 'invtransfer[plot]'\n")
-    with refuse(parser):
+    with exit_on_error(parser):
         check_writable(out)
         for word, figure in make_figures(options).items():
             path = out.with_stem(out.stem + word)

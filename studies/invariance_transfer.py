@@ -16,11 +16,11 @@ Cell
 Cube
     sensitivity over architecture x trained_on x pretraining_transformation x seed x evaluated_on x transformation;
     source_accuracy, status. Written to data/cubes/invariance_transfer.nc.
-Pattern
+Claims
     On every kind of images, an encoder is less sensitive to its own transformation ("same") than to others ("other"),
     and than the encoder trained without any ("none"); invariances reach random patterns less well than objects; rotate
     and shear spill over to both flips, hue and grayscale to each other. Claims are over the transformations that were
-    trained with, and seeds that have all encoders. Untrained encoders are beside them: they may be little sensitive
+    trained with, and seeds that have all encoders. Untrained encoders are beside them: they may have a low sensitivity
     without having learned anything.
 Cost
     On two CPU cores: smoke half a minute, quick a quarter of an hour; paper needs GPUs for days (--dry-run says).
@@ -30,21 +30,22 @@ Reference
     Appendix D.
 """
 
-from functools import partial
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from invtransfer import SensitivityScorer, TransformedImages, load_objects
-from invtransfer.analysis import invariance_by_relation, spillover
-from invtransfer.paper.claims import claim, say_claims, say_mean
-from invtransfer.paper.command_line import carry_out, default_path, override, refuse, report, study_parser
-from invtransfer.paper.datasets import CIFAR, PAPER_OBJECTS, PATTERN_SIZE, load_cifar, load_pictures
-from invtransfer.paper.protocol import CHOICES, PROTOCOL, cell_arguments, estimate_seconds, find_data, pretrain
-from invtransfer.paper.tasks import draw_classes, objects_task
-from invtransfer.plots import draw_curves, draw_matrices, spread_in_words
+from invtransfer import InvariantPretrainer, SensitivityScorer, TransformedImages, load_objects
+from invtransfer.analysis import format_means, invariance_by_relation, spillover
+from invtransfer.paper import Study, main, tasks
+from invtransfer.paper.claims import claim, format_claims
+from invtransfer.paper.datasets import CIFAR, PATTERN_SIZE, load_cifar, load_objects_and_backgrounds
+from invtransfer.paper.grids import cell_arguments, full_grid
+from invtransfer.paper.inputs import Inputs, find_task_data
+from invtransfer.paper.presets import CHOICES, make_presets
+from invtransfer.paper.timing import project_seconds
+from invtransfer.plots import plot_invariance_transfer
 from invtransfer.transformations import TRANSFORMATIONS
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -53,44 +54,44 @@ EVALUATED_ON = ("in_distribution", "mild_ood", "strong_ood", *CIFAR)
 ENCODERS = (*TRANSFORMATIONS, "none", "untrained")
 SPILLOVERS = (("rotate", "h_flip"), ("rotate", "v_flip"), ("shear", "h_flip"), ("shear", "v_flip"))
 SPILLOVERS += (("hue", "grayscale"), ("grayscale", "hue"))  # that the paper names in Appendix D.2
-ALL = {"trained_on": list(KINDS), "pretraining_transformation": list(ENCODERS)}
-PRESETS = {
-    "smoke": PROTOCOL["smoke"] | {"levels": {
-        "architecture": ["resnet18"], "trained_on": list(KINDS),
-        "pretraining_transformation": ["h_flip", "hue", "none", "untrained"], "evaluated_on": list(EVALUATED_ON[:3]),
-    }},
-    "quick": PROTOCOL["quick"] | {"n_samples": 1_000, "n_pairs": 64, "levels": {
-        "architecture": ["resnet18"], **ALL, "evaluated_on": list(EVALUATED_ON[:4]),
-    }},
-    "paper": PROTOCOL["paper"] | {"levels": {
-        "architecture": ["resnet18", "vgg11", "densenet121", "vit"], **ALL, "evaluated_on": list(EVALUATED_ON),
-    }},
-}  # fmt: skip
-NOT_USED = ("architecture", "solver", "n_probe", "adam_epochs", "adam_learning_rate")  # it has levels; no probes
-PRESETS = {name: {k: v for k, v in preset.items() if k not in NOT_USED} for name, preset in PRESETS.items()}
-CHOICES = CHOICES | {
-    "trained_on": KINDS, "pretraining_transformation": ENCODERS, "evaluated_on": EVALUATED_ON,
-}  # fmt: skip
+LEVELS = {"architecture": ["resnet18"], "trained_on": list(KINDS), "pretraining_transformation": list(ENCODERS)}
+PRESETS = make_presets(
+    leave_out=["architecture", "solver", "n_probe", "adam_epochs", "adam_learning_rate"],  # it has levels; no probes
+    smoke={"levels": LEVELS | {"pretraining_transformation": ["h_flip", "hue", "none", "untrained"],
+                               "evaluated_on": list(EVALUATED_ON[:3])}},
+    quick={"n_samples": 1_000, "n_pairs": 64, "levels": LEVELS | {"evaluated_on": list(EVALUATED_ON[:4])}},
+    paper={"levels": LEVELS | {"architecture": ["resnet18", "vgg11", "densenet121", "vit"],
+                               "evaluated_on": list(EVALUATED_ON)}},
+)  # fmt: skip
 
 
 def make_parts(kind, folder, seed, n_classes, transformations):
     """Return training, validation and test sources of some classes of one kind of images, and a source of others."""
-    objects, backgrounds = load_pictures(folder)
+    objects, backgrounds = load_objects_and_backgrounds(folder)
     if kind == "random":
         objects, backgrounds = load_objects("random", size=PATTERN_SIZE, random_state=seed), "random"
-    classes, others = draw_classes("disjoint", n_classes, len(objects), seed)
-    parts = objects_task(objects, classes, transformations, 2 * seed, backgrounds)
-    return parts, objects_task(objects, others, (), 2 * seed + 1, backgrounds)[-1]
+    classes, others = tasks.draw_classes("disjoint", n_classes, len(objects), seed)
+    parts = tasks.objects_task(objects, classes, transformations, 2 * seed, backgrounds)
+    return parts, tasks.objects_task(objects, others, (), 2 * seed + 1, backgrounds)[-1]
 
 
 def cell(
-    *, folder, data, trained_on, pretraining_transformation, evaluated_on, seed, n_classes, n_test, n_pairs,
-    checkpoints=None, **more,
+    *, folder, data, trained_on, pretraining_transformation, evaluated_on, seed, n_classes, architecture, width,
+    n_samples, epochs, batch_size, learning_rate, schedule, weight_decay, n_validation, n_test, n_pairs, objects=None,
+    checkpoints=None,
 ):  # fmt: skip
-    """Pretrain one encoder, and score its sensitivity to all transformations on each kind of images."""
+    """Pretrain one encoder, and score its sensitivity to all transformations on each kind of images.
+
+    `objects` says which objects `folder` holds: it tells cells from others, and is not read.
+    """
     transformations = [pretraining_transformation] if pretraining_transformation in TRANSFORMATIONS else []
     source, others = make_parts(trained_on, folder, seed, n_classes, transformations)
-    encoder = pretrain(source, more, seed, checkpoints)
+    training, _ = tasks.sample_training(source, n_samples, n_validation)
+    encoder = InvariantPretrainer(
+        architecture, width=width, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
+        schedule=schedule, weight_decay=weight_decay, random_state=seed,
+        checkpoint=checkpoints and checkpoints / "pretraining.npz",
+    ).fit(*training)  # fmt: skip
 
     other_kind = KINDS[1 - KINDS.index(trained_on)]
     sensitivities = []
@@ -114,34 +115,31 @@ def cell(
     )
 
 
-def find(settings, objects, data):
-    """Find the data; return where they are, as arguments of `cell`, their name and their identity."""
+def find(*, objects, data, n_classes, levels, **_):
+    """Find the data that encoders are trained and evaluated on."""
     for dataset in CIFAR:
-        if dataset in settings["levels"]["evaluated_on"]:
+        if dataset in levels["evaluated_on"]:
             load_cifar(dataset, str(data))  # fails here if it is not there
-    where, name, identity = find_data("transforms2d", objects, data, settings["n_classes"])
-    return where | {"data": str(data)}, name, identity
+    inputs = find_task_data(objects=objects, data=data, n_classes=n_classes)
+    return Inputs(inputs.where | {"data": str(data)}, inputs.name, inputs.identity)
 
 
 def make_grid(settings):
     """Return the place and arguments of every cell, and the cube's coordinates."""
     levels = settings["levels"]
-    coordinates = {name: levels[name] for name in ("architecture", "trained_on", "pretraining_transformation")}
-    coordinates["seed"] = list(range(settings["seeds"]))
-    grid = []
-    for place in product(*coordinates.values()):
-        labels = dict(zip(coordinates, place, strict=True))
+
+    def arguments(**labels):
         untrained = {"epochs": 0} if labels["pretraining_transformation"] == "untrained" else {}
-        arguments = cell_arguments(settings, **labels, evaluated_on=levels["evaluated_on"])
-        grid.append((labels, arguments | untrained))
-    return grid, coordinates
+        return cell_arguments(settings, **labels, evaluated_on=levels["evaluated_on"]) | untrained
+
+    along = ("architecture", "trained_on", "pretraining_transformation")
+    return full_grid({name: levels[name] for name in along} | {"seed": list(range(settings["seeds"]))}, arguments)
 
 
-def estimate(arguments):
+def estimate(*, evaluated_on, n_samples, epochs, n_validation, n_test, n_pairs, **cell):
     """Project the seconds of a cell."""
-    n_encoded = 2 * len(TRANSFORMATIONS) * len(arguments["evaluated_on"]) * arguments["n_pairs"] + arguments["n_test"]
-    n_encoded += arguments["epochs"] * arguments["n_validation"]
-    return estimate_seconds(arguments, arguments["epochs"] * arguments["n_samples"], n_encoded)
+    n_encoded = 2 * len(TRANSFORMATIONS) * len(evaluated_on) * n_pairs + n_test + epochs * n_validation
+    return project_seconds(epochs * n_samples, n_encoded, **cell)
 
 
 def spillover_in_distribution(sensitivity):
@@ -156,7 +154,7 @@ def spillover_in_distribution(sensitivity):
 
 
 def find_claims(sensitivity):
-    """Return the paper's claims, our numbers, and whether they agree; sensitivity is of one architecture."""
+    """Hold the paper's claims against the sensitivities of one architecture."""
     claims = []
     trained = [name for name in sensitivity.transformation.values if name in sensitivity.pretraining_transformation]
     if not trained:
@@ -185,78 +183,43 @@ def find_claims(sensitivity):
     return claims
 
 
-def print_table(cube):
-    """Print the paper's Table 2 and the largest spill-overs, and whether the pattern held, for each architecture."""
+def format_spillovers(sensitivity):
+    """Format the largest spill-overs; nothing if a part of the grid has none."""
+    change = spillover_in_distribution(sensitivity)
+    if change is None:
+        return []
+    change = change.mean("seed")
+    pairs = change.stack(pair=change.dims).dropna("pair").sortby(lambda values: values)[:8]
+    lines = ["largest spill-overs in-distribution (sensitivity minus that of the encoder trained without):"]
+    for pair in pairs:
+        names = f"{pair.pretraining_transformation.item()} to {pair.transformation.item()}"
+        lines.append(f"  {names:<28}{pair.item():+.2f}")
+    return ["\n".join(lines)]
+
+
+def format_results(cube):
+    """Format the paper's Table 2, the largest spill-overs and the claims, for each architecture."""
+    parts = []
     for architecture in cube.architecture.values:
         sensitivity = cube.sensitivity.sel(architecture=architecture, drop=True)
-        table = invariance_by_relation(sensitivity)
-        places = sensitivity.evaluated_on.values
-        print(f"\n{architecture}: sensitivity, mean ± std over seeds (n = {cube.sizes['seed']}); 0 is invariant\n")
-        print(f"{'trained on':<12}{'relation':<12}" + "".join(f"{name:>18}" for name in places))
-        for kind, relation in product(sensitivity.trained_on.values, table.relation.values):
-            row = table.sel(trained_on=kind, relation=relation)
-            print(f"{kind:<12}{relation:<12}" + "".join(f"{say_mean(row.sel(evaluated_on=n)):>18}" for n in places))
-        change = spillover_in_distribution(sensitivity)
-        if change is not None:
-            change = change.mean("seed")
-            pairs = change.stack(pair=change.dims).dropna("pair").sortby(lambda values: values)[:8]
-            print("\nlargest spill-overs in-distribution (sensitivity less that of the encoder trained without):")
-            for pair in pairs:
-                names = f"{pair.pretraining_transformation.item()} to {pair.transformation.item()}"
-                print(f"  {names:<28}{pair.item():+.2f}")
-        print("\n" + say_claims(find_claims(sensitivity)))
+        table = invariance_by_relation(sensitivity).stack(encoder=("trained_on", "relation"), create_index=False)
+        labels = zip(table.trained_on.values, table.relation.values, strict=True)
+        table = table.assign_coords(encoder=[f"trained on {kind}: {which}" for kind, which in labels])
+        columns = {name: table.sel(evaluated_on=name) for name in table.evaluated_on.values}
+        n = cube.sizes["seed"]
+        parts.append(f"{architecture}: sensitivity (0: invariant), mean ± 95 % interval over seeds (n = {n})")
+        parts += [format_means(columns, "encoder"), *format_spillovers(sensitivity)]
+        parts.append(format_claims(find_claims(sensitivity)))
+    return "\n\n".join(parts)
 
 
-def plot(cube):
-    """Draw Table 2 as curves, and Figures 16 and 17 (in-distribution) as matrices, for each architecture."""
-    from matplotlib.figure import Figure  # here, so that the study runs without the extra
-
-    figure = Figure(figsize=(15, 15 * cube.sizes["architecture"]), layout="constrained")
-    figure.suptitle(f"{cube.attrs['title']} ({spread_in_words(cube.sizes['seed'])})")
-    parts = np.atleast_1d(figure.subfigures(cube.sizes["architecture"], 1))
-    for part, architecture in zip(parts, cube.architecture.values, strict=True):
-        part.suptitle(architecture)
-        draw_architecture(part, cube.sensitivity.sel(architecture=architecture, drop=True))
-    return figure
-
-
-def draw_architecture(figure, sensitivity):
-    """Draw the sensitivities of one architecture."""
-    kinds = [f"trained on {kind}" for kind in sensitivity.trained_on.values]
-    sensitivity = sensitivity.assign_coords(trained_on=kinds)
-    places = sensitivity.evaluated_on.values
-    place = "in_distribution" if "in_distribution" in places else places[0]
-    upper, lower = figure.subfigures(2, 1, height_ratios=[1, 2.2])
-    draw_curves(
-        upper, invariance_by_relation(sensitivity), x="evaluated_on", line="relation", panel="trained_on",
-        x_label="evaluated on", y_label="sensitivity (0: invariant)", line_label="transformation",
-    )  # fmt: skip
-    draw_matrices(
-        lower, sensitivity.sel(evaluated_on=place, drop=True), rows="pretraining_transformation",
-        columns="transformation", panel="trained_on", label=f"sensitivity, {place.replace('_', '-')} (0: invariant)",
-        row_label="pretrained with", column_label="sensitivity to", limits=(0, 1),
-    )  # fmt: skip
-
-
-def main():
-    """Run the study from the command line."""
-    parser = study_parser(__doc__, PRESETS, settings=PRESETS["paper"], choices=CHOICES)
-    parser.add_argument("--objects", metavar="FOLDER", help="pictures, see data/README.md")
-    parser.add_argument("--data", default=DATA / "sets", metavar="FOLDER", help="where CIFAR is (data/sets)")
-    options = parser.parse_args()
-    settings = override(PRESETS[options.preset], options)
-    with refuse(parser):
-        where, name, identity = find(settings, options.objects, options.data)
-        settings |= identity
-        out = options.out or default_path(DATA / "cubes", "invariance_transfer", name, options.preset)
-        cube = carry_out(
-            options, partial(cell, **where), *make_grid(settings), out, settings,
-            paper=PRESETS["paper"] | {"objects": PAPER_OBJECTS}, estimate=estimate,
-            study="invariance_transfer", title="Invariance transfer under distribution shift",
-        )  # fmt: skip
-    if cube is not None:
-        report(cube, out, print_table, plot, DATA / "published" / "invariance_transfer.csv")
-
+STUDY = Study(
+    name="invariance_transfer", title="Invariance transfer under distribution shift", description=__doc__,
+    folder=DATA, presets=PRESETS,
+    choices=CHOICES | {"trained_on": KINDS, "pretraining_transformation": ENCODERS, "evaluated_on": EVALUATED_ON},
+    find=find, cell=cell, grid=make_grid, estimate=estimate, table=format_results, figure=plot_invariance_transfer,
+    published="invariance_transfer.csv",
+)  # fmt: skip
 
 if __name__ == "__main__":
-    main()
+    main(STUDY)

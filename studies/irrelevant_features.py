@@ -2,8 +2,8 @@
 
 Question
     Images of CIFAR-10 (C) with small objects (O) pasted on them can be labelled with either; what is not the label is
-    irrelevant. The paper finds that encoders become invariant to what was there and irrelevant, and so predict it less
-    well than encoders that never saw it (Section 4.2; Table 1, Figure 6).
+    irrelevant. The paper finds that encoders become invariant to features that were there and irrelevant, and so
+    predict them less well than encoders that never saw them (Section 4.2; Table 1, Figure 6).
 Grid
     position of the objects ("random", or "fixed" in the upper right corner) x pretraining x seed. Pretraining is on one
     of four tasks, "shown/label": C/C (images alone), C+O/C and C+O/O (objects on images), O/O (objects on black), or
@@ -15,7 +15,7 @@ Cube
     transfer_accuracy over position x pretraining x seed x target; sensitivity (and its interval over pairs) over
     position x pretraining x seed x changed; source_accuracy, status. Written to
     data/cubes/irrelevant_features.nc.
-Pattern
+Claims
     C+O/C predicts objects worse than C/C does, and is less sensitive to them; C+O/O predicts images worse than O/O
     does, and is less sensitive to them; of the two that saw both, each is better at its own label. Over encoders, the
     accuracy on what is exchanged correlates with the sensitivity to exchanging it.
@@ -26,45 +26,50 @@ Reference
     Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Section 4.2.
 """
 
-from functools import partial
-from itertools import product
 from pathlib import Path
 
 import xarray as xr
 
-from invtransfer.cubes.files import describe
-from invtransfer.paper.claims import claim, say_claims, say_mean
-from invtransfer.paper.command_line import carry_out, default_path, override, refuse, report, study_parser
-from invtransfer.paper.datasets import CIFAR, PAPER_OBJECTS
+from invtransfer import InvariantPretrainer
+from invtransfer.analysis import format_means
+from invtransfer.cubes.assembly import make_cell
+from invtransfer.paper import Study, main, tasks
+from invtransfer.paper.claims import claim, format_claims
+from invtransfer.paper.datasets import CIFAR
+from invtransfer.paper.grids import cell_arguments, full_grid
 from invtransfer.paper.images_with_objects import (
     POSITIONS,
     STAND_IN,
     TASKS,
-    estimate_combined,
-    find_combined,
+    count_encoded,
+    find_images_with_objects,
     make_combined,
     measure_combined,
-)
-from invtransfer.paper.protocol import CHOICES, PROTOCOL, cell_arguments, pretrain
-from invtransfer.plots import draw_matrices
+)  # fmt: skip  # isort: skip
+from invtransfer.paper.presets import CHOICES, make_presets
+from invtransfer.paper.timing import project_seconds
+from invtransfer.plots import plot_irrelevant_features
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 ENCODERS = (*TASKS, "untrained")
-ALL = {"n_objects": 10, "dataset": "cifar10", "levels": {"position": list(POSITIONS), "pretraining": list(ENCODERS)}}
-PRESETS = {
-    "smoke": PROTOCOL["smoke"] | ALL | {"dataset": STAND_IN},
-    "quick": PROTOCOL["quick"] | ALL | {"n_samples": 6_000, "epochs": 8},
-    "paper": PROTOCOL["paper"] | ALL | {
-        "n_samples": 45_000, "n_validation": 5_000, "n_probe": 45_000, "epochs": 200, "adam_epochs": 100,
-    },
-}  # fmt: skip
-for preset in PRESETS.values():
-    del preset["n_classes"]  # all that there are
-CHOICES = CHOICES | {"dataset": [*CIFAR, STAND_IN], "position": list(POSITIONS), "pretraining": ENCODERS}
+PRESETS = make_presets(
+    {"n_objects": 10, "dataset": "cifar10", "levels": {"position": list(POSITIONS), "pretraining": list(ENCODERS)}},
+    leave_out=["n_classes"],  # all classes are used
+    smoke={"dataset": STAND_IN},
+    quick={"n_samples": 6_000, "epochs": 8},
+    paper={"n_samples": 45_000, "n_validation": 5_000, "n_probe": 45_000, "epochs": 200, "adam_epochs": 100},
+)
 
 
-def cell(*, folder, data, dataset, n_objects, position, pretraining, seed, checkpoints=None, **more):
-    """Pretrain one encoder, probe it on all four tasks, and score its sensitivity to images and to objects."""
+def cell(
+    *, folder, data, dataset, n_objects, position, pretraining, seed, architecture, width, n_samples, epochs,
+    batch_size, learning_rate, schedule, weight_decay, objects=None, checkpoints=None, **measured,
+):  # fmt: skip
+    """Pretrain one encoder, probe it on all four tasks, and score its sensitivity to images and to objects.
+
+    `measured` are the keywords of `measure_combined`. `objects` says which objects `folder` holds: it tells cells from
+    others, and is not read.
+    """
     targets = {
         name: make_combined(
             name, dataset=dataset, data=data, folder=folder, n_objects=n_objects, seed=seed,
@@ -73,31 +78,33 @@ def cell(*, folder, data, dataset, n_objects, position, pretraining, seed, check
         for name in TASKS
     }  # fmt: skip
     source = targets["C/C" if pretraining == "untrained" else pretraining]
-    encoder = pretrain(source, more, seed, checkpoints)
-    measured = measure_combined(encoder, targets, more, seed)
-    accuracy = encoder.score(*source[-1].sample(more["n_test"]))
-    return measured.merge(describe({"source_accuracy": ((), accuracy, "accuracy on the source task")}))
-
-
-def find(settings, objects, data):
-    """Find the data; return where they are, as arguments of `cell`, their name and their identity."""
-    return find_combined(settings, objects, data)
+    training, _ = tasks.sample_training(source, n_samples, measured["n_validation"])
+    encoder = InvariantPretrainer(
+        architecture, width=width, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
+        schedule=schedule, weight_decay=weight_decay, random_state=seed,
+        checkpoint=checkpoints and checkpoints / "pretraining.npz",
+    ).fit(*training)  # fmt: skip
+    accuracy = encoder.score(*source[-1].sample(measured["n_test"]))
+    source_accuracy = make_cell({"source_accuracy": ((), accuracy, "accuracy on the source task")})
+    return measure_combined(encoder, targets, seed=seed, **measured).merge(source_accuracy)
 
 
 def make_grid(settings):
     """Return the place and arguments of every cell, and the cube's coordinates."""
-    coordinates = settings["levels"] | {"seed": list(range(settings["seeds"]))}
-    grid = []
-    for place in product(*coordinates.values()):
-        labels = dict(zip(coordinates, place, strict=True))
+
+    def arguments(**labels):
         untrained = {"epochs": 0} if labels["pretraining"] == "untrained" else {}
-        grid.append((labels, cell_arguments(settings, **labels) | untrained))
-    return grid, coordinates
+        return cell_arguments(settings, **labels) | untrained
+
+    return full_grid(settings["levels"] | {"seed": list(range(settings["seeds"]))}, arguments)
 
 
-def estimate(arguments):
+def estimate(*, n_samples, epochs, n_probe, n_validation, n_test, n_pairs, **cell):
     """Project the seconds of a cell."""
-    return estimate_combined(arguments, len(TASKS))
+    n_encoded = count_encoded(
+        len(TASKS), epochs=epochs, n_probe=n_probe, n_validation=n_validation, n_test=n_test, n_pairs=n_pairs
+    )
+    return project_seconds(epochs * n_samples, n_encoded, **cell)
 
 
 def select_label(cube, label):
@@ -109,7 +116,7 @@ def select_label(cube, label):
 def correlate(cube, label):
     """Return, for each seed, the correlation over trained encoders of accuracy on C or O and sensitivity to it.
 
-    NaN for seeds that lack one of them, and of two, of which it is 1 or -1 whatever they are like.
+    NaN for seeds that lack an encoder, and for one or two encoders, whose correlation says nothing.
     """
     trained = cube.sel(pretraining=[name for name in cube.pretraining.values if name != "untrained"])
     accuracy, sensitivity = select_label(trained, label)
@@ -118,7 +125,7 @@ def correlate(cube, label):
 
 
 def find_claims(cube):
-    """Return the paper's claims, our numbers, and whether they agree; the cube is of one position."""
+    """Hold the paper's claims against the numbers of one position."""
     claims, there = [], set(cube.pretraining.values)
 
     def compare(values, first, sign, second, words):
@@ -137,59 +144,27 @@ def find_claims(cube):
     return claims
 
 
-def print_table(cube):
-    """Print the paper's Table 1 and whether the pattern held, for each position."""
+def format_results(cube):
+    """Format the paper's Table 1 and the claims, for each position."""
+    parts = []
     for position in cube.position.values:
         here = cube.sel(position=position, drop=True)
-        print(f"\nobjects at a {position} position: mean ± std over seeds (n = {cube.sizes['seed']})\n")
-        print(f"{'':<16}{'accuracy on':<68}sensitivity to changing")
-        print(f"{'pretrained on':<16}" + "".join(f"{name:<17}" for name in [*here.target.values, *here.changed.values]))
-        for name in here.pretraining.values:
-            row = here.sel(pretraining=name)
-            values = [*row.transfer_accuracy.transpose("target", ...), *row.sensitivity.transpose("changed", ...)]
-            print(f"{name:<16}" + "".join(f"{say_mean(value):<17}" for value in values))
-        print("\n" + say_claims(find_claims(here)))
+        columns = {f"accuracy on {name}": here.transfer_accuracy.sel(target=name) for name in here.target.values}
+        columns |= {f"sensitivity to {name}": here.sensitivity.sel(changed=name) for name in here.changed.values}
+        n = cube.sizes["seed"]
+        parts.append(f"objects at a {position} position: mean ± 95 % interval over seeds (n = {n})")
+        parts += [format_means(columns, "pretraining"), format_claims(find_claims(here))]
+    return "\n\n".join(parts)
 
 
-def plot(cube):
-    """Draw the paper's Table 1 as matrices."""
-    from matplotlib.figure import Figure  # here, so that the study runs without the extra
-
-    cube = cube.assign_coords(position=[f"{position} position" for position in cube.position.values])
-    figure = Figure(figsize=(5.5 * cube.sizes["position"], 9), layout="constrained")
-    upper, lower = figure.subfigures(2, 1)
-    draw_matrices(
-        upper, cube.transfer_accuracy, rows="pretraining", columns="target", panel="position",
-        label="accuracy on the target", row_label="pretrained on", column_label="target: shown / label", limits=(0, 1),
-    )  # fmt: skip
-    draw_matrices(
-        lower, cube.sensitivity, rows="pretraining", columns="changed", panel="position", limits=(0, 1),
-        label="sensitivity (0: invariant)", row_label="pretrained on", column_label="changed: image (C) or object (O)",
-    )  # fmt: skip
-    figure.suptitle(f"{cube.attrs['title']} (mean of {cube.sizes['seed']} seeds)")
-    return figure
-
-
-def main():
-    """Run the study from the command line."""
-    parser = study_parser(__doc__, PRESETS, settings=PRESETS["paper"], choices=CHOICES)
-    parser.add_argument("--objects", metavar="FOLDER", help="pictures, see data/README.md")
-    parser.add_argument("--data", default=DATA / "sets", metavar="FOLDER", help="where CIFAR is (data/sets)")
-    options = parser.parse_args()
-    settings = override(PRESETS[options.preset], options)
-    with refuse(parser):
-        where, name, identity = find(settings, options.objects, options.data)
-        settings |= identity
-        names = [name] + [settings["dataset"]] * (settings["dataset"] != PRESETS[options.preset]["dataset"])
-        out = options.out or default_path(DATA / "cubes", "irrelevant_features", *names, options.preset)
-        cube = carry_out(
-            options, partial(cell, **where), *make_grid(settings), out, settings,
-            paper=PRESETS["paper"] | {"objects": PAPER_OBJECTS}, estimate=estimate,
-            study="irrelevant_features", title="Irrelevant features and what encoders keep of them",
-        )  # fmt: skip
-    if cube is not None:
-        report(cube, out, print_table, plot, DATA / "published" / "irrelevant_features.csv")
-
+STUDY = Study(
+    name="irrelevant_features", title="Irrelevant features and what encoders keep of them", description=__doc__,
+    folder=DATA, presets=PRESETS,
+    choices=CHOICES | {"dataset": [*CIFAR, STAND_IN], "position": list(POSITIONS), "pretraining": ENCODERS},
+    find=find_images_with_objects, cell=cell, grid=make_grid, estimate=estimate, table=format_results,
+    figure=plot_irrelevant_features,
+    published="irrelevant_features.csv",
+)  # fmt: skip
 
 if __name__ == "__main__":
-    main()
+    main(STUDY)

@@ -17,7 +17,7 @@ Cube
     transfer_accuracy over factor x seed x target; sensitivity (and its interval over pairs) over factor x seed x
     changed; source_accuracy, status. correlation=0 is availability=1, and availability=0 is C/C: these places
     share a cell. Written to data/cubes/relevance.nc.
-Pattern
+Claims
     Objects are predicted better, and sensitivity to them is higher, at correlation 1 than at 0, and both rise with the
     correlation (Spearman's rank correlation is above 0.5). Images are predicted worse at correlation 1 than at the
     levels between 0 and 1, and there as well as at 0 (within 0.05). Objects are predicted worse at availability 1 than
@@ -29,83 +29,76 @@ Reference
     Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Appendix C.3.
 """
 
-import warnings
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import xarray as xr
-from scipy import stats
-
-from invtransfer.analysis import REFERENCE
-from invtransfer.cubes.files import describe
-from invtransfer.paper.claims import claim, say_claims, say_mean
-from invtransfer.paper.command_line import carry_out, default_path, override, refuse, report, study_parser
-from invtransfer.paper.datasets import CIFAR, PAPER_OBJECTS
+from invtransfer import InvariantPretrainer
+from invtransfer.analysis import REFERENCE, format_means, rank_correlation, select_factor
+from invtransfer.cubes.assembly import make_cell
+from invtransfer.paper import Study, main, tasks
+from invtransfer.paper.claims import claim, format_claims
+from invtransfer.paper.datasets import CIFAR
+from invtransfer.paper.grids import cell_arguments, factor_coordinates
 from invtransfer.paper.images_with_objects import (
     POSITIONS,
     STAND_IN,
-    estimate_combined,
-    find_combined,
+    count_encoded,
+    find_images_with_objects,
     make_combined,
     measure_combined,
-)
-from invtransfer.paper.protocol import CHOICES, PROTOCOL, cell_arguments, pretrain
-from invtransfer.plots import draw_curves, spread_in_words
+)  # fmt: skip  # isort: skip
+from invtransfer.paper.presets import CHOICES, make_presets
+from invtransfer.paper.timing import project_seconds
+from invtransfer.plots import plot_relevance
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 TARGETS = ("C+O/C", "C+O/O")
 REFERENCES = ("C/C", "O/O")
-ALL = {
-    "n_objects": 10, "dataset": "cifar10",
-    "levels": {
-        "correlation": [0.0, 0.2, 0.4, 0.6, 0.8, 0.85, 0.9, 0.95, 1.0], "availability": [0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
-    },
+LEVELS = {
+    "correlation": [0.0, 0.2, 0.4, 0.6, 0.8, 0.85, 0.9, 0.95, 1.0], "availability": [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
 }  # fmt: skip
-PRESETS = {
-    "smoke": PROTOCOL["smoke"] | ALL | {
-        "dataset": STAND_IN, "levels": {"correlation": [0.0, 0.9, 1.0], "availability": [0.0, 0.5, 1.0]},
-    },
-    "quick": PROTOCOL["quick"] | ALL | {"n_samples": 4_000},
-    "paper": PROTOCOL["paper"] | ALL | {
-        "n_samples": 45_000, "n_validation": 5_000, "n_probe": 45_000, "epochs": 200, "adam_epochs": 100,
-    },
-}  # fmt: skip
-for preset in PRESETS.values():
-    del preset["n_classes"]  # all that there are
-CHOICES = CHOICES | {"dataset": [*CIFAR, STAND_IN]}
+PRESETS = make_presets(
+    {"n_objects": 10, "dataset": "cifar10", "levels": LEVELS},
+    leave_out=["n_classes"],  # all classes are used
+    smoke={"dataset": STAND_IN, "levels": {"correlation": [0.0, 0.9, 1.0], "availability": [0.0, 0.5, 1.0]}},
+    quick={"n_samples": 4_000},
+    paper={"n_samples": 45_000, "n_validation": 5_000, "n_probe": 45_000, "epochs": 200, "adam_epochs": 100},
+)
 
 
-def cell(*, folder, data, dataset, n_objects, pretraining, correlation, availability, seed, checkpoints=None, **more):
-    """Pretrain one encoder, probe it for images and for objects, and score its sensitivity to both."""
+def cell(
+    *, folder, data, dataset, n_objects, pretraining, correlation, availability, seed, architecture, width, n_samples,
+    epochs, batch_size, learning_rate, schedule, weight_decay, objects=None, checkpoints=None, **measured,
+):  # fmt: skip
+    """Pretrain one encoder, probe it for images and for objects, and score its sensitivity to both.
+
+    `measured` are the keywords of `measure_combined`. `objects` says which objects `folder` holds: it tells cells from
+    others, and is not read.
+    """
     make = partial(
         make_combined, dataset=dataset, data=data, folder=folder, n_objects=n_objects, seed=seed,
         position=POSITIONS["fixed"],
     )  # fmt: skip
     source = make(pretraining, correlation=correlation, availability=availability)
-    encoder = pretrain(source, more, seed, checkpoints)
-    measured = measure_combined(encoder, {name: make(name) for name in TARGETS}, more, seed)
-    accuracy = encoder.score(*source[-1].sample(more["n_test"]))
-    return measured.merge(describe({"source_accuracy": ((), accuracy, "accuracy on the source task")}))
-
-
-def find(settings, objects, data):
-    """Find the data; return where they are, as arguments of `cell`, their name and their identity."""
-    return find_combined(settings, objects, data)
+    training, _ = tasks.sample_training(source, n_samples, measured["n_validation"])
+    encoder = InvariantPretrainer(
+        architecture, width=width, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
+        schedule=schedule, weight_decay=weight_decay, random_state=seed,
+        checkpoint=checkpoints and checkpoints / "pretraining.npz",
+    ).fit(*training)  # fmt: skip
+    accuracy = encoder.score(*source[-1].sample(measured["n_test"]))
+    source_accuracy = make_cell({"source_accuracy": ((), accuracy, "accuracy on the source task")})
+    targets = {name: make(name) for name in TARGETS}
+    return measure_combined(encoder, targets, seed=seed, **measured).merge(source_accuracy)
 
 
 def make_grid(settings):
     """Return the place and arguments of every cell, and the cube's coordinates."""
-    factors = {f"{name}={level}": (name, level) for name, levels in settings["levels"].items() for level in levels}
-    factors |= {f"{REFERENCE}={name}": (REFERENCE, name) for name in REFERENCES}
-    coordinates = {
-        "factor": list(factors),
-        "factor_name": ("factor", [name for name, _ in factors.values()]),
-        "level": ("factor", [str(level) for _, level in factors.values()]),
-        "seed": list(range(settings["seeds"])),
-    }
+    factors = [(name, level) for name, levels in settings["levels"].items() for level in levels]
+    factors += [(REFERENCE, name) for name in REFERENCES]
+    coordinates = factor_coordinates(factors, seed=list(range(settings["seeds"])))
     grid = []
-    for factor, (name, level) in factors.items():
+    for factor, (name, level) in zip(coordinates["factor"], factors, strict=True):
         chosen = {"pretraining": "C+O/C", "correlation": 0.0, "availability": 1.0}
         if name == REFERENCE or (name, level) == ("availability", 0):  # images without objects are C/C
             chosen["pretraining"] = level if name == REFERENCE else "C/C"
@@ -116,27 +109,16 @@ def make_grid(settings):
     return grid, coordinates
 
 
-def estimate(arguments):
+def estimate(*, n_samples, epochs, n_probe, n_validation, n_test, n_pairs, **cell):
     """Project the seconds of a cell."""
-    return estimate_combined(arguments, len(TARGETS))
-
-
-def select_factor(cube, name):
-    """Return what belongs to one factor, over its levels as numbers."""
-    chosen = cube.isel(factor=np.flatnonzero(cube.factor_name.values == name))
-    return chosen.assign_coords(factor=chosen.level.values.astype(float)).rename(factor=name).sortby(name)
-
-
-def rank(values):
-    """Return, for each seed, Spearman's rank correlation of values with the levels of the correlation."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", stats.ConstantInputWarning)  # it is NaN then, which says so
-        ranks = [stats.spearmanr(values.correlation, values.sel(seed=seed)).statistic for seed in values.seed]
-    return xr.DataArray(ranks, dims="seed")
+    n_encoded = count_encoded(
+        len(TARGETS), epochs=epochs, n_probe=n_probe, n_validation=n_validation, n_test=n_test, n_pairs=n_pairs
+    )
+    return project_seconds(epochs * n_samples, n_encoded, **cell)
 
 
 def find_claims(cube):
-    """Return the paper's claims, our numbers, and whether they agree."""
+    """Hold the paper's claims against our numbers."""
     claims = []
 
     def compare(values, dim, sign, text, margin=0.0):
@@ -150,7 +132,7 @@ def find_claims(cube):
         compare(values, "correlation", ">", f"{text} at correlation 1 than at 0")
         if part.sizes["correlation"] > 2:
             rising = f"{text} the higher the correlation (Spearman's rank correlation is above 0.5)"
-            claims.append(claim(rising, rank(values), ">", 0.5))
+            claims.append(claim(rising, rank_correlation(values, "correlation"), ">", 0.5))
     between = images.where((images.correlation > 0) & (images.correlation < 1)).mean("correlation")
     if 1 in images.correlation:
         text = "images are predicted worse at correlation 1 than between 0 and 1"
@@ -166,77 +148,20 @@ def find_claims(cube):
     return claims
 
 
-def print_table(cube):
-    """Print accuracies and sensitivities, and whether the pattern held."""
-    print(f"\nmean ± std over seeds (n = {cube.sizes['seed']})\n")
-    print(f"{'':<22}{'accuracy on C+O/C':<20}{'C+O/O':<20}{'sensitivity to C':<20}{'O':<20}")
-    for factor in cube.factor.values:
-        row = cube.sel(factor=factor)
-        values = (*row.transfer_accuracy.transpose("target", ...), *row.sensitivity.transpose("changed", ...))
-        print(f"{factor:<22}" + "".join(f"{say_mean(each):<20}" for each in values))
-    print("\n" + say_claims(find_claims(cube)))
+def format_results(cube):
+    """Format accuracies, sensitivities and claims."""
+    columns = {f"accuracy on {name}": cube.transfer_accuracy.sel(target=name) for name in cube.target.values}
+    columns |= {f"sensitivity to {name}": cube.sensitivity.sel(changed=name) for name in cube.changed.values}
+    title = f"mean ± 95 % interval over seeds (n = {cube.sizes['seed']})"
+    return "\n\n".join([title, format_means(columns, "factor"), format_claims(find_claims(cube))])
 
 
-def plot(cube):
-    """Draw the paper's Figure 14: accuracies, and below them sensitivities, over both factors."""
-    from matplotlib.figure import Figure  # here, so that the study runs without the extra
-
-    names = [name for name in ("correlation", "availability") if name in cube.factor_name.values]
-    figure = Figure(figsize=(5.5 * max(2, len(names)), 9), layout="constrained")
-    figure.suptitle(f"{cube.attrs['title']} ({spread_in_words(cube.sizes['seed'])})")
-    if not names:
-        figure.text(0.5, 0.5, "references alone, which are in the table", ha="center")
-        return figure
-    rows = figure.subfigures(2, len(names), squeeze=False)
-    what = (("transfer_accuracy", "target", "accuracy on"), ("sensitivity", "changed", "sensitivity to changing"))
-    for row, (variable, line, label) in zip(rows, what, strict=True):
-        for part, name in zip(row, names, strict=True):
-            references = {
-                f"{entry}, trained on {level}": cube[variable].sel(
-                    {"factor": f"{REFERENCE}={level}", line: entry}, drop=True
-                )
-                for level in REFERENCES if f"{REFERENCE}={level}" in cube.factor
-                for entry in cube[line].values
-            }  # fmt: skip
-            draw_curves(
-                part, select_factor(cube, name)[variable], x=name, line=line, references=references, limits=(0, None),
-                x_label=f"{name} of the object", y_label=variable.replace("_", " "), line_label=label,
-            )  # fmt: skip
-    return figure
-
-
-def check_levels(levels):
-    """Refuse levels that are no fractions."""
-    for name, values in levels.items():
-        for value in values:
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} is {value}, expected a number from 0 to 1")
-
-
-def main():
-    """Run the study from the command line."""
-    parser = study_parser(__doc__, PRESETS, settings=PRESETS["paper"], choices=CHOICES)
-    parser.add_argument("--objects", metavar="FOLDER", help="pictures, see data/README.md")
-    parser.add_argument("--data", default=DATA / "sets", metavar="FOLDER", help="where CIFAR is (data/sets)")
-    options = parser.parse_args()
-    settings = override(PRESETS[options.preset], options)
-    with refuse(parser):
-        check_levels(settings["levels"])
-        where, name, identity = find(settings, options.objects, options.data)
-        settings |= identity
-        levels = settings["levels"]
-        sizes = {key: settings[key] for key in ("dataset", "n_objects")}
-        make_combined("C+O/C", **where, **sizes, seed=0, correlation=max(levels["correlation"]))  # one for each label
-        names = [name] + [settings["dataset"]] * (settings["dataset"] != PRESETS[options.preset]["dataset"])
-        out = options.out or default_path(DATA / "cubes", "relevance", *names, options.preset)
-        cube = carry_out(
-            options, partial(cell, **where), *make_grid(settings), out, settings,
-            paper=PRESETS["paper"] | {"objects": PAPER_OBJECTS}, estimate=estimate,
-            study="relevance", title="Relevance and availability of an object",
-        )  # fmt: skip
-    if cube is not None:
-        report(cube, out, print_table, plot)
-
+STUDY = Study(
+    name="relevance", title="Relevance and availability of an object", description=__doc__, folder=DATA,
+    presets=PRESETS, choices=CHOICES | {"dataset": [*CIFAR, STAND_IN]}, find=find_images_with_objects, cell=cell,
+    grid=make_grid,
+    estimate=estimate, table=format_results, figure=plot_relevance,
+)  # fmt: skip
 
 if __name__ == "__main__":
-    main()
+    main(STUDY)

@@ -50,13 +50,14 @@ from invtransfer import (
     load_backgrounds,
     load_objects,
 )
-from invtransfer.cubes.files import STATUS, write
-from invtransfer.cubes.provenance import describe_run, find_origin
+from invtransfer.cubes.assembly import STATUS
+from invtransfer.cubes.files import write
+from invtransfer.cubes.provenance import find_origin, make_attributes
 from invtransfer.cubes.running import run_study
 from invtransfer.encoders.classifier import build_network
 from invtransfer.images import to_tensor
 from invtransfer.networks.training import train
-from invtransfer.paper.command_line import study_parser
+from invtransfer.paper.command_line import make_parser
 from invtransfer.sources.pasting import place_objects
 from invtransfer.storage import check_writable
 
@@ -459,7 +460,7 @@ def print_tables(cube):
 
 def main():
     """Run the study from the command line."""
-    parser = study_parser(__doc__, PRESETS)
+    parser = make_parser(__doc__, PRESETS)
     options = parser.parse_args()
     if options.jobs not in (None, 1):
         parser.error(f"--jobs is {options.jobs}, expected 1: what is timed must not run beside something else")
@@ -479,7 +480,7 @@ def main():
     settings |= {"preset": options.preset, "seeds": len(seeds), "threads": options.threads, "source": list(SOURCE)}
     attributes = {
         "title": "Speed and memory, in ratios",
-        **describe_run(settings, [find_origin(options.threads)]),
+        **make_attributes(settings, [find_origin(options.threads)]),
         "load_average": load,
     }
     write(cube.assign_attrs(attributes), out)

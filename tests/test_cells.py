@@ -11,10 +11,10 @@ import xarray as xr
 from toy_studies import counting, grid, thread_counts, toy
 
 from invtransfer import InvariantPretrainer
-from invtransfer.cubes.cells import cell_id, cell_state, claim, compute_cell, lock_path, read_cell
+from invtransfer.cubes.cells import cell_id, cell_state, compute_cell, hold_lock, lock_path, read_cell
 from invtransfer.cubes.files import read, write
 from invtransfer.cubes.provenance import find_origin
-from invtransfer.storage import canonical
+from invtransfer.storage import format_json
 
 ARGUMENTS = {"seed": 1, "relation": "disjoint", "factor": "b"}
 
@@ -29,7 +29,7 @@ def test_result_arguments_origin_and_seconds_are_written(path):
     cell = read(path)
     assert cell.accuracy == 111  # factor 1, relation 10, seed 100
     assert 0 <= cell.attrs.pop("seconds") < 10
-    assert cell.attrs == {"arguments": canonical(ARGUMENTS), "origin": canonical(find_origin(1))}
+    assert cell.attrs == {"arguments": format_json(ARGUMENTS), "origin": format_json(find_origin(1))}
     assert (outcome["state"], outcome["message"], outcome["file"]) == ("done", "", path.read_bytes())
     assert outcome["where"].endswith(f" {os.getpid()}")
     assert os.listdir(path.parent) == ["cell.nc"]
@@ -108,15 +108,15 @@ def test_two_at_the_same_cell(path):
         assert end.wait(10)
         return toy(**arguments)
 
-    with claim(path) as first, claim(path) as second:
+    with hold_lock(path) as first, hold_lock(path) as second:
         assert (first, second) == (True, False)
         assert compute_cell(toy, ARGUMENTS, path) == {"state": "busy"}
         assert not path.exists()
     thread = threading.Thread(target=compute_cell, args=(wait, ARGUMENTS, path))
     thread.start()
     assert begun.wait(10)
-    with claim(path) as claimed:
-        assert not claimed
+    with hold_lock(path) as held:
+        assert not held
     end.set()
     thread.join()
     assert read(path).accuracy == 111

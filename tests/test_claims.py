@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invtransfer.paper.claims import claim, say_claims, say_mean
+from invtransfer.paper.claims import claim, format_claims, format_mean
 
 
 def seeds(*values):
@@ -13,12 +13,12 @@ def seeds(*values):
 
 def test_mean_and_spread_by_hand():
     # of 0.2, 0.4 and 0.9 the mean is 0.5, and the standard deviation sqrt((0.09 + 0.01 + 0.16) / 2) = 0.3606
-    assert say_mean(seeds(0.2, 0.4, 0.9)) == "0.500 ± 0.361"
-    assert say_mean(seeds(0.2, np.nan, 0.9)) == "0.550 ± 0.495"
-    assert say_mean(seeds(0.2, np.nan)) == "0.200"
-    assert say_mean(seeds(np.nan, np.nan)) == "?"
-    assert say_mean(seeds(0.25), sign="+") == "+0.250"
-    assert say_mean(seeds(-0.25), sign="+") == "-0.250"
+    assert format_mean(seeds(0.2, 0.4, 0.9)) == "0.500 ± 0.361"
+    assert format_mean(seeds(0.2, np.nan, 0.9)) == "0.550 ± 0.495"
+    assert format_mean(seeds(0.2, np.nan)) == "0.200"
+    assert format_mean(seeds(np.nan, np.nan)) == "?"
+    assert format_mean(seeds(0.25), sign="+") == "+0.250"
+    assert format_mean(seeds(-0.25), sign="+") == "-0.250"
 
 
 @pytest.mark.parametrize(
@@ -80,14 +80,14 @@ def test_relation_that_there_is_not():
 
 def test_pattern_counts_what_held():
     claims = [("one", "1 against 2", True), ("two", "3", False), ("three", "?", None), ("four", "5", np.True_)]
-    assert say_claims(claims).splitlines() == [
+    assert format_claims(claims).splitlines() == [
         "the paper's pattern: 2 of 4 held",
         "  held      one: 1 against 2",
         "  did not   two: 3",
         "  unknown   three: ?",
         "  held      four: 5",
     ]
-    assert say_claims([]) == "the paper's pattern: 0 of 0 held"
+    assert format_claims([]) == "the paper's pattern: 0 of 0 held"
 
 
 def test_what_is_no_number_over_seeds():
@@ -99,6 +99,6 @@ def test_what_is_no_number_over_seeds():
     with pytest.raises(ValueError, match="margin is None, expected a number"):
         claim("", accuracy, ">", 0.4, margin=None)
     with pytest.raises(ValueError, match="values has dtype <U1, expected real numbers"):
-        say_mean(accuracy.astype("U1"))
+        format_mean(accuracy.astype("U1"))
     with pytest.raises(ValueError, match="first or second has the dimensions seed, factor, expected 'seed'"):
         claim("", accuracy.expand_dims(factor=1, axis=1), ">", accuracy)

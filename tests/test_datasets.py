@@ -3,7 +3,7 @@ import json
 import pytest
 from PIL import Image
 
-from invtransfer.paper.datasets import CIFAR, OBJECT_SIZE, PAPER_OBJECTS, identify, load_cifar, load_pictures
+from invtransfer.paper.datasets import CIFAR, OBJECT_SIZE, PAPER_OBJECTS, identify, load_cifar, load_objects_and_backgrounds
 from invtransfer.sources.cifar import load_cifar10, load_cifar100
 
 
@@ -19,32 +19,32 @@ def folder(tmp_path):
 def add_background(folder):
     (folder / "backgrounds").mkdir()
     Image.new("RGB", (8, 8), "blue").save(folder / "backgrounds" / "1.jpg")
-    load_pictures.cache_clear()
+    load_objects_and_backgrounds.cache_clear()
 
 
 def test_pictures_are_read_once():
-    objects, backgrounds = load_pictures("procedural")
+    objects, backgrounds = load_objects_and_backgrounds("procedural")
     assert objects.images.shape == (61, OBJECT_SIZE, OBJECT_SIZE, 4)
     assert backgrounds is None
-    assert load_pictures("procedural")[0] is objects
+    assert load_objects_and_backgrounds("procedural")[0] is objects
 
 
 def test_random_patterns_are_read_at_the_size_at_which_they_are_pasted(tmp_path, monkeypatch):
     (tmp_path / "random" / "backgrounds").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)  # where a folder has the name of a collection
-    objects, backgrounds = load_pictures("random")
+    objects, backgrounds = load_objects_and_backgrounds("random")
     assert objects.images.shape == (61, 22, 22, 4)  # 0.7 of 32
     assert backgrounds is None
     assert [identify(name) for name in ("procedural", "random")] == ["procedural", "random"]
 
 
 def test_pictures_of_a_folder(folder):
-    objects, backgrounds = load_pictures(str(folder))
+    objects, backgrounds = load_objects_and_backgrounds(str(folder))
     assert objects.names == ("apple",)
     assert objects.images.shape == (1, OBJECT_SIZE, OBJECT_SIZE, 4)
     assert backgrounds is None
     add_background(folder)
-    backgrounds = load_pictures(str(folder))[1]
+    backgrounds = load_objects_and_backgrounds(str(folder))[1]
     assert len(backgrounds) == 1
     red, green, blue = backgrounds.mean(axis=(0, 1, 2))
     assert red < 10 > green  # of a JPEG
@@ -52,7 +52,7 @@ def test_pictures_of_a_folder(folder):
 
 
 def test_folder_that_is_not_there_is_named(tmp_path):
-    for read in (load_pictures, identify):
+    for read in (load_objects_and_backgrounds, identify):
         with pytest.raises(FileNotFoundError, match="none', expected"):
             read(str(tmp_path / "none"))
 
@@ -110,9 +110,9 @@ def test_pixels_and_labels_identify_pictures_but_not_where_they_lie(folder):
     folder.rename(moved)
     assert identify(str(moved)) == ours
     (moved / "foregrounds" / "apple").rename(moved / "foregrounds" / "pear")
-    load_pictures.cache_clear()
+    load_objects_and_backgrounds.cache_clear()
     pear = identify(str(moved))
     Image.new("RGBA", (8, 8), "green").save(moved / "foregrounds" / "pear" / "1.png")
-    load_pictures.cache_clear()
+    load_objects_and_backgrounds.cache_clear()
     assert len({ours, pear, identify(str(moved))}) == 3
     assert len(ours) == len(pear) == len("transforms2d ") + 12

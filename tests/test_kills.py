@@ -21,7 +21,7 @@ import toy_studies
 from toy_studies import big, counting, run, slow, toy
 
 from invtransfer.cubes.files import read
-from invtransfer.cubes.status import describe_progress
+from invtransfer.cubes.status import format_status
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 STUDIES = Path(__file__).parent.parent / "studies"
@@ -131,14 +131,14 @@ def test_two_runs_at_the_same_cells(fork, tmp_path):
     while not lines(log):
         time.sleep(0.05)
     time.sleep(0.1)
-    text = describe_progress(path)
+    text = format_status(path)
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
     assert sorted(lines(log)) == sorted(set(lines(log)))  # each once
     assert len(lines(log)) == 8
     assert "2 running" in text
-    assert describe_progress(path).splitlines()[1] == "cells      8: 8 done"
+    assert format_status(path).splitlines()[1] == "cells      8: 8 done"
     whole = path.read_bytes()
     run_toys(path, slow, seconds=0.3, log=str(log))
     assert path.read_bytes() == whole

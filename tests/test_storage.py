@@ -12,7 +12,7 @@ import pytest
 from invtransfer import storage
 from invtransfer.storage import (
     DamagedFileError,
-    canonical,
+    format_json,
     check_writable,
     read_arrays,
     remove_leftovers,
@@ -176,9 +176,9 @@ def test_permissions_follow_the_umask(tmp_path):
 
 
 def test_canonical_is_the_same_for_the_same_settings():
-    assert canonical({"b": (1, 2.5), "a": {"z": None, "y": "é"}}) == '{"a": {"y": "\\u00e9", "z": null}, "b": [1, 2.5]}'
-    assert canonical({"a": 1, "b": 2}) == canonical({"b": 2, "a": 1})
-    assert canonical({"a": 1}) != canonical({"a": "1"})
+    assert format_json({"b": (1, 2.5), "a": {"z": None, "y": "é"}}) == '{"a": {"y": "\\u00e9", "z": null}, "b": [1, 2.5]}'
+    assert format_json({"a": 1, "b": 2}) == format_json({"b": 2, "a": 1})
+    assert format_json({"a": 1}) != format_json({"a": "1"})
 
 
 # the door to the disk

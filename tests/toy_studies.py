@@ -12,11 +12,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 import xarray as xr
 from threadpoolctl import threadpool_info
 
-from invtransfer.cubes.running import run_study
+from invtransfer.cubes import run_study
 
 FACTORS, RELATIONS = ["a", "b"], ["same", "disjoint"]
 
@@ -90,7 +89,14 @@ def counting(*, folder, log, checkpoints, n_steps=5, **labels):
     return toy(**labels).assign(steps=((), float(n_steps)))
 
 
+def loads_torch(**labels):
+    """Tell whether torch is loaded where the cell is computed."""
+    return toy(**labels).assign(torch=((), int("torch" in sys.modules)))
+
+
 def thread_counts():
+    import torch  # here, so that other toys are computed without it
+
     return [torch.get_num_threads()] + [pool["num_threads"] for pool in threadpool_info()]
 
 

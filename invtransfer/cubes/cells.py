@@ -1,32 +1,33 @@
-"""Cells: one call of a study's function each, its result or its failure in a file of its own, computed once.
+"""Cells: one call of a study's function each, with its result or its failure in a file of its own, computed once.
 
-A cell is a call with keyword arguments that JSON can hold. Its file is named by a hash of them, so that a cell that is
-there is exactly the one that is wanted. Whoever computes a cell holds a lock on it, which ends with the process that
-holds it: any number of runs, on any machines that share the folder, can work on the same cells.
+A cell is a call with keyword arguments that JSON can hold. Its file is named by a hash of the arguments, so a file of
+that name holds exactly the cell that is wanted. The process that computes a cell holds a lock on it, which ends with
+the process: any number of runs, on any machines that share the folder, can work on the same cells.
 """
 
 import hashlib
 import inspect
-import json
 import os
 import shutil
 import socket
+import sys
 import threading
 import time
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 import xarray as xr
 from filelock import FileLock, Timeout
 from threadpoolctl import threadpool_limits
 
-from invtransfer.cubes.files import assemble, read, write
+from invtransfer.cubes.assembly import assemble
+from invtransfer.cubes.files import read, write
 from invtransfer.cubes.provenance import find_origin
-from invtransfer.storage import DamagedFileError, canonical, remove_leftovers
+from invtransfer.storage import DamagedFileError, format_json, remove_leftovers
 
 _COMPUTING = threading.RLock()  # threads and global generators belong to the process: one cell at a time in each
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # read by libraries when they are loaded
 
 
 def cell_id(arguments):
@@ -35,7 +36,7 @@ def cell_id(arguments):
     Parameters
     ----------
     arguments : dict
-        Keyword arguments of the cell function.
+        Keyword arguments of the cell's function.
 
     Returns
     -------
@@ -46,25 +47,25 @@ def cell_id(arguments):
     >>> cell_id({"seed": 0, "width": 0.25}) == cell_id({"width": 0.25, "seed": 0})
     True
     """
-    return hashlib.sha256(canonical(arguments).encode()).hexdigest()[:16]
+    return hashlib.sha256(format_json(arguments).encode()).hexdigest()[:16]
 
 
 def read_cell(path, arguments):
-    """Read a cell's file, if it is there and to be trusted.
+    """Read the file of a cell, if it exists and holds that cell.
 
     Parameters
     ----------
     path : path-like
-        Of the file.
+        Where the file is.
     arguments : dict
-        That the cell should have.
+        Arguments that the cell should have.
 
     Returns
     -------
     cell : xarray.Dataset or None
-        One that failed has no data but the attributes "message" and "traceback".
+        The cell. One that failed has no variables but the attributes "message" and "traceback".
     complaint : str
-        Why a file that is there is not the cell; empty otherwise.
+        Why a file that exists is not the cell; empty otherwise.
     """
     try:
         cell = read(path)
@@ -72,23 +73,22 @@ def read_cell(path, arguments):
         return None, ""
     except DamagedFileError as error:
         return None, str(error)
-    if cell.attrs.get("arguments") != canonical(arguments) or "origin" not in cell.attrs:
+    if cell.attrs.get("arguments") != format_json(arguments) or "origin" not in cell.attrs:
         return None, f"{path} belongs to other settings"
     return cell, ""
 
 
 def cell_state(cell):
-    """Say in which state a cell is.
+    """Return the state of a cell.
 
     Parameters
     ----------
     cell : xarray.Dataset or None
-        As of `read_cell`.
+        What `read_cell` returned.
 
     Returns
     -------
-    state : str
-        "missing", "done" or "failed".
+    state : {"missing", "done", "failed"}
 
     Examples
     --------
@@ -99,24 +99,24 @@ def cell_state(cell):
 
 
 @contextmanager
-def claim(path):
-    """Hold a file's lock, if nobody else does.
+def hold_lock(path):
+    """Hold the lock of a file, unless another process holds it.
 
     Parameters
     ----------
     path : path-like
-        Of the file. The lock is a file beside it.
+        The file. Its lock is a file beside it.
 
     Yields
     ------
-    claimed : bool
-        Whether it is held now. The lock ends with the block or with the process, however that ends.
+    held : bool
+        Whether the block holds the lock. The lock ends with the block or with the process, however that ends.
 
     Examples
     --------
     >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder, claim(f"{folder}/a.nc") as first:
-    ...     with claim(f"{folder}/a.nc") as second:
+    >>> with tempfile.TemporaryDirectory() as folder, hold_lock(f"{folder}/a.nc") as first:
+    ...     with hold_lock(f"{folder}/a.nc") as second:
     ...         first, second
     (True, False)
     """
@@ -133,12 +133,12 @@ def claim(path):
 
 
 def lock_path(path):
-    """Return where the lock of a file is.
+    """Return the path of a file's lock.
 
     Parameters
     ----------
     path : path-like
-        Of the file.
+        The file.
 
     Returns
     -------
@@ -154,38 +154,39 @@ def lock_path(path):
 
 
 def compute_cell(function, arguments, path, *, threads=1, again=False):
-    """Compute one cell, unless it is there or somebody else is at it, and write it, or what went wrong.
+    """Compute one cell and write its result or its failure, unless the file exists or another process is at it.
 
     Parameters
     ----------
     function : callable
-        From the arguments to an `xarray.Dataset`. If it has a parameter "checkpoints", it gets a folder there, in which
-        it may keep what it needs to go on after a kill; where versions, commit, hardware or threads are others, it gets
-        another one. They are removed when the cell is done.
+        Function from the arguments to an `xarray.Dataset`. If it has a parameter "checkpoints", it gets a folder in
+        which it may keep what it needs to go on after a kill. Runs with other versions, commit, hardware or threads get
+        another folder. The folders are removed when the cell is done.
     arguments : dict
-        Its keyword arguments.
+        Keyword arguments of the function.
     path : path-like
-        Of the cell's file, in a folder that is made if need be.
+        Where the cell's file is written. Its folder is made if need be.
     threads : int
-        That the cell may use, in torch, NumPy, SciPy and scikit-learn.
+        Number of threads that the cell may use in torch, NumPy, SciPy and scikit-learn.
     again : bool
-        Compute a cell that has failed once more.
+        Whether to compute a cell again that has failed.
 
     Returns
     -------
     outcome : dict
-        "state": "done", "failed", or "busy" if somebody else computes it; "seconds" that it took; "message" and
-        "traceback" of a failure; "where": host and process; "file": the bytes of the file, for whom does not see it.
+        "state": "done", "failed", or "busy" if another process computes the cell; "seconds" that it took; "message" and
+        "traceback" of a failure; "where": host and process; "file": the bytes of the file, for a run that does not see
+        this disk; "stamp": what tells whether that run sees this file, see `stamp_of`.
 
     Raises
     ------
     OSError
-        If the file cannot be written, such as on a full disk.
+        If the file cannot be written, for example because the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _COMPUTING, claim(path) as claimed:
-        if not claimed:
+    with _COMPUTING, hold_lock(path) as held:
+        if not held:
             return {"state": "busy"}
         cell, _ = read_cell(path, arguments)
         if cell is None or (again and cell_state(cell) == "failed"):
@@ -195,55 +196,60 @@ def compute_cell(function, arguments, path, *, threads=1, again=False):
         state = cell_state(cell)
         if state == "done":
             shutil.rmtree(path.with_suffix(".training"), ignore_errors=True)
-            lock_path(path).unlink(missing_ok=True)  # who holds a new one finds the cell done
+            lock_path(path).unlink(missing_ok=True)  # a process that holds a new one finds the cell done
         return {
             "state": state, "seconds": cell.attrs["seconds"], "message": cell.attrs.get("message", ""),
             "traceback": cell.attrs.get("traceback", ""), "where": f"{socket.gethostname()} {os.getpid()}",
-            "file": path.read_bytes(),
+            "file": path.read_bytes(), "stamp": stamp_of(path),
         }  # fmt: skip
+
+
+def stamp_of(path):
+    """Return what tells a file from others without reading it.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    stamp : tuple of int or None
+        Number of the file on its disk, size in bytes, and time of the last change in nanoseconds; None if there is no
+        such file.
+    """
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _call(function, arguments, checkpoints, threads):
     """Return the cell, or what went wrong in its place."""
-    more, attributes = {}, _attributes(arguments, threads)
+    more = {}
     if "checkpoints" in inspect.signature(function).parameters:
-        origin = json.loads(attributes["origin"]) | {"git_state": ""}  # which changes with any file
-        more["checkpoints"] = checkpoints / hashlib.sha256(canonical(origin).encode()).hexdigest()[:16]
+        origin = find_origin(threads, _find_device()) | {"git_state": ""}  # which changes with any file
+        more["checkpoints"] = checkpoints / hashlib.sha256(format_json(origin).encode()).hexdigest()[:16]
         more["checkpoints"].mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     try:
-        with _limited(threads):
+        with _limit_threads(threads):
             cell = function(**arguments, **more)
         if not isinstance(cell, xr.Dataset):
             raise TypeError(f"the cell is of type {type(cell).__name__}, expected an xarray.Dataset")
         assemble([{}], [cell], {})  # what no cube can hold fails here, not when all is done
         seconds = time.perf_counter() - start
-        return cell.assign_attrs(attributes, seconds=seconds)
+        return cell.assign_attrs(_attributes(arguments, threads), seconds=seconds)
     except (Exception, SystemExit) as error:
         message, trace = f"{type(error).__name__}: {error}", traceback.format_exc()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()  # a cell that ran out of memory leaves it to the next
-    return failed_cell(arguments, threads, message, trace, time.perf_counter() - start)
+    if _find_device() != "cpu":
+        sys.modules["torch"].cuda.empty_cache()  # a cell that ran out of memory leaves it to the next
+    return _make_failed(arguments, threads, message, trace, time.perf_counter() - start)
 
 
-def failed_cell(arguments, threads, message, trace="", seconds=0.0):
-    """Return what stands in place of a cell that failed.
-
-    Parameters
-    ----------
-    arguments : dict
-        Of the cell.
-    threads : int
-        That it could use.
-    message, trace : str
-        What went wrong, and where.
-    seconds : float
-        Until it did.
-
-    Returns
-    -------
-    cell : xarray.Dataset
-    """
+def _make_failed(arguments, threads, message, trace, seconds):
+    """Return what stands in place of a cell that failed."""
     # whatever characters an error has, a file can hold them
     message, trace = (text.replace("\0", "\\0").encode(errors="backslashreplace").decode() for text in (message, trace))
     attributes = _attributes(arguments, threads) | {"seconds": seconds, "message": message, "traceback": trace}
@@ -251,17 +257,32 @@ def failed_cell(arguments, threads, message, trace="", seconds=0.0):
 
 
 def _attributes(arguments, threads):
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    return {"arguments": canonical(arguments), "origin": canonical(find_origin(threads, device))}
+    return {"arguments": format_json(arguments), "origin": format_json(find_origin(threads, _find_device()))}
+
+
+def _find_device():
+    """Return the name of the GPU, or "cpu" if there is none, or nothing here has loaded torch, which would use it."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else "cpu"
 
 
 @contextmanager
-def _limited(threads):
-    """Limit the threads of torch, and of BLAS and OpenMP in NumPy, SciPy and scikit-learn."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+def _limit_threads(threads):
+    """Limit the threads of torch, and of BLAS and OpenMP in NumPy, SciPy and scikit-learn, loaded or not yet."""
+    torch = sys.modules.get("torch")
+    before = {name: os.environ.get(name) for name in _THREADS}
+    n_before = torch.get_num_threads() if torch is not None else None
+    os.environ |= dict.fromkeys(_THREADS, str(threads))
+    if torch is not None:
+        torch.set_num_threads(threads)
     try:
         with threadpool_limits(threads):
             yield
     finally:
-        torch.set_num_threads(before)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        if torch is not None:
+            torch.set_num_threads(n_before)

@@ -1,4 +1,4 @@
-"""Cubes as tables for other programs: each value once, in the row of its labels, and nothing lost."""
+"""Cubes as tables for other programs: every value once, in the row of its labels."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from invtransfer.storage import canonical, check_writable, replacing
+from invtransfer.storage import check_writable, format_json, replacing
 
-NO_VALUE = {"f": "empty", "i": "-1", "U": "empty", "O": "empty"}  # what a cube has for it, as the tables show it
+NO_VALUE = {"f": "empty", "i": "-1", "U": "empty", "O": "empty"}  # what tables show where a cube has no value
 
 
 def tabulate(cube, stem="cube"):
@@ -17,23 +17,24 @@ def tabulate(cube, stem="cube"):
     Parameters
     ----------
     cube : xarray.Dataset
-        As `read` gives it, of a study or any other.
+        Any dataset, such as a cube that `read` returned.
     stem : str
-        What the names of the tables begin with.
+        Beginning of the tables' names.
 
     Returns
     -------
     tables : dict of str to pandas.DataFrame
-        By name: `stem` for variables over the grid (the dimensions of `status`); with the further dimensions, such as
-        "factors-transformation", for those that have more; with "-without-" and dimensions, for those that lack some.
-        One row per place; the columns are its labels, further coordinates, and variables. Numbers that are flags, such
-        as `status`, are words. The last table, `stem` with "-columns", has a row for each "column" of each "table": its
-        "units", "long_name", "dtype", and what stands for "no_value" in it: an empty field or the number -1.
+        Tables by name. Variables over the grid (the dimensions of `status`) are in the table `stem`; those with further
+        dimensions in a table that is named after them, such as "factors-transformation"; those that lack dimensions of
+        the grid in a table with "-without-" and these dimensions in its name. A table has one row per place, and
+        columns for its labels, further coordinates and variables. Flags, such as `status`, are written as words. The
+        last table, `stem` with "-columns", has a row for each "column" of each "table", with its "units", "long_name"
+        and "dtype", and what stands in it for "no_value": an empty field or the number -1.
 
     Raises
     ------
     ValueError
-        If dimensions have such names that two files would be the same.
+        If the names of dimensions would give two files the same name.
 
     Examples
     --------
@@ -69,7 +70,7 @@ def tabulate(cube, stem="cube"):
 
 
 def _spread(variable, sizes):
-    """Return the values of a variable in each place, flags in words."""
+    """Return the values of a variable in each place, with flags as words."""
     values, words = variable.variable.to_base_variable().set_dims(sizes).values.ravel(), _flags(variable)
     return np.array([words.get(value, str(value)) for value in values.tolist()], str) if words else values
 
@@ -94,35 +95,35 @@ def export_csv(cube, folder, stem, *, overwrite=False):
     Parameters
     ----------
     cube : xarray.Dataset
-        As `read` gives it.
+        Any dataset, such as a cube that `read` returned.
     folder : path-like
-        Where the files go; it is made if need be.
+        Folder of the files, which is made if need be.
     stem : str
-        What their names begin with, such as that of the cube.
+        Beginning of the files' names, such as the name of the cube.
     overwrite : bool
-        Replace files of these names. Others in the folder stay as they are.
+        Whether to replace files of these names. Other files in the folder are left alone.
 
     Returns
     -------
     paths : list of pathlib.Path
-        Of one file for each table of `tabulate`, ending in ".csv", and, ending in "-attributes.json", of the
-        attributes of the cube, and for each variable its dimensions, type and attributes.
+        Paths of the files: one ".csv" for each table of `tabulate`, and one that ends in "-attributes.json", with the
+        attributes of the cube, and the dimensions, dtype and attributes of each variable.
 
     Raises
     ------
     FileExistsError
-        If there are such files already, and `overwrite` is False: nothing is written.
+        If such files exist and `overwrite` is False. Nothing is written then.
     OSError
         If the folder cannot be written to.
     ValueError
-        As `tabulate`.
+        If the names of dimensions would give two files the same name.
 
     Notes
     -----
-    The files are UTF-8 and as RFC 4180 describes: lines end in CR LF, values with commas, quotes or line breaks are
-    quoted. Floats have as many digits as it takes to read back the same bits; where there is none, the field is empty,
-    as it is for empty strings. pandas reads them back with ``read_csv(path)``, but to the last bit before version 3.1
-    only with ``float_precision="round_trip"``; strings such as "NA" stay strings with ``keep_default_na=False`` and
+    The files are UTF-8 and follow RFC 4180: lines end in CR LF, and values with commas, quotes or line breaks are
+    quoted. Floats have as many digits as it takes to read back the same bits; missing floats and empty strings are
+    empty fields. pandas reads the files with ``read_csv(path)``; before version 3.1, the last bit of floats needs
+    ``float_precision="round_trip"``. Strings such as "NA" stay strings with ``keep_default_na=False`` and
     ``na_values={"accuracy": [""]}``, for all columns of floats.
 
     Examples
@@ -161,7 +162,7 @@ def _describe_all(cube):
 
 
 def _as_json(attributes):
-    """Return attributes as JSON holds them; text that is JSON itself, such as settings, becomes what it says."""
+    """Return attributes as JSON holds them; a text that is JSON itself, such as settings, is read."""
     plain = {name: np.asarray(value).tolist() for name, value in attributes.items()}
     return {name: _parse(value) if isinstance(value, str) else value for name, value in plain.items()}
 
@@ -171,4 +172,4 @@ def _parse(text):
         value = json.loads(text)
     except (ValueError, RecursionError):
         return text
-    return value if isinstance(value, (dict, list)) and canonical(value) == text else text
+    return value if isinstance(value, (dict, list)) and format_json(value) == text else text

@@ -1,13 +1,7 @@
-"""Cells to one labelled netCDF cube: files that are whole or not there, and that are data and nothing else.
-
-A cell is the result of one unit of expensive work, an `xarray.Dataset` in a small file of its own. A cube holds all
-cells of a study along dimensions that are singular nouns, with labels that a reader would print; cells that are not
-there are NaN, and `status` says why.
-"""
+"""netCDF files of cells and cubes: whole or absent, and data and nothing else."""
 
 import hashlib
 import json
-from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +9,6 @@ import xarray as xr
 
 from invtransfer.storage import DamagedFileError, replacing
 
-STATUS = ("missing", "done", "failed")
 CHECKSUM = "checksum"
 
 
@@ -25,18 +18,18 @@ def write(dataset, path):
     Parameters
     ----------
     dataset : xarray.Dataset
-        With attributes that are strings or numbers.
+        Dataset whose attributes are strings or numbers. A checksum is stored with it.
     path : path-like
-        See `replacing`; the file is read once before it takes its place. A checksum goes with it.
+        Where the file is written, see `replacing`. The file is read once before it takes its place.
 
     Raises
     ------
     OSError
-        If the file cannot be written, such as on a full disk.
+        If the file cannot be written, for example because the disk is full.
     TypeError
         If netCDF cannot hold an attribute, such as None.
     ValueError
-        If a text has a character NUL, at which netCDF would cut it.
+        If a text contains the character NUL, at which netCDF would cut it.
 
     Examples
     --------
@@ -77,7 +70,7 @@ def read(path):
     Parameters
     ----------
     path : path-like
-        Of a cell or cube. It is data: no code in it is run, whoever made it.
+        Where the file of a cell or cube is. It is data: no code in it is run, whoever made it.
 
     Returns
     -------
@@ -86,12 +79,16 @@ def read(path):
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If there is no such file.
     OSError
-        If the path cannot be one.
+        If `path` cannot be the path of a file.
     DamagedFileError
-        If it cannot be read as netCDF, claims to be far larger than it is, or its values and attributes are not those
-        that `write` wrote. Files of other programs, without a checksum, are taken as they are.
+        If the file cannot be read as netCDF, claims to be far larger than it is, or holds other values or attributes
+        than `write` wrote. Files of other programs, which have no checksum, are taken as they are.
+
+    See Also
+    --------
+    load_cube : The same, with an index on coordinates such as "factor_name".
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist")
@@ -112,149 +109,85 @@ def read(path):
     return dataset
 
 
+def load_cube(path):
+    """Read the cube of a study, ready for selecting.
+
+    Parameters
+    ----------
+    path : path-like
+        Where the cube is.
+
+    Returns
+    -------
+    cube : xarray.Dataset
+        As `read` returns it, with an index on every further coordinate along one dimension: where "factor" has the
+        coordinates "factor_name" and "level", ``cube.sel(factor_name="architecture")`` selects all levels of a factor.
+
+    Raises
+    ------
+    FileNotFoundError, OSError, DamagedFileError
+        As `read`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> cube = xr.Dataset({"accuracy": ("factor", [0.5, 0.75, 1.0])}, {"factor_name": ("factor", ["a", "a", "b"])})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(cube, f"{folder}/cube.nc")
+    ...     load_cube(f"{folder}/cube.nc").sel(factor_name="a").accuracy.values
+    array([0.5 , 0.75])
+    """
+    cube = read(path)
+    for name, coordinate in cube.coords.items():
+        if coordinate.ndim == 1 and name not in cube.indexes:
+            cube = cube.set_xindex(name)
+    return cube
+
+
+def have_same_bits(one, other):
+    """Tell whether two arrays hold the same values bit for bit.
+
+    Parameters
+    ----------
+    one, other : array-like
+        Numbers or strings.
+
+    Returns
+    -------
+    same : bool
+        Whether shape, dtype and every bit agree: 0.0 is not -0.0, and float32 is not float64. One NaN counts as any
+        other, and strings are compared by their characters, whatever length the dtype has room for.
+
+    Examples
+    --------
+    >>> have_same_bits([0.0, float("nan")], [0.0, -float("nan")]), have_same_bits(0.0, -0.0), have_same_bits(1, 1.0)
+    (True, False, False)
+    """
+    one, other = np.asarray(one), np.asarray(other)
+    if one.shape != other.shape:
+        return False
+    if one.dtype.kind in "UO" and other.dtype.kind in "UO":
+        return bool(np.all(one == other))
+    if one.dtype != other.dtype:
+        return False
+    same = one == other
+    if one.dtype.kind == "f":
+        same = (same & (np.signbit(one) == np.signbit(other))) | (np.isnan(one) & np.isnan(other))
+    return bool(np.all(same))
+
+
 def _digest(dataset):
     """Return the SHA-256 of names, dimensions, values and attributes, however they are stored."""
-    digest = hashlib.sha256(_plain(dataset.attrs))
+    digest = hashlib.sha256(_format_attributes(dataset.attrs))
     for name in sorted(dataset.variables):
         variable = dataset[name]
         values = np.asarray(variable.values)
         data = "\0".join(values.astype(str).flat).encode() if values.dtype.kind in "UO" else values.tobytes()
         digest.update(f"{name} {variable.dims} {values.shape} {name in dataset.coords} ".encode() + data)
-        digest.update(_plain(variable.attrs))
+        digest.update(_format_attributes(variable.attrs))
     return digest.hexdigest()
 
 
-def _plain(attributes):
+def _format_attributes(attributes):
     """Return attributes as text that is the same before they are written and after they are read."""
     return json.dumps({name: np.ravel(value).tolist() for name, value in attributes.items()}, sort_keys=True).encode()
-
-
-def describe(variables, coords=None):
-    """Make a dataset of variables without unit that say what they are.
-
-    Parameters
-    ----------
-    variables : dict of str to tuple of (dims, values, text)
-        Dimensions and values as for `xarray.Dataset`; the text becomes the attribute "long_name".
-    coords : dict
-        Coordinates, as for `xarray.Dataset`.
-
-    Returns
-    -------
-    dataset : xarray.Dataset
-
-    Examples
-    --------
-    >>> describe({"accuracy": ((), 0.5, "accuracy on the source task")}).accuracy.attrs
-    {'long_name': 'accuracy on the source task', 'units': '1'}
-    """
-    described = {
-        name: (dims, values, {"long_name": text, "units": "1"}) for name, (dims, values, text) in variables.items()
-    }
-    return xr.Dataset(described, coords)
-
-
-def say_place(labels):
-    """Name a place of a cube, as the command line takes it.
-
-    Parameters
-    ----------
-    labels : dict
-        Along each dimension.
-
-    Returns
-    -------
-    text : str
-
-    Examples
-    --------
-    >>> say_place({"relation": "same", "seed": 0})
-    'relation=same,seed=0'
-    """
-    return ",".join(f"{dim}={label}" for dim, label in labels.items())
-
-
-def assemble(points, cells, coordinates):
-    """Put cells in their places in one cube.
-
-    Parameters
-    ----------
-    points : list of dict
-        For each cell, its label along every dimension of the grid.
-    cells : list of xarray.Dataset or None
-        As `write` and `read` handle them; None: not there. One that failed has no data but the attribute "message". A
-        cell may have dimensions of its own, which come last.
-    coordinates : dict of str to list, or to tuple of (dimension, list)
-        The grid: a list of labels makes a dimension, in order; a tuple is a further coordinate along one of them.
-
-    Returns
-    -------
-    cube : xarray.Dataset
-        All variables of the cells over the grid, and `status` (CF flags: missing, done, failed) and `message`. Where
-        there is no value, floats are NaN, integers -1 and strings empty.
-
-    Raises
-    ------
-    ValueError
-        If cells disagree about their own dimensions or labels along them, a label is not in the grid, or a variable
-        holds what has no value for "missing", such as booleans.
-
-    Examples
-    --------
-    >>> cube = assemble([{"seed": 0}, {"seed": 1}], [xr.Dataset({"accuracy": 0.5}), None], {"seed": [0, 1]})
-    >>> cube.accuracy.values
-    array([0.5, nan])
-    >>> cube.status.values
-    array([1, 0], dtype=int8)
-    """
-    dims = tuple(name for name, labels in coordinates.items() if isinstance(labels, list))
-    shape = tuple(len(coordinates[dim]) for dim in dims)
-    cube = xr.Dataset(coords=coordinates)
-    status = np.zeros(shape, dtype=np.int8)
-    message = np.full(shape, "", dtype=object)
-    placed = {}  # for each variable, place in the cube -> what the cell there holds
-    for point, cell in zip(points, cells, strict=True):
-        place = tuple(_position(coordinates[dim], point[dim], dim) for dim in dims)
-        if cell is None:
-            continue
-        if "message" in cell.attrs:
-            status[place], message[place] = STATUS.index("failed"), cell.attrs["message"]
-            continue
-        status[place] = STATUS.index("done")
-        for name, variable in cell.data_vars.items():
-            placed.setdefault(name, {})[place] = variable
-    data = {}
-    for name, variables in placed.items():
-        values, first = _fill(name, variables, shape)
-        data[name] = (dims + first.dims, values, first.attrs)
-        cube = cube.assign_coords(first.coords)
-    flags = {"flag_values": np.arange(len(STATUS), dtype=np.int8), "flag_meanings": " ".join(STATUS)}
-    data["status"] = (dims, status, flags | {"long_name": "state of the cell", "units": "1"})
-    data["message"] = (dims, message.astype(str), {"long_name": "why the cell failed; empty otherwise", "units": "1"})
-    return cube.assign(data)
-
-
-_FILL = {"f": np.nan, "i": -1, "U": "", "O": ""}
-
-
-def _fill(name, variables, shape):
-    """Return one variable of all cells, and that of the first cell, which says what it is like."""
-    first = next(iter(variables.values()))
-    for variable in variables.values():
-        if (variable.dims, variable.shape) != (first.dims, first.shape):
-            raise ValueError(f"{name} has {dict(variable.sizes)} in one cell, {dict(first.sizes)} in another")
-        if not variable.coords.equals(first.coords):
-            raise ValueError(f"{name} has other coordinates in one cell than in another")
-    dtype = reduce(np.promote_types, [variable.dtype for variable in variables.values()])  # the longest string's
-    if dtype.kind not in _FILL:
-        raise ValueError(f"{name} has dtype {dtype}, expected floats, signed integers or strings")
-    values = np.full(shape + first.shape, _FILL[dtype.kind], dtype)
-    for place, variable in variables.items():
-        values[place] = variable.values
-    return values, first
-
-
-def _position(labels, label, dim):
-    if label not in labels:
-        raise ValueError(f"{label!r} is not a label of {dim}: {labels}")
-    return labels.index(label)

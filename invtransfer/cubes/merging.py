@@ -1,4 +1,4 @@
-"""Cubes of one study that were computed apart, put together: nothing is dropped, and conflicts are named."""
+"""Cubes of one study that were computed apart, merged: nothing is dropped, and conflicts are named."""
 
 import json
 from itertools import product
@@ -6,9 +6,10 @@ from itertools import product
 import numpy as np
 import xarray as xr
 
-from invtransfer.cubes.files import STATUS, assemble, say_place
-from invtransfer.cubes.provenance import describe_run
-from invtransfer.storage import canonical
+from invtransfer.cubes.assembly import STATUS, assemble, check_study_cube, format_place
+from invtransfer.cubes.files import have_same_bits
+from invtransfer.cubes.provenance import make_attributes
+from invtransfer.storage import format_json, parse_json
 
 MISSING, DONE, FAILED = range(len(STATUS))
 COLUMNS = ("cell", "arguments", "part", "origin")  # of each place, whether its cell is there or not
@@ -18,34 +19,34 @@ N_SAID = 5  # places that a message names
 
 
 def merge(cubes, names):
-    """Put cubes of one study together, such as those of shards, or of other seeds.
+    """Merge cubes of one study, such as those of shards or of other seeds.
 
     Parameters
     ----------
     cubes : list of xarray.Dataset
-        As `read` gives them.
+        Cubes as `read` returns them.
     names : list of str
-        What messages call them, such as their paths.
+        What messages call the cubes, such as their paths.
 
     Returns
     -------
     cube : xarray.Dataset
-        Over the labels of all: ascending numbers stay so, others are in the order in which they appear. Each place has
-        the first cell that is finished, else the first that failed, if any.
+        The union over the labels of all cubes. Numbers that ascend in every cube ascend here; other labels are in the
+        order in which they appear. Each place holds the first cell that is finished, or else the first that failed.
     notes : list of str
-        Where cubes differ without a conflict: a cell is done in one and failed in another, failed with other messages,
+        Where cubes differ without a conflict: a cell is done in one and failed in another, failed with another message,
         has the same values from another origin, or is missing in one under another name.
 
     Raises
     ------
     ValueError
-        If one is not a study's cube, or if they differ in settings, further attributes, what a variable or label is,
-        or values of finished cells: all such places are counted, and the first are named with both values.
+        If one is not a study's cube, or if they differ in settings, in further attributes, in what a variable or label
+        is, or in values of finished cells: the message counts all such places and names the first with both values.
 
     Notes
     -----
-    The cubes of all shards, in any order, give that of one undisturbed run; with the same date, the files are the same
-    byte for byte, too, unless cells have different variables: their order may differ.
+    The cubes of all shards, in any order, give the cube of one undisturbed run. With the same date, the files are also
+    the same byte for byte, unless cells have different variables, whose order may differ.
 
     Examples
     --------
@@ -69,45 +70,45 @@ def merge(cubes, names):
     origins = sorted(set(cube.origin.values.flat) - {""} or set().union(*[one.attrs["origins"] for one in cubes]))
     numbers = np.array([origins.index(text) if text else -1 for text in cube.origin.values.flat], np.int32)
     cube["origin"] = cube.origin.copy(data=numbers.reshape(cube.origin.shape))
-    described = describe_run(cubes[0].attrs["settings"], [json.loads(text) for text in origins])
+    described = make_attributes(cubes[0].attrs["settings"], [json.loads(text) for text in origins])
     title = {key: value for key, value in kept.items() if key == "title"}  # which comes first
     return cube.assign_attrs(title | described | kept), notes
 
 
 def _check_study(cube, name):
     """Return a study's cube with settings as dict, and the origin of each place as text."""
-    for variable in ("status", "message", "origin"):
-        if variable not in cube:
-            raise ValueError(f"{name} has no variable {variable!r}: it is not a study's cube")
+    check_study_cube(cube, name, ("status", "message", "origin"))
     for dim in cube.status.dims:
         labels = cube[dim].values.tolist()
         if dim not in cube.coords or not labels or len(set(labels)) < len(labels):
             raise ValueError(f"{name} has labels {labels} of {dim}, expected some, each once")
-    origins = [canonical(origin) for origin in _load(cube, "origins", list, name)]
+    settings = _parse_attribute(cube, "settings", dict, name)
+    origins = [format_json(origin) for origin in _parse_attribute(cube, "origins", list, name)]
     if not cube.origin.isin(range(-1, len(origins))).all():
         raise ValueError(f"{name} has origin {np.unique(cube.origin).tolist()}, expected -1 to {len(origins) - 1}")
     texts = np.array([*origins, ""])[cube.origin.values]  # the last is number -1
-    attributes = {"settings": _load(cube, "settings", dict, name), "origins": origins}
-    return cube.assign(origin=cube.origin.copy(data=texts)).assign_attrs(attributes)
+    return cube.assign(origin=cube.origin.copy(data=texts)).assign_attrs(settings=settings, origins=origins)
 
 
-def _load(cube, attribute, kind, name):
+def _parse_attribute(cube, attribute, kind, name):
     try:
-        value = json.loads(cube.attrs[attribute])
-    except (KeyError, TypeError, ValueError, RecursionError):
-        value = None
-    if not isinstance(value, kind) or (kind is list and not all(isinstance(one, dict) for one in value)):
-        raise ValueError(f"{name} has no attribute {attribute!r} in JSON: it is not a study's cube")
+        value = parse_json(cube.attrs.get(attribute), attribute, kind)
+        if kind is list and not all(isinstance(one, dict) for one in value):
+            raise ValueError("not all of them are objects")
+    except ValueError as error:
+        raise ValueError(f"{name} has no attribute {attribute!r} in JSON: it is not a study's cube") from error
     return value
 
 
 def _check_attributes(cubes, names):
     """Return the attributes that all cubes share, without those that follow from settings and origins."""
-    derived = set(describe_run({}, [])).union(*[json.loads(text) for cube in cubes for text in cube.attrs["origins"]])
+    derived = set(make_attributes({}, [])).union(
+        *[json.loads(text) for cube in cubes for text in cube.attrs["origins"]]
+    )
     kept = [{key: value for key, value in cube.attrs.items() if key not in derived} for cube in cubes]
     for name, cube, more in zip(names, cubes, kept, strict=True):
         ours, theirs = cubes[0].attrs["settings"], cube.attrs["settings"]
-        differing = [key for key in sorted(ours | theirs) if canonical(ours.get(key)) != canonical(theirs.get(key))]
+        differing = [key for key in sorted(ours | theirs) if format_json(ours.get(key)) != format_json(theirs.get(key))]
         if differing:
             raise ValueError(f"{name} belongs to other settings than {names[0]} ({', '.join(differing)} differ)")
         _check_equal(kept[0], more, names[0], name, "attribute")
@@ -122,7 +123,7 @@ def _check_equal(ours, theirs, our_name, their_name, what):
 
 
 def _check_variables(cubes, names):
-    """See to it that a variable is the same thing in all cubes that have it, and that all have the coordinates."""
+    """Raise an error unless a variable is the same thing in all cubes that have it, and all have the coordinates."""
     grid, seen = cubes[0].status.dims, {}
     for name, cube in zip(names, cubes, strict=True):
         for key, variable in cube.variables.items():
@@ -134,8 +135,10 @@ def _check_variables(cubes, names):
             theirs = {"is": "coordinate" if is_coordinate else "variable", "type": TYPES[variable.dtype.kind]}
             theirs |= {"sizes": {dim: size for dim, size in variable.sizes.items() if dim not in grid}}
             theirs |= {"labels": variable.values} if is_coordinate and not along else {}
-            first, _, ours = seen.setdefault(key, (name, variable.dims, theirs | variable.attrs))
-            _check_equal(ours, theirs | variable.attrs, first, name, key)
+            # cubes of the first version do not say what their coordinates are
+            theirs |= {k: v for k, v in variable.attrs.items() if not (is_coordinate and k in ("long_name", "units"))}
+            first, _, ours = seen.setdefault(key, (name, variable.dims, theirs))
+            _check_equal(ours, theirs, first, name, key)
     for key, (first, dims, about) in seen.items():
         for name, cube in zip(names, cubes, strict=True):
             if about["is"] == "coordinate" and key not in cube.coords and set(dims) <= set(cube.dims):
@@ -151,7 +154,7 @@ def _unite_coordinates(cubes, names):
         for name, cube in zip(names, cubes, strict=True):
             for label, value in zip(cube[dim].values.tolist(), cube[key].values.tolist(), strict=True):
                 first, other = known.setdefault(label, (name, value))
-                if key != dim and not _is_same(np.asarray(other), np.asarray(value)):
+                if key != dim and not have_same_bits(other, value):
                     raise ValueError(f"{key} of {dim}={label} is {other!r} in {first}, {value!r} in {name}")
         ascending = cubes[0][dim].dtype.kind in "if" and all((np.diff(cube[dim].values) > 0).all() for cube in cubes)
         labels = sorted(known) if ascending else list(known)
@@ -160,7 +163,7 @@ def _unite_coordinates(cubes, names):
 
 
 def _choose(cubes, names, coordinates):
-    """Return, for each place that a cube has, its labels and what belongs there; and notes."""
+    """Return the labels and the chosen cell of each place that a cube has, and notes."""
     chosen, conflicts, notes = [], [], {}
     dims = cubes[0].status.dims
     for labels in product(*(coordinates[dim] for dim in dims)):
@@ -174,7 +177,7 @@ def _choose(cubes, names, coordinates):
             continue
         name, best = max(pieces, key=lambda one: (RANKS[int(one[1].status)], _cell(one[1]) != ""))
         chosen.append((point, best))
-        place = say_place(point)
+        place = format_place(point)
         for other, piece in pieces:
             differing = _differences(best, piece)
             if differing and best.status == piece.status == DONE:
@@ -196,25 +199,22 @@ def _differences(one, other):
     differing = []
     for key in dict.fromkeys([*one.data_vars, *other.data_vars]):
         values = [piece[key].values if key in piece else None for piece in (one, other)]
-        if key not in ("status", "origin") and not _is_same(*values):
+        if key not in ("status", "origin") and not _are_same(*values):
             texts = ["nothing" if v is None else repr(v.item()) if v.ndim == 0 else "" for v in values]
             differing.append(f"{key} {' and '.join(texts)}" if all(texts) else key)
     return differing
 
 
-def _is_same(one, other):
-    """Compare values bit for bit; one NaN is like another, and what is not there like what stands for no value."""
+def _are_same(one, other):
+    """Compare values bit for bit; a variable that is missing is like one that holds what stands for no value."""
     if one is None or other is None:
         values = other if one is None else one
         return bool(np.all(values.astype(str) == {"f": "nan", "i": "-1"}.get(values.dtype.kind, "")))
-    if one.shape != other.shape or one.dtype.kind in "UO":
-        return np.array_equal(one, other)
-    nan = np.isnan(one) & np.isnan(other)
-    return bool(np.all(nan | ((one == other) & (np.signbit(one) == np.signbit(other)))))
+    return have_same_bits(one, other)
 
 
 def _compare(name, best, other, piece, differing):
-    """Return what there is to say of a place for which one cube was chosen, and that is no conflict."""
+    """Return a note if another cube differs from the one that was chosen for a place, without a conflict."""
     if piece.status == MISSING:
         text = f"cell {_cell(piece)}, missing, in {other}, but {_cell(best)} in {name}, which is taken"
         return text if _cell(piece) not in ("", _cell(best)) else ""

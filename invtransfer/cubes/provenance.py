@@ -1,4 +1,4 @@
-"""How numbers came about: settings, versions, commit, machine and date, in words that a file can hold."""
+"""How numbers came about: settings, versions, commit, machine and date, in a form that a file can hold."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from invtransfer.storage import canonical
+from invtransfer.storage import format_json
 
 PAPER = (
     "Speicher, Nanda, Gummadi, Understanding the Role of Invariance in Transfer Learning, TMLR 2024, arXiv:2407.04325"
@@ -19,21 +19,22 @@ MIXED = "mixed: see origins"
 
 
 def find_origin(threads, device="cpu"):
-    """Say what computes numbers here and now: all but the settings that can change a bit of them.
+    """Describe what computes numbers here and now: all but the settings that can change a bit of them.
 
     Parameters
     ----------
     threads : int
-        That each cell may use.
+        Number of threads that each cell may use.
     device : str
         "cpu", or the name of the GPU.
 
     Returns
     -------
     origin : dict
-        "versions" of Python and packages, "git_commit" and "git_state" (whether the tree differed from it) of this
-        package as they were when this was first asked, "hardware" (processor, those of its instructions that round
-        differently, as far as the system tells, its number of cores, device), "threads".
+        "versions" of Python and packages; "git_commit" of this package and "git_state" ("clean", or "modified" if its
+        files differ from the commit), as they were when the process first asked; "hardware": the processor, those of
+        its instructions that round differently (where the system tells), its number of cores, and the device;
+        "threads".
 
     Examples
     --------
@@ -47,42 +48,42 @@ def find_origin(threads, device="cpu"):
     }  # fmt: skip
 
 
-def describe_run(settings, origins):
-    """Say how a cube came about, as its attributes.
+def make_attributes(settings, origins):
+    """Make the attributes that say how a cube came about.
 
     Parameters
     ----------
     settings : dict
         All that decides the numbers.
     origins : list of dict
-        Of its cells, see `find_origin`, each once.
+        What computed the cells, see `find_origin`, each once.
 
     Returns
     -------
     attributes : dict of str to str or int
-        Settings and origins as JSON; what all origins agree on is there by name, too: versions, git_commit, git_state,
-        hardware, threads; "mixed: see origins" where they do not. Date (that of SOURCE_DATE_EPOCH, seconds since 1970,
-        where it is set) and paper.
+        Settings and origins as JSON. What all origins agree on is there by name, too: versions, git_commit, git_state,
+        hardware and threads; where they differ, the value is "mixed: see origins". Date (of SOURCE_DATE_EPOCH, seconds
+        since 1970, if it is set) and paper.
 
     Raises
     ------
     ValueError
-        If SOURCE_DATE_EPOCH is set to what is no number of seconds.
+        If SOURCE_DATE_EPOCH is not a number of seconds.
 
     Examples
     --------
     >>> origins = [{"git_commit": "1f", "threads": threads} for threads in (1, 2)]
-    >>> attributes = describe_run({"width": 0.5}, origins)
+    >>> attributes = make_attributes({"width": 0.5}, origins)
     >>> attributes["git_commit"], attributes["threads"]
     ('1f', 'mixed: see origins')
     """
     agreed = {}
     for name in origins[0] if origins else ():
-        values = {canonical(origin.get(name)) for origin in origins}
+        values = {format_json(origin.get(name)) for origin in origins}
         value = json.loads(values.pop()) if len(values) == 1 else MIXED
-        agreed[name] = canonical(value) if isinstance(value, dict) else value
+        agreed[name] = format_json(value) if isinstance(value, dict) else value
     return {
-        "Conventions": "CF-1.11", "settings": canonical(settings), **agreed,
+        "Conventions": "CF-1.11", "settings": format_json(settings), **agreed,
         "origins": json.dumps(origins, sort_keys=True), "date_created": _date(), "references": PAPER,
     }  # fmt: skip
 
@@ -121,7 +122,7 @@ def _version(name):
 
 @lru_cache
 def _find_commit():
-    """Return commit and state of the code, once: what runs is what was imported, even if the tree changes later."""
+    """Return commit and state of the code, once: the code that runs was imported, even if the files change later."""
     ours = _git("ls-files", "--error-unmatch", __file__)  # not some repository that an environment lies in
     changes = _git("status", "--porcelain", "--untracked-files=no")
     if not ours or changes is None:
@@ -142,7 +143,7 @@ def _git(*arguments):
 
 @lru_cache
 def _find_processor():
-    """Return name and instructions: with AMX, bfloat16 rounds in other places than without, whatever the name is."""
+    """Return name and instructions of the processor: with AMX, bfloat16 rounds in other places than without."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()  # of Linux
     except OSError:

@@ -1,19 +1,15 @@
-"""One cell of a cube computed again, from what the cube says of it, and compared bit for bit."""
+"""One cell of a cube computed again, from what the cube says about it, and compared bit for bit."""
 
-import importlib.util
-import json
-import re
 import tempfile
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from invtransfer.cubes.assembly import STATUS, check_study_cube, format_place
 from invtransfer.cubes.cells import cell_id, cell_state, compute_cell, read_cell
-from invtransfer.cubes.files import STATUS, say_place
+from invtransfer.cubes.files import have_same_bits
 from invtransfer.cubes.provenance import find_origin
-
-STUDIES = Path(__file__).resolve().parent.parent / "studies"
+from invtransfer.storage import parse_json
 
 
 def find_place(cube, labels):
@@ -22,9 +18,9 @@ def find_place(cube, labels):
     Parameters
     ----------
     cube : xarray.Dataset
-        Of a study.
+        Cube of a study.
     labels : dict of str to str
-        Along each dimension of the grid, as one would type them; those of which there is one only may be left out.
+        Label along each dimension of the grid, as one would type it. A dimension with one label may be left out.
 
     Returns
     -------
@@ -34,7 +30,8 @@ def find_place(cube, labels):
     Raises
     ------
     ValueError
-        If it is no study's cube, has no labels or one twice, a dimension or label is not in it, or one is missing.
+        If it is not a study's cube, the cube has no labels or one of them twice, `labels` names a dimension or label
+        that is not in the cube, or lacks a dimension.
 
     Examples
     --------
@@ -43,8 +40,7 @@ def find_place(cube, labels):
     >>> find_place(xr.Dataset({"status": status}, {"seed": [0, 1]}), {"seed": "1"})
     {'seed': 1}
     """
-    if "status" not in cube:
-        raise ValueError("the cube has no variable 'status': it is not a study's")
+    check_study_cube(cube)
     dims = cube.status.dims
     unknown = [name for name in labels if name not in dims]
     if unknown:
@@ -64,76 +60,68 @@ def find_place(cube, labels):
     return place
 
 
-def reproduce(cube, labels, *, studies=STUDIES, objects=None, data=None):
+def reproduce(cube, labels, function):
     """Compute the cell at one place of a cube again, and compare it with what the cube holds.
 
     Parameters
     ----------
     cube : xarray.Dataset
-        As a study writes it.
+        Cube of a study, as `read` returns it.
     labels : dict of str to str
         The place, see `find_place`.
-    studies : path-like
-        Folder of the study scripts. The cube says the name of its script, never where it is.
-    objects, data : path-like or None
-        Where pictures and CIFAR are, as for the study; None: procedural pictures, and ``data/sets`` beside `studies`.
+    function : callable
+        Function that computes a cell of this study from its arguments, as in `run_study`.
 
     Returns
     -------
     text : str
-        What was compared, and how it came out; if numbers differ, which versions, threads or machines do.
+        What was compared, and how it came out; where something differs, which versions, threads or hardware do.
     identical : bool
-        Whether all values agree bit for bit.
+        Whether all values agree bit for bit, see `have_same_bits`.
 
     Raises
     ------
     ValueError
-        If there is no such place, no finished cell there, or the cube does not say how it was computed; if objects are
-        others than the cube's.
-    FileNotFoundError
-        If there is no such study.
-    OSError, ImportError
-        If its data are not there.
+        If there is no such place, no finished cell there, or the cube does not say how it was computed.
     """
     place = find_place(cube, labels)
-    missing = [name for name in ("arguments", "part", "origin", "cell") if name not in cube]
-    if missing or "study" not in cube.attrs or "settings" not in cube.attrs:
+    where = format_place(place)
+    if any(name not in cube for name in ("arguments", "part", "origin", "cell")):
         raise ValueError("the cube does not say how its cells were computed: it is of an earlier version")
     there = cube.sel(place)
     state = STATUS[int(there.status)]
     if state != "done":
-        raise ValueError(f"the cell at {say_place(place)} is {state}: there is nothing to compare with")
-    arguments, part = (_load(there[name].item(), f"{name} at {say_place(place)}") for name in ("arguments", "part"))
+        raise ValueError(f"the cell at {where} is {state}: there is nothing to compare with")
+    arguments, part = (parse_json(there[name].item(), f"{name} at {where}", dict) for name in ("arguments", "part"))
     origin = _find_origin_of(there, cube.attrs.get("origins", "[]"))
     if cell_id(arguments) != there.cell.item():
-        raise ValueError(f"the arguments at {say_place(place)} are not those of cell {there.cell.item()}")
-    function = _find_function(cube.attrs, Path(studies), objects, data)
+        raise ValueError(f"the arguments at {where} are not those of cell {there.cell.item()}")
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cell.nc"
         compute_cell(function, arguments, path, threads=origin["threads"])
         cell, _ = read_cell(path, arguments)
     if cell_state(cell) == "failed":
-        return f"the cell at {say_place(place)} failed here: {cell.attrs['message']}\n{_differ(origin)}", False
+        return f"the cell at {where} failed here: {cell.attrs['message']}\n{_format_differences(origin)}", False
     try:
         here = cell.sel(part, drop=True)
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"part at {say_place(place)} is {part!r}, which the cell lacks") from error
+        raise ValueError(f"part at {where} is {part!r}, which the cell lacks") from error
     lines = []
     for name, variable in here.data_vars.items():
         if name not in there:
             lines.append(f"  {name}: not in the cube")
-        elif not _same(variable.values, there[name].values):
-            lines.append(f"  {name}: {_say(there[name].values)} there, {_say(variable.values)} here")
-    where = f"the cell at {say_place(place)}, with {len(here.data_vars)} variables"
+        elif not have_same_bits(variable.values, there[name].values):
+            lines.append(f"  {name}: {_format(there[name].values)} there, {_format(variable.values)} here")
+    subject = f"the cell at {where}, with {len(here.data_vars)} variables"
     if not lines:
-        return f"{where}, is reproduced bit for bit\n{_differ(origin)}", True
-    return "\n".join([f"{where}, is not reproduced:", *lines, _differ(origin)]), False
+        return f"{subject}, is reproduced bit for bit\n{_format_differences(origin)}", True
+    return "\n".join([f"{subject}, is not reproduced:", *lines, _format_differences(origin)]), False
 
 
 def _find_origin_of(cell, text):
-    """Return what computed a cell, in which all is there that is compared."""
-    origins, number = _load(text, "origins"), int(cell.origin)
+    """Return what computed a cell, with everything that will be compared."""
+    origins, number = parse_json(text, "origins"), int(cell.origin)
     try:
         origin = {name: origins[number][name] for name in find_origin(1)}
     except (LookupError, TypeError) as error:
@@ -146,46 +134,13 @@ def _find_origin_of(cell, text):
     return origin
 
 
-def _load(text, name):
-    try:
-        return json.loads(text)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{name} is no JSON: {error}") from error
-
-
-def _find_function(attributes, studies, objects, data):
-    """Return the function that computes the cells of a study, which is told where its data are."""
-    name = attributes["study"]
-    if not re.fullmatch("[a-z][a-z0-9_]*", name):
-        raise ValueError(f"study is {name!r}, expected the name of a script")
-    path = studies / f"{name}.py"
-    if not path.exists():
-        raise FileNotFoundError(f"there is no study {path}: say where the studies are")
-    spec = importlib.util.spec_from_file_location(name, path)
-    study = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(study)
-    settings = _load(attributes["settings"], "settings")
-    where, _, identity = study.find(settings, objects, data or studies.parent / "data" / "sets")
-    for key, value in identity.items():
-        if settings.get(key) != value:
-            raise ValueError(f"{key} are {value!r} here, but the cube was computed with {settings.get(key)!r}")
-    return partial(study.cell, **where)
-
-
-def _same(a, b):
-    """Tell whether two arrays are the same bit for bit; all NaN are alike."""
-    a, b = np.asarray(a), np.asarray(b)
-    numbers = a.dtype.kind == "f" and b.dtype.kind == "f"
-    return a.shape == b.shape and np.array_equal(a, b, equal_nan=numbers)
-
-
-def _say(values):
+def _format(values):
     values = np.asarray(values)
     return repr(values.item()) if values.ndim == 0 else np.array2string(values, threshold=6, precision=17)
 
 
-def _differ(origin):
-    """Say what is not here as it was where a cell was computed."""
+def _format_differences(origin):
+    """Format how versions, code and machine differ here from those that computed the cell."""
     ours, lines = find_origin(origin["threads"]), []
     for name in ("versions", "hardware"):
         for key in sorted(origin[name].keys() | ours[name].keys()):

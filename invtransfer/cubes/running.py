@@ -1,4 +1,4 @@
-"""Grid to cells to executor: compute what of a study is not there, lose nothing that is, and assemble the cube."""
+"""From a grid to a cube: compute the cells that are missing, keep those that are there, and assemble them."""
 
 import json
 import time
@@ -11,69 +11,74 @@ import numpy as np
 from filelock import FileLock
 from tqdm import tqdm
 
-from invtransfer.cubes.cells import cell_id, cell_state, compute_cell, read_cell
+from invtransfer.cubes.assembly import STATUS, assemble, format_place
+from invtransfer.cubes.cells import cell_id, cell_state, compute_cell, read_cell, stamp_of
 from invtransfer.cubes.executors import WorkerLostError, default_jobs, open_executor
-from invtransfer.cubes.files import STATUS, assemble, read, say_place, write
-from invtransfer.cubes.provenance import describe_run, find_origin
-from invtransfer.cubes.status import describe_outcome, find_places, say_duration, write_grid, write_log
-from invtransfer.storage import canonical, check_writable, replacing
+from invtransfer.cubes.files import read, write
+from invtransfer.cubes.provenance import make_attributes, find_origin
+from invtransfer.cubes.records import find_places, format_outcome, write_grid, write_log
+from invtransfer.cubes.status import format_duration
+from invtransfer.storage import check_writable, format_json, replacing
 
-UNDONE = ("missing", "failed")  # states of cells that are computed if nobody chooses
+UNDONE = ("missing", "failed")  # states of cells that a run computes unless told otherwise
 
 
 def run_study(
-    function, grid, coordinates, path, settings, *, title, attributes=None, jobs=None, threads=1, scheduler=None,
-    states=UNDONE, shard=(1, 1),
+    function, grid, coordinates, path, settings, *, title, long_names=None, attributes=None, jobs=None, threads=1,
+    scheduler=None, states=UNDONE, shard=(1, 1),
 ):  # fmt: skip
-    """Compute the cells that are not there yet, and assemble the cube.
+    """Compute the cells that are missing, and assemble the cube.
 
     Parameters
     ----------
     function : callable
-        Computes a cell, see `compute_cell`; importable, or a `functools.partial` of such, so that other processes can
-        be told to call it.
+        Function that computes a cell, see `compute_cell`. It must be importable, or a `functools.partial` of such a
+        function, so that other processes can be told to call it.
     grid : list of (dict, dict) or (dict, dict, dict)
         For each place in the cube, its labels and the arguments of its cell; and, if only a part of the cell belongs
         there, the labels of this part along dimensions of the cell. Places may share a cell.
     coordinates : dict of str to list, or to tuple of (dimension, list)
-        Labels along each dimension of the cube, and further coordinates, as for `assemble`.
+        Labels along each dimension of the cube, and further coordinates, as in `assemble`.
     path : path-like
-        Of the cube. The cells go into the folder `path` with the suffix ".cells", a log into that with ".log".
+        Where the cube is written. The cells go into the folder `path` with the suffix ".cells", and a log into the file
+        with the suffix ".log".
     settings : dict
-        Of the study, all that the cells have in common; a cube of other settings at `path` is not touched.
+        Settings that all cells have in common. A cube of other settings at `path` is not touched.
     title : str
-        Of the cube.
+        Title of the cube.
+    long_names : dict of str to str
+        For coordinates by name, a sentence that says what their labels are.
     attributes : dict of str to str
         Further attributes of the cube.
     jobs, scheduler
-        What computes, see `open_executor`. The numbers do not depend on it. In this process alone (`jobs` 1), a cell
-        that kills its process ends the study.
+        Where the cells are computed, see `open_executor`. The numbers do not depend on it. With one job, cells are
+        computed in this process, and a cell that kills its process ends the run.
     threads : int
-        Of each cell. Sums depend on how they are split over threads: with the same number, the numbers are the same
-        bit for bit, whatever computes them.
+        Number of threads of each cell. Sums depend on how they are split over threads: with the same number of threads,
+        the results are the same bit for bit, whatever computes them.
     states : sequence of str
         Which cells to compute: "missing", "failed".
     shard : tuple of (int, int)
-        (k, n): compute every n-th cell only, from the k-th on. n runs, on any machines, then share the work; the cube
-        holds what is there when each ends, so that the last one's is whole.
+        With (k, n), every n-th cell is computed, starting with the k-th. n runs, on any machines, then share the work.
+        When a run ends, the cube holds all cells that are done by then, so the last run leaves it whole.
 
     Returns
     -------
     cube : xarray.Dataset
-        As written. Cells that failed are marked, with their message.
+        The cube that was written. Cells that failed are marked, with their message.
 
     Raises
     ------
     OSError
-        If `path` cannot be written; nothing has been computed then. If a cell cannot be written: finished ones are
-        kept.
+        If `path` cannot be written, which is found out before anything is computed; or if a cell cannot be written, in
+        which case finished cells are kept.
     ValueError
-        If `path` does not end in .nc, there is a cube of other settings or with labels that this grid lacks, or one
+        If `path` does not end in .nc, if there is a cube of other settings or with labels that this grid lacks, or one
         with finished cells that neither are in the folder nor would be computed.
     ModuleNotFoundError
         If `scheduler` is given without dask.distributed.
     SystemExit
-        If interrupted (Ctrl-C): finished cells are kept, and the message says how to go on.
+        If the run is interrupted (Ctrl-C): finished cells are kept, and the message says how to go on.
 
     Notes
     -----
@@ -91,7 +96,7 @@ def run_study(
     todo = choose_cells(cells, states, shard)
     _check_nothing_lost(path, grid, cells, todo)
     write_grid(folder, grid, path.name)
-    write_log(path, f"begins: {len(todo)} of {len(wanted)} cells to compute, with {canonical(find_origin(threads))}")
+    write_log(path, f"begins: {len(todo)} of {len(wanted)} cells to compute, with {format_json(find_origin(threads))}")
     again = {name for name in todo if cell_state(cells[name]) == "failed"}
     try:
         with open_executor(jobs, scheduler) as executor:
@@ -102,14 +107,19 @@ def run_study(
         raise OSError(f"{error}; {_count(folder, wanted)}") from error
     with FileLock(folder / ".cube.lock"):  # in turn: the last of several runs sees all cells
         _check_same_study(path, settings, coordinates)
-        cells = {name: read_cell(folder / f"{name}.nc", arguments)[0] for name, arguments in wanted.items()}
+        for name, arguments in wanted.items():
+            if cell_state(cells[name]) != "done":  # it may be done by now, here or by another run
+                cells[name], _ = read_cell(folder / f"{name}.nc", arguments)
         _check_nothing_lost(path, grid, cells)
         cube, origins = assemble_study(grid, cells, coordinates)
-        described = describe_run(settings, origins or [find_origin(threads)])
+        for name, text in (long_names or {}).items():
+            if name in cube.coords:
+                cube[name].attrs |= {"long_name": text, "units": "1"}
+        described = make_attributes(settings, origins or [find_origin(threads)])
         cube = cube.assign_attrs({"title": title} | described | (attributes or {}))
         write(cube, path)
     counts = {state: int((cube.status == code).sum()) for code, state in enumerate(STATUS)}
-    write_log(path, f"ends: places of the cube by state: {canonical(counts)}")
+    write_log(path, f"ends: places of the cube by state: {format_json(counts)}")
     return cube
 
 
@@ -119,9 +129,9 @@ def choose_cells(cells, states=UNDONE, shard=(1, 1)):
     Parameters
     ----------
     cells : dict of str to xarray.Dataset or None
-        All cells of the study by name, see `read_cell`.
+        All cells of the study by name, as `read_cell` returns them.
     states, shard
-        As for `run_study`.
+        As in `run_study`.
 
     Returns
     -------
@@ -147,7 +157,7 @@ def choose_cells(cells, states=UNDONE, shard=(1, 1)):
 
 
 def _read_cells(folder, wanted, threads):
-    """Return all cells that are there, None for others, and warn of those that are not as this run would make them."""
+    """Return all cells, None for those that are missing, and warn of files that this run would make otherwise."""
     cells, ours = {}, find_origin(threads)
     for name, arguments in wanted.items():
         cells[name], complaint = read_cell(folder / f"{name}.nc", arguments)
@@ -170,31 +180,33 @@ def _read_cells(folder, wanted, threads):
 
 
 def assemble_study(grid, cells, coordinates):
-    """Put the cells of a study in their places, and say for each place what is there.
+    """Put the cells of a study in their places, and record for each place how its numbers came about.
 
     Parameters
     ----------
     grid, coordinates
-        As for `run_study`.
+        As in `run_study`.
     cells : dict of str to xarray.Dataset or None
-        By name, see `read_cell`.
+        All cells of the study by name, as `read_cell` returns them.
 
     Returns
     -------
     cube : xarray.Dataset
-        As of `assemble`, and over the grid `cell`, `arguments`, `part` (what of the cell belongs there) and `origin`.
+        The cube of `assemble`, and over the grid `cell`, `arguments`, `part` (which part of the cell belongs there) and
+        `origin`.
     origins : list of dict
-        What computed the cells; `origin` counts in it, from 0, and is -1 where there is no cell.
+        What computed the cells, see `find_origin`; `origin` holds positions in this list, or -1 where there is no cell.
     """
     names = [cell_id(arguments) for _, arguments, *_ in grid]
     parts = [_part(cells[name], *labels) for name, (_, _, *labels) in zip(names, grid, strict=True)]
     cube = assemble([point for point, *_ in grid], parts, coordinates)
     texts = {name: cell.attrs["origin"] for name, cell in cells.items() if cell is not None}
     origins = sorted(set(texts.values()))
+    rows = [(point, arguments, part) for point, arguments, *part in grid]
     columns = {  # dtype, text, and value for each place
         "cell": ("U16", "name of the cell; places may share one", names),
-        "arguments": (str, "arguments of the cell, as JSON", [canonical(arguments) for _, arguments, *_ in grid]),
-        "part": (str, "labels of the part of the cell, as JSON", [canonical(*(more or [{}])) for _, _, *more in grid]),
+        "arguments": (str, "arguments of the cell, as JSON", [format_json(arguments) for _, arguments, _ in rows]),
+        "part": (str, "labels of the part of the cell, as JSON", [format_json(*(part or [{}])) for *_, part in rows]),
         "origin": ("i4", "number, in the attribute origins, of what computed the cell; -1 if nothing has",
                    [origins.index(texts[name]) if name in texts else -1 for name in names]),
     }  # fmt: skip
@@ -232,7 +244,7 @@ def _compute(executor, function, todo, again, path, threads, n_cells):
                 if outcome["state"] == "busy":
                     busy.append(name)
                 else:
-                    write_log(path, describe_outcome(name, todo[name], outcome))
+                    write_log(path, format_outcome(name, todo[name], outcome))
                     bar.update()
             todo = {name: todo[name] for name in busy}
             if busy:
@@ -265,9 +277,9 @@ def _settle(future, arguments, path, threads):
         raise OSError("the scheduler is gone") from error
     except Exception as error:  # the call itself came to nothing: its process died, or could not load the function
         return compute_cell(partial(_fail, str(error)), arguments, path, threads=threads, again=True)
-    here = path.read_bytes() if path.exists() else None
-    if here is None or (outcome["state"] == "done" and outcome["file"] != here):
-        with replacing(path) as temporary:  # it was computed on a machine that does not share this folder
+    stamp = stamp_of(path)
+    if stamp is None or (outcome["state"] == "done" and outcome["stamp"] != stamp):
+        with replacing(path) as temporary:  # the cell was computed on a machine that does not share this folder
             temporary.write_bytes(outcome["file"])
     return outcome
 
@@ -283,28 +295,28 @@ def _count(folder, wanted):
 
 
 def plan_study(grid, coordinates, path, settings, estimate, jobs=None, *, states=UNDONE, shard=(1, 1)):
-    """Say which cells a study has, which are there, and how long the others will take; compute nothing.
+    """Format which cells a study has, which of them are done, and how long the others will take; compute nothing.
 
     Parameters
     ----------
     grid, coordinates, path, settings
-        As for `run_study`.
+        As in `run_study`.
     estimate : callable
-        From the arguments of a cell to the seconds it will take.
+        Function from the arguments of a cell, given as keywords, to the seconds that the cell will take.
     jobs : int
-        Number of processes; None: as for `run_study`.
+        Number of processes. None: as in `run_study`.
     states, shard
-        As for `run_study`.
+        As in `run_study`.
 
     Returns
     -------
     text : str
-        One line per cell: state, seconds projected or taken, and its places; then the sum.
+        One line for each cell, with its state, its seconds (projected or taken) and its places; then the sum.
 
     Raises
     ------
     ValueError
-        If there is a cube that `run_study` would refuse to write over, or `states` or `shard` is not as described.
+        If there is a cube that `run_study` would refuse to overwrite, or `states` or `shard` is not as described.
     """
     path = Path(path)
     _check_same_study(path, settings, coordinates)
@@ -316,18 +328,21 @@ def plan_study(grid, coordinates, path, settings, estimate, jobs=None, *, states
     lines, counts, left = [], dict.fromkeys(STATUS, 0), 0.0
     for name, cell in cells.items():
         state = cell_state(cell)
-        seconds = cell.attrs["seconds"] if state == "done" else estimate(wanted[name])
+        seconds = cell.attrs["seconds"] if state == "done" else estimate(**wanted[name])
         counts[state] += 1
         left += seconds if name in todo else 0
         word = {"missing": "to do"}.get(state, state) if name in todo or state == "done" else "left"
-        lines.append(f"{word:<7}{say_duration(seconds):>9}  {'; '.join(say_place(place) for place in places[name])}")
+        lines.append(
+            f"{word:<7}{format_duration(seconds):>9}  {'; '.join(format_place(place) for place in places[name])}"
+        )
     n_jobs = max(1, min(jobs or default_jobs(), len(todo)))
     n_processes = "1 process" if n_jobs == 1 else f"{n_jobs} processes"
     lines += [
         "",
         f"{len(cells)} cells: {counts['done']} done, {counts['failed']} failed, {counts['missing']} missing;"
         f" {len(todo)} to do by this command",
-        f"projected time for them: {say_duration(left)} of computing, {say_duration(left / n_jobs)} with {n_processes}",
+        f"projected time for them: {format_duration(left)} of computing,"
+        f" {format_duration(left / n_jobs)} with {n_processes}",
     ]
     return "\n".join(lines)
 
@@ -341,7 +356,7 @@ def _check_same_study(path, settings, coordinates):
         return  # nothing is lost
     advice = "choose another --out, or move it away"
     theirs = json.loads(there.attrs.get("settings", "null"))
-    ours = json.loads(canonical(settings))
+    ours = json.loads(format_json(settings))
     if theirs != ours:
         names = ours.keys() | theirs.keys() if isinstance(theirs, dict) else []
         differing = sorted(name for name in names if ours.get(name) != theirs.get(name))
@@ -363,7 +378,7 @@ def _check_nothing_lost(path, grid, cells, todo=()):
     for point, arguments, *_ in grid:
         name = cell_id(arguments)
         if cell_state(cells[name]) != "done" and name not in todo and _is_in(point, there) and finished.sel(point):
-            lost.append(say_place(point))
+            lost.append(format_place(point))
     if lost:
         raise ValueError(
             f"{path} holds {len(lost)} finished places whose cells are not in {path.with_suffix('.cells')}, such as"

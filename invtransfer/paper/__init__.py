@@ -1,1 +1,11 @@
-"""The paper's protocol, its tasks and claims, and what its studies share."""
+"""The paper's protocol: its tasks, presets and claims, and the one command line of its studies.
+
+`study` says what a study is made of, and `command_line` runs it. `presets` and `grids` hold the protocol's numbers and
+cells, `tasks` and `images_with_objects` draw what encoders are trained and tested on, `datasets` and `inputs` read and
+find the data, `claims` holds the paper's sentences against numbers, and `timing` projects how long a study takes.
+"""
+
+from invtransfer.paper.command_line import main
+from invtransfer.paper.study import Study, load_study
+
+__all__ = ["Study", "load_study", "main"]

@@ -1,47 +1,14 @@
-"""What a paper claims, beside our numbers: differences of means over seeds, and whether they have the sign claimed."""
+"""What the paper claims, beside our numbers: differences of means over seeds, and whether they have that sign."""
 
 from numbers import Real
 
 import numpy as np
 import xarray as xr
 
-from invtransfer.analysis import summarise
+from invtransfer.analysis import format_mean, summarise
 
 
-def say_mean(values, sign=""):
-    """Say mean and standard deviation over seeds.
-
-    Parameters
-    ----------
-    values : xarray.DataArray over "seed"
-        NaN counts as missing.
-    sign : str
-        "+" to say the sign of positive ones.
-
-    Returns
-    -------
-    text : str
-        "?" if there is none; without spread if there is one.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `summarise`.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> say_mean(xr.DataArray([0.1, 0.3], dims="seed"), sign="+")
-    '+0.200 ± 0.141'
-    """
-    summary = summarise(values)
-    if not summary["n"]:
-        return "?"
-    spread = f" ± {summary['std']:.3f}" if summary["n"] > 1 else ""
-    return f"{summary['mean']:{sign}.3f}{spread}"
-
-
-def claim(text, first, relation, second, margin=0.0):
+def claim(text, first, sign, second, margin=0.0):
     """Hold a claim that one mean is above or below another against what was measured.
 
     Parameters
@@ -49,25 +16,25 @@ def claim(text, first, relation, second, margin=0.0):
     text : str
         The claim.
     first, second : xarray.DataArray over "seed", or float
-        What is compared, paired over seeds; not both floats.
-    relation : {">", "<"}
-        That `first` is claimed to have to `second`.
+        What is compared, paired over seeds; at most one is a float.
+    sign : {">", "<"}
+        Whether `first` is claimed to be above or below `second`.
     margin : float
-        That the difference may be on the wrong side, for claims that one is not above or not below the other.
+        How far the difference may be on the wrong side, for claims that one is not above or not below the other.
 
     Returns
     -------
     claim : tuple of (str, str, bool or None)
-        The text, our numbers, and whether the mean difference has the sign claimed; None if there is no pair. The
-        spread over seeds is in the numbers, as the sign of a mean alone does not say how sure it is: that of the
-        difference, or of what is compared with a float.
+        The text; our numbers; and whether the mean difference has the sign claimed, None if there is no pair of values.
+        The numbers hold the 95 % interval over seeds of the difference, or of what is compared with a float, because
+        the sign of a mean alone does not say how sure it is.
 
     Raises
     ------
     TypeError
         If `first` and `second` are not as described.
     ValueError
-        If `relation` is another word, `margin` is no number, or the arrays are not as `summarise` takes them.
+        If `sign` is another word, `margin` is no number, or the arrays are not as `summarise` takes them.
 
     Examples
     --------
@@ -76,8 +43,8 @@ def claim(text, first, relation, second, margin=0.0):
     >>> claim("same is above disjoint", same, ">", disjoint)
     ('same is above disjoint', '0.850 against 0.650 (difference +0.200 ± 0.141, n = 2)', True)
     """
-    if relation not in (">", "<"):
-        raise ValueError(f"relation is {relation!r}, expected '>' or '<'")
+    if sign not in (">", "<"):
+        raise ValueError(f"sign is {sign!r}, expected '>' or '<'")
     if not isinstance(margin, Real):
         raise ValueError(f"margin is {margin!r}, expected a number")
     arrays = [values for values in (first, second) if isinstance(values, xr.DataArray)]
@@ -94,21 +61,21 @@ def claim(text, first, relation, second, margin=0.0):
         return text, "?", None
     mean = float(difference.mean())
     if np.ndim(first) == 0 or np.ndim(second) == 0:
-        numbers = f"{say_mean(second if np.ndim(first) == 0 else first)} (n = {n})"
+        numbers = f"{format_mean(second if np.ndim(first) == 0 else first)} (n = {n})"
     else:
         pairs = [float(values.where(difference.notnull()).mean()) for values in (first, second)]
         means = f"{pairs[0]:.3f} against {pairs[1]:.3f}"
-        numbers = f"{means} (difference {say_mean(difference, '+')}, n = {n})"
-    return text, numbers, mean > -margin if relation == ">" else mean < margin
+        numbers = f"{means} (difference {format_mean(difference, '+')}, n = {n})"
+    return text, numbers, mean > -margin if sign == ">" else mean < margin
 
 
-def say_claims(claims):
-    """Return the lines that say whether the paper's pattern held.
+def format_claims(claims):
+    """Format which of the paper's claims our numbers agree with.
 
     Parameters
     ----------
     claims : list of (str, str, bool or None)
-        What the paper finds, our numbers, and whether they agree; None: they cannot tell.
+        What the paper finds, our numbers, and whether they agree; None if they cannot tell.
 
     Returns
     -------
@@ -116,7 +83,7 @@ def say_claims(claims):
 
     Examples
     --------
-    >>> say_claims([("same is above disjoint", "0.91 against 0.72", True)]).splitlines()
+    >>> format_claims([("same is above disjoint", "0.91 against 0.72", True)]).splitlines()
     ["the paper's pattern: 1 of 1 held", '  held      same is above disjoint: 0.91 against 0.72']
     """
     words = {True: "held", False: "did not", None: "unknown"}

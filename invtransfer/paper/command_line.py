@@ -1,58 +1,143 @@
-"""The command line that all studies share: presets, overrides, what is to be done, and how it came out."""
+"""The one command line of all studies: presets, settings, what is to be computed, and how it came out."""
 
 import argparse
 import math
 import os
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from invtransfer.cubes.files import STATUS
+from invtransfer.cubes.assembly import STATUS
 from invtransfer.cubes.running import UNDONE, plan_study, run_study
-from invtransfer.storage import canonical
+from invtransfer.paper.datasets import PAPER_OBJECTS
+from invtransfer.paper.grids import LONG_NAMES
+from invtransfer.storage import format_json
+
+NOT_OPTIONS = ("levels", "seeds")  # settings that have options of another kind
 
 
-def study_parser(description, presets, default="quick", *, settings=None, choices=None):
-    """Return a command line with the options that all studies have, and one for each number of a protocol.
+def main(study, arguments=None):
+    """Run a study from the command line.
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+    arguments : list of str
+        Arguments of the command line. None: those of this process.
+
+    Raises
+    ------
+    SystemExit
+        With code 2 and one line on standard error if something that was asked for cannot be done; with code 1 if cells
+        failed.
+    """
+    parser = make_parser(study.description, study.presets, settings=study.presets["paper"], choices=study.choices)
+    parser.add_argument("--objects", metavar="FOLDER", help="objects to show, see data/README.md")
+    if study.reads_cifar:
+        parser.add_argument("--data", metavar="FOLDER", help="where CIFAR is (default: data/sets)")
+    options = parser.parse_args(arguments)
+    dataset = getattr(options, "dataset", None)
+    data = getattr(options, "data", None) or Path(study.folder, "sets")
+    with exit_on_error(parser):
+        settings = override(study.settings(options.preset, dataset), options)
+        inputs = study.find(objects=options.objects, data=data, **settings)
+        usual = study.presets[options.preset].get("dataset")
+        names = [inputs.name, *([dataset] if dataset not in (None, usual) else []), options.preset]
+        path = options.out or default_path(Path(study.folder, "cubes"), study.name, *names)
+        cube = carry_out(study, options, settings, inputs, path)
+    if cube is not None:
+        report(study, cube, path)
+
+
+def carry_out(study, options, settings, inputs, path):
+    """Run a study, or print what it would do if ``--dry-run`` is given.
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+    options : argparse.Namespace
+        Options of the command line. Of the grid, the places that ``--only`` names are computed, and of their cells
+        those in the states that it names.
+    settings : dict
+        Settings of the study. The number of "seeds" is not recorded, as a run of more contains one of fewer.
+    inputs : Inputs
+        Data of the study.
+    path : pathlib.Path
+        Where the cube is written.
+
+    Returns
+    -------
+    cube : xarray.Dataset or None
+        None after a dry run.
+
+    Raises
+    ------
+    OSError, ValueError, SystemExit
+        As `run_study` and `select_places`.
+    """
+    only = options.only or ()
+    states = tuple(state for state in UNDONE if state in only) or UNDONE
+    settings = settings | inputs.identity
+    grid, coordinates = select_places(*study.grid(settings), [label for label in only if label not in UNDONE])
+    recorded = {name: value for name, value in settings.items() if name != "seeds"}
+    chosen = {"states": states, "shard": options.shard}
+    if options.dry_run:
+        torch.set_num_threads(options.threads)
+        print(plan_study(grid, coordinates, path, recorded, study.estimate, options.jobs, **chosen))
+        return None
+    paper = study.settings("paper", settings["dataset"] if settings.get("dataset") in study.datasets else None)
+    paper |= {"objects": PAPER_OBJECTS} if inputs.identity else {}
+    return run_study(
+        partial(study.cell, **inputs.where), grid, coordinates, path, recorded, title=study.title,
+        long_names=LONG_NAMES, attributes={"study": study.name, "paper_settings": format_json(paper)},
+        jobs=options.jobs, threads=options.threads, scheduler=options.scheduler, **chosen,
+    )  # fmt: skip
+
+
+def make_parser(description, presets, default="quick", *, settings=None, choices=None):
+    """Make a command line with the options that all studies have, and one option for each setting.
 
     Parameters
     ----------
     description : str
-        The study's docstring.
+        Docstring of the study.
     presets : iterable of str
         Names for ``--preset``.
     default : str
-        The preset that is run if none is named.
+        Preset that is run if none is named.
     settings : dict
-        Names and values of one preset: each becomes an option that overrides it, see `override`. The entry "levels", a
-        dict of str to list, makes options such as ``--width-levels 0.5 1``; "seeds" has its own. None: no such options.
+        Settings of one preset. Each becomes an option that overrides it, see `override`. The entry "levels", a dict of
+        str to list, makes options such as ``--width-levels 0.5 1``; "seeds" has an option anyway. None: no options.
     choices : dict of str to sequence
-        What some of the settings may be.
+        Values that some of the settings may have.
 
     Returns
     -------
     parser : argparse.ArgumentParser
-        With --preset, --out, --seeds, --jobs and --threads; and with --scheduler, --shard, --only and --dry-run, if
-        there are settings.
+        With --preset, --out, --seeds, --jobs and --threads; and, if there are settings, with --scheduler, --shard,
+        --only and --dry-run.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--preset", choices=list(presets), default=default, help=f"size of the study (default: {default})"
     )
     parser.add_argument("--out", type=Path, metavar="CUBE.nc", help="where the cube goes; the figure goes beside it")
-    parser.add_argument("--seeds", type=positive, metavar="N", help="number of repetitions, with seeds 0 to N - 1")
-    parser.add_argument("--jobs", type=positive, metavar="N", help="processes (default: one per GPU, or per core)")
-    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="threads of each process (default: 1)")
+    parser.add_argument("--seeds", type=parse_count, metavar="N", help="number of repetitions, with seeds 0 to N - 1")
+    parser.add_argument("--jobs", type=parse_count, metavar="N", help="processes (default: one per GPU, or per core)")
+    parser.add_argument("--threads", type=parse_count, default=1, metavar="N", help="threads per process (default: 1)")
     if settings is None:
         return parser
-    parser.add_argument("--dry-run", action="store_true", help="list the cells, what is there, and the projected time")
+    parser.add_argument("--dry-run", action="store_true", help="list the cells, their states, and the projected time")
     parser.add_argument(
         "--only",
         nargs="+",
         metavar="LABEL",
-        help="compute the places with these labels alone, such as: vit seed=0; or, of a cube that stays whole, what is:"
-        " failed, missing",
+        help="compute the places with these labels alone, such as: vit seed=0; or keep the whole cube, and compute the"
+        " cells in these states alone: failed, missing",
     )
     parser.add_argument(
         "--scheduler",
@@ -61,16 +146,16 @@ def study_parser(description, presets, default="quick", *, settings=None, choice
     )
     parser.add_argument(
         "--shard",
-        type=fraction,
+        type=parse_fraction,
         default=(1, 1),
         metavar="K/N",
-        help="compute every N-th cell only, from the K-th on, for N runs that share the work, such as a batch array;"
-        " the last that ends, or the same command without --shard, completes the cube",
+        help="compute every N-th cell only, starting with the K-th, for N runs that share the work, such as a batch"
+        " array; the last run to end, or the same command without --shard, completes the cube",
     )
-    protocol = parser.add_argument_group("protocol", "numbers of the preset, to be overridden one by one")
+    protocol = parser.add_argument_group("protocol", "settings of the preset, each of which can be overridden")
     choices = choices or {}
     for name, value in settings.items():
-        if name not in ("levels", "seeds"):
+        if name not in NOT_OPTIONS:
             _add_setting(protocol, name, [value], choices.get(name))
     for name, levels in settings.get("levels", {}).items():
         _add_setting(protocol, f"{name}_levels", levels, choices.get(name), nargs="+")
@@ -78,30 +163,31 @@ def study_parser(description, presets, default="quick", *, settings=None, choice
 
 
 def _add_setting(group, name, values, choices, **more):
-    kind, metavar = {int: (positive, "N"), float: (not_negative, "X"), str: (str, "NAME")}[type(values[0])]
+    kinds = {int: (parse_count, "N"), float: (parse_not_negative, "X"), str: (str, "NAME")}
+    kind, metavar = kinds[type(values[0])]
     example = " ".join(map(str, values))
     option = f"--{name.replace('_', '-')}"
     group.add_argument(option, type=kind, choices=choices, metavar=metavar, help=f"such as {example}", **more)
 
 
 def override(settings, options):
-    """Return settings with what was said on the command line.
+    """Return settings with the values that the command line gives.
 
     Parameters
     ----------
     settings : dict
-        Of a preset; the entry "levels" is a dict of str to list.
+        Settings of a preset; the entry "levels" is a dict of str to list.
     options : argparse.Namespace
-        Of a `study_parser` with settings.
+        What a parser of `make_parser` returned.
 
     Returns
     -------
     settings : dict
-        Another one. A level that was named twice is there once.
+        A new dict. A level that was named twice is in it once.
 
     Examples
     --------
-    >>> parser = study_parser("", ["quick"], settings={"epochs": 6, "levels": {"width": [0.5, 1.0]}})
+    >>> parser = make_parser("", ["quick"], settings={"epochs": 6, "levels": {"width": [0.5, 1.0]}})
     >>> options = parser.parse_args(["--epochs", "2", "--width-levels", "0.25"])
     >>> override({"epochs": 10, "levels": {"width": [1.0]}}, options)
     {'epochs': 2, 'levels': {'width': [0.25]}}
@@ -109,14 +195,14 @@ def override(settings, options):
     given = {name: value for name, value in vars(options).items() if value is not None}
     levels = dict(settings.get("levels", {}))
     for name, values in given.items():
-        if name.endswith("_levels"):  # also those of a factor that the preset leaves at its default
+        if name.endswith("_levels"):  # also levels of a factor that the preset leaves at its default
             levels[name.removesuffix("_levels")] = list(dict.fromkeys(values))
     changed = {name: given.get(name, value) for name, value in settings.items()}
     return changed | ({"levels": levels} if levels else {})
 
 
-def positive(text):
-    """Read a whole number of at least 1 from the command line.
+def parse_count(text):
+    """Parse a whole number of at least 1.
 
     Parameters
     ----------
@@ -130,11 +216,11 @@ def positive(text):
     Raises
     ------
     argparse.ArgumentTypeError
-        If it is another.
+        If it is something else.
 
     Examples
     --------
-    >>> positive("3")
+    >>> parse_count("3")
     3
     """
     if not text.isascii() or not text.isdigit() or int(text) < 1:
@@ -142,8 +228,8 @@ def positive(text):
     return int(text)
 
 
-def not_negative(text):
-    """Read a number of at least 0 from the command line.
+def parse_not_negative(text):
+    """Parse a number of at least 0.
 
     Parameters
     ----------
@@ -157,11 +243,11 @@ def not_negative(text):
     Raises
     ------
     argparse.ArgumentTypeError
-        If it is another.
+        If it is something else.
 
     Examples
     --------
-    >>> not_negative("1e-3")
+    >>> parse_not_negative("1e-3")
     0.001
     """
     try:
@@ -173,13 +259,13 @@ def not_negative(text):
     return number
 
 
-def fraction(text):
-    """Read the number of a shard, and how many there are, from the command line.
+def parse_fraction(text):
+    """Parse which of several shares of the work is meant.
 
     Parameters
     ----------
     text : str
-        What was typed.
+        What was typed, such as "2/8": the second of eight.
 
     Returns
     -------
@@ -188,11 +274,11 @@ def fraction(text):
     Raises
     ------
     argparse.ArgumentTypeError
-        If it is no K/N with K from 1 to N.
+        If it is something else.
 
     Examples
     --------
-    >>> fraction("2/8")
+    >>> parse_fraction("2/8")
     (2, 8)
     """
     k, slash, n = text.partition("/")
@@ -202,14 +288,14 @@ def fraction(text):
 
 
 def default_path(folder, study, *parts):
-    """Return where a study's cube goes if nobody says.
+    """Return where a study's cube goes unless the command line says otherwise.
 
     Parameters
     ----------
     folder : pathlib.Path
-        Of cubes.
+        Folder of the cubes.
     study : str
-        Its name.
+        Name of the study.
     *parts : str
         What tells this run from the default one; "" and "quick" do not.
 
@@ -227,64 +313,20 @@ def default_path(folder, study, *parts):
     return folder / ("-".join([study, *(part for part in parts if part not in ("", "quick"))]) + ".nc")
 
 
-def report(cube, path, print_table, plot, published=None):
-    """Say how a study came out: table, failures, files; and draw its figure beside the cube.
-
-    Parameters
-    ----------
-    cube : xarray.Dataset
-        As `run_study` returns it.
-    path : pathlib.Path
-        Of the cube.
-    print_table : callable
-        From a cube to lines on the terminal; not called, and no figure drawn, while cells are missing.
-    plot : callable
-        From a cube to a matplotlib figure.
-    published : path-like
-        Table of the paper, for which the command is said that puts the cube beside it; None: there is none.
-
-    Raises
-    ------
-    SystemExit
-        With code 1, if cells failed.
-    """
-    missing, done, failed = (cube.status.values == STATUS.index(state) for state in ("missing", "done", "failed"))
-    missing &= cube.cell.values != ""  # a grid need not fill its cube
-    whole = not missing.any() and done.any()
-    if whole:
-        print_table(cube)
-        figure = path.with_suffix(".png")
-        try:
-            plot(cube).savefig(figure, dpi=110)
-        except ModuleNotFoundError as error:
-            figure = f"none: {error}; pip install 'invtransfer[plot]'"
-        print(f"\nfigure  {figure}")
-    print(f"cube    {path}")
-    if published is not None and whole:
-        print(f"paper   python -m invtransfer compare {path} {os.path.relpath(published)} --ignore all")
-    if missing.any():
-        n_places = int((cube.cell != "").sum())
-        print(f"missing {missing.sum()} of {n_places} places: the same command without --shard and --only adds them")
-    if failed.any():
-        raise SystemExit(
-            f"{failed.sum()} of {failed.size} places of the cube failed; the first: {cube.message.values[failed][0]}\n"
-            f"tracebacks are in {path.with_suffix('.log')}; the same command tries them again, with --only failed alone"
-        )
-
-
 @contextmanager
-def refuse(parser):
+def exit_on_error(parser):
     """End the program with one line and exit code 2 if something that was asked for cannot be done.
 
     Parameters
     ----------
     parser : argparse.ArgumentParser
-        Of the program.
+        Parser of the program.
 
     Raises
     ------
     SystemExit
-        With code 2, if the block raises OSError, ValueError or RuntimeError; their message goes to stderr.
+        With code 2, if the block raises OSError, ValueError, RuntimeError or ImportError; the message goes to standard
+        error.
     """
     try:
         yield
@@ -292,26 +334,26 @@ def refuse(parser):
         parser.exit(2, f"{parser.prog}: {error}\n")
 
 
-def restrict(grid, coordinates, only):
-    """Keep the places of a grid that have some of their labels.
+def select_places(grid, coordinates, only):
+    """Keep the places of a grid that have some labels.
 
     Parameters
     ----------
     grid : list of (dict, dict) or (dict, dict, dict)
-        As for `run_study`.
+        Grid as `run_study` takes it.
     coordinates : dict of str to list, or to tuple of (dimension, list)
-        Of the cube.
+        Coordinates of the cube.
     only : list of str or None
-        Labels, such as "vit"; or with the name of their coordinate, "seed=0", which labels that are no words and labels
-        of two dimensions need. Labels of further coordinates count for their dimension. Kept are the places that have,
-        along each dimension of which labels are named, one of them. None: all.
+        Labels, such as "vit"; or labels with the name of their coordinate, such as "seed=0", which numbers need, and
+        labels that two dimensions have. Labels of further coordinates count for their dimension. A place is kept if it
+        has, along each dimension of which labels are named, one of them. None: all places are kept.
 
     Returns
     -------
     grid : list
-        Of the places kept.
+        The places that are kept.
     coordinates : dict
-        Of the labels kept.
+        The labels that are kept.
 
     Raises
     ------
@@ -321,8 +363,8 @@ def restrict(grid, coordinates, only):
     Examples
     --------
     >>> places = [({"network": name, "seed": seed}, {}) for name in ("vit", "vgg11") for seed in (0, 1)]
-    >>> grid, coordinates = restrict(places, {"network": ["vit", "vgg11"], "seed": [0, 1]}, ["vit", "seed=1"])
-    >>> grid, coordinates
+    >>> coordinates = {"network": ["vit", "vgg11"], "seed": [0, 1]}
+    >>> select_places(places, coordinates, ["vit", "seed=1"])
     ([({'network': 'vit', 'seed': 1}, {})], {'network': ['vit'], 'seed': [1]})
     """
     if not only:
@@ -358,47 +400,43 @@ def restrict(grid, coordinates, only):
     return places, left
 
 
-def carry_out(options, function, grid, coordinates, path, settings, *, study, title, paper, estimate):
-    """Do what was asked for on the command line: run a study, or say what it would do.
+def report(study, cube, path):
+    """Print how a study came out: table, failures, files; and draw its figure beside the cube.
 
     Parameters
     ----------
-    options : argparse.Namespace
-        Of a `study_parser` with settings.
-    function, grid, coordinates, path
-        As for `run_study`; of the grid those places are taken that ``--only`` names, and of their cells those in the
-        states that it names.
-    settings : dict
-        Of the study; the number of "seeds" is left out, as a run of more contains one of fewer.
-    study : str
-        Name of its script, with which the cube's cells can be reproduced.
-    title : str
-        Of the cube.
-    paper : dict
-        Settings of the paper, kept beside ours in the cube.
-    estimate : callable
-        From the arguments of a cell to the seconds it will take, for ``--dry-run``.
-
-    Returns
-    -------
-    cube : xarray.Dataset or None
-        None after a dry run.
+    study : Study
+        The study. While cells are missing, its table is not printed, and no figure is drawn.
+    cube : xarray.Dataset
+        What `run_study` returned.
+    path : pathlib.Path
+        Where the cube is.
 
     Raises
     ------
-    OSError, ValueError, SystemExit
-        As `run_study`; ValueError also as `restrict`.
+    SystemExit
+        With code 1, if cells failed.
     """
-    settings = {name: value for name, value in settings.items() if name != "seeds"}
-    states = tuple(state for state in UNDONE if state in (options.only or ())) or UNDONE
-    grid, coordinates = restrict(grid, coordinates, [label for label in options.only or () if label not in UNDONE])
-    chosen = {"states": states, "shard": options.shard}
-    if options.dry_run:
-        torch.set_num_threads(options.threads)
-        print(plan_study(grid, coordinates, path, settings, estimate, options.jobs, **chosen))
-        return None
-    attributes = {"study": study, "paper_settings": canonical(paper)}
-    return run_study(
-        function, grid, coordinates, path, settings, title=title, attributes=attributes,
-        jobs=options.jobs, threads=options.threads, scheduler=options.scheduler, **chosen,
-    )  # fmt: skip
+    missing, done, failed = (cube.status.values == STATUS.index(state) for state in ("missing", "done", "failed"))
+    missing &= cube.cell.values != ""  # a grid need not fill its cube
+    whole = not missing.any() and done.any()
+    if whole:
+        print(f"\n{study.table(cube)}")
+        figure = path.with_suffix(".png")
+        try:
+            study.figure(cube).savefig(figure, dpi=110)
+        except ModuleNotFoundError as error:
+            figure = f"none: {error}; pip install 'invtransfer[plot]'"
+        print(f"\nfigure  {figure}")
+    print(f"cube    {path}")
+    if study.published is not None and whole:
+        table = os.path.relpath(Path(study.folder, "published", study.published))
+        print(f"paper   invtransfer compare {path} {table} --ignore all")
+    if missing.any():
+        n_places = int((cube.cell != "").sum())
+        print(f"missing {missing.sum()} of {n_places} places: the same command without --shard and --only adds them")
+    if failed.any():
+        raise SystemExit(
+            f"{failed.sum()} of {failed.size} places of the cube failed; the first: {cube.message.values[failed][0]}\n"
+            f"tracebacks are in {path.with_suffix('.log')}; the same command tries them again, with --only failed alone"
+        )

@@ -1,26 +1,34 @@
-"""Data sets by name, read once per process: pictures for Transforms-2D, and CIFAR."""
+"""Data sets of the studies, read once per process: objects and backgrounds for Transforms-2D, and CIFAR."""
 
 import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
-from invtransfer.objects.collections import load_backgrounds, load_objects
-from invtransfer.sources.cifar import load_cifar10, load_cifar100
+from invtransfer.objects import load_backgrounds, load_objects
+from invtransfer.sources import load_cifar10, load_cifar100
 
 PAPER_OBJECTS = "tillspeicher/transforms_2d_base"  # the authors' data set
 OBJECT_SIZE = 64  # pixels that objects are loaded with, before they are scaled to the image
-PATTERN_SIZE = 22  # of random patterns, that of objects in 32 x 32 images: resizing would blur a pattern
-COLLECTIONS = ("procedural", "random")  # of objects that are made in code
-CIFAR = {  # reader, number of classes, images of each to train and to test on
-    "cifar10": (load_cifar10, 10, 5_000, 1_000),
-    "cifar100": (load_cifar100, 100, 500, 100),
-}
+PATTERN_SIZE = 22  # pixels of random patterns, those of objects in 32 x 32 images: resizing would blur a pattern
+COLLECTIONS = ("procedural", "random")  # objects that are made in code
+
+
+class CifarSizes(NamedTuple):
+    """Number of classes of a CIFAR data set, and of images of each class to train and to test on."""
+
+    n_classes: int
+    n_train: int
+    n_test: int
+
+
+CIFAR = {"cifar10": CifarSizes(10, 5_000, 1_000), "cifar100": CifarSizes(100, 500, 100)}
 
 
 @lru_cache
-def load_pictures(folder):
-    """Read objects, and backgrounds of their own where there are some.
+def load_objects_and_backgrounds(folder):
+    """Read objects, and backgrounds if the folder has some.
 
     Parameters
     ----------
@@ -31,7 +39,7 @@ def load_pictures(folder):
     -------
     objects : Objects
     backgrounds : ndarray of shape (n_backgrounds, height, width, 3), uint8, or None
-        None: the folder has none, so that the procedural ones are used.
+        None if the folder has no backgrounds, so that the procedural ones are used.
 
     Raises
     ------
@@ -40,7 +48,7 @@ def load_pictures(folder):
 
     Examples
     --------
-    >>> objects, backgrounds = load_pictures("procedural")
+    >>> objects, backgrounds = load_objects_and_backgrounds("procedural")
     >>> len(objects), backgrounds
     (61, None)
     """
@@ -55,15 +63,15 @@ def load_cifar(dataset, folder):
 
     Parameters
     ----------
-    dataset : str
-        "cifar10" or "cifar100".
+    dataset : {"cifar10", "cifar100"}
+        Name of the data set.
     folder : str
         Where it is.
 
     Returns
     -------
     training, test : tuple of (images, labels)
-        As of `load_cifar10`.
+        As `load_cifar10` returns them.
 
     Raises
     ------
@@ -72,33 +80,34 @@ def load_cifar(dataset, folder):
     FileNotFoundError, OSError, ValueError, ImportError
         As `load_cifar10`.
     """
-    load = CIFAR[dataset][0]
+    load = {"cifar10": load_cifar10, "cifar100": load_cifar100}[dataset]
     return load(folder), load(folder, split="test")
 
 
-def identify(folder):
-    """Return what tells the pictures of a folder from others: their name, and a digest of their pixels and labels.
+def identify_objects(folder):
+    """Return what tells the objects and backgrounds of a folder from others.
 
     Parameters
     ----------
     folder : str
-        As for `load_pictures`.
+        As in `load_objects_and_backgrounds`.
 
     Returns
     -------
-    name : str
-        The name is the folder's, or the data set's if ``data/fetch.py transforms2d`` has brought it.
+    identity : str
+        "procedural" or "random"; else a name and a digest of all pixels and labels. The name is the folder's, or that
+        of the data set if ``data/fetch.py transforms2d`` has brought it.
 
     Raises
     ------
     ValueError
         If the record of where they come from is damaged.
     FileNotFoundError, ValueError, OSError
-        As `load_pictures`.
+        As `load_objects_and_backgrounds`.
 
     Examples
     --------
-    >>> identify("procedural")
+    >>> identify_objects("procedural")
     'procedural'
     """
     if folder in COLLECTIONS:
@@ -111,7 +120,7 @@ def identify(folder):
             raise ValueError(
                 f"{record} is not as data/fetch.py writes it: fetch the set again, or delete it"
             ) from error
-    objects, backgrounds = load_pictures(folder)
+    objects, backgrounds = load_objects_and_backgrounds(folder)
     digest = hashlib.sha256(objects.images.tobytes() + "\n".join(objects.names).encode())
     digest.update(b"" if backgrounds is None else backgrounds.tobytes())
     return f"{name} {digest.hexdigest()[:12]}"

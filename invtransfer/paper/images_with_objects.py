@@ -1,4 +1,4 @@
-"""Images and objects in one picture: tasks on either, and what an encoder has kept of both.
+"""Images with objects on them: tasks on either, and what an encoder has kept of both.
 
 "C" stands for labelled images such as CIFAR's and "O" for small objects pasted on them; "C+O/C" is a task on images
 with objects, labelled with the class of the image. The data of the paper's Section 4.2 and Appendix C.3.
@@ -8,30 +8,31 @@ from functools import lru_cache
 
 import numpy as np
 
-from invtransfer.cubes.files import describe
+from invtransfer.cubes.assembly import make_cell
+from invtransfer.estimators.probing import FrozenFeatureProbe
 from invtransfer.estimators.sensitivity import twin_sensitivity
 from invtransfer.objects import load_objects
-from invtransfer.paper.datasets import CIFAR, load_cifar, load_pictures
-from invtransfer.paper.protocol import estimate_seconds, find_pictures, fit_known, make_probe
-from invtransfer.paper.tasks import combined_task
-from invtransfer.sources.blocks import Transforms2D
+from invtransfer.paper.datasets import CIFAR, load_cifar, load_objects_and_backgrounds
+from invtransfer.paper.inputs import Inputs, check_available, find_objects
+from invtransfer.paper.tasks import divide_images, keep_known
+from invtransfer.sources import ObjectsOnImages, Transforms2D
 
 TASKS = ("C/C", "C+O/C", "C+O/O", "O/O")  # what is shown / what is the label
 CHANGED = {"C": "image", "O": "object"}
 POSITIONS = {"fixed": (21, 2), "random": "random"}  # of the object's box: x and y in pixels of a 32 x 32 image
 STAND_IN = "transforms2d"
-N_STAND_IN = 10  # classes of it, the last of the procedural objects
+N_STAND_IN = 10  # classes of the stand-in, the last of the procedural objects
 
 
 @lru_cache
-def load_labelled(dataset, folder):
+def load_labelled_images(dataset, folder):
     """Read labelled images to paste objects on, once per process.
 
     Parameters
     ----------
-    dataset : str
-        "cifar10" or "cifar100"; or "transforms2d", a stand-in that needs no download: ten of the procedural objects,
-        large, rotated and in all hues.
+    dataset : {"cifar10", "cifar100", "transforms2d"}
+        Name of the data set. "transforms2d" is a stand-in that needs no download: ten of the procedural objects, large,
+        rotated and in all hues.
     folder : str
         Where CIFAR is.
 
@@ -42,13 +43,13 @@ def load_labelled(dataset, folder):
     Raises
     ------
     ValueError
-        If there is no such data set.
+        If `dataset` is another word.
     OSError, ImportError
         If CIFAR cannot be read.
 
     Examples
     --------
-    >>> (images, labels), test = load_labelled("transforms2d", "")
+    >>> (images, labels), test = load_labelled_images("transforms2d", "")
     >>> images.shape, len(set(labels.tolist()))
     ((2000, 32, 32, 3), 10)
     """
@@ -60,23 +61,39 @@ def load_labelled(dataset, folder):
     return source.sample(2_000), source.sample(1_000, start=2_000)
 
 
-def make_combined(name, *, dataset, data, folder, n_objects, seed, **more):
-    """Return the sources of one task on images, objects or both.
+def combined_task(
+    objects,
+    training,
+    test,
+    *,
+    shown,
+    label,
+    position="random",
+    correlation=0.0,
+    availability=1.0,
+    random_state=0,
+):
+    """Return sources of objects on labelled images, or of either alone, for training, validation and test.
 
     Parameters
     ----------
-    name : str
-        "C/C", "C+O/C", "C+O/O" or "O/O".
-    dataset, data : str
-        Labelled images and where they are, see `load_labelled`.
-    folder : str
-        Of pictures, as for `load_pictures`.
-    n_objects : int
-        Number of objects, drawn by `seed`.
-    seed : int
-        Of the repetition.
-    **more
-        position, correlation and availability, as for `combined_task`.
+    objects : Objects
+        Objects to paste, one class each.
+    training, test : tuple of (images, labels)
+        Both parts of a data set, as `load_cifar10` returns them. Validation images are held out as in `images_task`,
+        and the classes take turns as there.
+    shown : {"C", "C+O", "O"}
+        What the samples show: the images alone, objects on the images, or objects on black.
+    label : {"C", "O"}
+        What the samples are labelled with: the labels of the images, or the numbers of the objects. Only what is shown
+        can be the label.
+    position : "random" or tuple of int
+        Position of the objects, as in `ObjectsOnImages`.
+    correlation, availability : float in [0, 1]
+        As in `ObjectsOnImages`; values other than the defaults need "C+O".
+    random_state : int
+        Random state of the task, which decides the order of the training images and the objects. Each of the three
+        sources has one of its own.
 
     Returns
     -------
@@ -85,110 +102,213 @@ def make_combined(name, *, dataset, data, folder, n_objects, seed, **more):
     Raises
     ------
     ValueError
-        If there are fewer objects, or less than 2 are asked for.
+        If `shown` or `label` is another word, the label or a correlation or availability is of something that is not
+        shown, or one of the three has no image.
+    TypeError, ValueError
+        As `ObjectsOnImages`.
+
+    References
+    ----------
+    Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Section 4.2.
+
+    Examples
+    --------
+    >>> from invtransfer import load_objects
+    >>> images, labels = np.zeros((100, 32, 32, 3), dtype="uint8"), np.repeat([0, 1], 50)
+    >>> train, validation, test = combined_task(
+    ...     load_objects("procedural")[:10], (images, labels), (images, labels), shown="C+O", label="O"
+    ... )
+    >>> train
+    ObjectsOnImages(10 objects, 90 images, label='object', no transformations, random_state=0)
     """
-    objects = load_pictures(folder)[0]
+    if shown not in ("C", "C+O", "O"):
+        raise ValueError(f"shown is {shown!r}, expected 'C', 'C+O' or 'O'")
+    if label not in ("C", "O"):
+        raise ValueError(f"label is {label!r}, expected 'C' or 'O'")
+    if label not in shown:
+        raise ValueError(f"label is {label!r}, expected {shown!r}: nothing else is shown")
+    if shown != "C+O" and (correlation, availability) != (0, 1):
+        raise ValueError(
+            f"correlation is {correlation!r} and availability {availability!r}, expected 0 and 1 where {shown!r} is"
+            " shown: they are of objects on images"
+        )
+    if shown == "O":
+        images = training[0]
+        parts = [(np.zeros((1, *images.shape[1:]), dtype=images.dtype), None)] * 3
+    else:
+        parts = divide_images(training, test, np.unique(training[1]), random_state)
+    return tuple(
+        ObjectsOnImages(
+            objects,
+            *part,
+            label={"C": "image", "O": "object"}[label],
+            position=position,
+            correlation=correlation,
+            availability=0 if shown == "C" else availability,
+            random_state=3 * random_state + i,
+        )
+        for i, part in enumerate(parts)
+    )
+
+
+def make_combined(name, *, dataset, data, folder, n_objects, seed, **more):
+    """Return the sources of one task on images, objects or both.
+
+    Parameters
+    ----------
+    name : {"C/C", "C+O/C", "C+O/O", "O/O"}
+        What is shown / what is the label.
+    dataset, data : str
+        Labelled images and where they are, see `load_labelled_images`.
+    folder : str
+        Where the objects are, see `load_objects_and_backgrounds`.
+    n_objects : int
+        Number of objects that `seed` draws.
+    seed : int
+        Number of the repetition.
+    **more
+        position, correlation and availability, as in `combined_task`.
+
+    Returns
+    -------
+    train, validation, test : ObjectsOnImages
+
+    Raises
+    ------
+    ValueError
+        If `n_objects` is smaller than 2, or there are fewer objects.
+    """
+    objects = load_objects_and_backgrounds(folder)[0]
     if dataset == STAND_IN and folder == "procedural":
         objects = objects[:-N_STAND_IN]  # the others are what images show
     if not 2 <= n_objects <= len(objects):
         raise ValueError(f"n_objects is {n_objects}, expected 2 to {len(objects)}, as many as there are")
     chosen = objects[np.random.default_rng([seed, 1]).permutation(len(objects))[:n_objects]]
     shown, label = name.split("/")
-    return combined_task(chosen, *load_labelled(dataset, data), shown=shown, label=label, random_state=seed, **more)
+    images = load_labelled_images(dataset, data)
+    return combined_task(chosen, *images, shown=shown, label=label, random_state=seed, **more)
 
 
-def measure_combined(encoder, targets, arguments, seed):
+def measure_combined(
+    encoder, targets, *, seed, solver, n_probe, n_validation, n_test, n_pairs, adam_epochs=200, adam_learning_rate=1e-3
+):
     """Probe an encoder on tasks, and score its sensitivity to changing the image and to changing the object.
 
     Parameters
     ----------
     encoder : InvariantPretrainer
-        Fitted.
+        Fitted encoder.
     targets : dict of str to tuple of (train, validation, test)
         Tasks by name, "C+O/C" among them.
-    arguments : dict
-        Of a cell: as for `make_probe`, and n_probe, n_validation, n_test, n_pairs.
     seed : int
-        Of the cell.
+        Random state of the probes and of random pairs.
+    solver : {"lbfgs", "adam"}
+        Solver of the probes, see `FrozenFeatureProbe`.
+    n_probe, n_validation, n_test, n_pairs : int
+        Numbers of samples to fit, validate and test a probe on, and of pairs to measure sensitivity on.
+    adam_epochs, adam_learning_rate
+        Epochs and learning rate of the solver "adam".
 
     Returns
     -------
-    measured : xarray.Dataset
+    cell : xarray.Dataset
         transfer_accuracy over target; sensitivity, with the ends of its 95 % interval over pairs, over changed.
     """
-    sizes = [arguments[name] for name in ("n_probe", "n_validation", "n_test")]
     accuracies = []
     for parts in targets.values():
-        train, validation, test = (part.sample(n) for part, n in zip(parts, sizes, strict=True))
-        accuracies.append(fit_known(make_probe(arguments, seed, encoder), train, validation).score(*test))
+        train, validation, test = (
+            part.sample(n) for part, n in zip(parts, (n_probe, n_validation, n_test), strict=True)
+        )
+        probe = FrozenFeatureProbe(
+            encoder, solver=solver, epochs=adam_epochs, learning_rate=adam_learning_rate, random_state=seed
+        )
+        accuracies.append(probe.fit(*train, *keep_known(validation, train[1])).score(*test))
     sensitivities = []
     for changed in CHANGED.values():
-        pairs = targets["C+O/C"][-1].twins(arguments["n_pairs"], changed=changed)
+        pairs = targets["C+O/C"][-1].twins(n_pairs, changed=changed)
         sensitivities.append(twin_sensitivity(encoder, *pairs, random_state=seed))
     variables = {"transfer_accuracy": ("target", accuracies, "accuracy of the probe on the target task")}
-    names = ("sensitivity", "sensitivity_low", "sensitivity_high")
-    texts = ("sensitivity to changing the image (C) or the object (O), all else the same",)
-    texts += ("lower end of its 95 % interval over pairs", "upper end of its 95 % interval over pairs")
-    for name, values, text in zip(names, zip(*sensitivities, strict=True), texts, strict=True):
+    texts = {
+        "sensitivity": "sensitivity to changing the image (C) or the object (O), all else the same",
+        "sensitivity_low": "lower end of its 95 % interval over pairs",
+        "sensitivity_high": "upper end of its 95 % interval over pairs",
+    }
+    for (name, text), values in zip(texts.items(), zip(*sensitivities, strict=True), strict=True):
         variables[name] = ("changed", list(values), text)
-    return describe(variables, {"target": list(targets), "changed": list(CHANGED)})
+    return make_cell(variables, {"target": list(targets), "changed": list(CHANGED)})
 
 
-def estimate_combined(arguments, n_targets):
-    """Project how long pretraining and `measure_combined` take.
+def count_encoded(n_targets, *, epochs, n_probe, n_validation, n_test, n_pairs):
+    """Count the images that a cell encodes in pretraining and in `measure_combined`.
 
     Parameters
     ----------
-    arguments : dict
-        Of a cell: as for `estimate_seconds`, and epochs, n_samples, n_probe, n_validation, n_test, n_pairs.
     n_targets : int
-        Number of tasks.
+        Number of tasks that are probed.
+    epochs : int
+        Epochs of pretraining, each of which is validated.
+    n_probe, n_validation, n_test, n_pairs : int
+        As in `measure_combined`.
 
     Returns
     -------
-    seconds : float
+    n : int
     """
-    n_encoded = n_targets * sum(arguments[name] for name in ("n_probe", "n_validation", "n_test"))
-    n_encoded += 4 * arguments["n_pairs"] + arguments["n_test"] + arguments["epochs"] * arguments["n_validation"]
-    return estimate_seconds(arguments, arguments["epochs"] * arguments["n_samples"], n_encoded)
+    return n_targets * (n_probe + n_validation + n_test) + 4 * n_pairs + n_test + epochs * n_validation
 
 
-def find_combined(settings, objects, data):
-    """Find images and objects that a command line names, and refuse what is not there or too little.
+def find_images_with_objects(
+    *, objects, data, levels, dataset, n_objects, n_samples, n_probe, n_validation, n_test, n_pairs, **_
+):
+    """Find images and objects that a command line names, and check that there are as many as the settings ask for.
 
     Parameters
     ----------
-    settings : dict
-        Of a study: dataset, n_objects, n_samples, n_probe, n_validation, n_test, n_pairs.
     objects : str or None
-        Pictures, as for `load_pictures`; None: procedural ones.
+        Folder of the objects. None: procedural objects.
     data : path-like
         Where CIFAR is.
+    levels : dict of str to list
+        Levels of the settings that vary. Those of "correlation" and "availability" are checked.
+    dataset : str
+        Labelled images, see `load_labelled_images`.
+    n_objects : int
+        Number of objects.
+    n_samples, n_probe, n_validation, n_test, n_pairs : int
+        Numbers of images that the study asks for.
+    **_
+        Further settings of the study, which are not checked.
 
     Returns
     -------
-    where : dict
-        "folder" and "data", as for `make_combined`.
-    name : str
-        Of the pictures, for the names of files: "" is the default.
-    identity : dict
-        Settings that tell these pictures from others.
+    inputs : Inputs
+        With "folder" and "data", which `make_combined` takes.
 
     Raises
     ------
     ValueError, OSError, ImportError
-        If data are not there, or there are fewer images or objects than are asked for.
+        If a level is not from 0 to 1, data are missing, or there are fewer images or objects than the study asks for.
     """
-    folder, name, identity = find_pictures(objects)
-    where = {"folder": folder, "data": str(data)}
-    (_, labels), (_, test_labels) = load_labelled(settings["dataset"], where["data"])
-    make_combined("O/O", **where, dataset=settings["dataset"], n_objects=settings["n_objects"], seed=0)
+    for name in ("correlation", "availability"):
+        for value in levels.get(name, ()):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} is {value}, expected a number from 0 to 1")
+    correlation = max(levels.get("correlation", [0.0]))
+    found = find_objects(objects)
+    where = found.where | {"data": str(data)}
+    (_, labels), (_, test_labels) = load_labelled_images(dataset, where["data"])
+    make_combined("C+O/C", **where, dataset=dataset, n_objects=n_objects, seed=0, correlation=correlation)
     n_held_out = int((np.unique(labels, return_counts=True)[1] // 10).sum())
-    n_train, n_test = len(labels) - n_held_out, len(test_labels)
-    for size, limit in (
-        ("n_samples", n_train), ("n_probe", n_train), ("n_validation", n_held_out), ("n_test", n_test),
-        ("n_pairs", n_test),
-    ):  # fmt: skip
-        if settings[size] > limit:
-            raise ValueError(f"{size} is {settings[size]}, but there are only {limit} images for it")
-    return where, name, identity
+    n_train, n_test_images = len(labels) - n_held_out, len(test_labels)
+    check_available(
+        {
+            "n_samples": n_samples,
+            "n_probe": n_probe,
+            "n_validation": n_validation,
+            "n_test": n_test,
+            "n_pairs": n_pairs,
+        },
+        {"n_samples": n_train, "n_probe": n_train, "n_validation": n_held_out}
+        | dict.fromkeys(("n_test", "n_pairs"), n_test_images),
+    )
+    return Inputs(where, found.name, found.identity)

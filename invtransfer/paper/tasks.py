@@ -1,26 +1,29 @@
-"""Source and target tasks of transfer: which classes, which transformations, and sources of their images."""
+"""Source and target tasks of transfer: their classes, their transformations, and sources of their images."""
+
+from functools import partial
 
 import numpy as np
 
 from invtransfer.images import check_count
-from invtransfer.sources.blocks import ObjectsOnImages, TransformedImages, Transforms2D
+from invtransfer.paper.datasets import CIFAR, load_cifar, load_objects_and_backgrounds
+from invtransfer.sources import TransformedImages, Transforms2D
 from invtransfer.transformations import TRANSFORMATIONS
 
 CLASS_RELATIONS = ("subset", "disjoint", "same", "superset")
 
 
 def draw_transformations(seed):
-    """Draw the transformations of a target task, and others of a source task that shares none with it.
+    """Draw the transformations of a target task, and those of a source task that shares none with it.
 
     Parameters
     ----------
     seed : int
-        Of the repetition.
+        Number of the repetition.
 
     Returns
     -------
     names : dict of str to list of str
-        "same", the target's: one of each category; "disjoint": another one of each.
+        "same": the target's transformations, one of each category; "disjoint": another transformation of each category.
 
     Examples
     --------
@@ -41,15 +44,15 @@ def draw_classes(class_relation, n_classes, n_available, seed):
 
     Parameters
     ----------
-    class_relation : str
-        Of the source's classes to the target's: "subset" (a third of them, at least 2), "disjoint" (as many others),
-        "same", or "superset" (them and as many others).
+    class_relation : {"subset", "disjoint", "same", "superset"}
+        Relation of the source's classes to the target's: a third of them (at least 2), as many others, the same, or
+        them and as many others.
     n_classes : int
-        Of the target.
+        Number of the target's classes.
     n_available : int
-        To choose from. All relations draw the same target.
+        Number of classes to choose from. All relations draw the same target.
     seed : int
-        Of the repetition.
+        Number of the repetition.
 
     Returns
     -------
@@ -59,8 +62,8 @@ def draw_classes(class_relation, n_classes, n_available, seed):
     Raises
     ------
     ValueError
-        If there are less than two times `n_classes`, that is no whole number of at least 1, or there is no such
-        relation.
+        If `class_relation` is another word, `n_classes` is not a whole number of at least 1, or there are fewer than
+        two times as many classes.
 
     Examples
     --------
@@ -96,15 +99,15 @@ def objects_task(objects, classes, transformations, random_state, backgrounds=No
     Parameters
     ----------
     objects : Objects
-        To choose from.
+        Objects to choose from.
     classes : sequence of int
-        Numbers of those to show.
+        Numbers of the objects to show.
     transformations : sequence of str or Transformation
-        Of all three.
+        Transformations of all three sources.
     random_state : int
-        Of the task; the three draw from different ones.
+        Random state of the task; each of the three sources has one of its own.
     backgrounds : ndarray of shape (n_backgrounds, height, width, 3), uint8, "random" or None
-        Of all three, as for `Transforms2D`.
+        Backgrounds of all three sources, as in `Transforms2D`.
 
     Returns
     -------
@@ -115,7 +118,7 @@ def objects_task(objects, classes, transformations, random_state, backgrounds=No
     TypeError, ValueError
         As `Transforms2D`.
     IndexError, ValueError
-        If `classes` are no numbers of objects, or holds one twice.
+        If `classes` are not numbers of objects, or holds one of them twice.
 
     Examples
     --------
@@ -137,15 +140,15 @@ def images_task(training, test, classes, transformations, random_state):
     Parameters
     ----------
     training, test : tuple of (images, labels)
-        Both parts of a data set, as of `load_cifar10`. A tenth of each class's training images is for validation, the
-        same one for all tasks: what one task validates on, none trains on. The classes take turns, so that the first
-        n * k of k classes' images are n of each where that many are there.
+        Both parts of a data set, as `load_cifar10` returns them. A tenth of each class's training images is held out
+        for validation, the same tenth in all tasks: no task trains on what another validates on. The classes take
+        turns, so that the first n * k images of k classes are n of each, where there are that many.
     classes : sequence of int
-        Labels to keep.
+        Labels of the images to show.
     transformations : sequence of str or Transformation
-        Of all three.
+        Transformations of all three sources.
     random_state : int
-        Of the task: order of the training images, and transformations.
+        Random state of the task, which decides the order of the training images and the transformations.
 
     Returns
     -------
@@ -154,7 +157,7 @@ def images_task(training, test, classes, transformations, random_state):
     Raises
     ------
     ValueError
-        If no image is left for one of the three, as of classes with fewer than 10 training images none is held out.
+        If one of the three has no image, which happens to validation if classes have fewer than 10 training images.
     TypeError, ValueError
         As `TransformedImages`.
 
@@ -165,104 +168,187 @@ def images_task(training, test, classes, transformations, random_state):
     >>> train
     TransformedImages(45 images, hue, random_state=0)
     """
-    parts = _divide(training, test, classes, random_state)
+    parts = divide_images(training, test, classes, random_state)
     return tuple(
         TransformedImages(*part, transformations, random_state=3 * random_state + i) for i, part in enumerate(parts)
     )
 
 
-def combined_task(
-    objects,
-    training,
-    test,
-    *,
-    shown,
-    label,
-    position="random",
-    correlation=0.0,
-    availability=1.0,
-    random_state=0,
-):
-    """Return sources of objects on labelled images, or of either alone, for training, validation and test.
+def make_tasks(*, folder, dataset, class_relation, relation, seed, n_classes):
+    """Draw a source task and a target task from a data set.
 
     Parameters
     ----------
-    objects : Objects
-        To paste, one class each.
-    training, test : tuple of (images, labels)
-        Both parts of a data set, as of `load_cifar10`. A tenth of each class's training images is for validation, the
-        same as in `images_task`; the classes take turns as there.
-    shown : {"C", "C+O", "O"}
-        The images alone, objects on the images, or objects on black.
-    label : {"C", "O"}
-        Of the images, or numbers of the objects. Only what is shown can be the label.
-    position : "random" or tuple of int
-        Of the objects, as for `ObjectsOnImages`.
-    correlation, availability : float in [0, 1]
-        Of the objects, as for `ObjectsOnImages`; others than the defaults only if "C+O" is shown.
-    random_state : int
-        Of the task: order of the training images, and the objects. The three draw from different ones.
+    folder : str
+        Where the objects are, see `load_objects_and_backgrounds`, or where CIFAR is.
+    dataset : {"transforms2d", "cifar10", "cifar100"}
+        Data set of both tasks.
+    class_relation : str
+        Relation of the source's classes to the target's, see `draw_classes`.
+    relation : {"same", "disjoint", "none"}
+        Relation of the source's transformations to the target's; "none" is a source without transformations.
+    seed : int
+        Number of the repetition. All relations have the same target.
+    n_classes : int
+        Number of the target's classes.
 
     Returns
     -------
-    train, validation, test : ObjectsOnImages
+    source, target : tuple of (train, validation, test)
+        Sources of images.
 
     Raises
     ------
+    KeyError
+        If `relation` is another word.
     ValueError
-        If `shown` or `label` is another word, what is not shown is the label or has a correlation or availability, or
-        no image is left for one of the three.
-    TypeError, ValueError
-        As `ObjectsOnImages`.
+        If `class_relation` is another word, or there are too few classes.
+    FileNotFoundError, ValueError, OSError, ImportError
+        As `load_objects_and_backgrounds` or `load_cifar`.
+    """
+    drawn = draw_transformations(seed) | {"none": []}
+    if dataset in CIFAR:
+        n_available, make_task = CIFAR[dataset].n_classes, partial(images_task, *load_cifar(dataset, folder))
+    else:
+        objects, backgrounds = load_objects_and_backgrounds(folder)
+        n_available, make_task = len(objects), partial(objects_task, objects, backgrounds=backgrounds)
+    source_classes, target_classes = draw_classes(class_relation, n_classes, n_available, seed)
+    source = make_task(source_classes, drawn[relation], 2 * seed)
+    return source, make_task(target_classes, drawn["same"], 2 * seed + 1)
 
-    References
+
+def count_training_images(dataset, class_relation, n_classes, n_samples):
+    """Count the images of all classes that the encoder of a cell is trained on.
+
+    Parameters
     ----------
-    Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Section 4.2.
+    dataset, class_relation, n_classes
+        As in `make_tasks`.
+    n_samples : int
+        Number of training images; on CIFAR, of each class.
+
+    Returns
+    -------
+    n : int
 
     Examples
     --------
-    >>> from invtransfer import load_objects
-    >>> images, labels = np.zeros((100, 32, 32, 3), dtype="uint8"), np.repeat([0, 1], 50)
-    >>> train, validation, test = combined_task(
-    ...     load_objects("procedural")[:10], (images, labels), (images, labels), shown="C+O", label="O"
-    ... )
-    >>> train
-    ObjectsOnImages(10 objects, 90 images, label='object', no transformations, random_state=0)
+    >>> [count_training_images(dataset, "superset", 5, n_samples=100) for dataset in ("transforms2d", "cifar10")]
+    [100, 1000]
     """
-    if shown not in ("C", "C+O", "O"):
-        raise ValueError(f"shown is {shown!r}, expected 'C', 'C+O' or 'O'")
-    if label not in ("C", "O"):
-        raise ValueError(f"label is {label!r}, expected 'C' or 'O'")
-    if label not in shown:
-        raise ValueError(f"label is {label!r}, expected {shown!r}: nothing else is shown")
-    if shown != "C+O" and (correlation, availability) != (0, 1):
-        raise ValueError(
-            f"correlation is {correlation!r} and availability {availability!r}, expected 0 and 1 where {shown!r} is"
-            " shown: they are of objects on images"
-        )
-    if shown == "O":
-        images = training[0]
-        parts = [(np.zeros((1, *images.shape[1:]), dtype=images.dtype), None)] * 3
+    if dataset not in CIFAR:
+        return n_samples
+    source, _ = draw_classes(class_relation, n_classes, CIFAR[dataset].n_classes, seed=0)
+    return n_samples * len(source)
+
+
+def sample_training(source, n_samples, n_validation):
+    """Sample what an encoder is trained and validated on.
+
+    Parameters
+    ----------
+    source : tuple of (train, validation, test)
+        Sources of images.
+    n_samples : int
+        Number of training images; for `TransformedImages`, of each class. Where there are fewer images, all are taken.
+    n_validation : int
+        Number of validation images, or all where there are fewer.
+
+    Returns
+    -------
+    data : tuple of (X, y, X_val, y_val)
+        Training and validation data for `fit`. Validation samples of classes that `y` lacks are left out.
+    transformations : tuple of Transformation
+        Transformations to draw anew in every epoch: given images, such as CIFAR's, are sampled without transformations,
+        and transformed in training. Other sources are sets of fixed, transformed images, and this is empty.
+    """
+    train, validation, _ = source
+    if isinstance(train, TransformedImages):
+        n_classes = len(np.unique(train.sample(train.n_images, transformations=())[1]))
+        n_samples = count_available(train, n_samples * n_classes)
+        data, transformations = train.sample(n_samples, transformations=()), train.transformations
     else:
-        parts = _divide(training, test, np.unique(training[1]), random_state)
-    return tuple(
-        ObjectsOnImages(
-            objects,
-            *part,
-            label={"C": "image", "O": "object"}[label],
-            position=position,
-            correlation=correlation,
-            availability=0 if shown == "C" else availability,
-            random_state=3 * random_state + i,
-        )
-        for i, part in enumerate(parts)
-    )
+        data, transformations = train.sample(n_samples), ()
+    held_out = validation.sample(count_available(validation, n_validation))
+    return (*data, *keep_known(held_out, data[1])), transformations
 
 
-def _divide(training, test, classes, random_state):
-    """Return images and labels of some classes for training, validation and test; those for training in random order.
+def keep_known(validation, y):
+    """Leave out validation samples of classes that the training samples lack, which `fit` would refuse.
 
-    The classes take turns. What is for validation does not depend on the classes nor on `random_state`.
+    Parameters
+    ----------
+    validation : tuple of (X_val, y_val)
+        Validation data.
+    y : ndarray of shape (n_samples,)
+        Labels of the training samples. Few samples may lack a class; test images of that class then count as wrong.
+
+    Returns
+    -------
+    X_val, y_val : ndarray
+        The validation samples that are kept.
+
+    Examples
+    --------
+    >>> keep_known((np.array([10, 20, 30]), np.array([0, 1, 2])), y=np.array([0, 2]))
+    (array([10, 30]), array([0, 2]))
+    """
+    known = np.isin(validation[1], y)
+    return tuple(part[known] for part in validation)
+
+
+def mark_used(names, task):
+    """Mark the transformations that a task uses.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of transformations.
+    task : tuple of (train, validation, test)
+        Sources of images.
+
+    Returns
+    -------
+    used : ndarray of shape (n_names,), int8
+        1 for the transformations that the task uses, 0 for others.
+    """
+    return np.isin(names, [transformation.name for transformation in task[-1].transformations]).astype(np.int8)
+
+
+def count_available(source, n):
+    """Return the number of samples to take: no more than there are images, if the source has a number of them.
+
+    Parameters
+    ----------
+    source : source of images
+        A source of given images knows how many there are; some class relations have few.
+    n : int
+        Number of samples wanted.
+
+    Returns
+    -------
+    n : int
+    """
+    return min(n, getattr(source, "n_images", n))
+
+
+def divide_images(training, test, classes, random_state):
+    """Divide labelled images of some classes into training, validation and test.
+
+    Parameters
+    ----------
+    training, test : tuple of (images, labels)
+        Both parts of a data set.
+    classes : sequence of int
+        Labels of the images to keep.
+    random_state : int
+        Decides the order of the training images.
+
+    Returns
+    -------
+    parts : list of (images, labels)
+        Training images in random order, in which the classes take turns; validation images, which depend neither on
+        `classes` nor on `random_state`; test images.
     """
     (images, labels), (test_images, test_labels) = training, test
     generator, is_held_out = np.random.default_rng([random_state, 2]), _hold_out(labels)

@@ -216,7 +216,7 @@ def test_tasks_of_cifar_have_the_classes_drawn(class_relation, cifar):
 
 def test_tasks_show_the_backgrounds_of_their_folder(monkeypatch, objects):
     black = np.zeros((1, 32, 32, 3), dtype=np.uint8)
-    monkeypatch.setattr(protocol, "load_pictures", lambda folder: {"mine": (objects, black)}[folder])
+    monkeypatch.setattr(protocol, "load_objects_and_backgrounds", lambda folder: {"mine": (objects, black)}[folder])
     for parts in make_tasks(**TASKS | {"folder": "mine"}, relation="none"):
         for part in parts:
             assert not part.sample(10, transformations=())[0][:, 0].any()  # objects take up 0.7 of the side

@@ -8,9 +8,11 @@ import pytest
 import xarray as xr
 from toy_studies import failing, grid, run, toy
 
-from invtransfer.cubes.cells import cell_id, claim
-from invtransfer.cubes.files import say_place, write
-from invtransfer.cubes.status import describe_progress, find_places, say_duration, write_log
+from invtransfer.cubes.assembly import format_place
+from invtransfer.cubes.cells import cell_id, hold_lock
+from invtransfer.cubes.files import write
+from invtransfer.cubes.records import find_places, write_log
+from invtransfer.cubes.status import format_duration, format_status
 from invtransfer.storage import DamagedFileError
 
 
@@ -21,13 +23,13 @@ def path(tmp_path):
 
 def test_study_that_is_done(path):
     run(path)
-    lines = describe_progress(path).splitlines()
+    lines = format_status(path).splitlines()
     assert lines[0] == str(path)
     assert lines[1] == "cells      8: 8 done"
     assert re.fullmatch(r"time       0 s per cell \(median of 8; 0 s to \d s\), \d s in all", lines[2])
     assert len(lines) == 3
-    assert describe_progress(path.with_suffix(".cells")) == describe_progress(path)
-    assert describe_progress(path.parent) == f"{'toys':<32}8: 8 done"
+    assert format_status(path.with_suffix(".cells")) == format_status(path)
+    assert format_status(path.parent) == f"{'toys':<32}8: 8 done"
 
 
 def test_study_that_has_failed_in_part_and_runs(path, tmp_path):
@@ -35,8 +37,8 @@ def test_study_that_has_failed_in_part_and_runs(path, tmp_path):
     run(path, failing, options={"shard": (2, 8)}, unless=str(tmp_path / "repaired"))  # a same 1
     run(path, failing, options={"shard": (6, 8)}, unless=str(tmp_path / "repaired"))  # b same 1, which fails
     there = {"factor": "b", "relation": "disjoint", "seed": 1, "unless": str(tmp_path / "repaired")}
-    with claim(path.with_suffix(".cells") / f"{cell_id(there)}.nc"):
-        lines = describe_progress(path).splitlines()
+    with hold_lock(path.with_suffix(".cells") / f"{cell_id(there)}.nc"):
+        lines = format_status(path).splitlines()
     assert lines[1] == "cells      8: 5 done, 1 running, 1 failed, 1 missing"
     assert lines[3] == "time left  about 0 s with 1 at work, if the rest is like what is done"
     assert lines[4:] == [
@@ -45,12 +47,12 @@ def test_study_that_has_failed_in_part_and_runs(path, tmp_path):
         "failed     factor=b,relation=same,seed=1: ZeroDivisionError: no samples",
         f"tracebacks are in {path.with_suffix('.log')}; --only failed tries these cells again",
     ]
-    assert "8: 5 done, 1 failed, 2 missing" in describe_progress(path)  # the lock ended
+    assert "8: 5 done, 1 failed, 2 missing" in format_status(path)  # the lock ended
 
 
 def test_many_are_not_all_listed(path):
     run(path, seeds=range(20), options={"shard": (1, 80)})
-    lines = describe_progress(path).splitlines()
+    lines = format_status(path).splitlines()
     assert lines[1] == "cells      80: 1 done, 79 missing"
     assert [line for line in lines if line.startswith("missing")] == lines[4:14]
     assert lines[14] == "           and 69 more missing"
@@ -61,13 +63,13 @@ def test_cube_without_its_cells(path):
     for file in path.with_suffix(".cells").iterdir():
         file.unlink()
     path.with_suffix(".cells").rmdir()
-    assert describe_progress(path).splitlines() == [str(path), "cells      8: 8 done"]
+    assert format_status(path).splitlines() == [str(path), "cells      8: 8 done"]
 
 
 def test_cells_without_a_cube(path):
     run(path)
     path.unlink()
-    assert describe_progress(path).splitlines()[1] == "cells      8: 8 done"
+    assert format_status(path).splitlines()[1] == "cells      8: 8 done"
 
 
 def test_cube_of_the_first_version_has_its_seconds(path):
@@ -76,7 +78,7 @@ def test_cube_of_the_first_version_has_its_seconds(path):
     cube["message"] = ("seed", ["", "", "ValueError: no"])
     cube["cell"] = ("seed", ["a", "b", "c"])
     write(cube, path)
-    lines = describe_progress(path).splitlines()
+    lines = format_status(path).splitlines()
     assert lines[1:4] == [
         "cells      3: 2 done, 1 failed",
         "time       90 s per cell (median of 2; 60 s to 2 min), 3 min in all",
@@ -89,7 +91,7 @@ def test_places_that_share_a_cell_are_named_together(path):
 
     cells = [({"place": name}, {"factor": "a", "relation": "same", "seed": 0}) for name in "xy"]
     run_study(toy, [*cells, ({"place": "z"}, {})], {"place": ["x", "y", "z"]}, path, {}, title="", jobs=1)
-    text = describe_progress(path)
+    text = format_status(path)
     assert "cells      2: 1 done, 1 failed" in text
     assert find_places(cells) == {cell_id(cells[0][1]): [{"place": "x"}, {"place": "y"}]}
 
@@ -101,8 +103,8 @@ def test_list_that_is_damaged_is_named(path, text):
     run(path)
     (path.with_suffix(".cells") / "grid.json").write_text(text)
     with pytest.raises(DamagedFileError, match=r"grid\.json is not a list of cells: "):
-        describe_progress(path)
-    assert "grid.json is not a list of cells" in describe_progress(path.parent)
+        format_status(path)
+    assert "grid.json is not a list of cells" in format_status(path.parent)
 
 
 def test_list_cannot_name_files_elsewhere(path, tmp_path):
@@ -110,23 +112,23 @@ def test_list_cannot_name_files_elsewhere(path, tmp_path):
     listed = {"cells": {"../../secret": {"arguments": {}, "places": [{"seed": 0}]}}}
     (path.with_suffix(".cells") / "grid.json").write_text(json.dumps(listed))
     with pytest.raises(DamagedFileError, match=r"grid\.json is not a list of cells: .*secret"):
-        describe_progress(path)
+        format_status(path)
 
 
 def test_what_is_neither_cube_nor_cells(path, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"toys\.nc does not exist"):
-        describe_progress(path)
+        format_status(path)
     with pytest.raises(ValueError, match="holds no cubes"):
-        describe_progress(tmp_path)
+        format_status(tmp_path)
     path.with_suffix(".cells").mkdir()
     with pytest.raises(ValueError, match=r"toys\.cells holds no grid\.json: no run has begun there"):
-        describe_progress(path.with_suffix(".cells"))
+        format_status(path.with_suffix(".cells"))
     write(xr.Dataset({"x": 1.0}), path)
     with pytest.raises(ValueError, match=r"toys\.nc has no variable 'status': it is not a study's cube"):
-        describe_progress(path)
+        format_status(path)
     path.write_text("text")
     with pytest.raises(DamagedFileError, match=r"toys\.nc cannot be read as netCDF"):
-        describe_progress(path)
+        format_status(path)
 
 
 def test_log_has_one_entry_at_a_time_and_further_lines_are_indented(path):
@@ -138,6 +140,12 @@ def test_log_has_one_entry_at_a_time_and_further_lines_are_indented(path):
 
 
 def test_words():
-    assert say_place({"factor": "width=2", "seed": 0}) == "factor=width=2,seed=0"
-    assert [say_duration(s) for s in (0.4, 119, 120, 7200, 172_800)] == ["0 s", "119 s", "2 min", "2.0 h", "2.0 days"]
+    assert format_place({"factor": "width=2", "seed": 0}) == "factor=width=2,seed=0"
+    assert [format_duration(s) for s in (0.4, 119, 120, 7200, 172_800)] == [
+        "0 s",
+        "119 s",
+        "2 min",
+        "2.0 h",
+        "2.0 days",
+    ]
     assert len(grid()[0]) == 8

@@ -8,13 +8,13 @@ from study_runs import find_objects
 from invtransfer import FrozenFeatureProbe, Transforms2D, load_objects
 from invtransfer.estimators.sensitivity import twin_sensitivity
 from invtransfer.paper import images_with_objects as combined
-from invtransfer.paper.datasets import load_pictures
+from invtransfer.paper.datasets import load_objects_and_backgrounds
 from invtransfer.paper.images_with_objects import (
     CHANGED,
     POSITIONS,
     STAND_IN,
     TASKS,
-    load_labelled,
+    load_labelled_images,
     make_combined,
     measure_combined,
 )
@@ -31,7 +31,7 @@ def make(name, **more):
 
 
 def test_stand_in_is_labelled_images_of_ten_classes():
-    (images, labels), (test_images, test_labels) = load_labelled(STAND_IN, "")
+    (images, labels), (test_images, test_labels) = load_labelled_images(STAND_IN, "")
     assert images.shape == (2_000, 32, 32, 3)
     assert test_images.shape == (1_000, 32, 32, 3)
     for each in (labels, test_labels):
@@ -44,17 +44,17 @@ def test_stand_in_is_labelled_images_of_ten_classes():
 
 
 def test_stand_in_is_made_once():
-    assert load_labelled(STAND_IN, "") is load_labelled(STAND_IN, "")
+    assert load_labelled_images(STAND_IN, "") is load_labelled_images(STAND_IN, "")
 
 
 def test_cifar_is_read_from_its_folder(monkeypatch):
     monkeypatch.setattr(combined, "load_cifar", lambda *arguments: arguments)
-    assert load_labelled("cifar100", "stand-in for a folder") == ("cifar100", "stand-in for a folder")
+    assert load_labelled_images("cifar100", "stand-in for a folder") == ("cifar100", "stand-in for a folder")
 
 
 def test_cifar_that_is_not_there_is_named_with_its_command(tmp_path):
     with pytest.raises(FileNotFoundError, match="python data/fetch.py cifar10 --to "):
-        load_labelled("cifar10", str(tmp_path))
+        load_labelled_images("cifar10", str(tmp_path))
 
 
 # tasks
@@ -67,7 +67,7 @@ def shown_by(name, n=200, part=0, **more):
 @pytest.mark.parametrize("part", [0, 1, 2])
 def test_images_alone_are_the_data_sets(part):
     X, y = shown_by("C/C", part=part)
-    images, labels = load_labelled(STAND_IN, "")[part == 2]
+    images, labels = load_labelled_images(STAND_IN, "")[part == 2]
     known = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
     assert [known[image.tobytes()] for image in X] == y.tolist()
 
@@ -112,7 +112,7 @@ def test_each_object_is_one_picture():
 
 
 def test_objects_are_drawn_by_the_seed():
-    objects = load_pictures("procedural")[0]
+    objects = load_objects_and_backgrounds("procedural")[0]
     shown = objects.names[-10:]  # by the stand-in
     drawn = [make("O/O", seed=seed)[0].class_names for seed in range(3)]
     for names in drawn:
@@ -245,7 +245,7 @@ def test_sizes_that_the_images_cannot_fill_are_refused(name, limit, monkeypatch)
     labels = np.repeat(np.arange(10), 200)  # of which 20 of each are held out
     images = np.zeros((2_000, 32, 32, 3), dtype=np.uint8)
     parts = (images, labels), (images[:1_000], labels[:1_000])
-    monkeypatch.setattr(combined, "load_labelled", lambda dataset, folder: parts)
+    monkeypatch.setattr(combined, "load_labelled_images", lambda dataset, folder: parts)
     settings = SIZES | {"dataset": STAND_IN, "n_objects": 10}
     where, file_name, identity = combined.find_combined(settings, None, "sets")
     assert (where, file_name) == ({"folder": "procedural", "data": "sets"}, "")
@@ -256,7 +256,7 @@ def test_sizes_that_the_images_cannot_fill_are_refused(name, limit, monkeypatch)
 
 def test_an_unknown_data_set_is_no_stand_in():
     with pytest.raises(ValueError, match="dataset is 'cifar-10', expected one of: cifar10, cifar100, transforms2d"):
-        load_labelled("cifar-10", "nowhere")
+        load_labelled_images("cifar-10", "nowhere")
 
 
 def test_the_stand_in_shows_other_objects_than_are_pasted():

@@ -15,25 +15,25 @@ from invtransfer.paper.command_line import (
     carry_out,
     default_path,
     fraction,
-    not_negative,
+    parse_not_negative,
     override,
     positive,
     refuse,
     report,
     restrict,
-    study_parser,
+    make_parser,
 )
-from invtransfer.storage import DamagedFileError, canonical
+from invtransfer.storage import DamagedFileError, format_json
 
 
 def test_command_line():
-    parser = study_parser("Question\n    Why?", {"smoke": 0, "quick": 1})
+    parser = make_parser("Question\n    Why?", {"smoke": 0, "quick": 1})
     options = vars(parser.parse_args([]))
     assert options == {"preset": "quick", "out": None, "seeds": None, "jobs": None, "threads": 1}
     options = vars(parser.parse_args(["--preset=smoke", "--out=a/b.nc", "--seeds=3", "--jobs", "2", "--threads", "4"]))
     assert options == {"preset": "smoke", "out": Path("a/b.nc"), "seeds": 3, "jobs": 2, "threads": 4}
     assert "Question\n    Why?" in parser.format_help()
-    assert study_parser("", ["a", "b"], default="b").parse_args([]).preset == "b"
+    assert make_parser("", ["a", "b"], default="b").parse_args([]).preset == "b"
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_command_line():
 )
 def test_bad_command_line(arguments, message, capsys):
     with pytest.raises(SystemExit) as exit:
-        study_parser("", ["quick"]).parse_args(arguments.split())
+        make_parser("", ["quick"]).parse_args(arguments.split())
     assert exit.value.code == 2
     assert message in capsys.readouterr().err
 
@@ -64,7 +64,7 @@ def test_positive():
 
 def test_every_setting_is_an_option():
     settings = {"epochs": 6, "learning_rate": 1e-2, "solver": "lbfgs", "levels": {"width": [0.5], "n": [7]}}
-    parser = study_parser("", ["quick"], settings=settings, choices={"solver": ["lbfgs", "adam"]})
+    parser = make_parser("", ["quick"], settings=settings, choices={"solver": ["lbfgs", "adam"]})
     assert override(settings, parser.parse_args([])) == settings
     words = "--epochs 3 --learning-rate 1e-3 --solver adam --width-levels 1 2 --n-levels 8"
     assert override(settings, parser.parse_args(words.split())) == {
@@ -84,13 +84,13 @@ def test_every_setting_is_an_option():
 def test_bad_settings_are_refused(words, message, capsys):
     settings = {"epochs": 6, "learning_rate": 1e-2, "solver": "lbfgs"}
     with pytest.raises(SystemExit):
-        study_parser("", ["quick"], settings=settings, choices={"solver": ["lbfgs"]}).parse_args(words.split())
+        make_parser("", ["quick"], settings=settings, choices={"solver": ["lbfgs"]}).parse_args(words.split())
     assert message in capsys.readouterr().err
 
 
 def test_seeds_are_no_second_option():
     settings = {"seeds": 10, "epochs": 6, "levels": {"seeds_of_light": [1]}}
-    parser = study_parser("", ["quick"], settings=settings)  # argparse refuses a second --seeds
+    parser = make_parser("", ["quick"], settings=settings)  # argparse refuses a second --seeds
     assert parser.format_help().count("--seeds N") == 2  # in the usage, and with its help
     assert parser.parse_args([]).seeds is None
     assert override(settings, parser.parse_args([]))["seeds"] == 10
@@ -99,7 +99,7 @@ def test_seeds_are_no_second_option():
 
 
 def test_settings_bring_dry_run_and_only():
-    parser = study_parser("", ["quick"], settings={"epochs": 6})
+    parser = make_parser("", ["quick"], settings={"epochs": 6})
     options = parser.parse_args(["--dry-run", "--only", "vit", "seed=0"])
     assert (options.dry_run, options.only, options.epochs) == (True, ["vit", "seed=0"], None)
     options = parser.parse_args([])
@@ -109,11 +109,11 @@ def test_settings_bring_dry_run_and_only():
 @pytest.mark.parametrize("text", ["-1", "inf", "nan", "", "x", "1e400"])
 def test_not_negative_refuses(text):
     with pytest.raises(argparse.ArgumentTypeError, match=f"^is {re.escape(repr(text))}, expected a number of at least"):
-        not_negative(text)
+        parse_not_negative(text)
 
 
 def test_not_negative():
-    assert [not_negative(text) for text in ("0", "1e-3", "2")] == [0, 0.001, 2]
+    assert [parse_not_negative(text) for text in ("0", "1e-3", "2")] == [0, 0.001, 2]
 
 
 def test_default_path():
@@ -298,7 +298,7 @@ def never(**arguments):
 
 def carry(path, words, function=cell, settings=None, estimate=None):
     settings = settings or {"seeds": 2, "epochs": 6}
-    options = study_parser("", ["quick"], settings={"epochs": 6}).parse_args(["--jobs", "1", *words.split()])
+    options = make_parser("", ["quick"], settings={"epochs": 6}).parse_args(["--jobs", "1", *words.split()])
     return carry_out(
         options, function, grid(), COORDINATES, path, settings, study="counting", title="numbers",
         paper={"seeds": 10, "epochs": 50}, estimate=estimate,
@@ -311,8 +311,8 @@ def test_study_is_carried_out(tmp_path):
     np.testing.assert_array_equal(cube.number.transpose("factor", "relation", "seed"), expected)
     xr.testing.assert_identical(read(tmp_path / "cube.nc"), cube)
     assert (cube.attrs["title"], cube.attrs["threads"]) == ("numbers", 2)
-    assert cube.attrs["settings"] == canonical({"epochs": 6})  # without the number of seeds
-    assert cube.attrs["paper_settings"] == canonical({"seeds": 10, "epochs": 50})
+    assert cube.attrs["settings"] == format_json({"epochs": 6})  # without the number of seeds
+    assert cube.attrs["paper_settings"] == format_json({"seeds": 10, "epochs": 50})
 
 
 def test_number_of_seeds_makes_no_other_study(tmp_path):
@@ -398,18 +398,18 @@ def test_failed_cells_are_tried_again_in_a_cube_that_stays_whole(tmp_path):
 
 
 def test_fraction():
-    assert [fraction(text) for text in ("1/1", "2/8", "10/10")] == [(1, 1), (2, 8), (10, 10)]
+    assert [parse_fraction(text) for text in ("1/1", "2/8", "10/10")] == [(1, 1), (2, 8), (10, 10)]
 
 
 @pytest.mark.parametrize("text", ["", "1", "/", "0/2", "3/2", "1/0", "-1/2", "1/2/3", "1.0/2", "a/b", "²/3", " 1/2"])
 def test_fraction_refuses(text):
     with pytest.raises(argparse.ArgumentTypeError, match=f"^is {re.escape(repr(text))}, expected K/N, such as 1/4"):
-        fraction(text)
+        parse_fraction(text)
 
 
 def test_levels_that_a_preset_leaves_at_their_default_can_be_named():
     paper = {"epochs": 50, "levels": {"width": [1.0], "n": [7]}}
-    options = study_parser("", ["smoke"], settings=paper).parse_args(["--n-levels", "8", "9", "8"])
+    options = make_parser("", ["smoke"], settings=paper).parse_args(["--n-levels", "8", "9", "8"])
     assert override({"epochs": 2, "levels": {"width": [0.5]}}, options) == {
         "epochs": 2, "levels": {"width": [0.5], "n": [8, 9]}
     }  # fmt: skip

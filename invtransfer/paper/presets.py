@@ -1,0 +1,108 @@
+"""The numbers of the paper's protocol of transfer, in three sizes.
+
+A source task and a target task are drawn from a data set, an encoder is pretrained on the source, and probes of its
+frozen features are fitted on the target.
+"""
+
+from invtransfer.estimators.probing import SOLVERS
+from invtransfer.networks.architectures import NETWORKS
+from invtransfer.networks.training import SCHEDULES
+from invtransfer.paper.tasks import CLASS_RELATIONS
+
+CHOICES = {  # what some settings may be
+    "class_relation": CLASS_RELATIONS, "architecture": list(NETWORKS), "solver": SOLVERS, "schedule": SCHEDULES,
+    "vit_schedule": SCHEDULES,
+}  # fmt: skip
+_ALL = {  # what all sizes share
+    "architecture": "resnet18", "weight_decay": 0.0,
+    "vit_learning_rate": 1e-3, "vit_schedule": "cosine", "vit_weight_decay": 1e-5,
+    "adam_epochs": 200, "adam_learning_rate": 1e-3,  # of the probe's solver "adam"
+}  # fmt: skip
+PROTOCOL = {
+    "smoke": _ALL | {
+        "seeds": 1, "n_classes": 4, "n_samples": 128, "width": 0.0625, "epochs": 2, "batch_size": 32,
+        "learning_rate": 1e-2, "schedule": "one-cycle", "n_validation": 64, "solver": "lbfgs", "n_probe": 128,
+        "n_test": 128, "n_pairs": 16,
+    },
+    "quick": _ALL | {
+        "seeds": 3, "n_classes": 15, "n_samples": 2_000, "width": 0.125, "epochs": 6, "batch_size": 64,
+        "learning_rate": 1e-2, "schedule": "one-cycle", "n_validation": 500, "solver": "lbfgs", "n_probe": 2_000,
+        "n_test": 2_000, "n_pairs": 200,
+    },
+    "paper": _ALL | {
+        "seeds": 10, "n_classes": 30, "n_samples": 50_000, "width": 1.0, "epochs": 50, "batch_size": 512,
+        "learning_rate": 1e-3, "schedule": "constant", "n_validation": 10_000, "solver": "adam", "n_probe": 50_000,
+        "n_test": 10_000, "n_pairs": 10_000,
+    },
+}  # fmt: skip
+# What differs on CIFAR: there n_samples is of each class. A tenth of each class's training images is held out for
+# validation, so that CIFAR-100's 500, all there are, are 450 to train on. There are 5,000 test images for pairs.
+_CIFAR_PAPER = {"n_validation": 2_500, "n_probe": 22_500, "n_test": 5_000, "n_pairs": 5_000}
+CIFAR_PROTOCOL = {
+    "cifar10": {
+        "smoke": {"n_samples": 32},
+        "quick": {"n_classes": 5, "n_samples": 400},
+        "paper": _CIFAR_PAPER | {"n_classes": 5, "n_samples": 4_500},
+    },
+    "cifar100": {
+        "smoke": {"n_samples": 32},
+        "quick": {"n_classes": 50, "n_samples": 40},
+        "paper": _CIFAR_PAPER | {"n_classes": 50, "n_samples": 500},
+    },
+}
+
+
+def make_presets(more=None, leave_out=(), **changes):
+    """Make the presets of a study from those of the protocol.
+
+    Parameters
+    ----------
+    more : dict
+        Settings of all presets, beside or instead of the protocol's.
+    leave_out : sequence of str
+        Settings of the protocol that the study does not have.
+    **changes : dict
+        For presets by name, the settings that differ from the protocol and from `more`.
+
+    Returns
+    -------
+    presets : dict of str to dict
+        The presets "smoke", "quick" and "paper".
+
+    Examples
+    --------
+    >>> presets = make_presets({"n_objects": 10}, leave_out=["n_pairs"], quick={"epochs": 8})
+    >>> presets["quick"]["n_objects"], presets["quick"]["epochs"], "n_pairs" in presets["paper"]
+    (10, 8, False)
+    """
+    return {
+        name: {key: value for key, value in settings.items() if key not in leave_out}
+        | (more or {})
+        | changes.get(name, {})
+        for name, settings in PROTOCOL.items()
+    }
+
+
+def on_cifar(levels, leave_out=()):
+    """Return the settings that differ on CIFAR from those of the presets.
+
+    Parameters
+    ----------
+    levels : dict of str to dict
+        For each data set, by preset, the levels of settings that differ.
+    leave_out : sequence of str
+        Settings of the protocol that the study does not have.
+
+    Returns
+    -------
+    datasets : dict of str to dict
+        For each data set, by preset, the settings that differ, as `Study` takes them.
+    """
+    return {
+        dataset: {
+            preset: {key: value for key, value in CIFAR_PROTOCOL[dataset][preset].items() if key not in leave_out}
+            | {"levels": levels}
+            for preset, levels in by_preset.items()
+        }
+        for dataset, by_preset in levels.items()
+    }

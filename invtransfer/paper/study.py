@@ -1,0 +1,155 @@
+"""A study: what it computes, and how it is found, run and shown."""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from functools import partial
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One study: presets, a grid of cells, and what is shown of its cube.
+
+    A script makes one, under the name ``STUDY``, and passes it to `invtransfer.paper.main`.
+
+    Parameters
+    ----------
+    name : str
+        Name of the script and of the cube, such as "factors".
+    title : str
+        Title of the cube and of the figure.
+    description : str
+        Docstring of the script, which ``--help`` prints.
+    folder : path-like
+        Folder of data, in which "cubes" are written and "sets" and "published" tables are read.
+    presets : dict of str to dict
+        Settings by preset, such as "quick". The entry "seeds" is the number of repetitions, and "levels" a dict of str
+        to list, such as the levels of each factor.
+    find : callable
+        Function from ``objects``, ``data`` and the settings, all given as keywords, to `Inputs`. It raises an error if
+        data are missing or too small.
+    cell : callable
+        Function that computes one cell, from the arguments in the grid and those that say where the data are, all given
+        as keywords. It is importable, so that other processes can call it.
+    grid : callable
+        Function from the settings, a dict, to places and coordinates, as `run_study` takes them.
+    estimate : callable
+        Function from the arguments of a cell, given as keywords, to the seconds that it takes here.
+    table : callable
+        Function from the cube to the text that is printed.
+    figure : callable
+        Function from the cube to a matplotlib figure.
+    choices : dict of str to sequence
+        Values that some settings may have.
+    datasets : dict of str to dict
+        For some values of the setting "dataset", by preset, the settings that differ.
+    published : str or None
+        Name of the table in "published" that the paper's values are in.
+    reads_cifar : bool
+        Whether the study can read CIFAR, so that the command line has an option for its folder.
+    """
+
+    name: str
+    title: str
+    description: str
+    folder: Path
+    presets: dict
+    find: Callable
+    cell: Callable
+    grid: Callable
+    estimate: Callable
+    table: Callable
+    figure: Callable
+    choices: dict = field(default_factory=dict)
+    datasets: dict = field(default_factory=dict)
+    published: str | None = None
+    reads_cifar: bool = True
+
+    def settings(self, preset, dataset=None):
+        """Return the settings of a preset on a data set.
+
+        Parameters
+        ----------
+        preset : str
+            Name of the preset.
+        dataset : str or None
+            Value of the setting "dataset". None: that of the preset.
+
+        Returns
+        -------
+        settings : dict
+        """
+        settings = self.presets[preset]
+        if dataset is None:
+            return dict(settings)
+        differing = self.datasets.get(dataset, {}).get(preset, {})
+        levels = {"levels": settings["levels"] | differing.get("levels", {})}
+        return settings | differing | levels | {"dataset": dataset}
+
+    def bind(self, settings, objects=None, data=None):
+        """Return the function that computes a cell from its arguments alone, for the data of a cube.
+
+        Parameters
+        ----------
+        settings : dict
+            Settings that the cube holds.
+        objects, data : path-like or None
+            Where objects and CIFAR are. None: procedural objects, and "sets" in the study's folder.
+
+        Returns
+        -------
+        function : callable
+
+        Raises
+        ------
+        ValueError
+            If the settings do not fit the study, or the data are others than the cube was computed with.
+        OSError, ImportError
+            If the data are missing.
+        """
+        try:
+            inputs = self.find(objects=objects, data=data or Path(self.folder, "sets"), **settings)
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"settings of the cube do not fit the study {self.name!r}: {error}") from error
+        for key, value in inputs.identity.items():
+            if settings.get(key) != value:
+                raise ValueError(f"{key} are {value!r} here, but the cube was computed with {settings.get(key)!r}")
+        return partial(self.cell, **inputs.where)
+
+
+def load_study(path):
+    """Load the study of a script, wherever the script is. Its code is run.
+
+    Parameters
+    ----------
+    path : path-like
+        Where the script is, such as "studies/factors.py".
+
+    Returns
+    -------
+    study : Study
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is not a Python file, cannot be run, or makes no `Study` of the name ``STUDY``.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no study {path}: say where its script is, such as studies/factors.py")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None:
+        raise ValueError(f"{path} is not a study: it is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the script raises
+        raise ValueError(f"{path} is not a study: running it raises {type(error).__name__}: {error}") from error
+    study = getattr(module, "STUDY", None)
+    if not isinstance(study, Study):
+        parts = ", ".join(part.name for part in fields(Study))
+        raise ValueError(f"{path} is not a study: it makes no STUDY = Study(...), which has: {parts}")
+    return study

@@ -1,0 +1,27 @@
+"""What cubes say: spread over seeds, and how much invariance decides compared with other factors. Loads no torch."""
+
+from invtransfer.analysis.checks import REFERENCE
+from invtransfer.analysis.contrasts import (
+    CONTRASTS,
+    compare_with_exact,
+    factor_contrasts,
+    paired_contrast,
+    rank_correlation,
+)
+from invtransfer.analysis.factors import (
+    count_once,
+    drop_references,
+    fill_relations,
+    select_factor,
+    stack_encoders,
+)
+from invtransfer.analysis.invariance import WITHOUT, invariance_by_relation, spillover, target_sensitivity
+from invtransfer.analysis.summaries import format_mean, format_means, format_table, summarise
+from invtransfer.analysis.variance import COMPONENTS, variance_explained
+
+__all__ = [
+    "COMPONENTS", "CONTRASTS", "REFERENCE", "WITHOUT", "compare_with_exact", "count_once", "drop_references",
+    "factor_contrasts", "fill_relations", "format_mean", "format_means", "format_table", "invariance_by_relation",
+    "paired_contrast", "rank_correlation", "select_factor", "spillover", "stack_encoders", "summarise",
+    "target_sensitivity", "variance_explained",
+]  # fmt: skip

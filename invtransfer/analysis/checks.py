@@ -1,0 +1,31 @@
+"""What functions of this room take: arrays of numbers with named dimensions and labels."""
+
+import xarray as xr
+
+REFERENCE = "reference"  # the factor_name of encoders that do not depend on the relation, so have no contrast
+
+
+def check_array(values, argument, dims, coordinates=(), once=()):
+    """Return an array as floats; raise an error if it lacks a dimension or coordinate, or has a label twice."""
+    if not isinstance(values, xr.DataArray):
+        raise TypeError(f"{argument} is of type {type(values).__name__}, expected an xarray.DataArray")
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{argument} has dtype {values.dtype}, expected real numbers")
+    for kind, needed, there in (("dimension", dims, values.dims), ("coordinate", coordinates, values.coords)):
+        missing = [name for name in needed if name not in there]
+        if missing:
+            found = ", ".join(map(str, there)) or "none"
+            raise ValueError(f"{argument} has no {kind} {', '.join(map(repr, missing))}; its {kind}s are: {found}")
+    for dim in once:
+        labels = values[dim].values.tolist()
+        twice = [label for label in dict.fromkeys(labels) if labels.count(label) > 1]
+        if twice:
+            raise ValueError(f"{argument} has {', '.join(map(repr, twice))} along {dim!r} more than once")
+    return values if values.dtype.kind == "f" else values.astype(float)  # numpy takes no difference of booleans
+
+
+def check_accuracy(accuracy):
+    """Return accuracies that can be computed with, and the factors that are not references, once each, in order."""
+    dims = ["factor", "relation", "seed"]
+    accuracy = check_array(accuracy, "accuracy", dims=dims, coordinates=["factor_name"], once=["relation"])
+    return accuracy, [name for name in dict.fromkeys(accuracy.factor_name.values.tolist()) if name != REFERENCE]

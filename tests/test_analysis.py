@@ -354,6 +354,14 @@ def test_references_alone():
 
 
 @pytest.mark.parametrize("function", [factor_contrasts, variance_explained])
+def test_an_index_on_the_names_of_factors_changes_nothing(function):
+    accuracy = accuracies(np.random.default_rng(0).random((4, 2, 3)), ["width", "width", "depth", "reference"])
+    indexed = accuracy.set_xindex("factor_name").set_xindex("level")
+    assert indexed.sel(factor_name="width").sizes["factor"] == 2
+    xr.testing.assert_identical(function(indexed), function(accuracy))
+
+
+@pytest.mark.parametrize("function", [factor_contrasts, variance_explained])
 def test_what_cubes_must_have(function):
     accuracy = accuracies(np.zeros((2, 2, 2)))
     message = r"^accuracy has no dimension 'relation', 'seed'; its dimensions are: factor$"

@@ -1,4 +1,4 @@
-"""What functions of this room take: arrays of numbers with named dimensions and labels."""
+"""Checks of what the functions of analysis take: arrays of numbers with named dimensions and labels."""
 
 import xarray as xr
 
@@ -6,7 +6,31 @@ REFERENCE = "reference"  # the factor_name of encoders that do not depend on the
 
 
 def check_array(values, argument, dims, coordinates=(), once=()):
-    """Return an array as floats; raise an error if it lacks a dimension or coordinate, or has a label twice."""
+    """Return an array as floats, or raise an error if it lacks something.
+
+    Parameters
+    ----------
+    values : xarray.DataArray
+        Array that is checked.
+    argument : str
+        Name of the argument, for messages.
+    dims, coordinates : sequence of str
+        Dimensions and coordinates that the array must have.
+    once : sequence of str
+        Dimensions along which each label must be there only once.
+
+    Returns
+    -------
+    values : xarray.DataArray
+        The same numbers as floats.
+
+    Raises
+    ------
+    TypeError
+        If `values` is no DataArray.
+    ValueError
+        If it does not hold real numbers, lacks a dimension or coordinate, or has a label twice.
+    """
     if not isinstance(values, xr.DataArray):
         raise TypeError(f"{argument} is of type {type(values).__name__}, expected an xarray.DataArray")
     if values.dtype.kind not in "biuf":
@@ -25,7 +49,25 @@ def check_array(values, argument, dims, coordinates=(), once=()):
 
 
 def check_accuracy(accuracy):
-    """Return accuracies that can be computed with, and the factors that are not references, once each, in order."""
+    """Return accuracies over factors as floats, and the names of the factors.
+
+    Parameters
+    ----------
+    accuracy : xarray.DataArray over "factor", "relation" and "seed"
+        Accuracies with the coordinate "factor_name" along "factor".
+
+    Returns
+    -------
+    accuracy : xarray.DataArray
+        The same numbers as floats.
+    names : list of str
+        Names of the factors in their order, without "reference".
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `check_array`.
+    """
     dims = ["factor", "relation", "seed"]
     accuracy = check_array(accuracy, "accuracy", dims=dims, coordinates=["factor_name"], once=["relation"])
     return accuracy, [name for name in dict.fromkeys(accuracy.factor_name.values.tolist()) if name != REFERENCE]

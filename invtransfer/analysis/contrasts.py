@@ -20,26 +20,27 @@ def paired_contrast(values, dim, first, second):
     Parameters
     ----------
     values : xarray.DataArray
-        With dimensions "seed" and `dim`.
+        Values with the dimensions "seed" and `dim`.
     dim : str
-        The dimension of both labels, such as "factor", "relation" or "transformation"; not "seed".
+        Dimension of both labels, such as "factor", "relation" or "transformation"; not "seed".
     first, second : str or int
         Labels along `dim`.
 
     Returns
     -------
     difference : xarray.DataArray over "seed" and the other dimensions
-        `values` at `first` minus those at `second`, NaN where one of them is missing.
+        Values at `first` minus values at `second`, NaN where one of them is missing.
 
     Raises
     ------
     TypeError
         If `values` is no DataArray.
     ValueError
-        If there is no such dimension, it is "seed", it has no such label, or `values` does not hold real numbers.
+        If `values` lacks the dimension or a label, the dimension is "seed", or `values` does not hold real numbers.
 
     Examples
     --------
+    >>> from invtransfer.analysis import summarise
     >>> accuracy = xr.DataArray(
     ...     [[0.9, 0.7, 0.8], [0.6, 0.5, 0.4]],
     ...     {"factor": ["architecture=vit", "reference=untrained"], "seed": [0, 1, 2]},
@@ -73,8 +74,8 @@ def factor_contrasts(accuracy):
     Parameters
     ----------
     accuracy : xarray.DataArray over "factor", "relation" and "seed"
-        Transfer accuracy; "factor" has the coordinate "factor_name", and the relations are "same" and "disjoint".
-        Encoders of the factor_name "reference" are left out: they are the same for both relations.
+        Transfer accuracy with the coordinate "factor_name" along "factor" and the relations "same" and "disjoint".
+        Encoders of the factor_name "reference" are left out, because they are the same for both relations.
 
     Returns
     -------
@@ -82,21 +83,21 @@ def factor_contrasts(accuracy):
         "within_disjoint" and "within_same": accuracy at the best level of that factor minus that at the worst, among
         encoders of one relation; "same_minus_disjoint": the mean over its levels of the difference between the
         relations. Levels without any accuracy for one of the relations are left out. NaN for seeds that lack one of the
-        others, and within a factor of fewer than two.
+        other accuracies, and within a factor that has fewer than two levels.
 
     Raises
     ------
     TypeError
         If `accuracy` is no DataArray.
     ValueError
-        If a dimension, the coordinate or a relation is not there, a relation is there twice, or `accuracy` does not
-        hold real numbers.
+        If `accuracy` lacks a dimension, the coordinate or a relation, has a relation twice, or does not hold real
+        numbers.
 
     Notes
     -----
     Best and worst level are those of the mean over seeds, the same for every seed: a maximum taken seed by seed would
-    be larger the noisier the accuracies are. Best and worst are still chosen on the data they are reported on, so the
-    two "within" contrasts are biased upwards, which is in disfavour of the claim that invariance matters more. Figure 3
+    be larger the noisier the accuracies are. Best and worst are still chosen on the data that they are reported on, so
+    the two "within" contrasts are biased upwards, which works against the claim that invariance matters more. Figure 3
     of the paper shows these three values.
 
     Examples
@@ -124,7 +125,7 @@ def factor_contrasts(accuracy):
         pair = pair.where(pair.notnull().all(["factor", "relation"]))  # a seed counts if it has all
         same, disjoint = (pair.sel(relation=relation, drop=True) for relation in ("same", "disjoint"))
         rows.append([_range(disjoint), (same - disjoint).mean("factor"), _range(same)])
-    if not rows:  # references alone, or nothing
+    if not rows:  # only references, or nothing
         nothing = accuracy.sel(relation="same", drop=True).sum("factor").rename(None)
         rows = [[nothing] * len(CONTRASTS)]
     stacked = xr.concat([xr.concat(row, "contrast", coords="minimal") for row in rows], "factor_name", coords="minimal")
@@ -177,7 +178,7 @@ def rank_correlation(values, dim):
     Parameters
     ----------
     values : xarray.DataArray over `dim` and "seed"
-        What is correlated.
+        Values that are correlated.
     dim : str
         Dimension whose labels are numbers.
 

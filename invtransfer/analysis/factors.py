@@ -7,24 +7,24 @@ from invtransfer.analysis.checks import REFERENCE
 
 
 def fill_relations(cube):
-    """Give a cube that has one of the relations "same" and "disjoint" both, with nothing in the other.
+    """Give a cube both relations, "same" and "disjoint", with missing values in one that it lacks.
 
     Parameters
     ----------
     cube : xarray.Dataset over "relation" and others
-        As ``studies/factors.py`` writes it.
+        Cube as ``studies/factors.py`` writes it.
 
     Returns
     -------
     cube : xarray.Dataset
-        NaN where there was nothing; -1 in whole numbers, "" in strings, and 0, which is missing, in status.
+        Missing values are NaN in floats, -1 in whole numbers, "" in strings, and 0, "missing", in status.
 
     Raises
     ------
     TypeError
         If `cube` is no Dataset.
     ValueError
-        If it has no labels along "relation", or one twice.
+        If the cube has no labels along "relation", or has one twice.
 
     Examples
     --------
@@ -48,14 +48,15 @@ def select_factor(cube, name):
     Parameters
     ----------
     cube : xarray.Dataset over "factor" and others
-        With the coordinates "factor_name" and "level" along "factor".
+        Cube with the coordinates "factor_name" and "level" along "factor".
     name : str
         Name of the factor.
 
     Returns
     -------
     levels : xarray.Dataset over `name` and others
-        The levels of the factor as labels: ascending numbers if all of them are numbers, else strings in their order.
+        Part of the cube, whose labels are the levels of the factor: ascending numbers if all of them are numbers,
+        otherwise strings in their order.
 
     Examples
     --------
@@ -78,11 +79,12 @@ def drop_references(cube):
     Parameters
     ----------
     cube : xarray.Dataset over "factor" and others
-        With the coordinate "factor_name" along "factor".
+        Cube with the coordinate "factor_name" along "factor".
 
     Returns
     -------
     cube : xarray.Dataset
+        The cube without the places whose "factor_name" is "reference".
 
     Examples
     --------
@@ -98,12 +100,12 @@ def stack_encoders(values):
     Parameters
     ----------
     values : xarray.DataArray over "factor", "relation" and others
-        With the coordinate "factor_name" along "factor".
+        Values with the coordinate "factor_name" along "factor".
 
     Returns
     -------
     values : xarray.DataArray over "encoder" and others
-        Labels along "encoder" are such as "architecture=vit same"; references have the name of their place alone.
+        The same values with labels such as "architecture=vit same"; references have labels without a relation.
 
     Examples
     --------
@@ -126,14 +128,14 @@ def count_once(values, cell):
     Parameters
     ----------
     values : xarray.DataArray
-        Over the grid of a cube, and perhaps more.
+        Values over the grid of a cube, and perhaps other dimensions.
     cell : xarray.DataArray
-        The cube's names of cells, over its grid.
+        Names of the cube's cells, over its grid.
 
     Returns
     -------
     values : xarray.DataArray
-        NaN in places whose cell came before.
+        The same values, NaN in places whose cell came before.
 
     Examples
     --------

@@ -8,35 +8,33 @@ WITHOUT = ("none", "untrained")  # pretraining_transformation of encoders that w
 
 
 def invariance_by_relation(sensitivity):
-    """Average sensitivity over transformations that an encoder was trained with, and over those that it was not.
+    """Average sensitivity over the transformations of pretraining, and over others.
 
     Parameters
     ----------
     sensitivity : xarray.DataArray over "pretraining_transformation", "transformation", "seed" and others
-        Of encoders that were each pretrained with one transformation, with none ("none") or not at all ("untrained"),
-        to each transformation; NaN counts as missing.
+        Sensitivity to each transformation of encoders that were each pretrained with one transformation, with none
+        ("none") or not at all ("untrained"); NaN counts as missing.
 
     Returns
     -------
     invariance : xarray.DataArray over "relation" and the other dimensions, of which "seed" is the last
-        Mean sensitivity, so lower is more invariant: "same", to the transformation that the encoder was trained with;
-        "other", of the same encoders to the others; "none", of the encoder that was trained without; and "untrained"
-        if `sensitivity` has such encoders. NaN where there is nothing to average.
+        Mean sensitivity, lower being more invariant: "same", of encoders to the transformation of their pretraining;
+        "other", of the same encoders to other transformations; "none", of the encoder that was pretrained without; and
+        "untrained" if there are such encoders. NaN where there is nothing to average.
 
     Raises
     ------
     TypeError
         If `sensitivity` is no DataArray.
     ValueError
-        If a dimension or its coordinate is not there, a label is there twice, or `sensitivity` does not hold real
-        numbers.
+        If `sensitivity` lacks a dimension or its coordinate, has a label twice, or does not hold real numbers.
 
     Notes
     -----
-    Each mean is over all values that are there, pairs of an encoder and a transformation counting once each. In a
-    part of a study these are other transformations for "same" than for "none", and perhaps for one seed than for
-    another; then part of the differences between them is that some transformations are harder than others. Tables 2 to
-    5 of the paper show these values.
+    Each mean is over all values that are there, and every pair of an encoder and a transformation counts once. In an
+    incomplete study, "same" and "none", or two seeds, may average different transformations, so part of the difference
+    between them is that some transformations are harder than others. Tables 2 to 5 of the paper show these values.
 
     Examples
     --------
@@ -65,18 +63,19 @@ def invariance_by_relation(sensitivity):
 
 
 def spillover(sensitivity):
-    """Compute how training with one transformation changes the sensitivity to each of the others, seed by seed.
+    """Compute how pretraining with one transformation changes the sensitivity to the others, seed by seed.
 
     Parameters
     ----------
     sensitivity : xarray.DataArray over "pretraining_transformation", "transformation", "seed" and others
-        Of encoders that were each pretrained with one transformation, or with none ("none"), to each transformation.
+        Sensitivity to each transformation of encoders that were each pretrained with one transformation, or with none
+        ("none").
 
     Returns
     -------
     change : xarray.DataArray over the same dimensions
-        Sensitivity minus that of the encoder trained with none, in the same seed: below 0 where invariance spills over
-        from the transformation of pretraining to the other. NaN where one of the two is missing, and where both
+        Sensitivity minus that of the encoder "none" of the same seed: below 0 where invariance spills over from the
+        transformation of pretraining to another one. NaN where one of the two is missing, and where both
         transformations are the same, as that is no spill-over. Encoders "none" and "untrained" are left out.
 
     Raises
@@ -84,8 +83,8 @@ def spillover(sensitivity):
     TypeError
         If `sensitivity` is no DataArray.
     ValueError
-        If a dimension or its coordinate is not there, a label is there twice, there is no encoder "none", or
-        `sensitivity` does not hold real numbers.
+        If `sensitivity` lacks a dimension, its coordinate or an encoder "none", has a label twice, or does not hold
+        real numbers.
 
     Examples
     --------
@@ -118,13 +117,13 @@ def target_sensitivity(cube):
     Parameters
     ----------
     cube : xarray.Dataset
-        As ``studies/fine_tuning.py`` writes it: `sensitivity_before` and `target_transformation` over "transformation"
-        and others, and `sensitivity` over "n_tuning" as well.
+        Cube as ``studies/fine_tuning.py`` writes it, with `sensitivity_before` and `target_transformation` over
+        "transformation" and others, and `sensitivity` over "n_tuning" as well.
 
     Returns
     -------
     sensitivity : xarray.DataArray over "n_tuning" and others
-        0 along "n_tuning" is before fine-tuning.
+        Mean over the target's transformations; 0 along "n_tuning" is before fine-tuning.
     """
     before = cube.sensitivity_before.expand_dims(n_tuning=[0])
     after = cube.sensitivity.drop_vars("tuning", errors="ignore")
@@ -132,6 +131,6 @@ def target_sensitivity(cube):
 
 
 def _transformation_dims(sensitivity):
-    """Return the array and its dimensions that name transformations; they, with labels, and "seed" must be there."""
+    """Return an array as floats, and its two dimensions of transformations; they must have labels, each once."""
     dims = ["pretraining_transformation", "transformation"]
     return check_array(sensitivity, "sensitivity", dims=[*dims, "seed"], coordinates=dims, once=dims), dims

@@ -13,15 +13,15 @@ def summarise(values, dim="seed"):
     Parameters
     ----------
     values : xarray.DataArray
-        With dimension `dim`; NaN counts as missing.
-    dim : str
-        What is summarised, such as repetitions with different seeds.
+        Values with the dimension `dim`; NaN counts as missing.
+    dim : str, default "seed"
+        Dimension that is summarised, such as repetitions with different seeds.
 
     Returns
     -------
     summary : xarray.Dataset over the other dimensions
         "mean"; "std" (with n - 1); "low" and "high", Student's 95 % interval of the mean; and "n", the number of
-        values. Std and interval are NaN where n < 2.
+        values. Standard deviation and interval are NaN where n < 2.
 
     Raises
     ------

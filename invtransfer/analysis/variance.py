@@ -18,52 +18,52 @@ def variance_explained(accuracy, n_resamples=2_000, random_state=0):
     Parameters
     ----------
     accuracy : xarray.DataArray over "factor", "relation" and "seed"
-        Transfer accuracy; "factor" has the coordinate "factor_name". Encoders of the factor_name "reference" are left
-        out: they are the same for both relations.
+        Transfer accuracy with the coordinate "factor_name" along "factor". Encoders of the factor_name "reference" are
+        left out, because they are the same for both relations.
     n_resamples : int, default 2_000
         Number of bootstrap samples of seeds.
     random_state : int or numpy.random.Generator, default 0
-        Decides the bootstrap samples; with an int, the intervals of a factor do not depend on what other factors are
+        Seed of the bootstrap samples. With an int, the intervals of a factor do not depend on which other factors are
         there.
 
     Returns
     -------
     shares : xarray.Dataset over "factor_name" and "component"
-        "share" of the variance, its 95 % interval "low" and "high", and over "factor_name" alone "n", the number of
-        seeds, and "n_levels", the number of levels that were used. Components are "level"; "relation"; their
-        "interaction", that is, how much more the relation matters at some levels than at others; "seed", what the draw
-        of objects and transformations changes for all encoders alike; and "residual", what it changes for each.
-        The shares of a factor sum to 1.
+        "share" of the variance, and "low" and "high", its 95 % interval; and over "factor_name" alone "n", the number
+        of seeds, and "n_levels", the number of levels that were used. Components are "level"; "relation"; their
+        "interaction", that is, how much more the relation matters at some levels than at others; "seed", how much the
+        draw of objects and transformations changes the accuracy of all encoders alike; and "residual", how much it
+        changes each of them. The shares of a factor sum to 1.
 
     Raises
     ------
     TypeError
         If `accuracy` is no DataArray.
     ValueError
-        If a dimension or the coordinate is not there, there is only one relation or one twice, `accuracy` does not hold
-        real numbers, `n_resamples` is no whole number from 2 to 1,000,000, or `random_state` gives no generator.
+        If `accuracy` lacks a dimension or the coordinate, has only one relation or one twice, or does not hold real
+        numbers; if `n_resamples` is no whole number from 2 to 1,000,000, or `random_state` gives no generator.
 
     Notes
     -----
-    Each factor is one two-way layout, level x relation, with seeds as blocks. The share is a bias-corrected one, in the
-    manner of omega squared: plain eta squared, a ratio of sums of squares, counts noise as an effect, and the more so
-    the more levels there are and the fewer seeds; of pure noise over 5 levels, 2 relations and 3 seeds it ascribes 14 %
-    to the level, and would so favour factors with many levels over the relation with its two. Here each effect's mean
-    square over its cells is reduced by what its own variation over seeds (level x seed, relation x seed, level x
-    relation x seed) adds to it on average. No equal variances are assumed, as transformations differ much in how much
-    they matter. A share may therefore be slightly below 0, which means that none was found.
+    Each factor is a two-way layout, level x relation, with seeds as blocks. The share is corrected for bias like omega
+    squared. Plain eta squared, a ratio of sums of squares, counts noise as an effect, and the more so the more levels
+    and the fewer seeds there are: of pure noise over 5 levels, 2 relations and 3 seeds it attributes 14 % to the level,
+    so it would favour factors with many levels over the relation with its two. Here the mean square of each effect is
+    reduced by what its own variation over seeds (level x seed, relation x seed, level x relation x seed) adds to it on
+    average. Equal variances are not assumed, because transformations differ much in how much they matter. A share may
+    therefore be slightly below 0, which means that no effect was found.
 
     The interval is the share plus and minus Student's quantile times its standard error, cut to [0, 1]. The standard
-    error is that over bootstrap samples in which whole seeds are resampled, so what is paired remains so, times
-    sqrt(n / (n - 1)), as resampled seeds vary too little by that. In simulations of 3, 5 and 10 seeds such intervals
-    held the true share of level, relation and interaction in 88 to 100 of 100 cases, quantiles of the bootstrap in as
-    few as 58, as resampling adds noise to the effects and has few distinct samples (10 with 3 seeds). With 2 or 3 seeds
-    they tend to be so wide that they say little, which is then the truth. Those of "seed" and "residual", variances
-    themselves, are too narrow: 74 to 98 of 100 cases.
+    error is that over bootstrap samples of whole seeds, which keeps pairs together, times sqrt(n / (n - 1)), the factor
+    by which resampled seeds vary too little. In simulations of 3, 5 and 10 seeds such intervals contained the true
+    share of level, relation and interaction in 88 to 100 of 100 cases, but quantiles of the bootstrap in as few as 58,
+    because resampling adds noise to the effects and has few distinct samples (10 with 3 seeds). With 2 or 3 seeds the
+    intervals tend to be so wide that they say little, which is then the truth. Those of "seed" and "residual", which
+    are variances themselves, are too narrow: 74 to 98 of 100 cases.
 
-    With one seed nothing tells an effect from noise: the shares are plain eta squared without residual, so the
-    interaction holds all noise; seed, residual and intervals are NaN. Levels without any accuracy for one of the
-    relations are left out, and so are, for a factor, seeds that lack one of its remaining cells. With fewer than two
+    With one seed, effects cannot be told from noise: the shares are plain eta squared without a residual, so the
+    interaction contains all noise, and seed, residual and intervals are NaN. Levels without any accuracy for one of the
+    relations are left out, and so are seeds that lack one of the remaining cells of a factor. With fewer than two
     levels, no seed, or no variance at all, shares are NaN.
 
     Examples
@@ -114,7 +114,7 @@ def variance_explained(accuracy, n_resamples=2_000, random_state=0):
 
 
 def _explain(levels, draws):
-    """Return shares, interval, and numbers of seeds and levels of one factor: (level, relation, seed) without gaps."""
+    """Return shares, interval, and numbers of seeds and levels of a factor, from an array (level, relation, seed)."""
     n_levels, _, n = levels.shape
     nothing = np.full(len(COMPONENTS), np.nan)
     if n_levels < 2 or n == 0:
@@ -134,7 +134,7 @@ def _explain(levels, draws):
 
 
 def _shares(values):
-    """Return the share of each component in the variance, for any number of arrays over level, relation and seed."""
+    """Return the share of each component in the variance of arrays (..., level, relation, seed)."""
     n = values.shape[-1]
     cells = values.mean(axis=-1, keepdims=True)
     deviations = values - cells
@@ -157,7 +157,7 @@ def _shares(values):
 
 
 def _split(values):
-    """Split arrays over level, relation and seed into grand mean, main effects and interaction, for every seed."""
+    """Split arrays (..., level, relation, seed) into grand mean, main effects and interaction, for each seed."""
     mean = values.mean(axis=(-3, -2), keepdims=True)
     level = values.mean(axis=-2, keepdims=True) - mean
     relation = values.mean(axis=-3, keepdims=True) - mean

@@ -127,17 +127,6 @@ def test_both_versions_give_the_same_and_the_python_one_is_preferred(python_vers
     assert len(cifar.load_cifar10(python_version)[1]) == 10
 
 
-def test_agrees_with_torchvision(python_version, monkeypatch):
-    monkeypatch.setattr(CIFAR10, "_load_meta", lambda self: None)
-    with pytest.MonkeyPatch.context() as patch:
-        # under torchvision's plain unpickler numpy 2.4.0 to 2.4.4 warn of Python 2's flags
-        patch.setattr("pickle.load", lambda file, encoding: cifar._unpickle(file.read(), Path(file.name)))
-        theirs = CIFAR10(python_version, train=True)
-    images, labels = cifar.load_cifar10(python_version)
-    np.testing.assert_array_equal(images, theirs.data)
-    np.testing.assert_array_equal(labels, theirs.targets)
-
-
 def test_cifar100_has_fine_labels_and_names(hundred):
     images, labels = cifar.load_cifar100(hundred, "train")
     assert labels.tolist() == [19, 99]
@@ -152,52 +141,48 @@ def test_cifar100_has_fine_labels_and_names(hundred):
     assert images[0, 2, 5].tolist() == [69, 40, 7]
 
 
-def test_cifar100_agrees_with_torchvision(hundred, monkeypatch):
-    monkeypatch.setattr(CIFAR100, "_load_meta", lambda self: None)
+@pytest.mark.parametrize(
+    ("version", "load", "dataset"),
+    [("python_version", cifar.load_cifar10, CIFAR10), ("hundred", cifar.load_cifar100, CIFAR100)],
+)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_agrees_with_torchvision(version, load, dataset, split, request, monkeypatch):
+    root = request.getfixturevalue(version)
+    monkeypatch.setattr(dataset, "_load_meta", lambda self: None)
     with pytest.MonkeyPatch.context() as patch:
+        # under torchvision's plain unpickler numpy 2.4.0 to 2.4.4 warn of Python 2's flags
         patch.setattr("pickle.load", lambda file, encoding: cifar._unpickle(file.read(), Path(file.name)))
-        theirs = CIFAR100(hundred, train=False)
-    images, labels = cifar.load_cifar100(hundred, "test")
+        theirs = dataset(root, train=split == "train")
+    images, labels = load(root, split)
     np.testing.assert_array_equal(images, theirs.data)
     np.testing.assert_array_equal(labels, theirs.targets)
 
 
-@pytest.mark.parametrize("name", ["train", "test", "meta"])
-def test_damaged_file_of_cifar100_is_named_with_both_checksums(hundred, name):
-    path = hundred / "cifar-100-python" / name
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-1])
-    command = re.escape(f"mend it with `python data/fetch.py cifar100 --to {hundred}`")
-    damaged = f"{name} is damaged: its {len(whole) - 1:,} bytes have MD5 {hashlib.md5(whole[:-1]).hexdigest()},"
-    with pytest.raises(ValueError, match=f"{damaged} expected {hashlib.md5(whole).hexdigest()}; {command}"):
-        cifar.cifar100_classes(hundred) if name == "meta" else cifar.load_cifar100(hundred, name)
-
-
-def test_cifar100_pickle_that_names_anything_but_arrays_is_refused(hundred, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    data = pickle.dumps(Malice(), protocol=2)
-    monkeypatch.setattr(CIFAR100, "test_list", [["test", write(hundred / "cifar-100-python" / "test", data, "md5")]])
-    with pytest.raises(ValueError, match=r"test is not an official CIFAR file: it asks for \S+, which no array"):
-        cifar.load_cifar100(hundred, "test")
-    assert not Path("malice-was-here").exists()
+@pytest.mark.parametrize(
+    ("version", "path", "command", "load"),
+    [
+        ("python_version", "cifar-10-batches-py/data_batch_3", "cifar10", cifar.load_cifar10),
+        ("hundred", "cifar-100-python/train", "cifar100", cifar.load_cifar100),
+        ("hundred", "cifar-100-python/test", "cifar100", lambda root: cifar.load_cifar100(root, "test")),
+        ("hundred", "cifar-100-python/meta", "cifar100", cifar.cifar100_classes),
+    ],
+)
+def test_a_damaged_file_is_named_with_both_checksums(version, path, command, load, request):
+    root = request.getfixturevalue(version)
+    whole = (root / path).read_bytes()
+    (root / path).write_bytes(whole[:-1])
+    found, expected = hashlib.md5(whole[:-1]).hexdigest(), hashlib.md5(whole).hexdigest()
+    damaged = f"{Path(path).name} is damaged: its {len(whole) - 1:,} bytes have MD5 {found}, expected {expected};"
+    mend = re.escape(f" mend it with `python data/fetch.py {command} --to {root}`")
+    with pytest.raises(ValueError, match=damaged + mend):
+        load(root)
+    if version == "python_version":
+        cifar.load_cifar10(root, "test")  # the other files are not read
 
 
 def test_class_names_are_in_label_order():
     assert cifar.CIFAR10_CLASSES[6] == "frog"  # the first training image of CIFAR-10 is a frog, label 6
     assert len(cifar.CIFAR10_CLASSES) == 10
-
-
-def test_truncated_batch_is_named_with_both_checksums(python_version):
-    path = python_version / "cifar-10-batches-py" / "data_batch_3"
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-100])
-    with pytest.raises(ValueError, match="data_batch_3 is damaged") as error:
-        cifar.load_cifar10(python_version)
-    message = str(error.value)
-    assert f"its {len(whole) - 100:,} bytes have MD5 {hashlib.md5(whole[:-100]).hexdigest()}" in message
-    assert f"expected {hashlib.md5(whole).hexdigest()}" in message
-    assert f"mend it with `python data/fetch.py cifar10 --to {python_version}`" in message
-    cifar.load_cifar10(python_version, "test")  # the other files are not asked for
 
 
 def test_one_changed_byte_of_a_record_is_noticed(binary_version):
@@ -231,14 +216,21 @@ class Malice:
         return Path.touch, (Path("malice-was-here"),)
 
 
+@pytest.mark.parametrize(
+    ("version", "path", "load", "dataset"),
+    [
+        ("python_version", "cifar-10-batches-py/test_batch", cifar.load_cifar10, CIFAR10),
+        ("hundred", "cifar-100-python/test", cifar.load_cifar100, CIFAR100),
+    ],
+)
 @pytest.mark.parametrize("payload", [Malice(), {"data": np.zeros(3), "labels": [eval]}])
-def test_pickle_that_names_anything_but_arrays_is_refused(payload, python_version, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    data = pickle.dumps(payload, protocol=2)
-    md5 = write(python_version / "cifar-10-batches-py" / "test_batch", data, "md5")
-    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", md5]])  # even with the right checksum
-    with pytest.raises(ValueError, match=r"test_batch is not an official CIFAR file: it asks for \S+, which no array"):
-        cifar.load_cifar10(python_version, "test")
+def test_a_pickle_of_anything_but_arrays_is_refused(version, path, load, dataset, payload, request, monkeypatch):
+    root = request.getfixturevalue(version)
+    monkeypatch.chdir(root)
+    md5 = write(root / path, pickle.dumps(payload, protocol=2), "md5")
+    monkeypatch.setattr(dataset, "test_list", [[Path(path).name, md5]])  # even with the right checksum
+    with pytest.raises(ValueError, match=r"test\w* is not an official CIFAR file: it asks for \S+, which no array"):
+        load(root, "test")
     assert not Path("malice-was-here").exists()
 
 

@@ -242,26 +242,6 @@ def test_twins_depend_on_their_indices_alone(changed):
         ({"transformations": ["rotat"]}, ValueError, "rotat.*rotate"),
         ({"random_state": -1}, ValueError, "random_state is -1, expected a whole number of at least 0"),
         ({"label": "C"}, ValueError, "label is 'C', expected 'image' or 'object'"),
-        *[
-            (
-                {"position": position},
-                ValueError,
-                re.escape(
-                    f"position is {position!r}, expected 'random' or (x, y): whole numbers, x from 0 to 9, y from"
-                )
-                + " 0 to 7",
-            )
-            for position in ["fixed", 3, (1, 2, 3), (-1, 0), (0, -1), (10, 0), (0, 8), (1.5, 2), (True, 1), ("1", "2")]
-        ],
-        *[
-            ({name: value}, ValueError, f"{name} is {value!r}, expected a number from 0 to 1")
-            for name in ("correlation", "availability")
-            for value in (-0.1, 1.1, float("nan"), None, True, "1")
-        ],
-        *[
-            ({"scale": value}, ValueError, f"scale is {value!r}, expected a number above 0 and up to 1")
-            for value in (0, -1, 1.01, float("nan"), None)
-        ],
         (
             {"label": "object", "availability": 0.5},
             ValueError,
@@ -274,9 +254,28 @@ def test_twins_depend_on_their_indices_alone(changed):
         ),
     ],
 )
-def test_bad_arguments_of_objects_on_images_are_named(arguments, error, message):
+def test_bad_arguments_are_named(arguments, error, message):
     with pytest.raises(error, match=message):
         ObjectsOnImages(**({"objects": flat_objects(2), "images": flat_images(4, (8, 10))} | arguments))
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "values"),
+    [
+        (
+            "position",
+            "'random' or (x, y): whole numbers, x from 0 to 9, y from 0 to 7",
+            ["fixed", 3, (1, 2, 3), (-1, 0), (0, -1), (10, 0), (0, 8), (1.5, 2), (True, 1), ("1", "2")],
+        ),
+        ("correlation", "a number from 0 to 1", [-0.1, 1.1, float("nan"), None, True, "1"]),
+        ("availability", "a number from 0 to 1", [-0.1, 1.1, float("nan"), None, True, "1"]),
+        ("scale", "a number above 0 and up to 1", [0, -1, 1.01, float("nan"), None]),
+    ],
+)
+def test_values_out_of_range_are_named(name, rule, values):
+    for value in values:
+        with pytest.raises(ValueError, match=re.escape(f"{name} is {value!r}, expected {rule}")):
+            ObjectsOnImages(flat_objects(2), flat_images(4, (8, 10)), **{name: value})
 
 
 @pytest.mark.parametrize(

@@ -242,16 +242,7 @@ def _giraffe(c):
 
 
 ANIMALS = {
-    "cat": _cat,
-    "fish": _fish,
-    "butterfly": _butterfly,
-    "turtle": _turtle,
-    "duck": _duck,
-    "snail": _snail,
-    "penguin": _penguin,
-    "whale": _whale,
-    "octopus": _octopus,
-    "crab": _crab,
-    "ladybird": _ladybird,
+    "cat": _cat, "fish": _fish, "butterfly": _butterfly, "turtle": _turtle, "duck": _duck, "snail": _snail,
+    "penguin": _penguin, "whale": _whale, "octopus": _octopus, "crab": _crab, "ladybird": _ladybird,
     "giraffe": _giraffe,
-}
+}  # fmt: skip

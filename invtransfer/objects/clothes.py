@@ -145,13 +145,6 @@ def _glasses(c):
 
 
 CLOTHES = {
-    "sock": _sock,
-    "shirt": _shirt,
-    "boot": _boot,
-    "hat": _hat,
-    "backpack": _backpack,
-    "trousers": _trousers,
-    "glove": _glove,
-    "dress": _dress,
-    "glasses": _glasses,
-}
+    "sock": _sock, "shirt": _shirt, "boot": _boot, "hat": _hat, "backpack": _backpack, "trousers": _trousers,
+    "glove": _glove, "dress": _dress, "glasses": _glasses,
+}  # fmt: skip

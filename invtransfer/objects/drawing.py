@@ -10,26 +10,6 @@ import numpy as np
 from PIL import Image, ImageColor, ImageDraw
 from scipy.ndimage import gaussian_filter
 
-__all__ = [
-    "Canvas",
-    "blend",
-    "box",
-    "checks",
-    "colour",
-    "dots",
-    "ellipse",
-    "flip",
-    "gradient",
-    "grain",
-    "noise",
-    "points",
-    "radial",
-    "smooth",
-    "stripes",
-    "symmetric",
-    "turn",
-]
-
 _TOWARD_LIGHT = np.array([-0.6, -0.8], np.float32)  # the light comes from the upper left
 _BLUR = 4.0  # pixels; the relief is computed at a resolution at which this blur is enough
 _MARGIN = 0.1  # margin of the sheet around the unit square, so that nothing near its border is cut off

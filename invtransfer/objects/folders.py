@@ -1,8 +1,4 @@
-"""Objects and backgrounds read from a folder in SI-Score's layout.
-
-The layout is ``foregrounds/<category>/<name>.png`` and ``backgrounds/<name>.jpg`` (PNG, JPEG or WebP). Entries are
-sorted by name; hidden files and files of other kinds are ignored.
-"""
+"""Objects and backgrounds read from a folder in SI-Score's layout (see `load_objects` and `load_backgrounds`)."""
 
 import warnings
 from os import fspath
@@ -16,29 +12,7 @@ _LAYOUT = "foregrounds/<category>/<name>.png and backgrounds/<name>.jpg"
 
 
 def read_objects(source, size):
-    """Read the first object of each category of a folder.
-
-    Parameters
-    ----------
-    source : path-like
-        An existing folder that holds ``foregrounds/<category>/<name>.png``.
-    size : int
-        Side of the images in pixels.
-
-    Returns
-    -------
-    images : ndarray of shape (n_categories, size, size, 4), uint8
-        Padded to a centred square, then resized.
-    names : tuple of str
-        The categories, sorted.
-
-    Raises
-    ------
-    ValueError
-        If the folder does not have the layout, or a category in it has no image.
-    OSError
-        If an image file cannot be read.
-    """
+    """Read the first image of each category: uint8 images (n_categories, size, size, 4), and the categories' names."""
     categories = [entry for entry in _list(source, "foregrounds", "<category>") if entry.is_dir()]
     if not categories:
         raise ValueError(f"source has no category in {Path(source, 'foregrounds')}, expected {_LAYOUT}")
@@ -47,27 +21,7 @@ def read_objects(source, size):
 
 
 def read_backgrounds(source, size):
-    """Read all backgrounds of a folder.
-
-    Parameters
-    ----------
-    source : path-like
-        An existing folder that holds ``backgrounds/<name>.jpg``.
-    size : int
-        Side of the images in pixels.
-
-    Returns
-    -------
-    backgrounds : ndarray of shape (n_backgrounds, size, size, 3), uint8
-        Cropped to a square from the top left, then resized.
-
-    Raises
-    ------
-    ValueError
-        If the folder does not have the layout, or has no image.
-    OSError
-        If an image file cannot be read.
-    """
+    """Read all backgrounds, cropped to squares from the top left: uint8 images (n_backgrounds, size, size, 3)."""
     _list(source, "backgrounds", "<name>")
     backgrounds = []
     for path in _images_in(Path(source, "backgrounds")):

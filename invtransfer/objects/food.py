@@ -223,16 +223,7 @@ def _cheese(c):
 
 
 FOOD = {
-    "apple": _apple,
-    "banana": _banana,
-    "carrot": _carrot,
-    "strawberry": _strawberry,
-    "pizza": _pizza,
-    "mushroom": _mushroom,
-    "pineapple": _pineapple,
-    "cherries": _cherries,
-    "ice cream": _ice_cream,
-    "watermelon": _watermelon,
-    "doughnut": _doughnut,
-    "cheese": _cheese,
-}
+    "apple": _apple, "banana": _banana, "carrot": _carrot, "strawberry": _strawberry, "pizza": _pizza,
+    "mushroom": _mushroom, "pineapple": _pineapple, "cherries": _cherries, "ice cream": _ice_cream,
+    "watermelon": _watermelon, "doughnut": _doughnut, "cheese": _cheese,
+}  # fmt: skip

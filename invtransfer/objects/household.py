@@ -242,20 +242,7 @@ def _cactus(c):
 
 
 HOUSEHOLD = {
-    "mug": _mug,
-    "key": _key,
-    "lamp": _lamp,
-    "scissors": _scissors,
-    "umbrella": _umbrella,
-    "guitar": _guitar,
-    "chair": _chair,
-    "teapot": _teapot,
-    "hammer": _hammer,
-    "candle": _candle,
-    "bottle": _bottle,
-    "drum": _drum,
-    "clock": _clock,
-    "book": _book,
-    "pencil": _pencil,
-    "cactus": _cactus,
-}
+    "mug": _mug, "key": _key, "lamp": _lamp, "scissors": _scissors, "umbrella": _umbrella, "guitar": _guitar,
+    "chair": _chair, "teapot": _teapot, "hammer": _hammer, "candle": _candle, "bottle": _bottle, "drum": _drum,
+    "clock": _clock, "book": _book, "pencil": _pencil, "cactus": _cactus,
+}  # fmt: skip

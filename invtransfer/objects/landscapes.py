@@ -12,8 +12,6 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 from scipy.sparse import coo_array
 
-__all__ = ["draw_backgrounds"]
-
 _N_PER_KIND = 51
 
 
@@ -350,24 +348,9 @@ def _storm(s):
 
 
 _KINDS = (
-    _alps,
-    _sea,
-    _conifers,
-    _desert,
-    _meadow,
-    _sunset_sea,
-    _hills,
-    _winter,
-    _canyon,
-    _broadleaves,
-    _night,
-    _beach,
-    _autumn,
-    _lake,
-    _dusk,
-    _fog,
-    _storm,
-)
+    _alps, _sea, _conifers, _desert, _meadow, _sunset_sea, _hills, _winter, _canyon, _broadleaves, _night, _beach,
+    _autumn, _lake, _dusk, _fog, _storm,
+)  # fmt: skip
 
 
 @lru_cache(maxsize=4)

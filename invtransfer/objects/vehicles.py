@@ -214,16 +214,7 @@ def _submarine(c):
 
 
 VEHICLES = {
-    "car": _car,
-    "bus": _bus,
-    "bicycle": _bicycle,
-    "sailboat": _sailboat,
-    "airplane": _airplane,
-    "rocket": _rocket,
-    "helicopter": _helicopter,
-    "truck": _truck,
-    "balloon": _balloon,
-    "train": _train,
-    "tractor": _tractor,
+    "car": _car, "bus": _bus, "bicycle": _bicycle, "sailboat": _sailboat, "airplane": _airplane, "rocket": _rocket,
+    "helicopter": _helicopter, "truck": _truck, "balloon": _balloon, "train": _train, "tractor": _tractor,
     "submarine": _submarine,
-}
+}  # fmt: skip

@@ -90,11 +90,8 @@ class Source(ABC):
 
         Raises
         ------
-        TypeError
-            If `transformations` is not a list of names or transformations.
-        ValueError
-            If `n` or `start` is not a whole number in range, the images would take more than 2**40 bytes, or a
-            transformation is unknown.
+        TypeError, ValueError
+            As for `sample`.
         """
         chosen = self._chosen(transformations)
         return self._fill(n, start, chosen, twin=False), self._fill(n, start, chosen, twin=True)

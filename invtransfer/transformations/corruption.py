@@ -23,7 +23,6 @@ def blur(images, sigma, kernel=7.0):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     sigma : Tensor of shape (n,), in px of a 32-px image, at least 0
         0 changes nothing.
     kernel : float, in px of a 32-px image
@@ -101,7 +100,6 @@ def noise(images, applied, field):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     applied : Tensor of shape (n,), bool
         Which images to change.
     field : Tensor of shape (n, 3, height, width)
@@ -130,7 +128,6 @@ def pixelate(images, applied):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     applied : Tensor of shape (n,), bool
         Which images to change.
 
@@ -170,7 +167,6 @@ def elastic(images, applied, field, alpha=150.0, sigma=5.0):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     applied : Tensor of shape (n,), bool
         Which images to change.
     field : Tensor of shape (n, 2, height, width), in [-1, 1]
@@ -212,7 +208,6 @@ def erase(images, applied, position, side=14.0):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     applied : Tensor of shape (n,), bool
         Which images to change.
     position : Tensor of shape (n, 2), in [0, 1]
@@ -253,7 +248,6 @@ def contrast(images, factor):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     factor : Tensor of shape (n,), at least 0
         0 gives a uniform grey, 1 changes nothing.
 

@@ -22,7 +22,6 @@ def translate(images, position):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     position : Tensor of shape (n, 2), in [0, 1]
         x and y; (0, 0) is furthest to the left and top, (1, 1) furthest to the right and bottom.
 
@@ -84,7 +83,6 @@ def rotate(images, angle):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     angle : Tensor of shape (n,), in degrees
         Any number; 90 takes the right side to the top.
 
@@ -114,7 +112,6 @@ def scale(images, factor):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     factor : Tensor of shape (n,), above 0
         Ratio of the new to the old length; above 1 magnifies.
 
@@ -140,7 +137,6 @@ def shear(images, angles):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     angles : Tensor of shape (n, 2), in degrees, within (-90, 90)
         x tilts vertical lines, y tilts horizontal lines. A positive x moves the top to the right, a positive y moves
         the left side down.
@@ -160,7 +156,6 @@ def v_flip(images, applied):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     applied : Tensor of shape (n,), bool
         Which images to flip.
 
@@ -179,7 +174,6 @@ def h_flip(images, applied):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     applied : Tensor of shape (n,), bool
         Which images to flip.
 
@@ -219,7 +213,6 @@ def affine(images, matrix):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     matrix : Tensor of shape (n, 2, 2)
         Maps offsets (x, y) in the result to offsets in `images`; x points right, y down.
 
@@ -251,7 +244,6 @@ def resample_(images, offsets):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     offsets : Tensor of shape (n, 2, height, width)
         The x and y in `images` that each pixel of the result shows. Overwritten.
 
@@ -273,7 +265,6 @@ def premultiply(images):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
 
     Returns
     -------

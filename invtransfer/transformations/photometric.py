@@ -20,7 +20,6 @@ def hue(images, shift):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     shift : Tensor of shape (n,), in turns
         1/3 turns red to green, green to blue, and blue to red; whole numbers change nothing.
 
@@ -63,7 +62,6 @@ def brightness(images, factor):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     factor : Tensor of shape (n,), at least 0
         0 gives black, 1 changes nothing.
 
@@ -85,7 +83,6 @@ def grayscale(images, applied):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     applied : Tensor of shape (n,), bool
         Which images to change.
 
@@ -106,7 +103,6 @@ def luma(images):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
 
     Returns
     -------
@@ -124,7 +120,6 @@ def posterize(images, applied):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     applied : Tensor of shape (n,), bool
         Which images to change.
 
@@ -154,7 +149,6 @@ def invert(images, applied):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     applied : Tensor of shape (n,), bool
         Which images to change.
 
@@ -179,7 +173,6 @@ def sharpen(images, applied, factor=7.0):
     Parameters
     ----------
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
-        Whole images, or objects with straight alpha.
     applied : Tensor of shape (n,), bool
         Which images to change.
     factor : float

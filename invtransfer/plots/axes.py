@@ -75,21 +75,24 @@ def format_spread(n_seeds):
     return "1 seed" if n_seeds == 1 else f"{n_seeds} seeds; whiskers: 95 % intervals, cut at the edge"
 
 
-def draw_means(axes, x, mean, low, high, *, color, **style):
+def draw_means(axes, x, summary, *, color, **style):
     """Draw means as points or a line, and their intervals as whiskers.
 
     Parameters
     ----------
     axes : matplotlib.axes.Axes
         Axes that are drawn on.
-    x, mean, low, high : ndarray of shape (n,), float
-        Place of each mean along the axis, the mean, and the ends of its interval, NaN where there is none.
+    x : ndarray of shape (n,), float
+        Place of each mean along the axis.
+    summary : xarray.Dataset over one dimension of size n
+        Mean, low and high as `summarise` returns them.
     color : color
         Colour of all of them.
     **style
         Keyword arguments for `plot`.
     """
-    axes.plot(x, mean, color=color, **style)
+    axes.plot(x, summary["mean"], color=color, **style)
+    low, high = summary["low"].values, summary["high"].values
     known = np.isfinite(low)
     axes.vlines(x[known], low[known], high[known], color=color, lw=1, alpha=0.6)
 

@@ -167,9 +167,9 @@ def _plot_compared_levels(axes, levels):
             continue
         chosen, colour = levels.sel(relation=relation), COLOURS[relation]
         mine = (chosen["match"] != "not in the cube").values  # lines pass levels that one of the two lacks
-        ends = (chosen[name].values[mine] for name in ("ours", "ours_low", "ours_high"))
+        ours = chosen.isel(factor=mine).rename(ours="mean", ours_low="low", ours_high="high")
         label = f"ours, {relation} transformations"
-        draw_means(axes, x[mine] + shift, *ends, color=colour, marker="o", ms=6, lw=1.5, label=label)
+        draw_means(axes, x[mine] + shift, ours, color=colour, marker="o", ms=6, lw=1.5, label=label)
         published = {"mfc": "white", "ms": 6, "lw": 1.2, "label": f"published, {relation} transformations"}
         theirs = chosen.published.notnull().values
         axes.plot(x[theirs] + 3 * shift, chosen.published.values[theirs], "s--", color=colour, **published)

@@ -121,7 +121,7 @@ def draw_curves(
         else:
             label_levels(axes, [str(label) for label in values[x].values.tolist()], [""] * len(positions), width - 0.6)
         if panel:
-            axes.set_title(format_panel_title(panel, values[panel].values[i].item()), fontsize="medium")
+            axes.set_title(format_panel_title(panel, values[panel][i].item()), fontsize="medium")
         axes.grid(axis="y", alpha=0.3)
     found = _find_limits(values, *references.values())
     panels[0].set_ylim([far if near is None else near for near, far in zip(limits or (None, None), found, strict=True)])
@@ -138,10 +138,8 @@ def _draw_lines(axes, positions, values, x, line):
     step = min(np.diff(positions).min(), 0.12 * np.ptp(positions)) if len(positions) > 1 else 1
     shifts = shift_lines(len(labels), step)  # no further than the axis reaches beyond the first and last place
     for i, (colour, marker) in enumerate(_line_styles(labels)):
-        summary = summarise(values.isel({line: i}).transpose(x, "seed"))
-        ends = (summary[name].values for name in ("mean", "low", "high"))
         style = {"marker": marker, "ms": 6, "mec": "white", "mew": 0.5, "label": str(labels[i])}
-        draw_means(axes, positions + shifts[i], *ends, color=colour, **style)
+        draw_means(axes, positions + shifts[i], summarise(values.isel({line: i})), color=colour, **style)
 
 
 def _draw_references(axes, references, here):

@@ -76,9 +76,7 @@ def _plot_levels(axes, levels, name):
         here, colour = levels.sel(relation=relation), COLOURS[relation]
         style = {"color": colour, "marker": "o", "ms": 4}
         values = here.transfer_accuracy.transpose("factor", "seed")
-        summary = summarise(values)
-        ends = (summary[name].values for name in ("mean", "low", "high"))
-        draw_means(axes, x, *ends, label=f"target, {relation} transformations", **style)
+        draw_means(axes, x, summarise(values), label=f"target, {relation} transformations", **style)
         source = here.source_accuracy.mean("seed")
         axes.plot(x, source, ":", label=f"source, {relation} transformations", **style)
         axes.plot(x, values.values, ".", color=colour, alpha=0.6, ms=5)
@@ -147,20 +145,18 @@ def _plot_sensitivity(axes, cube):
     """
     sensitivity = count_once(cube.sensitivity, cube.cell)
     trained = cube.source_transformation == 1
-    x = np.arange(cube.sizes["transformation"])
-    for i, (label, which, colour) in enumerate(
-        (
-            ("pretrained with it", trained, COLOURS["same"]),
-            ("pretrained with others", ~trained, COLOURS["neither"]),
-        )
+    x, highest = np.arange(cube.sizes["transformation"]), 0
+    for shift, label, which, colour in (
+        (-0.1, "pretrained with it", trained, COLOURS["same"]),
+        (0.1, "pretrained with others", ~trained, COLOURS["neither"]),
     ):
         values = sensitivity.where(which)
-        summary = summarise(values.mean([dim for dim in values.dims if dim not in ("transformation", "seed")]))
-        ends = (summary[name].values for name in ("mean", "low", "high"))
-        draw_means(axes, x + 0.2 * (i - 0.5), *ends, color=colour, marker="o", ls="", ms=5, label=label)
+        values = values.mean([dim for dim in values.dims if dim not in ("transformation", "seed")])
+        draw_means(axes, x + shift, summarise(values), color=colour, marker="o", ls="", ms=5, label=label)
+        highest = np.fmax.reduce(values.values, axis=None, initial=highest)
     axes.set_xticks(x, cube.transformation.values, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.7, len(x) - 0.3)
-    axes.set_ylim(0, None)
+    axes.set_ylim(0, 1.05 * highest or 1)
     axes.set_ylabel("sensitivity on the target\n(0: invariant; mean over encoders)")
     axes.grid(axis="y", alpha=0.3)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize="small")

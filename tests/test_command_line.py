@@ -1,29 +1,35 @@
-"""The command line of a study on grids that can be counted on the fingers, with what it says and where it ends."""
+"""The command line of a study, on grids that can be counted on the fingers and on a study of toys."""
 
 import argparse
+import json
+import os
 import re
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+import toy_study
 import xarray as xr
+from PIL import Image
 
-from invtransfer.cubes.files import read
-from invtransfer.paper import command_line as commands
+from invtransfer.cubes import read
+from invtransfer.paper import Study, load_study, main
 from invtransfer.paper.command_line import (
-    carry_out,
     default_path,
-    fraction,
-    parse_not_negative,
-    override,
-    positive,
-    refuse,
-    report,
-    restrict,
+    exit_on_error,
     make_parser,
+    override,
+    parse_count,
+    parse_fraction,
+    parse_not_negative,
+    select_places,
 )
-from invtransfer.storage import DamagedFileError, format_json
+from invtransfer.storage import DamagedFileError
+
+# what is typed
 
 
 def test_command_line():
@@ -53,13 +59,13 @@ def test_bad_command_line(arguments, message, capsys):
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "+1", "1.0", "", " 1", "1_0", "٣", "²", "x"])
-def test_positive_refuses(text):
+def test_count_refuses(text):
     with pytest.raises(argparse.ArgumentTypeError, match=f"^is {re.escape(repr(text))}, expected a whole number of at"):
-        positive(text)
+        parse_count(text)
 
 
-def test_positive():
-    assert [positive(text) for text in ("1", "007", "12")] == [1, 7, 12]
+def test_count():
+    assert [parse_count(text) for text in ("1", "007", "12")] == [1, 7, 12]
 
 
 def test_every_setting_is_an_option():
@@ -121,83 +127,40 @@ def test_default_path():
     assert names == [Path("a/mismatch.nc"), Path("a/mismatch-emoji-paper.nc"), Path("a/mismatch.nc")]
 
 
+def test_fraction():
+    assert [parse_fraction(text) for text in ("1/1", "2/8", "10/10")] == [(1, 1), (2, 8), (10, 10)]
+
+
+@pytest.mark.parametrize("text", ["", "1", "/", "0/2", "3/2", "1/0", "-1/2", "1/2/3", "1.0/2", "a/b", "²/3", " 1/2"])
+def test_fraction_refuses(text):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"^is {re.escape(repr(text))}, expected K/N, such as 1/4"):
+        parse_fraction(text)
+
+
+def test_levels_that_a_preset_leaves_at_their_default_can_be_named():
+    paper = {"epochs": 50, "levels": {"width": [1.0], "n": [7]}}
+    options = make_parser("", ["smoke"], settings=paper).parse_args(["--n-levels", "8", "9", "8"])
+    assert override({"epochs": 2, "levels": {"width": [0.5]}}, options) == {
+        "epochs": 2, "levels": {"width": [0.5], "n": [8, 9]}
+    }  # fmt: skip
+
+
 # how it ends
 
 
-def test_refusal_is_one_line_and_code_2(capsys):
+def test_error_is_one_line_and_code_2(capsys):
     parser = argparse.ArgumentParser(prog="study.py")
     for error in (ValueError("width is 0"), OSError("no space"), RuntimeError("no kernel"), DamagedFileError("half")):
-        with pytest.raises(SystemExit) as exit, refuse(parser):
+        with pytest.raises(SystemExit) as exit, exit_on_error(parser):
             raise error
         assert exit.value.code == 2
         assert capsys.readouterr() == ("", f"study.py: {error}\n")
 
 
 @pytest.mark.parametrize("error", [KeyError("width"), TypeError("no"), ZeroDivisionError(), KeyboardInterrupt()])
-def test_mistakes_of_ours_are_no_refusal(error):
-    with pytest.raises(type(error)), refuse(argparse.ArgumentParser()):
+def test_mistakes_of_ours_end_with_their_traceback(error):
+    with pytest.raises(type(error)), exit_on_error(argparse.ArgumentParser()):
         raise error
-
-
-def test_nothing_refused():
-    with refuse(argparse.ArgumentParser()):
-        done = True
-    assert done
-
-
-class Figure:
-    """In place of matplotlib's."""
-
-    def savefig(self, path, dpi):
-        Path(path).write_text(f"{dpi}")
-
-
-def cube_of(*status):
-    """Status 0 is missing, 1 done, 2 failed."""
-    message = ["no samples" if each == 2 else "" for each in status]
-    names = [f"{i:016d}" for i in range(len(status))]
-    return xr.Dataset({"status": ("seed", list(status)), "message": ("seed", message), "cell": ("seed", names)})
-
-
-def test_report_says_table_figure_and_cube(tmp_path, capsys):
-    cube = cube_of(1, 1, 0)
-    cube["cell"] = cube.cell.copy(data=["1", "2", ""])  # the grid does not fill the cube: nothing is missing
-    report(cube, tmp_path / "cube.nc", lambda given: print(given is cube), lambda given: Figure())
-    expected = ["True", "", f"figure  {tmp_path / 'cube.png'}", f"cube    {tmp_path / 'cube.nc'}"]
-    assert capsys.readouterr().out.splitlines() == expected
-    assert (tmp_path / "cube.png").read_text() == "110"
-
-
-def test_report_of_a_shard_says_what_is_missing(tmp_path, capsys):
-    report(cube_of(1, 0, 0), tmp_path / "cube.nc", None, None, "table.csv")  # neither table nor figure yet
-    expected = [f"cube    {tmp_path / 'cube.nc'}"]
-    expected += ["missing 2 of 3 places: the same command without --shard and --only adds them"]
-    assert capsys.readouterr().out.splitlines() == expected
-
-
-def test_report_of_a_study_in_which_cells_failed(tmp_path, capsys):
-    with pytest.raises(
-        SystemExit, match="^2 of 3 places of the cube failed; the first: no samples\ntracebacks are in .*cube.log"
-    ):
-        report(cube_of(1, 2, 2), tmp_path / "cube.nc", lambda cube: print("table"), lambda cube: Figure())
-    assert capsys.readouterr().out.startswith("table\n")  # all the same
-    assert (tmp_path / "cube.png").exists()
-
-
-def test_report_of_a_study_in_which_all_cells_failed(tmp_path, capsys):
-    with pytest.raises(SystemExit, match="^2 of 2 places of the cube failed"):
-        report(cube_of(2, 2), tmp_path / "cube.nc", None, None, "table.csv")  # neither table nor figure
-    assert capsys.readouterr().out == f"cube    {tmp_path / 'cube.nc'}\n"
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_report_without_matplotlib(tmp_path, capsys):
-    def plot(cube):
-        raise ModuleNotFoundError("No module named 'matplotlib'")
-
-    report(cube_of(1), tmp_path / "cube.nc", lambda cube: None, plot)
-    expected = "figure  none: No module named 'matplotlib'; pip install 'invtransfer[plot]'"
-    assert expected in capsys.readouterr().out.splitlines()
 
 
 # places that are named
@@ -244,7 +207,7 @@ def grid():
     ],
 )
 def test_places_that_are_named_are_kept(only, numbers):
-    places, coordinates = restrict(grid(), COORDINATES, only)
+    places, coordinates = select_places(grid(), COORDINATES, only)
     assert [arguments["number"] for _, arguments in places] == numbers
     for dim in ("factor", "relation", "seed"):
         there = {labels[dim] for labels, _ in places}
@@ -257,12 +220,12 @@ def test_places_that_are_named_are_kept(only, numbers):
 
 def test_parts_of_cells_stay_with_their_places():
     places = [(*place, {"n_probe": i}) for i, place in enumerate(grid())]
-    assert restrict(places, COORDINATES, ["seed=1", "disjoint", "width=2"])[0] == [places[7]]  # 111, the eighth
+    assert select_places(places, COORDINATES, ["seed=1", "disjoint", "width=2"])[0] == [places[7]]  # 111, the eighth
 
 
 def test_nothing_is_named():
     places = grid()
-    assert restrict(places, COORDINATES, None) == (places, COORDINATES)
+    assert select_places(places, COORDINATES, None) == (places, COORDINATES)
 
 
 @pytest.mark.parametrize(
@@ -282,141 +245,267 @@ def test_nothing_is_named():
 def test_labels_that_name_no_place_are_refused(only, message):
     places = [place for place in grid() if place[1]["number"] != 11]
     with pytest.raises(ValueError, match=re.escape(message)):
-        restrict(places, COORDINATES, only)
+        select_places(places, COORDINATES, only)
 
 
-# what is done
+# a study of toys
 
 
-def cell(*, number):
-    return xr.Dataset({"number": ((), float(number), {"units": "1", "long_name": "number"})})
+@pytest.fixture
+def study(tmp_path):
+    return replace(toy_study.STUDY, folder=tmp_path / "data")
 
 
-def never(**arguments):
-    raise AssertionError(arguments)
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "cube.nc"
 
 
-def carry(path, words, function=cell, settings=None, estimate=None):
-    settings = settings or {"seeds": 2, "epochs": 6}
-    options = make_parser("", ["quick"], settings={"epochs": 6}).parse_args(["--jobs", "1", *words.split()])
-    return carry_out(
-        options, function, grid(), COORDINATES, path, settings, study="counting", title="numbers",
-        paper={"seeds": 10, "epochs": 50}, estimate=estimate,
-    )  # fmt: skip
+def run(study, *words):
+    main(study, ["--jobs", "1", *map(str, words)])
 
 
-def test_study_is_carried_out(tmp_path):
-    cube = carry(tmp_path / "cube.nc", "--threads 2")
-    expected = [[[0, 1], [10, 11]], [[100, 101], [110, 111]], [[200, 201], [210, 211]]]
-    np.testing.assert_array_equal(cube.number.transpose("factor", "relation", "seed"), expected)
-    xr.testing.assert_identical(read(tmp_path / "cube.nc"), cube)
-    assert (cube.attrs["title"], cube.attrs["threads"]) == ("numbers", 2)
-    assert cube.attrs["settings"] == format_json({"epochs": 6})  # without the number of seeds
-    assert cube.attrs["paper_settings"] == format_json({"seeds": 10, "epochs": 50})
+def files(path):
+    return {file.name: file.stat().st_mtime_ns for file in path.with_suffix(".cells").glob("*.nc")}
 
 
-def test_number_of_seeds_makes_no_other_study(tmp_path):
-    carry(tmp_path / "cube.nc", "", settings={"seeds": 2, "epochs": 6})
-    cube = carry(tmp_path / "cube.nc", "", never, settings={"seeds": 3, "epochs": 6})  # all is there
-    assert (cube.status == 1).all()
-    with pytest.raises(ValueError, match=r"belongs to other settings \(epochs differ\)"):
-        carry(tmp_path / "cube.nc", "", settings={"seeds": 2, "epochs": 7})
+def refusal(study, capsys, *words):
+    """Return what a command line that is refused says, which is one line."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        run(study, *words)
+    assert ended.value.code == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    return line
 
 
-def test_cube_has_only_the_places_that_are_named(tmp_path):
-    cube = carry(tmp_path / "cube.nc", "--only width disjoint seed=1")
-    assert cube.sizes == {"factor": 2, "relation": 1, "seed": 1}
-    assert cube.number.values.ravel().tolist() == [11, 111]
-    assert cube.level.values.tolist() == ["1", "2"]
-    assert len(list((tmp_path / "cube.cells").glob("*.nc"))) == 2
+def test_cube_holds_each_number_in_its_place_and_says_how_it_came_about(study, out):
+    run(study, "--out", out, "--threads", "2")
+    cube = read(out)
+    # factor b is worth 1, "disjoint" 10, seed 1 100, and all have 1
+    expected = [[[1, 101], [11, 111]], [[2, 102], [12, 112]]]
+    np.testing.assert_array_equal(cube.transfer_accuracy.transpose("factor", "relation", "seed"), expected)
+    assert (cube.attrs["title"], cube.attrs["study"], cube.attrs["threads"]) == ("Toys", "toy_study", 2)
+    settings = {name: toy_study.PRESETS["quick"][name] for name in toy_study.PRESETS["quick"] if name != "seeds"}
+    assert json.loads(cube.attrs["settings"]) == settings | {"objects": "procedural"}
+    paper = toy_study.PRESETS["paper"] | {"objects": "tillspeicher/transforms_2d_base"}
+    assert json.loads(cube.attrs["paper_settings"]) == paper
+    assert cube.relation.attrs == {
+        "long_name": "relation of the source's transformations to the target's", "units": "1"
+    }  # fmt: skip
+    assert cube.seed.attrs["long_name"] == "number of the repetition"
 
 
-def test_dry_run_computes_nothing(tmp_path, capsys):
-    n_threads = torch.get_num_threads()
-    asked = []
+def test_terminal_and_folder(study, out, capsys, monkeypatch):
+    monkeypatch.chdir(out.parent)
+    run(study, "--out", out)
+    output, error = capsys.readouterr()
+    assert output.splitlines() == [
+        "",
+        "             digits",  # of a: 6 and 106; Student's quantile of 2 seeds is 12.7, times 70.7 / sqrt(2)
+        "a  56.000 ± 635.310",
+        "b  57.000 ± 635.310",
+        "",
+        f"figure  {out.with_suffix('.png')}",
+        f"cube    {out}",
+        f"paper   invtransfer compare {out} data/published/toys.csv --ignore all",
+    ]
+    assert "8/8" in error
+    with Image.open(out.with_suffix(".png")) as figure:
+        assert figure.size == (440, 330)
+    assert sorted(os.listdir(out.parent)) == ["cube.cells", "cube.log", "cube.nc", "cube.png"]
 
-    def estimate(arguments):
-        asked.append((arguments["number"], torch.get_num_threads()))
-        return 10.0
 
-    try:
-        words = "--dry-run --only disjoint seed=1 --threads 3"
-        assert carry(tmp_path / "cube.nc", words, never, estimate=estimate) is None
-    finally:
-        torch.set_num_threads(n_threads)
+def test_second_run_computes_nothing_and_says_the_same(study, out, capsys):
+    run(study, "--out", out)
+    first, before, cube = capsys.readouterr().out, files(out), read(out)
+    run(replace(study, cell=dict), "--out", out)  # whose results could not be written
+    assert capsys.readouterr().out == first
+    assert files(out) == before
+    xr.testing.assert_identical(read(out).drop_attrs(deep=False), cube.drop_attrs(deep=False))
+
+
+def test_number_of_seeds_makes_no_other_study(study, out):
+    run(study, "--out", out)
+    run(study, "--out", out, "--seeds", "3")
+    assert read(out).sizes == {"factor": 2, "relation": 2, "seed": 3}
+
+
+def test_part_of_the_grid(study, out):
+    run(study, "--out", out, "--only", "b", "disjoint", "seed=1")
+    cube = read(out)
+    assert cube.sizes == {"factor": 1, "relation": 1, "seed": 1}
+    assert cube.transfer_accuracy.item() == 112
+    assert len(files(out)) == 1
+
+
+def test_shards_of_which_the_last_completes_the_cube(study, out, capsys):
+    run(study, "--out", out, "--shard", "1/2")
+    lines = capsys.readouterr().out.splitlines()  # neither table nor figure yet
+    assert lines == [f"cube    {out}", "missing 4 of 8 places: the same command without --shard and --only adds them"]
+    run(study, "--out", out, "--shard", "2/2")
+    assert f"figure  {out.with_suffix('.png')}" in capsys.readouterr().out
+
+
+def test_failed_cells_are_reported_and_tried_again(study, out, capsys, monkeypatch):
+    monkeypatch.setenv("TOY_FAILS", "b")
+    with pytest.raises(SystemExit, match=r"^4 of 8 places of the cube failed; the first: ZeroDivisionError: no toys\n"):
+        run(study, "--out", out)
+    assert "b                 ?" in capsys.readouterr().out  # the table is printed all the same
+    monkeypatch.delenv("TOY_FAILS")
+    before = files(out)
+    run(study, "--out", out, "--only", "failed")
+    assert (read(out).status == 1).all()
+    assert sum(files(out)[name] == before[name] for name in before) == 4
+
+
+def test_without_matplotlib(study, out, capsys):
+    def figure(cube):
+        raise ModuleNotFoundError("No module named 'matplotlib'")
+
+    run(replace(study, figure=figure, published=None), "--out", out)
+    expected = "figure  none: No module named 'matplotlib'; pip install 'invtransfer[plot]'"
+    assert capsys.readouterr().out.splitlines()[-2:] == [expected, f"cube    {out}"]
+
+
+def test_dry_run_computes_nothing(study, out, capsys):
+    run(replace(study, cell=dict), "--out", out, "--dry-run", "--only", "a")
     lines = capsys.readouterr().out.splitlines()
-    places = [f"factor={name},relation=disjoint,seed=1" for name in ("width=1", "width=2", "class=same")]
-    assert lines[:3] == [f"to do       10 s  {place}" for place in places]
-    assert lines[-1] == "projected time for them: 30 s of computing, 30 s with 1 process"
-    assert asked == [(11, 3), (111, 3), (211, 3)]  # measured with the threads that cells will have
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_unknown_label_ends_before_the_first_cell(tmp_path):
-    for words in ("--only depth", "--only depth --dry-run"):
-        with pytest.raises(ValueError, match="--only is 'depth', expected labels of this study"):
-            carry(tmp_path / "cube.nc", words, never)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_jobs_reach_the_study_and_its_plan(tmp_path, monkeypatch):
-    seen = []
-    monkeypatch.setattr(commands, "run_study", lambda *_, jobs, **more: seen.append(jobs))
-    monkeypatch.setattr(commands, "plan_study", lambda *arguments, **more: seen.append(arguments[-1]))
-    carry(tmp_path / "cube.nc", "--jobs 5")
-    carry(tmp_path / "cube.nc", "--jobs 7 --dry-run --threads 1")
-    assert seen == [5, 7]
+    assert lines[:2] == [  # in the order of the grid; the second seed takes twice as long
+        "to do       10 s  factor=a,relation=same,seed=0",
+        "to do       20 s  factor=a,relation=same,seed=1",
+    ]
+    assert lines[-1] == "projected time for them: 60 s of computing, 60 s with 1 process"
+    assert list(out.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("words", "chosen"),
+    ("words", "name", "epochs"),
     [
-        ("", {"scheduler": None, "states": ("missing", "failed"), "shard": (1, 1)}),
-        ("--shard 2/3", {"scheduler": None, "states": ("missing", "failed"), "shard": (2, 3)}),
-        ("--only failed", {"scheduler": None, "states": ("failed",), "shard": (1, 1)}),
-        ("--only missing", {"scheduler": None, "states": ("missing",), "shard": (1, 1)}),
-        ("--scheduler local", {"scheduler": "local", "states": ("missing", "failed"), "shard": (1, 1)}),
+        ([], "toy_study.nc", 2),
+        (["--preset", "smoke"], "toy_study-smoke.nc", 2),
+        (["--dataset", "dolls", "--preset", "smoke"], "toy_study-dolls-smoke.nc", 3),
+        (["--dataset", "blocks"], "toy_study.nc", 2),
+        (["--objects", "sets/emoji", "--epochs", "7"], "toy_study-emoji.nc", 7),
     ],
 )
-def test_choice_of_cells_and_scheduler_reaches_the_study(tmp_path, monkeypatch, words, chosen):
-    seen = []
-    monkeypatch.setattr(commands, "run_study", lambda *_, scheduler, states, shard, **more: seen.append(
-        {"scheduler": scheduler, "states": states, "shard": shard}))  # fmt: skip
-    carry(tmp_path / "cube.nc", words)
-    assert seen == [chosen]
+def test_data_set_and_objects_are_in_the_name_of_the_cube(study, words, name, epochs):
+    (study.folder / "sets" / "dolls").mkdir(parents=True)
+    run(study, *words)
+    assert [path.name for path in (study.folder / "cubes").glob("*.nc")] == [name]
+    settings = json.loads(read(study.folder / "cubes" / name).attrs["settings"])
+    assert settings["epochs"] == epochs
+    assert settings["objects"] == ("emoji" if "emoji" in name else "procedural")
 
 
-def test_failed_cells_are_tried_again_in_a_cube_that_stays_whole(tmp_path):
-    def failing(*, number):
-        return cell(number=1 / (number - 101))
-
-    assert (carry(tmp_path / "cube.nc", "", failing).status == 2).sum() == 1
-    cube = carry(tmp_path / "cube.nc", "--only failed")
-    assert cube.sizes == {"factor": 3, "relation": 2, "seed": 2}
-    assert (cube.status == 1).all()
-    assert cube.number.sel(factor="width=2", relation="same", seed=1) == 101
+def test_paper_settings_are_those_of_the_data_set(study, out):
+    (study.folder / "sets" / "dolls").mkdir(parents=True)
+    run(study, "--dataset", "dolls", "--out", out)
+    paper = json.loads(read(out).attrs["paper_settings"])
+    assert (paper["dataset"], paper["epochs"], paper["levels"]) == ("dolls", 70, {"factor": ["b"]})
 
 
-def test_fraction():
-    assert [parse_fraction(text) for text in ("1/1", "2/8", "10/10")] == [(1, 1), (2, 8), (10, 10)]
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--epochs", "100"], "epochs is 100, but there are only 99"),
+        (["--dataset", "dolls"], "/sets/dolls is not there"),
+        (["--dataset", "dolls", "--data", "nowhere"], "nowhere/dolls is not there"),
+        (["--only", "c"], "--only is 'c', expected labels of this study: a, b, same, disjoint, seed=0, seed=1"),
+        (["--dataset", "trains"], "argument --dataset: invalid choice: 'trains'"),
+        (["--factor-levels", "c"], "argument --factor-levels: invalid choice: 'c'"),
+        (["--seeds", "0"], "argument --seeds: is '0', expected a whole number of at least 1"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_is_computed(study, out, capsys, words, message):
+    assert message in refusal(study, capsys, "--out", out, *words)
+    assert list(out.parent.iterdir()) == []
 
 
-@pytest.mark.parametrize("text", ["", "1", "/", "0/2", "3/2", "1/0", "-1/2", "1/2/3", "1.0/2", "a/b", "²/3", " 1/2"])
-def test_fraction_refuses(text):
-    with pytest.raises(argparse.ArgumentTypeError, match=f"^is {re.escape(repr(text))}, expected K/N, such as 1/4"):
-        parse_fraction(text)
+def test_path_that_cannot_be_written_is_found_before_the_first_cell(study, out, capsys):
+    out.write_text("")
+    line = refusal(replace(study, cell=dict), capsys, "--out", out / "cube.nc")
+    assert f": cannot write {out / 'cube.nc'}: " in line
+    assert refusal(study, capsys, "--out", out.with_suffix(".png")).endswith("the name of a cube ends in .nc")
 
 
-def test_levels_that_a_preset_leaves_at_their_default_can_be_named():
-    paper = {"epochs": 50, "levels": {"width": [1.0], "n": [7]}}
-    options = make_parser("", ["smoke"], settings=paper).parse_args(["--n-levels", "8", "9", "8"])
-    assert override({"epochs": 2, "levels": {"width": [0.5]}}, options) == {
-        "epochs": 2, "levels": {"width": [0.5], "n": [8, 9]}
-    }  # fmt: skip
+def test_cube_of_other_settings_is_left_alone(study, out, capsys):
+    run(study, "--out", out)
+    whole = out.read_bytes()
+    assert "belongs to other settings (epochs differ)" in refusal(study, capsys, "--out", out, "--epochs", "3")
+    assert out.read_bytes() == whole
 
 
-def test_report_says_how_to_put_a_cube_beside_the_paper(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    report(cube_of(1), Path("cube.nc"), lambda cube: None, lambda cube: Figure(), tmp_path / "data" / "mismatch.csv")
-    last = capsys.readouterr().out.splitlines()[-1]
-    assert last == "paper   python -m invtransfer compare cube.nc data/mismatch.csv --ignore all"
+def test_script_is_a_command_that_can_be_stopped_by_its_options(tmp_path):
+    command = [sys.executable, "-W", "error", toy_study.__file__, "--preset", "smoke", "--jobs", "2", "--out"]
+    done = subprocess.run([*command, tmp_path / "cube.nc"], capture_output=True, text=True, check=True)
+    assert f"cube    {tmp_path / 'cube.nc'}" in done.stdout
+    assert read(tmp_path / "cube.nc").transfer_accuracy.values.ravel().tolist() == [1, 11, 2, 12]
+
+
+# what a study is made of
+
+
+def test_study_is_loaded_from_wherever_its_script_is(tmp_path):
+    path = tmp_path / "elsewhere" / "toys.py"
+    path.parent.mkdir()
+    path.write_text(Path(toy_study.__file__).read_text())
+    study = load_study(path)
+    assert isinstance(study, Study)
+    assert study.name == "toy_study"
+    function = study.bind(study.settings("smoke") | {"objects": "procedural"}, data="there")
+    arguments = study.grid(study.settings("smoke") | {"objects": "procedural"})[0][3][1]
+    assert function(**arguments).transfer_accuracy == 12  # b, disjoint, seed 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("none.py", None, "there is no study .*none.py: say where its script is, such as studies/factors.py"),
+        ("notes.txt", "factors", "notes.txt is not a study: it is not a Python file"),
+        ("broken.py", "STUDY = (", r"broken.py is not a study: running it raises SyntaxError: .*was never closed"),
+        ("raises.py", "1 / 0", "raises.py is not a study: running it raises ZeroDivisionError: division by zero"),
+        ("other.py", "STUDY = 3", r"other.py is not a study: it makes no STUDY = Study\(\.\.\.\), which has: name, "),
+        (
+            "lacks.py",
+            "from invtransfer.paper import Study\nSTUDY = Study(name='x', title='X')",
+            "lacks.py is not a study: running it raises TypeError: .*missing 9 .* 'folder', 'presets', 'find', 'cell'",
+        ),
+    ],
+)
+def test_file_that_is_no_study(tmp_path, name, text, message):
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(FileNotFoundError if text is None else ValueError, match=message):
+        load_study(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "error", "message"),
+    [
+        ("name", "Toy study", ValueError, "^name is 'Toy study', expected the name of a script"),
+        ("presets", {}, ValueError, "^presets is {}, expected settings by name of preset$"),
+        ("presets", {"quick": {}}, ValueError, "^preset 'quick' has no 'seeds' and no 'levels'$"),
+        ("cell", None, TypeError, "^cell is None, expected a function$"),
+        ("table", "table", TypeError, "^table is 'table', expected a function$"),
+    ],
+)
+def test_study_whose_part_is_not_as_described(study, part, value, error, message):
+    with pytest.raises(error, match=message):
+        replace(study, **{part: value})
+
+
+def test_study_without_the_papers_preset(study, out):
+    presets = {name: study.presets[name] for name in ("smoke",)}
+    run(replace(study, presets=presets, datasets={}), "--out", out)
+    assert "paper_settings" not in read(out).attrs
+
+
+def test_data_that_are_others_than_the_cubes(study):
+    settings = study.settings("quick") | {"objects": "emoji 0123"}
+    with pytest.raises(
+        ValueError, match="^objects are 'procedural' here, but the cube was computed with 'emoji 0123'$"
+    ):
+        study.bind(settings)
+    with pytest.raises(ValueError, match="^settings of the cube do not fit the study 'toy_study': .*'epochs'"):
+        study.bind({"dataset": "blocks"})

@@ -3,8 +3,15 @@ import json
 import pytest
 from PIL import Image
 
-from invtransfer.paper.datasets import CIFAR, OBJECT_SIZE, PAPER_OBJECTS, identify, load_cifar, load_objects_and_backgrounds
-from invtransfer.sources.cifar import load_cifar10, load_cifar100
+from invtransfer.paper import datasets
+from invtransfer.paper.datasets import (
+    CIFAR,
+    OBJECT_SIZE,
+    PAPER_OBJECTS,
+    identify_objects,
+    load_cifar,
+    load_objects_and_backgrounds,
+)
 
 
 @pytest.fixture
@@ -22,7 +29,7 @@ def add_background(folder):
     load_objects_and_backgrounds.cache_clear()
 
 
-def test_pictures_are_read_once():
+def test_objects_are_read_once():
     objects, backgrounds = load_objects_and_backgrounds("procedural")
     assert objects.images.shape == (61, OBJECT_SIZE, OBJECT_SIZE, 4)
     assert backgrounds is None
@@ -35,10 +42,10 @@ def test_random_patterns_are_read_at_the_size_at_which_they_are_pasted(tmp_path,
     objects, backgrounds = load_objects_and_backgrounds("random")
     assert objects.images.shape == (61, 22, 22, 4)  # 0.7 of 32
     assert backgrounds is None
-    assert [identify(name) for name in ("procedural", "random")] == ["procedural", "random"]
+    assert [identify_objects(name) for name in ("procedural", "random")] == ["procedural", "random"]
 
 
-def test_pictures_of_a_folder(folder):
+def test_objects_and_backgrounds_of_a_folder(folder):
     objects, backgrounds = load_objects_and_backgrounds(str(folder))
     assert objects.names == ("apple",)
     assert objects.images.shape == (1, OBJECT_SIZE, OBJECT_SIZE, 4)
@@ -52,7 +59,7 @@ def test_pictures_of_a_folder(folder):
 
 
 def test_folder_that_is_not_there_is_named(tmp_path):
-    for read in (load_objects_and_backgrounds, identify):
+    for read in (load_objects_and_backgrounds, identify_objects):
         with pytest.raises(FileNotFoundError, match="none', expected"):
             read(str(tmp_path / "none"))
 
@@ -64,7 +71,7 @@ def test_both_parts_of_cifar_are_read_once(monkeypatch):
         calls.append((folder, split))
         return f"images to {split}", f"labels to {split}"
 
-    monkeypatch.setitem(CIFAR, "cifar10", (read, *CIFAR["cifar10"][1:]))
+    monkeypatch.setattr(datasets, "load_cifar10", read)
     for _ in range(2):
         training, test = load_cifar("cifar10", "stand-in for a folder")
         assert training == ("images to train", "labels to train")
@@ -74,11 +81,9 @@ def test_both_parts_of_cifar_are_read_once(monkeypatch):
 
 def test_sets_of_cifar():
     """50,000 images to train and 10,000 to test on, as many of each class."""
-    for _, n_classes, n_train, n_test in CIFAR.values():
+    for n_classes, n_train, n_test in CIFAR.values():
         assert (n_classes * n_train, n_classes * n_test) == (50_000, 10_000)
-    assert {name: each[:2] for name, each in CIFAR.items()} == {
-        "cifar10": (load_cifar10, 10), "cifar100": (load_cifar100, 100),
-    }  # fmt: skip
+    assert {name: sizes.n_classes for name, sizes in CIFAR.items()} == {"cifar10": 10, "cifar100": 100}
 
 
 @pytest.mark.parametrize("dataset", CIFAR)
@@ -90,29 +95,29 @@ def test_cifar_that_is_not_there_is_named(dataset, tmp_path):
 
 
 def test_own_objects_are_not_taken_for_the_authors(folder):
-    ours = identify(str(folder))
+    ours = identify_objects(str(folder))
     assert ours.startswith("transforms2d ")  # that is only its name
     (folder / "SOURCE.json").write_text(json.dumps({"data_set": PAPER_OBJECTS}))
-    assert identify(str(folder)) == ours.replace("transforms2d", PAPER_OBJECTS)
+    assert identify_objects(str(folder)) == ours.replace("transforms2d", PAPER_OBJECTS)
     for text in ("{", "{}", "[]", "[" * 100_000):
         (folder / "SOURCE.json").write_text(text)
         with pytest.raises(ValueError, match=r"SOURCE.json is not as data/fetch.py writes it: fetch the set again"):
-            identify(str(folder))
+            identify_objects(str(folder))
     (folder / "SOURCE.json").unlink()
     add_background(folder)
-    assert identify(str(folder)).split()[1] != ours.split()[1]
+    assert identify_objects(str(folder)).split()[1] != ours.split()[1]
 
 
-def test_pixels_and_labels_identify_pictures_but_not_where_they_lie(folder):
-    ours = identify(str(folder))
+def test_pixels_and_labels_identify_objects_but_not_where_they_lie(folder):
+    ours = identify_objects(str(folder))
     moved = folder.parent / "elsewhere" / "transforms2d"
     moved.parent.mkdir()
     folder.rename(moved)
-    assert identify(str(moved)) == ours
+    assert identify_objects(str(moved)) == ours
     (moved / "foregrounds" / "apple").rename(moved / "foregrounds" / "pear")
     load_objects_and_backgrounds.cache_clear()
-    pear = identify(str(moved))
+    pear = identify_objects(str(moved))
     Image.new("RGBA", (8, 8), "green").save(moved / "foregrounds" / "pear" / "1.png")
     load_objects_and_backgrounds.cache_clear()
-    assert len({ours, pear, identify(str(moved))}) == 3
+    assert len({ours, pear, identify_objects(str(moved))}) == 3
     assert len(ours) == len(pear) == len("transforms2d ") + 12

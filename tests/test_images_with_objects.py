@@ -7,6 +7,7 @@ from study_runs import find_objects
 
 from invtransfer import FrozenFeatureProbe, Transforms2D, load_objects
 from invtransfer.estimators.sensitivity import twin_sensitivity
+from invtransfer.objects import Objects
 from invtransfer.paper import images_with_objects as combined
 from invtransfer.paper.datasets import load_objects_and_backgrounds
 from invtransfer.paper.images_with_objects import (
@@ -14,10 +15,12 @@ from invtransfer.paper.images_with_objects import (
     POSITIONS,
     STAND_IN,
     TASKS,
+    combined_task,
     load_labelled_images,
     make_combined,
     measure_combined,
 )
+from invtransfer.paper.tasks import images_task
 
 SIDE = 12  # pixels of an object's box: 0.55 * 0.7 * 32 = 12.3
 
@@ -174,7 +177,7 @@ ARGUMENTS = {"solver": "lbfgs", "n_probe": 150, "n_validation": 20, "n_test": 10
 
 def measure(encoder, names=("C+O/C", "C+O/O"), **more):
     targets = {name: make(name, position=POSITIONS["fixed"]) for name in names}
-    return measure_combined(encoder, targets, ARGUMENTS | more, seed=5), targets
+    return measure_combined(encoder, targets, seed=5, **ARGUMENTS | more), targets
 
 
 def test_measured_by_hand():
@@ -227,7 +230,7 @@ def test_sizes_are_those_of_the_arguments(monkeypatch):
             fitted[-1] += [len(X), len(y)]
             return 0.5
 
-    monkeypatch.setattr(combined, "make_probe", lambda arguments, seed, encoder: Probe())
+    monkeypatch.setattr(combined, "FrozenFeatureProbe", lambda encoder, **settings: Probe())
     monkeypatch.setattr(
         combined, "twin_sensitivity", lambda encoder, X, X_twin, random_state: (len(X), len(X_twin), random_state)
     )
@@ -246,12 +249,29 @@ def test_sizes_that_the_images_cannot_fill_are_refused(name, limit, monkeypatch)
     images = np.zeros((2_000, 32, 32, 3), dtype=np.uint8)
     parts = (images, labels), (images[:1_000], labels[:1_000])
     monkeypatch.setattr(combined, "load_labelled_images", lambda dataset, folder: parts)
-    settings = SIZES | {"dataset": STAND_IN, "n_objects": 10}
-    where, file_name, identity = combined.find_combined(settings, None, "sets")
+    given = SIZES | {"dataset": STAND_IN, "n_objects": 10, "objects": None, "data": "sets", "levels": {}}
+    where, file_name, identity = combined.find_images_with_objects(**given)
     assert (where, file_name) == ({"folder": "procedural", "data": "sets"}, "")
     assert identity == {"objects": "procedural"}
     with pytest.raises(ValueError, match=f"{name} is {limit + 1}, but there are only {limit} images for it"):
-        combined.find_combined(settings | {name: limit + 1}, None, "sets")
+        combined.find_images_with_objects(**given | {name: limit + 1})
+
+
+@pytest.mark.parametrize(
+    ("levels", "message"),
+    [
+        ({"correlation": [0.5, 1.5]}, "^correlation is 1.5, expected a number from 0 to 1$"),
+        ({"availability": [-0.1]}, "^availability is -0.1, expected a number from 0 to 1$"),
+        (
+            {"correlation": [0.0, 0.5]},
+            "^correlation is 0.5, expected 0 with 3 objects: each of the 10 labels needs",
+        ),
+    ],
+)
+def test_levels_that_objects_cannot_have(levels, message):
+    given = SIZES | {"n_pairs": 10, "dataset": STAND_IN, "n_objects": 3, "objects": None, "data": "sets"}
+    with pytest.raises(ValueError, match=message):
+        combined.find_images_with_objects(**given, levels=levels)
 
 
 def test_an_unknown_data_set_is_no_stand_in():
@@ -266,3 +286,93 @@ def test_the_stand_in_shows_other_objects_than_are_pasted():
             "O/O", dataset=STAND_IN, data="", folder="procedural", n_objects=51, seed=seed, position="random"
         )
         assert set(train.class_names) == set(whole.names[:-10])
+
+
+# tasks in general
+
+
+def white_squares(n):
+    return Objects(np.full((n, 8, 8, 4), 255, dtype=np.uint8), tuple(f"square {i}" for i in range(n)))
+
+
+def numbered_images(n=200, n_classes=4):
+    """Images that are filled with their number, of classes in turn."""
+    images = np.arange(n, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), dtype=np.uint8)
+    return images, np.arange(n) % n_classes
+
+
+COMBINED = {"training": numbered_images(), "test": numbered_images(40)}
+
+
+def test_a_combined_task_shows_the_images_of_the_task_of_images():
+    plain = images_task(**COMBINED, classes=range(4), transformations=[], random_state=3)
+    bare = combined_task(white_squares(4), **COMBINED, shown="C", label="C", random_state=3)
+    both = combined_task(white_squares(4), **COMBINED, shown="C+O", label="C", random_state=3)
+    for images, without, pasted, n in zip(plain, bare, both, (180, 20, 40), strict=True):
+        X, y = images.sample(n)
+        assert (without.sample(n)[0] == X).all()
+        assert (without.sample(n)[1] == y).all()
+        X_pasted, y_pasted = pasted.sample(n)
+        assert (y_pasted == y).all()
+        # 0.7 * 0.55 * 8 = 3.08: a white square of 3 x 3
+        assert ((X_pasted == 255).all(axis=3).sum(axis=(1, 2)) == 9).all()
+        assert (X_pasted == X)[X_pasted != 255].all()
+        assert len({int(image.min()) for image in X_pasted}) == n  # n different images
+
+
+def test_objects_alone_are_on_black(objects):
+    parts = combined_task(objects[:10], **COMBINED, shown="O", label="O", position=(1, 2), random_state=3)
+    for part in parts:
+        X, y = part.sample(2000)
+        inside = np.zeros((8, 8), dtype=bool)
+        inside[2:5, 1:4] = True
+        assert not X[:, ~inside].any()
+        assert X[:, inside].any(axis=(1, 2)).all()
+        assert set(y.tolist()) == set(range(10))
+        assert len(np.unique(X.reshape(2000, -1), axis=0)) == 10  # one image of each object: labels tell them apart
+
+
+def test_the_same_objects_are_shown_on_images_and_on_black():
+    def make(shown):
+        return combined_task(white_squares(10), **COMBINED, shown=shown, label="O", random_state=2)
+
+    for alone, on_images in zip(make("O"), make("C+O"), strict=True):
+        (X, y), (X_on_images, y_on_images) = alone.sample(100), on_images.sample(100)
+        assert (y == y_on_images).all()
+        assert ((X == 255) == (X_on_images == 255)).all()
+
+
+def test_the_parts_of_a_combined_task_draw_from_their_own_random_states():
+    for random_state in (0, 4):
+        parts = combined_task(white_squares(10), **COMBINED, shown="O", label="O", random_state=random_state)
+        assert [part.random_state for part in parts] == [3 * random_state + i for i in range(3)]
+        drawn = [tuple(part.sample(50)[1].tolist()) for part in parts]
+        assert len(set(drawn)) == 3
+
+
+def test_correlation_and_availability_reach_all_parts():
+    for part in combined_task(white_squares(4), **COMBINED, shown="C+O", label="C", availability=0.3):
+        seen = (part.sample(3000)[0] == 255).any(axis=(1, 2, 3))
+        assert seen.mean() == pytest.approx(0.3, abs=4 * np.sqrt(0.3 * 0.7 / 3000))
+    bound = {
+        label: combined_task(white_squares(4), **COMBINED, shown="C+O", label=label, correlation=1.0) for label in "CO"
+    }
+    for of_images, of_objects in zip(bound["C"], bound["O"], strict=True):
+        assert (of_images.sample(300)[1] == of_objects.sample(300)[1]).all()  # classes 0 to 3 and objects 0 to 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"shown": "O+C"}, r"shown is 'O\+C', expected 'C', 'C\+O' or 'O'"),
+        ({"label": "C+O"}, r"label is 'C\+O', expected 'C' or 'O'"),
+        ({"shown": "C", "label": "O"}, "label is 'O', expected 'C': nothing else is shown"),
+        ({"shown": "O", "label": "C"}, "label is 'C', expected 'O': nothing else is shown"),
+        ({"shown": "O", "label": "O", "correlation": 0.5}, "correlation is 0.5 and availability 1.0, expected 0 and 1"),
+        ({"shown": "C", "availability": 0.5}, "correlation is 0.0 and availability 0.5, expected 0 and 1 where 'C' is"),
+        ({"label": "O", "availability": 0.5}, "availability is 0.5, expected 1 with label 'object'"),
+    ],
+)
+def test_bad_arguments_of_a_combined_task_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        combined_task(white_squares(4), **COMBINED, **({"shown": "C+O", "label": "C"} | arguments))

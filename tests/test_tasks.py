@@ -1,15 +1,18 @@
 import numpy as np
 import pytest
 
-from invtransfer import TRANSFORMATIONS, load_objects
-from invtransfer.objects import Objects
+from invtransfer import TRANSFORMATIONS, TransformedImages, Transforms2D, load_objects
+from invtransfer.paper import tasks
 from invtransfer.paper.tasks import (
     CLASS_RELATIONS,
-    combined_task,
+    count_available,
     draw_classes,
     draw_transformations,
     images_task,
+    make_tasks,
+    mark_used,
     objects_task,
+    sample_training,
 )
 
 
@@ -124,94 +127,138 @@ def test_no_task_trains_on_what_another_validates_on():
     assert len(trained | validated) == 200
 
 
-def white_squares(n):
-    return Objects(np.full((n, 8, 8, 4), 255, dtype=np.uint8), tuple(f"square {i}" for i in range(n)))
-
-
-def numbered_images(n=200, n_classes=4):
-    """Images that are filled with their number, of classes in turn."""
-    images = np.arange(n, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), dtype=np.uint8)
-    return images, np.arange(n) % n_classes
-
-
-COMBINED = {"training": numbered_images(), "test": numbered_images(40)}
-
-
-def test_a_combined_task_shows_the_images_of_the_task_of_images():
-    plain = images_task(**COMBINED, classes=range(4), transformations=[], random_state=3)
-    bare = combined_task(white_squares(4), **COMBINED, shown="C", label="C", random_state=3)
-    both = combined_task(white_squares(4), **COMBINED, shown="C+O", label="C", random_state=3)
-    for images, without, pasted, n in zip(plain, bare, both, (180, 20, 40), strict=True):
-        X, y = images.sample(n)
-        assert (without.sample(n)[0] == X).all()
-        assert (without.sample(n)[1] == y).all()
-        X_pasted, y_pasted = pasted.sample(n)
-        assert (y_pasted == y).all()
-        # 0.7 * 0.55 * 8 = 3.08: a white square of 3 x 3
-        assert ((X_pasted == 255).all(axis=3).sum(axis=(1, 2)) == 9).all()
-        assert (X_pasted == X)[X_pasted != 255].all()
-        assert len({int(image.min()) for image in X_pasted}) == n  # n different images
-
-
-def test_objects_alone_are_on_black(objects):
-    parts = combined_task(objects[:10], **COMBINED, shown="O", label="O", position=(1, 2), random_state=3)
-    for part in parts:
-        X, y = part.sample(2000)
-        inside = np.zeros((8, 8), dtype=bool)
-        inside[2:5, 1:4] = True
-        assert not X[:, ~inside].any()
-        assert X[:, inside].any(axis=(1, 2)).all()
-        assert set(y.tolist()) == set(range(10))
-        assert len(np.unique(X.reshape(2000, -1), axis=0)) == 10  # one image of each object: labels tell them apart
-
-
-def test_the_same_objects_are_shown_on_images_and_on_black():
-    def make(shown):
-        return combined_task(white_squares(10), **COMBINED, shown=shown, label="O", random_state=2)
-
-    for alone, on_images in zip(make("O"), make("C+O"), strict=True):
-        (X, y), (X_on_images, y_on_images) = alone.sample(100), on_images.sample(100)
-        assert (y == y_on_images).all()
-        assert ((X == 255) == (X_on_images == 255)).all()
-
-
-def test_the_parts_of_a_combined_task_draw_from_their_own_random_states():
-    for random_state in (0, 4):
-        parts = combined_task(white_squares(10), **COMBINED, shown="O", label="O", random_state=random_state)
-        assert [part.random_state for part in parts] == [3 * random_state + i for i in range(3)]
-        drawn = [tuple(part.sample(50)[1].tolist()) for part in parts]
-        assert len(set(drawn)) == 3
-
-
-def test_correlation_and_availability_reach_all_parts():
-    for part in combined_task(white_squares(4), **COMBINED, shown="C+O", label="C", availability=0.3):
-        seen = (part.sample(3000)[0] == 255).any(axis=(1, 2, 3))
-        assert seen.mean() == pytest.approx(0.3, abs=4 * np.sqrt(0.3 * 0.7 / 3000))
-    bound = {
-        label: combined_task(white_squares(4), **COMBINED, shown="C+O", label=label, correlation=1.0) for label in "CO"
-    }
-    for of_images, of_objects in zip(bound["C"], bound["O"], strict=True):
-        assert (of_images.sample(300)[1] == of_objects.sample(300)[1]).all()  # classes 0 to 3 and objects 0 to 3
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"shown": "O+C"}, r"shown is 'O\+C', expected 'C', 'C\+O' or 'O'"),
-        ({"label": "C+O"}, r"label is 'C\+O', expected 'C' or 'O'"),
-        ({"shown": "C", "label": "O"}, "label is 'O', expected 'C': nothing else is shown"),
-        ({"shown": "O", "label": "C"}, "label is 'C', expected 'O': nothing else is shown"),
-        ({"shown": "O", "label": "O", "correlation": 0.5}, "correlation is 0.5 and availability 1.0, expected 0 and 1"),
-        ({"shown": "C", "availability": 0.5}, "correlation is 0.0 and availability 0.5, expected 0 and 1 where 'C' is"),
-        ({"label": "O", "availability": 0.5}, "availability is 0.5, expected 1 with label 'object'"),
-    ],
-)
-def test_bad_arguments_of_a_combined_task_are_named(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        combined_task(white_squares(4), **COMBINED, **({"shown": "C+O", "label": "C"} | arguments))
-
-
 @pytest.mark.parametrize("n_classes", [0, -1, "3", None])
 def test_numbers_of_classes_that_cannot_be(n_classes):
     with pytest.raises(ValueError, match=f"n_classes is {n_classes!r}, expected a whole number of at least 1"):
         draw_classes("same", n_classes, 10, seed=0)
+
+
+# tasks
+
+
+@pytest.fixture
+def cifar(monkeypatch):
+    """Return stand-ins for CIFAR-100: 100 classes of 20 images to train and 2 to test on."""
+    images = np.random.default_rng(0).integers(256, size=(2_000, 32, 32, 3), dtype=np.uint8)
+    labels = np.arange(2_000) % 100
+    asked, parts = [], ((images, labels), (images[:200], labels[:200]))
+    monkeypatch.setattr(tasks, "load_cifar", lambda *arguments: asked.append(arguments) or parts)
+    yield parts
+    assert set(asked) == {("cifar100", "somewhere")}
+
+
+TASKS = {"folder": "procedural", "dataset": "transforms2d", "class_relation": "superset", "seed": 3, "n_classes": 4}
+CIFAR_TASKS = TASKS | {"folder": "somewhere", "dataset": "cifar100"}
+
+
+@pytest.mark.parametrize("dataset", ["transforms2d", "cifar100"])
+@pytest.mark.parametrize("seed", [0, 3])
+def test_tasks_have_the_transformations_of_their_relation(dataset, seed, request):
+    if dataset == "cifar100":
+        request.getfixturevalue("cifar")
+    tasks = {
+        relation: make_tasks(
+            **(TASKS if dataset == "transforms2d" else CIFAR_TASKS) | {"seed": seed}, relation=relation
+        )
+        for relation in ("same", "disjoint", "none")
+    }
+    drawn = draw_transformations(seed) | {"none": []}
+    for relation, (source, target) in tasks.items():
+        for parts, names in ((source, drawn[relation]), (target, drawn["same"])):
+            assert [[each.name for each in part.transformations] for part in parts] == [names] * 3
+        # 3 parts of each task, of which number 2 * seed is the source's and 2 * seed + 1 the target's
+        assert [part.random_state for part in (*source, *target)] == [6 * seed + i for i in range(6)]
+        for part, same in zip(target, tasks["same"][1], strict=True):
+            np.testing.assert_array_equal(part.sample(20)[0], same.sample(20)[0])
+
+
+@pytest.mark.parametrize("class_relation", CLASS_RELATIONS)
+def test_tasks_of_pictures_have_the_classes_drawn(class_relation):
+    drawn = draw_classes(class_relation, 4, 61, seed=3)
+    tasks = make_tasks(**TASKS | {"class_relation": class_relation}, relation="same")
+    for parts, classes in zip(tasks, drawn, strict=True):
+        for part in parts:
+            assert isinstance(part, Transforms2D)
+            assert len(np.unique(part.sample(100)[1])) == len(classes)
+
+
+@pytest.mark.parametrize("class_relation", CLASS_RELATIONS)
+def test_tasks_of_cifar_have_the_classes_drawn(class_relation, cifar):
+    drawn = draw_classes(class_relation, 4, 100, seed=3)
+    tasks = make_tasks(**CIFAR_TASKS | {"class_relation": class_relation}, relation="same")
+    for parts, classes in zip(tasks, drawn, strict=True):
+        for part, n in zip(parts, (18, 2, 2), strict=True):  # a tenth of 20 is for validation
+            assert isinstance(part, TransformedImages)
+            assert part.n_images == n * len(classes)
+            assert set(part.sample(part.n_images)[1].tolist()) == set(classes.tolist())
+
+
+def test_tasks_show_the_backgrounds_of_their_folder(monkeypatch, objects):
+    black = np.zeros((1, 32, 32, 3), dtype=np.uint8)
+    monkeypatch.setattr(tasks, "load_objects_and_backgrounds", lambda folder: {"mine": (objects, black)}[folder])
+    for parts in make_tasks(**TASKS | {"folder": "mine"}, relation="none"):
+        for part in parts:
+            assert not part.sample(10, transformations=())[0][:, 0].any()  # objects take up 0.7 of the side
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "message"),
+    [
+        ("relation", "other", KeyError, "other"),
+        ("class_relation", "other", ValueError, "class_relation is 'other', expected one of: subset, disjoint"),
+        ("n_classes", 31, ValueError, "n_classes is 31: source and target need 62 classes, there are 61"),
+        ("folder", "no such folder", FileNotFoundError, "no such folder"),
+    ],
+)
+def test_tasks_that_cannot_be_drawn_are_refused(name, value, error, message):
+    with pytest.raises(error, match=message):
+        make_tasks(**TASKS | {"relation": "same"} | {name: value})
+
+
+# what encoders are trained on
+
+
+def test_fixed_images_of_objects_are_trained_on():
+    source, _ = make_tasks(**TASKS, relation="same")
+    data, transformations = sample_training(source, n_samples=30, n_validation=20)
+    assert transformations == ()  # they are in the images
+    for given, expected in zip(data, (*source[0].sample(30), *source[1].sample(20)), strict=True):
+        np.testing.assert_array_equal(given, expected)
+
+
+def test_photographs_are_transformed_anew_in_every_epoch(cifar):
+    source, _ = make_tasks(**CIFAR_TASKS, relation="disjoint")  # a superset: 8 classes
+    (X, y, X_val, y_val), transformations = sample_training(source, n_samples=3, n_validation=10)
+    assert [each.name for each in transformations] == draw_transformations(3)["disjoint"]
+    assert sorted(np.bincount(y)[np.unique(y)]) == [3] * 8
+    originals = {image.tobytes(): label for image, label in zip(*cifar[0], strict=True)}
+    assert [originals[image.tobytes()] for image in X] == y.tolist()  # as they are, without transformations
+    for given, expected in zip((X_val, y_val), source[1].sample(10), strict=True):
+        np.testing.assert_array_equal(given, expected)
+
+
+def test_training_takes_what_there_is(cifar):
+    source, _ = make_tasks(**CIFAR_TASKS | {"class_relation": "subset"}, relation="same")  # a third of 4, at least 2
+    data, _ = sample_training(source, n_samples=500, n_validation=64)
+    assert [len(part) for part in data] == [36, 36, 4, 4]
+
+
+def test_validation_samples_of_classes_that_training_lacks_are_left_out():
+    source, _ = make_tasks(**TASKS, relation="same")
+    (_, y, X_val, y_val), _ = sample_training(source, n_samples=4, n_validation=200)
+    assert len(set(y.tolist())) < 4
+    X_all, y_all = source[1].sample(200)
+    assert set(y_val.tolist()) == set(y.tolist())
+    np.testing.assert_array_equal(X_val, X_all[np.isin(y_all, y)])
+
+
+def test_used_transformations_are_marked(objects):
+    task = objects_task(objects, [1, 2], ["hue", "rotate"], 0)
+    assert mark_used(["rotate", "blur", "hue"], task).tolist() == [1, 0, 1]
+    assert mark_used(["rotate", "blur", "hue"], task).dtype == np.int8
+
+
+def test_count_available(images, source):
+    of_images = TransformedImages(images, random_state=0)  # 40
+    assert [count_available(of_images, n) for n in (0, 39, 40, 41)] == [0, 39, 40, 40]
+    assert count_available(source, 10**9) == 10**9  # objects have no end

@@ -41,7 +41,7 @@ def claim(text, first, sign, second, margin=0.0):
     >>> import xarray as xr
     >>> same, disjoint = (xr.DataArray(values, dims="seed") for values in ([0.9, 0.8], [0.6, 0.7]))
     >>> claim("same is above disjoint", same, ">", disjoint)
-    ('same is above disjoint', '0.850 against 0.650 (difference +0.200 ± 0.141, n = 2)', True)
+    ('same is above disjoint', '0.850 against 0.650 (difference +0.200 ± 1.271, n = 2)', True)
     """
     if sign not in (">", "<"):
         raise ValueError(f"sign is {sign!r}, expected '>' or '<'")

@@ -34,7 +34,9 @@ def main(study, arguments=None):
         With code 2 and one line on standard error if something that was asked for cannot be done; with code 1 if cells
         failed.
     """
-    parser = make_parser(study.description, study.presets, settings=study.presets["paper"], choices=study.choices)
+    default = "quick" if "quick" in study.presets else next(iter(study.presets))
+    *_, settings = study.presets.values()
+    parser = make_parser(study.description, study.presets, default, settings=settings, choices=study.choices)
     parser.add_argument("--objects", metavar="FOLDER", help="objects to show, see data/README.md")
     if study.reads_cifar:
         parser.add_argument("--data", metavar="FOLDER", help="where CIFAR is (default: data/sets)")
@@ -89,12 +91,15 @@ def carry_out(study, options, settings, inputs, path):
         torch.set_num_threads(options.threads)
         print(plan_study(grid, coordinates, path, recorded, study.estimate, options.jobs, **chosen))
         return None
-    paper = study.settings("paper", settings["dataset"] if settings.get("dataset") in study.datasets else None)
-    paper |= {"objects": PAPER_OBJECTS} if inputs.identity else {}
+    attributes = {"study": study.name}
+    if "paper" in study.presets:
+        paper = study.settings("paper", settings["dataset"] if settings.get("dataset") in study.datasets else None)
+        paper |= {"objects": PAPER_OBJECTS} if inputs.identity else {}
+        attributes["paper_settings"] = format_json(paper)
     return run_study(
         partial(study.cell, **inputs.where), grid, coordinates, path, recorded, title=study.title,
-        long_names=LONG_NAMES, attributes={"study": study.name, "paper_settings": format_json(paper)},
-        jobs=options.jobs, threads=options.threads, scheduler=options.scheduler, **chosen,
+        long_names=LONG_NAMES, attributes=attributes, jobs=options.jobs, threads=options.threads,
+        scheduler=options.scheduler, **chosen,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """A study: what it computes, and how it is found, run and shown."""
 
 import importlib.util
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -24,8 +25,9 @@ class Study:
     folder : path-like
         Folder of data, in which "cubes" are written and "sets" and "published" tables are read.
     presets : dict of str to dict
-        Settings by preset, such as "quick". The entry "seeds" is the number of repetitions, and "levels" a dict of str
-        to list, such as the levels of each factor.
+        Settings by preset: "quick" is the default, else the first; those of "paper", if there are some, are kept in the
+        cube beside those of the run. The entry "seeds" is the number of repetitions, and "levels" a dict of str to
+        list, such as the levels of each factor.
     find : callable
         Function from ``objects``, ``data`` and the settings, all given as keywords, to `Inputs`. It raises an error if
         data are missing or too small.
@@ -48,6 +50,23 @@ class Study:
         Name of the table in "published" that the paper's values are in.
     reads_cifar : bool
         Whether the study can read CIFAR, so that the command line has an option for its folder.
+
+    Raises
+    ------
+    TypeError
+        If a part is missing, or a function is something else.
+    ValueError
+        If `name` cannot be that of a script, or a preset lacks "seeds" or "levels".
+
+    Examples
+    --------
+    >>> Study(
+    ...     name="toys", title="Toys", description="", folder="data", presets={"quick": {"seeds": 3}}, find=dict,
+    ...     cell=dict, grid=dict, estimate=dict, table=str, figure=str,
+    ... )
+    Traceback (most recent call last):
+    ...
+    ValueError: preset 'quick' has no 'levels'
     """
 
     name: str
@@ -65,6 +84,20 @@ class Study:
     datasets: dict = field(default_factory=dict)
     published: str | None = None
     reads_cifar: bool = True
+
+    def __post_init__(self):
+        """Raise an error that names the part of the study that is not as described."""
+        if not isinstance(self.name, str) or not re.fullmatch("[a-z][a-z0-9_]*", self.name):
+            raise ValueError(f"name is {self.name!r}, expected the name of a script: lower-case letters, digits and _")
+        if not isinstance(self.presets, dict) or not self.presets:
+            raise ValueError(f"presets is {self.presets!r}, expected settings by name of preset")
+        for preset, settings in self.presets.items():
+            missing = [key for key in ("seeds", "levels") if key not in settings]
+            if missing:
+                raise ValueError(f"preset {preset!r} has no {' and no '.join(map(repr, missing))}")
+        for part in ("find", "cell", "grid", "estimate", "table", "figure"):
+            if not callable(getattr(self, part)):
+                raise TypeError(f"{part} is {getattr(self, part)!r}, expected a function")
 
     def settings(self, preset, dataset=None):
         """Return the settings of a preset on a data set.
@@ -108,8 +141,9 @@ class Study:
         OSError, ImportError
             If the data are missing.
         """
+        others = {name: value for name, value in settings.items() if name != "objects"}  # which objects they were
         try:
-            inputs = self.find(objects=objects, data=data or Path(self.folder, "sets"), **settings)
+            inputs = self.find(objects=objects, data=data or Path(self.folder, "sets"), **others)
         except (TypeError, KeyError) as error:
             raise ValueError(f"settings of the cube do not fit the study {self.name!r}: {error}") from error
         for key, value in inputs.identity.items():

@@ -1,0 +1,72 @@
+"""What is loaded when: commands for cubes and workers of toy cells need no torch, and starting costs little."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import invtransfer
+
+LOADED = "; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+
+
+def run(code, *arguments, cwd=None):
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def cube(tmp_path_factory):
+    """Run a study of toys in a process of its own, with a process for its cells; return the cube's path."""
+    path = tmp_path_factory.mktemp("toys") / "toys.nc"
+    code = (
+        "import sys; from toy_studies import run, loads_torch; run(sys.argv[1], loads_torch, jobs=2);"
+        "print('torch' in sys.modules)"
+    )
+    printed = run(code, path, cwd=Path(__file__).parent)
+    assert printed.split() == ["False"]
+    return path
+
+
+def test_worker_of_toy_cells_loads_no_torch(cube):
+    from invtransfer.cubes import read
+
+    assert read(cube).torch.values.ravel().tolist() == [0] * 8
+
+
+def test_commands_for_cubes_load_no_torch(cube):
+    code = f"import sys; from invtransfer.__main__ import main; main(['status', sys.argv[1]]){LOADED}"
+    *lines, loaded = run(code, cube).splitlines()
+    assert lines[1] == "cells      8: 8 done"
+    assert not {"torch", "torchvision", "sklearn", "matplotlib", "distributed"} & set(loaded.split())
+
+
+def test_importing_cubes_loads_no_torch_and_the_package_nearly_nothing():
+    code = "import sys, invtransfer.cubes, invtransfer.analysis, invtransfer.plots, invtransfer.published"
+    assert not {"torch", "sklearn", "matplotlib"} & set(run(code + LOADED).split())
+    assert not {"numpy", "xarray", "torch"} & set(run(f"import sys, invtransfer{LOADED}").split())
+
+
+def test_importing_the_package_takes_less_than_a_tenth_of_a_second():
+    code = "import time; start = time.perf_counter(); import invtransfer; print(time.perf_counter() - start)"
+    assert min(float(run(code)) for _ in range(3)) < 0.1
+
+
+def test_public_names_are_those_that_editors_see():
+    tree = ast.parse(Path(invtransfer.__file__).read_text())
+    seen = [name.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for name in node.names]
+    assert sorted(set(seen) - {"import_module", "TYPE_CHECKING"}) == sorted(invtransfer.__all__)
+    for name in invtransfer.__all__:
+        assert getattr(invtransfer, name).__class__ is not None
+        assert name in dir(invtransfer)
+
+
+def test_name_that_is_not_there():
+    with pytest.raises(AttributeError, match="module 'invtransfer' has no attribute 'Encoder'"):
+        invtransfer.Encoder  # noqa: B018
+    with pytest.raises(ImportError, match="cannot import name 'Encoder' from 'invtransfer'"):
+        from invtransfer import Encoder  # noqa: F401

@@ -322,7 +322,7 @@ def test_conflict_names_place_files_variables_and_values(tmp_path):
 
 def test_many_conflicts_are_counted(cube):
     with pytest.raises(ValueError, match=r"differ, 8 in all: factor=a,relation=same,seed=0: ([^;]*; ){5}and 3 more$"):
-        merge([cube, cube.assign(accuracy=cube.accuracy + 1)], ["a.nc", "b.nc"])
+        merge([cube, cube.assign(accuracy=cube.accuracy.copy(data=cube.accuracy + 1))], ["a.nc", "b.nc"])
 
 
 @pytest.mark.parametrize(

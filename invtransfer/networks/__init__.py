@@ -1,1 +1,5 @@
-"""Architectures for small images, and the one training loop."""
+"""Networks for small images and their training.
+
+`architectures` has the backbones, `training` the loop, `devices` device and precision, `checkpoints` the state of a
+training in a file, `inference` the outputs of a trained network.
+"""

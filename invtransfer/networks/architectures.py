@@ -1,4 +1,4 @@
-"""Networks for small images: a backbone from images to features, and a linear head on them."""
+"""Backbones for small images: networks from images to features, with new weights."""
 
 import math
 from collections import OrderedDict
@@ -8,16 +8,16 @@ from torch import nn
 
 
 class ResidualBlock(nn.Module):
-    """Convolutions beside a shortcut (He et al., 2016, Figure 5).
+    """Add the output of convolutions to a shortcut (He et al., 2016, Figure 5).
 
     Parameters
     ----------
     residual : torch.nn.Module
-        The convolutions, from `n_in` to `n_out` channels, which subsample by `stride`.
+        Convolutions from `n_in` to `n_out` channels, which subsample by `stride`.
     n_in, n_out : int
-        Number of channels that come in and go out.
+        Numbers of input and output channels.
     stride : int
-        Of the shortcut.
+        Stride of the shortcut.
     """
 
     def __init__(self, residual, n_in, n_out, stride):
@@ -30,46 +30,34 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x):
         """Return features of shape (n_samples, n_out, height / stride, width / stride)."""
-        # Strided before the 1 x 1 convolution, not by it: the same values, but the gradient of a strided one of few
-        # channels writes out of bounds on CPUs (oneDNN issue 6035: wrong values or a crash, as of torch 2.15).
+        # Subsampled before the 1 x 1 convolution, not by its stride: the values are the same, but on CPUs the gradient
+        # of a strided one with few channels writes out of bounds (oneDNN issue 6035: wrong values or a crash, as of
+        # torch 2.15).
         subsampled = x[:, :, :: self.stride, :: self.stride]
         return torch.relu(self.residual(x) + self.shortcut(subsampled))
 
 
+def _convolution(n_in, n_out, side, stride=1):
+    """Return a convolution with a kernel of `side` x `side` pixels, batch norm and ReLU."""
+    convolution = nn.Conv2d(n_in, n_out, side, stride, padding=side // 2, bias=False)
+    return [convolution, nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
+
+
 def _basic_block(n_in, size, stride):
-    """Build a block of two 3 x 3 convolutions, to `size` channels."""
-    residual = nn.Sequential(
-        nn.Conv2d(n_in, size, 3, stride, padding=1, bias=False),
-        nn.BatchNorm2d(size),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(size, size, 3, padding=1, bias=False),
-        nn.BatchNorm2d(size),
-    )
-    return ResidualBlock(residual, n_in, size, stride)
+    """Build a block of two 3 x 3 convolutions, with `size` output channels."""
+    layers = _convolution(n_in, size, 3, stride) + _convolution(size, size, 3)
+    return ResidualBlock(nn.Sequential(*layers[:-1]), n_in, size, stride)
 
 
 def _bottleneck(n_in, size, stride):
-    """Build a block of a 3 x 3 convolution between two of 1 x 1, to 4 * `size` channels."""
-    residual = nn.Sequential(
-        nn.Conv2d(n_in, size, 1, bias=False),
-        nn.BatchNorm2d(size),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(size, size, 3, stride, padding=1, bias=False),
-        nn.BatchNorm2d(size),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(size, 4 * size, 1, bias=False),
-        nn.BatchNorm2d(4 * size),
-    )
-    return ResidualBlock(residual, n_in, 4 * size, stride)
+    """Build a block of a 3 x 3 convolution between two of 1 x 1, with 4 * `size` output channels."""
+    layers = _convolution(n_in, size, 1) + _convolution(size, size, 3, stride) + _convolution(size, 4 * size, 1)
+    return ResidualBlock(nn.Sequential(*layers[:-1]), n_in, 4 * size, stride)
 
 
 def _resnet(block, depths, expansion, n_channels, width):
     sizes = [_scaled(n, width) for n in (64, 128, 256, 512)]
-    parts = OrderedDict(
-        stem=nn.Sequential(
-            nn.Conv2d(n_channels, sizes[0], 3, padding=1, bias=False), nn.BatchNorm2d(sizes[0]), nn.ReLU(inplace=True)
-        )
-    )
+    parts = OrderedDict(stem=nn.Sequential(*_convolution(n_channels, sizes[0], 3)))
     n_in = sizes[0]
     for number, (size, depth) in enumerate(zip(sizes, depths, strict=True), start=1):
         n_out, stride = expansion * size, 1 if number == 1 else 2
@@ -102,15 +90,15 @@ def resnet18(image_shape=(32, 32, 3), width=1.0):
     Parameters
     ----------
     image_shape : tuple of int
-        (height, width, n_channels) of the images; it takes any height and width.
+        Shape (height, width, n_channels) of the images; any height and width are possible.
     width : float
-        Times 64, 128, 256 and 512 channels in the four stages.
+        Multiple of 64, 128, 256 and 512 channels in the four stages.
 
     Returns
     -------
     backbone : torch.nn.Sequential
-        From images (n_samples, n_channels, height, width) to features (n_samples, n_features), by way of `stem`,
-        `stage1` to `stage4` and `pool`.
+        Network from images (n_samples, n_channels, height, width) to features (n_samples, n_features), with the layers
+        `stem`, `stage1` to `stage4` and `pool`.
     n_features : int
         512 * width.
 
@@ -134,21 +122,22 @@ def resnet50(image_shape=(32, 32, 3), width=1.0):
     Parameters
     ----------
     image_shape : tuple of int
-        (height, width, n_channels) of the images; it takes any height and width.
+        Shape (height, width, n_channels) of the images; any height and width are possible.
     width : float
-        Times 64, 128, 256 and 512 channels inside the bottlenecks of the four stages, which give four times as many.
+        Multiple of 64, 128, 256 and 512 channels inside the bottlenecks of the four stages, which output four times as
+        many.
 
     Returns
     -------
     backbone : torch.nn.Sequential
-        From images (n_samples, n_channels, height, width) to features (n_samples, n_features), by way of `stem`,
-        `stage1` to `stage4` and `pool`.
+        Network from images (n_samples, n_channels, height, width) to features (n_samples, n_features), with the layers
+        `stem`, `stage1` to `stage4` and `pool`.
     n_features : int
         2048 * width.
 
     Notes
     -----
-    The 3 x 3 convolution of a bottleneck has the stride, as in torchvision, not the 1 x 1 before it.
+    In a bottleneck, the 3 x 3 convolution has the stride, as in torchvision, and not the 1 x 1 convolution before it.
 
     References
     ----------
@@ -165,14 +154,14 @@ def resnet50(image_shape=(32, 32, 3), width=1.0):
 
 
 class DenseLayer(nn.Module):
-    """Batch norm, ReLU and convolution, of 1 x 1 and then of 3 x 3, whose output is put beside the input.
+    """Append to the input what batch norm, ReLU and convolution (1 x 1, then 3 x 3) compute from it.
 
     Parameters
     ----------
     n_in : int
-        Number of channels that come in.
+        Number of input channels.
     growth : int
-        Number of channels that are added.
+        Number of channels that are appended.
     """
 
     def __init__(self, n_in, growth):
@@ -197,15 +186,15 @@ def densenet121(image_shape=(32, 32, 3), width=1.0):
     Parameters
     ----------
     image_shape : tuple of int
-        (height, width, n_channels) of the images, at least 8 pixels high and wide.
+        Shape (height, width, n_channels) of the images, at least 8 pixels high and wide.
     width : float
-        Times 12 channels that each layer adds.
+        Multiple of 12 channels that each layer appends.
 
     Returns
     -------
     backbone : torch.nn.Sequential
-        From images (n_samples, n_channels, height, width) to features (n_samples, n_features), by way of `stem`,
-        `block1`, `transition1` to `block4`, `norm` and `pool`.
+        Network from images (n_samples, n_channels, height, width) to features (n_samples, n_features), with the layers
+        `stem`, `block1`, `transition1` to `block4`, `norm` and `pool`.
     n_features : int
         384 * width.
 
@@ -244,20 +233,20 @@ def densenet121(image_shape=(32, 32, 3), width=1.0):
 
 
 def vgg11(image_shape=(32, 32, 3), width=1.0):
-    """Build the backbone of a VGG-11 with batch norm for small images, without its hidden linear layers.
+    """Build the backbone of a VGG-11 for small images: with batch norm, and without hidden linear layers.
 
     Parameters
     ----------
     image_shape : tuple of int
-        (height, width, n_channels) of the images, at least 32 pixels high and wide.
+        Shape (height, width, n_channels) of the images, at least 32 pixels high and wide.
     width : float
-        Times 64, 128, 256, 512 and 512 channels in the five stages.
+        Multiple of 64, 128, 256, 512 and 512 channels in the five stages.
 
     Returns
     -------
     backbone : torch.nn.Sequential
-        From images (n_samples, n_channels, height, width) to features (n_samples, n_features), by way of `stage1` to
-        `stage5` and `pool`.
+        Network from images (n_samples, n_channels, height, width) to features (n_samples, n_features), with the layers
+        `stage1` to `stage5` and `pool`.
     n_features : int
         512 * width.
 
@@ -292,14 +281,14 @@ def vgg11(image_shape=(32, 32, 3), width=1.0):
 
 
 class SelfAttention(nn.Module):
-    """Every token gathers from all tokens what it looks for, in several heads (Vaswani et al., 2017, Section 3.2.2).
+    """Compute multi-head self-attention (Vaswani et al., 2017, Section 3.2.2).
 
     Parameters
     ----------
     n_features : int
-        Of a token.
+        Number of features of a token.
     n_heads : int
-        Among which the features are divided.
+        Number of heads, which share the features equally.
     """
 
     def __init__(self, n_features, n_heads):
@@ -318,14 +307,14 @@ class SelfAttention(nn.Module):
 
 
 class TransformerLayer(nn.Module):
-    """Self-attention and a perceptron, each on normalised tokens and added to them.
+    """Add self-attention and then a perceptron to the tokens, each computed from normalised tokens.
 
     Parameters
     ----------
     n_features : int
-        Of a token, and of the hidden layer of the perceptron.
+        Number of features of a token, and of the hidden layer of the perceptron.
     n_heads : int
-        Of the self-attention.
+        Number of heads of the self-attention.
     """
 
     def __init__(self, n_features, n_heads):
@@ -345,16 +334,16 @@ class TransformerLayer(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """A transformer on an 8 x 8 grid of patches and a class token, which gathers the features.
+    """Compute features with a transformer on an 8 x 8 grid of patches and a class token.
 
     Parameters
     ----------
     image_shape : tuple of int
-        (height, width, n_channels) of the images, multiples of 8 pixels high and wide.
+        Shape (height, width, n_channels) of the images; height and width are multiples of 8 pixels.
     n_features : int
-        Of a token.
+        Number of features of a token.
     n_heads, n_layers : int
-        Of the transformer.
+        Numbers of heads and layers of the transformer.
     """
 
     def __init__(self, image_shape, n_features, n_heads, n_layers):
@@ -380,18 +369,18 @@ def vit(image_shape=(32, 32, 3), width=1.0):
     Parameters
     ----------
     image_shape : tuple of int
-        (height, width, n_channels) of the images, multiples of 8 pixels high and wide: 4 x 4 pixels per patch at
-        32 x 32.
+        Shape (height, width, n_channels) of the images; height and width are multiples of 8 pixels. A patch of images
+        of 32 x 32 pixels has 4 x 4.
     width : float
-        Times 8 heads, of 48 features each.
+        Multiple of 8 heads of 48 features each.
 
     Returns
     -------
     backbone : VisionTransformer
-        From images (n_samples, n_channels, height, width) to features (n_samples, n_features), by way of `patches`,
-        `layers.0` to `layers.6` and `norm`.
+        Network from images (n_samples, n_channels, height, width) to features (n_samples, n_features), with the layers
+        `patches`, `layers.0` to `layers.6` and `norm`.
     n_features : int
-        48 * the number of heads: of a token, and of the hidden layer of the perceptrons.
+        48 times the number of heads. It is also the size of the hidden layer of the perceptrons.
 
     Raises
     ------
@@ -422,25 +411,25 @@ NETWORKS = {"resnet18": resnet18, "resnet50": resnet50, "densenet121": densenet1
 
 
 def initialise(network, generator):
-    """Draw the weights of all layers of which the networks here are made, as torch does by default.
+    """Draw new weights for all layers, from torch's default distributions.
 
     Parameters
     ----------
     network : torch.nn.Module
-        Changed in place.
+        Network made of the layers used in this module. It is changed in place.
     generator : torch.Generator
-        Source of all randomness.
+        Generator of the weights.
 
     Raises
     ------
     TypeError
-        If a layer is of another kind: its weights would stay what they are.
+        If a layer is of a type that the networks of this module do not use.
 
     Notes
     -----
-    Linear layers and convolutions: He's uniform distribution with a = sqrt(5), that is, uniform in +-1 / sqrt(fan_in).
-    Batch and layer norm: weight 1, bias 0. Class token and positions of a transformer, of which torch knows no default:
-    normal with standard deviation 0.02, as usual since BERT.
+    The weights of linear layers and convolutions are uniform in +-1 / sqrt(fan_in), which is He's distribution with
+    a = sqrt(5). Batch and layer norm have weight 1 and bias 0. The class token and the positions of a transformer, for
+    which torch has no default, are normal with standard deviation 0.02, as is usual since BERT.
     """
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):

@@ -1,4 +1,4 @@
-"""The state of a training in a file, from which it goes on after a kill as if nothing had happened."""
+"""The state of a training in a file, from which an interrupted training continues to the same weights."""
 
 import hashlib
 import os
@@ -11,42 +11,42 @@ import torch
 
 from invtransfer.storage import DamagedFileError, check_writable, read_arrays, remove_leftovers, write_arrays
 
-FORMAT = 1  # another number for another state or loop of training: older files are then foreign
+FORMAT = 1  # changes with the state or the training loop, so that older files are refused
 CONTENT = "state of a training"
 DIGEST = "sha256:"
-BLOCK_BYTES = 2**24  # copied at once for a digest
-SHARE = 20  # writing waits until this many times the seconds of the last write have passed
+BLOCK_BYTES = 2**24  # size of the parts in which an array is copied for its digest
+SHARE = 20  # the next write waits for this many times the duration of the last one
 
 
 class Checkpoint:
-    """Keep the state of a training in a file, and go on from it.
+    """Keep the state of a training in a file, and restore it.
 
     Parameters
     ----------
     path : path-like
-        Of the file, of one training at a time; its folder is made if need be. What a killed training left half-written
-        beside it is removed.
+        Where the file is written. A missing folder is created. Each training needs a file of its own. Half-written
+        files that a killed training left beside it are removed.
     network : torch.nn.Module
-        That is trained, with its initial weights.
+        Network to be trained, with its initial weights.
     optimizer : torch.optim.Optimizer
-        Of its parameters, before the first step.
+        Optimizer of its parameters, before the first step.
     generator : torch.Generator
-        Of the order of the samples.
+        Generator of the order of the samples.
     fingerprint : dict
-        As of `fingerprint_training`: what the training must agree in with that of the file.
+        Result of `fingerprint_training`. A file with another fingerprint is refused.
 
     Raises
     ------
     TypeError
-        If `path` is no path.
+        If `path` is not a path.
     OSError
         If the file cannot be written.
 
     Notes
     -----
-    The state are the weights and buffers of the network, those of the best epoch so far, the state of the optimizer,
-    the history, and the random state of `generator` and of torch's global generators, which dropout reads. What a
-    module keeps elsewhere, such as a counter in an attribute, starts anew. The file holds arrays and JSON, no code.
+    The state consists of the weights and buffers of the network, those of the best epoch so far, the state of the
+    optimizer, the history, and the random states of `generator` and of torch's global generators, which dropout reads.
+    Other state of a module, such as a counter in an attribute, starts anew. The file holds arrays and JSON, no code.
 
     Examples
     --------
@@ -69,22 +69,22 @@ class Checkpoint:
         self.optimizer = optimizer
         self.generator = generator
         self.fingerprint = fingerprint
-        self._written = -np.inf  # when, in seconds of the monotonic clock
-        self._cost = 0.0  # seconds that it took
+        self._written = -np.inf  # time of the last write, in seconds of the monotonic clock
+        self._cost = 0.0  # duration of the last write, in seconds
 
     def is_due(self):
-        """Tell whether enough time has passed that writing costs at most a twentieth of it; at first it has."""
+        """Tell whether it is time to write: always at first, then if writing takes at most a twentieth of the time."""
         return time.monotonic() - self._written >= SHARE * self._cost
 
     def save(self, history, best_weights):
-        """Write the state after an epoch. A disk that is full is a warning: it must not end a training.
+        """Write the state after an epoch. A failure, such as a full disk, is a warning, and training continues.
 
         Parameters
         ----------
         history : dict
-            Of the epochs so far.
+            History of the epochs so far.
         best_weights : dict of str to torch.Tensor, or None
-            The network's weights after its best epoch.
+            Weights of the network after its best epoch.
         """
         start = time.monotonic()
         tensors = {f"network/{name}": value for name, value in _weights(self.network).items()}
@@ -102,20 +102,20 @@ class Checkpoint:
         self._cost = self._written - start
 
     def restore(self):
-        """Put network, optimizer and generators into the state of the file, if there is one that is whole.
+        """Restore network, optimizer and generators from the file, if it exists and is whole.
 
         Returns
         -------
         history : dict or None
-            Of the epochs that the file has; None: there is no file, or, with a warning, a damaged one. All is as it
-            was, then.
+            History of the epochs that were trained. None: nothing was changed, because the file does not exist or, with
+            a warning, because it is damaged.
         best_weights : dict of str to torch.Tensor, or None
-            The network's weights after its best epoch.
+            Weights of the network after its best epoch.
 
         Raises
         ------
         ValueError
-            If the file belongs to another training, or is none of a training.
+            If the file belongs to another training, or does not hold the state of a training.
         """
         try:
             arrays, description = read_arrays(self.path)
@@ -141,7 +141,7 @@ class Checkpoint:
             )
 
     def _restore(self, arrays, description):
-        """Make all tensors first, in the memory layout of an undisturbed training, and then change the state."""
+        """Make all tensors first, in the memory layout of an uninterrupted training, and then change the state."""
         weights, parameters = _weights(self.network), self.optimizer.param_groups[0]["params"]
         try:
             history = description["history"]
@@ -166,7 +166,7 @@ class Checkpoint:
         return history, best or None
 
     def _random_states(self):
-        """Return how the state of each generator is read and set."""
+        """Return the functions that read and set the state of each generator."""
         states = {
             "order": (self.generator.get_state, self.generator.set_state),
             "cpu": (torch.random.get_rng_state, torch.random.set_rng_state),
@@ -187,7 +187,7 @@ def _contrast(name, there, here):
 
 
 def _weights(network):
-    """Return weights and buffers, those too that `state_dict` leaves out; to change them is to change the network."""
+    """Return the tensors of a network: its weights and all buffers, also those that `state_dict` leaves out."""
     return network.state_dict() | dict(network.named_buffers())
 
 
@@ -196,32 +196,32 @@ def _device(network):
 
 
 def _like(tensor, array):
-    """Return an array's values, on the device and in the memory layout of a tensor: another layout rounds otherwise."""
+    """Return an array as a tensor with the device and memory layout of another; another layout rounds differently."""
     if array.shape != tensor.shape:
         raise ValueError(f"an array has shape {array.shape}, expected {tuple(tensor.shape)}")
     return torch.empty_like(tensor).copy_(torch.from_numpy(array))
 
 
 def fingerprint_training(network, generator, data, settings):
-    """Name all that decides the numbers of a training, which must be the same to go on with it.
+    """Describe everything that decides the numbers of a training, and must be the same to continue it.
 
     Parameters
     ----------
     network : torch.nn.Module
-        With its initial weights, where it is trained.
+        Network with its initial weights, on the device on which it is trained.
     generator : torch.Generator
-        Of the order of the samples, before it was used.
+        Generator of the order of the samples, in its state before the first epoch.
     data : dict of str to ndarray or None
         Images and labels.
     settings : dict of str to str, int or float
-        Such as the learning rate.
+        Settings of the training, such as the learning rate.
 
     Returns
     -------
     fingerprint : dict of str to str, int, float or None
-        The settings as they are, and SHA-256 digests of the data, of the initial weights, of the network's layers and
-        of the generator's state; kind and model of the device and, of a CPU, the number of threads, on which roundings
-        depend; versions of torch and NumPy.
+        The settings; SHA-256 digests of the data, the initial weights, the layers of the network and the state of the
+        generator; and what roundings depend on: type and model of the device, number of threads of a CPU, versions of
+        torch and NumPy.
 
     Examples
     --------
@@ -250,7 +250,7 @@ def fingerprint_training(network, generator, data, settings):
 
 
 def _digest(*arrays):
-    """Return the digest of dtypes, shapes and values, whatever their layout in memory."""
+    """Return the digest of the dtypes, shapes and values of arrays, which does not depend on their memory layout."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.dtype} {array.shape}".encode())

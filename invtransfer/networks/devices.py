@@ -1,4 +1,4 @@
-"""Where networks are trained, and in which number format."""
+"""The device on which networks are trained, and the number format of the training."""
 
 import torch
 from torch import nn
@@ -9,12 +9,12 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def resolve_device(device):
-    """Return the torch device that `device` stands for.
+    """Return the torch device with a given name.
 
     Parameters
     ----------
     device : str or torch.device
-        "auto" is CUDA where there is a GPU, else the CPU; else any name that torch knows.
+        "auto" (a GPU if there is one, else the CPU), or any device that torch knows.
 
     Returns
     -------
@@ -23,7 +23,7 @@ def resolve_device(device):
     Raises
     ------
     ValueError
-        If torch does not know the name, finds no such device, or computes nothing there ("meta").
+        If torch does not know the name, does not find the device, or cannot compute on it ("meta").
 
     Examples
     --------
@@ -46,14 +46,14 @@ def resolve_device(device):
 
 
 def resolve_precision(precision, device):
-    """Return the number format that convolutions are trained in.
+    """Return the number format in which convolutions are trained.
 
     Parameters
     ----------
     precision : str
-        "float32", "bfloat16", or "auto": bfloat16 where `device` computes it in hardware.
+        "float32", "bfloat16", or "auto", which is bfloat16 where `device` computes it in hardware.
     device : torch.device
-        Where the training runs.
+        Device on which the training runs.
 
     Returns
     -------
@@ -63,12 +63,12 @@ def resolve_precision(precision, device):
     Raises
     ------
     ValueError
-        If it is none of the three.
+        If `precision` is not one of the three.
 
     Notes
     -----
-    Hardware support is asked for rather than timed, so that the same machine always gives the same numbers. On a CPU it
-    means AVX512-BF16 or AMX instructions.
+    Hardware support is queried, not timed, so that a machine always gives the same numbers. A CPU supports bfloat16 if
+    it has AVX512-BF16 or AMX instructions.
 
     Examples
     --------
@@ -90,14 +90,14 @@ def resolve_precision(precision, device):
 
 
 def strides_beyond_input(network, X):
-    """Tell whether a convolution of a network has a larger stride than its input has pixels.
+    """Tell whether the stride of a convolution is larger than the height or width of its input.
 
     Parameters
     ----------
     network : torch.nn.Module
-        On any device; its mode is left as it was.
+        Network on any device. Its mode is not changed.
     X : ndarray of shape (n_samples, height, width, n_channels)
-        Images; one is enough.
+        Images, of which the first is used.
 
     Returns
     -------
@@ -105,8 +105,8 @@ def strides_beyond_input(network, X):
 
     Notes
     -----
-    On a CPU, bfloat16 gradients of such a convolution's weights are uninitialised memory, now and then NaN, as of torch
-    2.15; float32 is right. It happens with images that are smaller than a network is made for.
+    On a CPU, the bfloat16 gradients of the weights of such a convolution are uninitialised memory, sometimes NaN (as of
+    torch 2.15); in float32 they are right. It happens with images smaller than those a network is made for.
 
     Examples
     --------

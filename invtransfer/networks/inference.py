@@ -1,4 +1,4 @@
-"""What a network computes for images, in evaluation mode and without gradients."""
+"""Outputs of a network in evaluation mode, without gradients."""
 
 import numpy as np
 import torch
@@ -7,16 +7,16 @@ from invtransfer.images import to_tensor
 
 
 def compute_outputs(network, X, batch_size=128):
-    """Compute a network's output in evaluation mode, without gradients, in padded batches of one fixed size.
+    """Compute the outputs of a network in evaluation mode, without gradients, in batches of a fixed size.
 
     Parameters
     ----------
     network : torch.nn.Module
-        On any device; its mode (training or evaluation) is left as it was.
+        Network on any device. Its mode (training or evaluation) is not changed.
     X : ndarray of shape (n_samples, height, width, n_channels) or (n_samples, n_features)
         Images or features.
     batch_size : int
-        Samples that are computed at once.
+        Number of samples per batch. The last batch is padded with copies of its first sample.
 
     Returns
     -------
@@ -35,16 +35,16 @@ def compute_outputs(network, X, batch_size=128):
 
 
 def apply_in_batches(function, X, batch_size):
-    """Apply a function to batches of one size.
+    """Apply a function to batches of a fixed size.
 
     Parameters
     ----------
     function : callable
-        From `batch_size` samples to an array or tensor with one row per sample.
+        Function from a batch of samples to an array or tensor with one row per sample.
     X : ndarray of shape (n_samples, ...)
-        Samples. The last batch is filled up with copies of its first sample.
+        Samples.
     batch_size : int
-        Samples that the function sees at once.
+        Number of samples per batch. The last batch is padded with copies of its first sample.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def apply_in_batches(function, X, batch_size):
     Raises
     ------
     ValueError
-        If the function returns another number of rows.
+        If the function does not return one row per sample.
 
     Examples
     --------

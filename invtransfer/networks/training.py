@@ -18,18 +18,20 @@ SCHEDULES = ("constant", "one-cycle", "cosine", "linear")
 
 
 def learning_rate_factor(schedule, step, n_steps, steps_per_epoch=1):
-    """Return what the learning rate is multiplied by at one step.
+    """Return the factor by which the learning rate is multiplied at one step.
 
     Parameters
     ----------
     schedule : str
-        "constant"; "one-cycle": up linearly over the first fifth of the steps, then down linearly to 0; "cosine": up
-        linearly over the first 5 epochs, but no more than a tenth of the steps, then down to 1 % along a cosine, the
-        paper's schedule for the ViT; "linear": down linearly to 0 from the first step on, the paper's for fine-tuning.
-    step, n_steps : int
-        Number of the step, from 0, and of all steps.
+        "constant"; "one-cycle", which rises linearly over the first fifth of the steps and then falls linearly to 0;
+        "cosine", which rises linearly over 5 epochs, but at most a tenth of the steps, and then falls to 1 % along a
+        cosine (the paper's schedule for the ViT); "linear", which falls linearly to 0 (the paper's for fine-tuning).
+    step : int
+        Number of the step, counted from 0.
+    n_steps : int
+        Number of steps of the whole training.
     steps_per_epoch : int
-        What an epoch is to "cosine".
+        Number of steps in an epoch, used by "cosine" only.
 
     Returns
     -------
@@ -38,7 +40,7 @@ def learning_rate_factor(schedule, step, n_steps, steps_per_epoch=1):
     Raises
     ------
     ValueError
-        If there is no such schedule.
+        If `schedule` is not one of the four.
 
     Examples
     --------
@@ -84,62 +86,69 @@ def train(
     checkpoint=None,
     verbose=False,
 ):
-    """Minimise the cross-entropy with Adam, and keep the epoch with the best validation accuracy.
+    """Train a network with Adam to minimise the cross-entropy, and keep the epoch with the best validation accuracy.
 
     Parameters
     ----------
     network : torch.nn.Module
-        Trained in place, where it is; in evaluation mode afterwards.
+        Network from images or features to logits. It is moved to `device`, trained in place, and left in evaluation
+        mode.
     X : ndarray of shape (n_samples, height, width, n_channels) or (n_samples, n_features)
-        Images or features. They stay as they are; only one batch at a time becomes float.
+        Images or features, which are not changed. One batch at a time is converted to float.
     y : ndarray of shape (n_samples,), int64
-        Numbers of the classes.
-    X_val, y_val : ndarray
-        Validation data of the same kind; None: the last epoch is kept.
+        Class indices.
+    X_val, y_val : ndarray or None
+        Validation data of the same kind. None: the weights of the last epoch are kept.
     epochs : int
-        Passes over the data; 0 leaves the initial weights.
+        Number of passes over the data; with 0 the initial weights are kept.
     batch_size : int
-        Samples per step; an epoch is split into batches as equal as can be, none larger.
+        Largest number of samples per step. An epoch is split into batches of nearly equal size.
     learning_rate : float
-        Of Adam, per step.
+        Learning rate of Adam; its largest value if the schedule varies it.
     schedule : str
-        See `learning_rate_factor`.
+        Schedule of the learning rate, see `learning_rate_factor`.
     weight_decay : float
-        L2 penalty of Adam.
+        Coefficient of Adam's L2 penalty.
+    device : str or torch.device
+        Device on which the network is trained: "auto" (a GPU if there is one, else the CPU), "cpu", "cuda", "cuda:1".
     precision : str
-        "float32" or "bfloat16" (autocast; weights stay float32).
+        Number format of the training: "float32", "bfloat16" (autocast; the weights stay float32), or "auto", which is
+        bfloat16 where the hardware computes it. On a CPU, training is in float32 if a stride exceeds its input (see
+        `strides_beyond_input`).
     generator : torch.Generator
-        Of the order of the samples.
-    renew : callable
-        From the number of an epoch to the `X` of that epoch, for transformations drawn anew; None: always `X`.
+        Generator of the order of the samples. Its initial seed is that of torch's global generators during training,
+        which dropout reads; they are restored afterwards.
+    renew : callable or None
+        Function from the number of an epoch to the `X` of that epoch, for transformations that are drawn anew. None:
+        every epoch sees `X`.
     checkpoint : path-like or None
-        File that the state of training is written to, after the first epoch, the last, and those between at which that
-        takes at most a twentieth of the time; if it is there, training goes on from it, to the same weights as if it
-        had never stopped. None: no file.
+        File to which the state of training is written: after the first epoch, after the last, and in between as often
+        as that takes at most a twentieth of the time. If the file exists, training continues from it and ends with the
+        same weights as an uninterrupted training. None: no file.
     verbose : bool
-        Show a progress bar on stderr.
+        Whether to show a progress bar on stderr.
 
     Returns
     -------
     history : dict
-        "loss" and, with validation data, "val_accuracy": a list over epochs; "best_epoch": number, from 0, of the epoch
-        whose weights are kept (-1: none).
+        "loss", and "val_accuracy" if there are validation data: lists with one value per epoch. "best_epoch": number of
+        the epoch whose weights are kept, counted from 0; -1 if no epoch was trained.
 
     Raises
     ------
     ValueError
-        If `learning_rate` or `weight_decay` is out of range, the loss or a weight becomes NaN or infinite, or
-        `checkpoint` belongs to another training.
+        If `device`, `precision`, `learning_rate`, `schedule` or `weight_decay` is not as described, the loss or a
+        weight becomes NaN or infinite, or `checkpoint` belongs to another training.
     TypeError
-        If `checkpoint` is no path.
+        If `checkpoint` is not a path.
     OSError
         If `checkpoint` cannot be written.
 
     Notes
     -----
-    With a checkpoint, `renew` is asked once more for the first epoch, whose images tell whether the file belongs to the
-    same transformations. A damaged file is a warning, and training starts from the beginning. On a GPU some sums are
-    made in an order that changes from run to run: there the weights are the same as far as training repeats itself.
+    With a checkpoint, `renew` is called once more for the first epoch: its images tell whether the file belongs to the
+    same transformations. If the file is damaged, a warning is issued and training starts from the beginning. On a GPU,
+    some sums are computed in an order that varies from run to run, so weights repeat only as far as training does.
     """
     device = resolve_device(device)
     precision = resolve_precision(precision, device)
@@ -193,7 +202,7 @@ def train(
 
 
 def _make_optimizer(network, learning_rate, weight_decay):
-    """Return Adam for the weights of a network, which are put into the memory layout that convolutions prefer."""
+    """Return Adam for the weights of a network, and put these into the memory layout that convolutions prefer."""
     if not isinstance(learning_rate, Real) or not 0 < learning_rate < math.inf:
         raise ValueError(f"learning_rate is {learning_rate!r}, expected a number above 0")
     if not isinstance(weight_decay, Real) or not 0 <= weight_decay < math.inf:
@@ -218,13 +227,13 @@ def _seeded_global_generators(seed, device):
 
 
 def _open_checkpoint(path, network, optimizer, generator, data, renew, settings):
-    """Return the file of a training's state; the first epoch's images stand for the transformations."""
+    """Open the file of the state of a training; the images of the first epoch represent the transformations."""
     data = data | {"transformations": None if renew is None else renew(0)}
     return Checkpoint(path, network, optimizer, generator, fingerprint_training(network, generator, data, settings))
 
 
 def _train_epoch(network, optimizer, images, y, batches, rates, precision, bar):
-    """Take one step per batch of indices, each at its learning rate, and return the mean loss."""
+    """Take one step per batch of indices, each at its own learning rate, and return the mean loss."""
     device = next(network.parameters()).device
     labels = torch.from_numpy(y)
     network.train()
@@ -246,7 +255,7 @@ def _train_epoch(network, optimizer, images, y, batches, rates, precision, bar):
 
 
 def _keep_frozen_statistics(network):
-    """Leave batch norm whose weights are frozen in evaluation mode: its statistics would change otherwise."""
+    """Put batch norm with frozen weights into evaluation mode, because its statistics would change otherwise."""
     for module in network.modules():
         weights = list(module.parameters(recurse=False))
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and weights:

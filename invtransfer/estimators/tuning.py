@@ -280,6 +280,7 @@ def fold_standardisation(probe):
     Of features 0 and 4 the mean is 2 and the standard deviation 2, so half a weight of 10 is left, and an offset of 0
     becomes minus 2 * 5:
 
+    >>> import numpy as np
     >>> probe = FrozenFeatureProbe().fit(np.array([[0.0], [4.0]]), [0, 1])
     >>> probe.coef_[1], probe.intercept_[1] = 10, 0
     >>> head = fold_standardisation(probe)

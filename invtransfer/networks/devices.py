@@ -110,6 +110,7 @@ def strides_beyond_input(network, X):
 
     Examples
     --------
+    >>> import numpy as np
     >>> network = nn.Conv2d(3, 4, 3, stride=2, padding=1)
     >>> [strides_beyond_input(network, np.zeros((1, side, side, 3), dtype="uint8")) for side in (1, 2)]
     [True, False]

@@ -93,7 +93,7 @@ def draw_means(axes, x, summary, *, color, **style):
     """
     axes.plot(x, summary["mean"], color=color, **style)
     low, high = summary["low"].values, summary["high"].values
-    known = np.isfinite(low)
+    known = np.isfinite(low) & np.isfinite(high)
     axes.vlines(x[known], low[known], high[known], color=color, lw=1, alpha=0.6)
 
 

@@ -102,7 +102,8 @@ def _plot_matrices(comparison):
     words = comparison.attrs["quantity"]
     draw_matrices(parts[0], panels_of("ours", "published"), **style, label=words, n_columns=2, missing="no value")
     if there:
-        largest = np.abs(values.difference).max().item() or 1.0
+        sizes = np.abs(values.difference.values)
+        largest = sizes[np.isfinite(sizes)].max(initial=0) or 1.0
         draw_matrices(
             parts[1], panels_of("difference"), **style, label="ours minus published", n_columns=1,
             missing="not compared", limits=(-largest, largest),

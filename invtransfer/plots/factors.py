@@ -153,7 +153,7 @@ def _plot_sensitivity(axes, cube):
         values = sensitivity.where(which)
         values = values.mean([dim for dim in values.dims if dim not in ("transformation", "seed")])
         draw_means(axes, x + shift, summarise(values), color=colour, marker="o", ls="", ms=5, label=label)
-        highest = np.fmax.reduce(values.values, axis=None, initial=highest)
+        highest = values.values[np.isfinite(values)].max(initial=highest)
     axes.set_xticks(x, cube.transformation.values, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.7, len(x) - 0.3)
     axes.set_ylim(0, 1.05 * highest or 1)

@@ -1,4 +1,4 @@
-"""The command ``python -m invtransfer``: what it prints and writes, and how it ends when something is wrong."""
+"""The command ``invtransfer``: what it prints and writes, and how it ends when something is wrong."""
 
 import csv
 import json
@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import toy_study
 import xarray as xr
 from toy_studies import run
 
 from invtransfer.__main__ import main
 from invtransfer.cubes.files import read, write
+from invtransfer.paper import main as main_of_study
 from invtransfer.published import compare_to_published, format_comparison
 
 PUBLISHED = Path(__file__).parent.parent / "data" / "published"
@@ -135,7 +137,7 @@ def test_errors_are_one_line_and_code_2(cube, capsys, arguments, message):
         main(["compare", *(names.get(argument, argument) for argument in arguments)])
     assert ended.value.code == 2
     text = capsys.readouterr().err
-    assert text.startswith("python -m invtransfer compare: ")
+    assert text.startswith("invtransfer compare: ")
     assert message in text
     assert text.count("\n") == 1
 
@@ -172,7 +174,7 @@ def test_status(tmp_path, capsys):
     main(["status", str(tmp_path)])
     assert capsys.readouterr().out == f"{'toys':<32}8: 4 done, 4 missing\n"
     code, text = end(capsys, "status", tmp_path / "none.nc")
-    assert (code, text) == (2, f"python -m invtransfer status: {tmp_path / 'none.nc'} does not exist\n")
+    assert (code, text) == (2, f"invtransfer status: {tmp_path / 'none.nc'} does not exist\n")
 
 
 def test_merge(tmp_path, capsys, monkeypatch):
@@ -221,25 +223,63 @@ def test_export(tmp_path, capsys):
     assert (rows[5]["factor"], rows[5]["relation"], rows[5]["seed"], rows[5]["status"]) == ("b", "same", "1", "done")
 
 
-def test_reproduce(tmp_path, capsys):
-    studies = tmp_path / "studies"
-    studies.mkdir()
-    (studies / "toys.py").write_text("from toy_studies import toy as cell\n\ndef find(*_):\n    return {}, '', {}\n")
-    run(tmp_path / "toys.nc", options={"attributes": {"study": "toys"}})
+def test_reproduce(tmp_path, capsys, monkeypatch):
+    out = tmp_path / "toys.nc"
+    main_of_study(toy_study.STUDY, ["--preset", "smoke", "--jobs", "1", "--out", str(out)])
     capsys.readouterr()
-    words = ["reproduce", str(tmp_path / "toys.nc"), "--studies", str(studies), "--cell"]
-    for place in (["factor=b,relation=same,seed=1"], ["factor=b", "relation=same", "seed=1"]):
+    (tmp_path / "studies").mkdir()
+    script = tmp_path / "studies" / "toy_study.py"
+    script.write_text(Path(toy_study.__file__).read_text())
+    words = ["reproduce", str(out), "--cell"]
+    monkeypatch.chdir(tmp_path)  # where studies/toy_study.py is found
+    for place in (["factor=b,relation=same,seed=0"], ["factor=b", "relation=same", "seed=0"]):
         main([*words, *place])
         assert capsys.readouterr().out.startswith(
-            "the cell at factor=b,relation=same,seed=1, with 1 variables, is repr"
+            "the cell at factor=b,relation=same,seed=0, with 1 variables, is reproduced bit for bit\n"
         )
-    (studies / "toys.py").write_text((studies / "toys.py").read_text().replace("import toy as", "import shifted as"))
+    moved = script.rename(tmp_path / "moved.py")
+    moved.write_text(moved.read_text().replace("shift=0.0", "shift=1.0"))
     with pytest.raises(SystemExit) as ended:
-        main([*words, "factor=b,relation=same,seed=1"])
+        main([*words, "factor=b,relation=same,seed=0", "--study", str(moved)])
     assert ended.value.code == 1
-    assert "  accuracy: 101.0 there, 102.0 here\n" in capsys.readouterr().out
+    assert "  transfer_accuracy: 2.0 there, 3.0 here\n" in capsys.readouterr().out
     code, text = end(capsys, *words, "factor:b")
     assert (code, text.split(": ", 1)[1]) == (2, "--cell has 'factor:b', expected NAME=LABEL, such as seed=0\n")
+    assert "there is no study studies/toy_study.py: say where" in end(capsys, *words, "seed=0")[1]
+    moved.write_text(moved.read_text().replace('name="toy_study"', 'name="other"'))
+    text = end(capsys, *words, "seed=0", "--study", moved)[1]
+    assert "--study is the study 'other', but the cube is of the study 'toy_study'" in text
+
+
+@pytest.mark.parametrize(
+    ("doctor", "message"),
+    [
+        (
+            lambda cube: cube.drop_attrs(),
+            "the cube does not say how its cells were computed: it is of an earlier version",
+        ),
+        (lambda cube: cube.assign_attrs(study="../toys"), "study is '../toys', expected the name of a script"),
+        (lambda cube: cube.assign_attrs(settings="{"), "settings is no JSON: "),
+        (lambda cube: cube.drop_vars("status"), "has no variable 'status': it is not a study's cube"),
+    ],
+)
+def test_cube_that_names_no_study(tmp_path, capsys, monkeypatch, doctor, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "toys.py").write_text(Path(toy_study.__file__).read_text().replace('"toy_study"', '"toys"'))
+    run(tmp_path / "toys.nc", options={"attributes": {"study": "toys"}}, seeds=(0,))
+    write(doctor(read(tmp_path / "toys.nc")), tmp_path / "other.nc")
+    capsys.readouterr()
+    assert message in end(capsys, "reproduce", tmp_path / "other.nc", "--cell", "seed=0")[1]
+
+
+def test_without_a_command(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("usage: invtransfer")
+    assert lines[-1] == "invtransfer: no command was given, expected one of those above"
 
 
 @pytest.mark.parametrize("command", ["status", "merge", "reproduce", "export", "compare"])
@@ -247,14 +287,13 @@ def test_help_says_what_a_command_is_for(capsys, command):
     with pytest.raises(SystemExit):
         main([command, "--help"])
     text = capsys.readouterr().out
-    assert text.startswith(f"usage: python -m invtransfer {command} ")
+    assert text.startswith(f"usage: invtransfer {command} ")
     assert len(text.split("\n\n")[1].split()) > 15  # a paragraph
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["compare"],
         ["merge", "a.nc"],
         ["export", "a.nc"],
@@ -269,7 +308,7 @@ def test_arguments_that_are_missing_or_unknown(capsys, arguments):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
-    assert "usage: python -m invtransfer" in capsys.readouterr().err
+    assert "usage: invtransfer" in capsys.readouterr().err
 
 
 def test_from_the_command_line(cube, capsys):

@@ -506,14 +506,14 @@ def test_places_take_their_part_of_a_shared_cell(path):
 def test_plan_lists_cells_and_adds_up_their_time(path):
     cells, coordinates = grid(factors=("a",), seeds=(0, 1))  # 4 cells
     run_study(toy, cells[:1], {name: [labels[0]] for name, labels in coordinates.items()}, path, {}, title="", jobs=1)
-    text = plan_study(cells, coordinates, path, {}, lambda arguments: 3000.0 + 600 * arguments["seed"], jobs=2)
+    text = plan_study(cells, coordinates, path, {}, lambda *, seed, **_: 3000.0 + 600 * seed, jobs=2)
     lines = text.splitlines()
     assert [line.split()[0] for line in lines[:4]] == ["done", "to", "to", "to"]
     assert lines[1] == "to do     60 min  factor=a,relation=same,seed=1"
     assert lines[-2] == "4 cells: 1 done, 0 failed, 3 missing; 3 to do by this command"
     assert lines[-1] == "projected time for them: 2.8 h of computing, 85 min with 2 processes"  # 3600 + 3000 + 3600
     assert len(files(path.with_suffix(".cells"))) == 1
-    text = plan_study(cells, coordinates, path, {}, lambda arguments: 60.0, jobs=2, shard=(1, 2))  # 0 and 2 of 0 to 3
+    text = plan_study(cells, coordinates, path, {}, lambda **_: 60.0, jobs=2, shard=(1, 2))  # 0 and 2 of 0 to 3
     assert [line.split()[0] for line in text.splitlines()[:4]] == ["done", "left", "to", "left"]
     assert text.splitlines()[-1] == "projected time for them: 60 s of computing, 60 s with 1 process"
 

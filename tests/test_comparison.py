@@ -598,7 +598,7 @@ def test_words_about_contrasts(differences):
     text = format_comparison(compare_to_published(make_cube(), differences))
     assert text.startswith("differences in accuracy on the target task, transforms2d, linear tuning")
     assert "Levels of class_relation that both span: disjoint, same.\n" in text
-    assert "Levels of n_samples: ours span 50000; the published 1000, 50000." in text
+    assert "Levels of n_samples: ours span 50000; the published span 1000, 50000." in text
     assert "Published, but not in the cube: n_samples.\n" in text
     assert "Levels of n_probe" not in text
     text = words(compare_to_published(with_levels(make_cube(), n_samples=None), differences))

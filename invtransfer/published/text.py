@@ -167,7 +167,7 @@ def _format_levels(comparison):
             if ours and ours == theirs:
                 lines.append(f"Levels of {name}{more} that both span: {ours}.")
             elif row.published.notnull().any():
-                theirs = f"the published {theirs}" if theirs else "which ones the published span is not known"
+                theirs = f"the published span {theirs}" if theirs else "which ones the published span is not known"
                 lines.append(f"Levels of {name}{more}: ours span {ours or 'none'}; {theirs}.")
     return lines
 

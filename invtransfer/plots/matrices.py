@@ -102,7 +102,7 @@ def draw_matrices(
             _write_numbers(axes, image, numbers[i], cell)
         _label_cells(axes, names, cell, turned, below=i + n_columns >= len(panels))
         if panel:
-            axes.set_title(format_panel_title(panel, means[panel].values[i].item()), fontsize="medium")
+            axes.set_title(format_panel_title(panel, means[panel][i].item()), fontsize="medium")
     x_label, y_label = (
         format_name(dim) if given is None else given for dim, given in ((columns, column_label), (rows, row_label))
     )

@@ -875,8 +875,9 @@ def test_comparison_of_differences_has_a_row_for_each_tuning(tmp_path):
     draw_and_check_overlaps(figure)
 
 
-def test_knows_no_torch():
-    for path in (Path(invtransfer.__file__).parent / "plots").glob("*.py"):
+@pytest.mark.parametrize("room", ["analysis", "plots", "published"])
+def test_knows_no_torch(room):
+    for path in (Path(invtransfer.__file__).parent / room).glob("*.py"):
         tree = ast.parse(path.read_text())
         imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}

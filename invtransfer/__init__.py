@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what editors and type checkers read
+    from invtransfer.cubes.files import load_cube
     from invtransfer.estimators.pretraining import InvariantPretrainer
     from invtransfer.estimators.probing import FrozenFeatureProbe
     from invtransfer.estimators.saving import load_encoder, save_encoder
@@ -36,6 +37,7 @@ _HOMES = {
     "load_backgrounds": "objects",
     "load_cifar10": "sources",
     "load_cifar100": "sources",
+    "load_cube": "cubes",
     "load_encoder": "estimators",
     "load_objects": "objects",
     "save_encoder": "estimators",

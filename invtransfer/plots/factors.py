@@ -125,7 +125,7 @@ def _plot_contrasts(axes, contrasts, notes):
         x = np.arange(contrasts.sizes["factor_name"]) + (i - 1) * width
         row = summary.sel(contrast=contrast)
         height, bottom, top = (row[name].values for name in ("mean", "low", "high"))
-        whiskers = np.nan_to_num([height - bottom, top - height]) if contrasts.sizes["seed"] > 1 else None
+        whiskers = np.nan_to_num([height - bottom, top - height]).tolist() if contrasts.sizes["seed"] > 1 else None
         label = contrast.replace("_", " ")
         axes.bar(x, height, width, yerr=whiskers, color=colour, alpha=0.75, capsize=3, label=label)
         for place in x[np.isnan(height)]:

@@ -12,8 +12,9 @@ import pytest
 from invtransfer import storage
 from invtransfer.storage import (
     DamagedFileError,
-    format_json,
     check_writable,
+    format_json,
+    parse_json,
     read_arrays,
     remove_leftovers,
     replacing,
@@ -175,8 +176,9 @@ def test_permissions_follow_the_umask(tmp_path):
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640  # 0o666 & ~0o027
 
 
-def test_canonical_is_the_same_for_the_same_settings():
-    assert format_json({"b": (1, 2.5), "a": {"z": None, "y": "é"}}) == '{"a": {"y": "\\u00e9", "z": null}, "b": [1, 2.5]}'
+def test_json_is_the_same_for_the_same_value():
+    text = format_json({"b": (1, 2.5), "a": {"z": None, "y": "é"}})
+    assert text == '{"a": {"y": "\\u00e9", "z": null}, "b": [1, 2.5]}'
     assert format_json({"a": 1, "b": 2}) == format_json({"b": 2, "a": 1})
     assert format_json({"a": 1}) != format_json({"a": "1"})
 
@@ -214,3 +216,25 @@ def test_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
     monkeypatch.setattr(storage.tempfile, "TemporaryFile", refuse)  # permissions do not stop an administrator
     with pytest.raises(OSError, match=r"^cannot write .*cube\.nc: Permission denied$"):
         check_writable(tmp_path / "cube.nc")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "message"),
+    [
+        ("{", dict, "^settings is no JSON: Expecting property name"),
+        (None, dict, "^settings is no JSON: the JSON object must be str"),
+        (3, dict, "^settings is no JSON: "),
+        ("[" * 100_000, list, "^settings is no JSON: maximum recursion depth exceeded"),
+        ("[1]", dict, r"^settings is '\[1\]', expected an object in JSON$"),
+        ("{}", list, "^settings is '{}', expected a list in JSON$"),
+        ("3", (dict, list), "^settings is '3', expected an object or a list in JSON$"),
+    ],
+)
+def test_text_that_is_not_the_json_expected(text, kind, message):
+    with pytest.raises(ValueError, match=message):
+        parse_json(text, "settings", kind)
+
+
+def test_json_is_read_back():
+    value = {"levels": {"width": [0.5, 1]}, "name": None}
+    assert parse_json(format_json(value), "settings", dict) == value

@@ -276,7 +276,7 @@ def train_network(precision, channels_last, X, y):
     generator = torch.Generator().manual_seed(0)
     network = build_network("resnet18", 61, width=0.25, generator=generator)
     if not channels_last:  # the loop always asks for channels-last: refuse, and undo it on what comes in
-        network.to = lambda **_: network
+        network.to = lambda *_, **__: network
         network.register_forward_pre_hook(lambda module, inputs: (inputs[0].contiguous(),))
     train(network, X, y, epochs=1, batch_size=BATCH, learning_rate=1e-3, precision=precision, generator=generator)
 

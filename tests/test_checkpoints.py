@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from invtransfer import FineTuner, InvariantPretrainer
-from invtransfer.networks import checkpoints
+from invtransfer.networks import checkpoints, training
 from invtransfer.networks.checkpoints import Checkpoint, fingerprint_training
+from invtransfer.networks.inference import compute_outputs
 from invtransfer.networks.training import train
 from invtransfer.storage import read_arrays, write_arrays
 
@@ -91,15 +92,16 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stopped_training_goes_on_to_the_same_weights(kind, source, tmp_path, monkeypatch):
-    X, y = source.sample(48)
-    X_val, y_val = X, (y + 1) % 5  # the more is learned, the less of it is right
-    undisturbed = KINDS[kind]().fit(X, y, X_val, y_val)
-    assert undisturbed.history_["best_epoch"] < EPOCHS - 1
-    for epoch in range(1, EPOCHS + 1) if kind in ("resnet18", "dropout") else (2,):
+    # all epochs are equally right, so that the first is the best: its weights are kept until the end, and come back
+    monkeypatch.setattr(training, "compute_outputs", lambda network, X: 0 * compute_outputs(network, X))
+    X, y = data = source.sample(32)
+    undisturbed = KINDS[kind]().fit(X, y, *data)
+    assert undisturbed.history_["best_epoch"] == 0
+    for epoch in range(1, EPOCHS + 1) if kind == "dropout" else (2,):
         path = tmp_path / f"{epoch}.npz"
-        fit_until(monkeypatch, epoch, KINDS[kind](checkpoint=path), X, y, X_val, y_val)
+        fit_until(monkeypatch, epoch, KINDS[kind](checkpoint=path), X, y, *data)
         assert len(read_arrays(path)[1]["history"]["loss"]) == epoch
-        assert_same(KINDS[kind](checkpoint=path).fit(X, y, X_val, y_val), undisturbed, X)
+        assert_same(KINDS[kind](checkpoint=path).fit(X, y, *data), undisturbed, X)
 
 
 def test_without_validation_and_stopped_after_each_epoch(source, tmp_path, monkeypatch):
@@ -115,7 +117,7 @@ def test_without_validation_and_stopped_after_each_epoch(source, tmp_path, monke
 def fit_long(checkpoint=None):
     """Train for about a second."""
     X, y = np.random.default_rng(0).integers(256, size=(200, 16, 16, 3), dtype=np.uint8), np.arange(200) % 4
-    settings = SETTINGS | {"epochs": 60, "batch_size": 10, "transformations": ["hue"], "checkpoint": checkpoint}
+    settings = SETTINGS | {"epochs": 40, "batch_size": 10, "transformations": ["hue"], "checkpoint": checkpoint}
     return InvariantPretrainer(drops(), **settings).fit(X, y, X[:50], y[:50])
 
 
@@ -146,7 +148,7 @@ for _ in range(3):
     child, before = start(), written()
     while written() == before and os.waitpid(child, os.WNOHANG) == (0, 0):
         time.sleep(0.01)
-    time.sleep(rng.uniform(0, 0.1))
+    time.sleep(rng.uniform(0, 0.05))
     os.kill(child, signal.SIGKILL)
     print(os.WIFSIGNALED(os.waitpid(child, 0)[1]), written() > 0, flush=True)
 assert os.waitpid(start(), 0)[1] == 0

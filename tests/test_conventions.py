@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.utils.estimator_checks import check_estimator
 
 import invtransfer
 from invtransfer import FineTuner, FrozenFeatureProbe, InvariantPretrainer, SensitivityScorer
@@ -30,27 +29,6 @@ MAY_IMPORT = {  # beside itself; a room is a module or folder of the package
     "paper": GROUND | {"sources", "networks", "encoders", "estimators", "cubes", "plots", "published"},
     "__main__": {"cubes", "plots", "published", "paper", "storage"},
 }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("estimator", "n_checks"),
-    [
-        (InvariantPretrainer(width=0.0625, epochs=8, batch_size=32, learning_rate=1e-2, random_state=0), 59),
-        (FrozenFeatureProbe(), 54),
-        (FrozenFeatureProbe(solver="adam", epochs=50, batch_size=64, learning_rate=1e-2, random_state=0), 54),
-        (FineTuner(None, epochs=5, batch_size=32, random_state=0), 59),
-        (SensitivityScorer(n_pairs=50, random_state=0), 46),
-    ],
-    ids=["pretrainer", "probe-lbfgs", "probe-adam", "tuner", "scorer"],
-)
-@pytest.mark.filterwarnings("default")
-def test_the_whole_suite_of_scikit_learn_passes(estimator, n_checks):
-    results = check_estimator(estimator, on_skip=None)
-    passed = [result for result in results if result["status"] == "passed"]
-    assert [r["check_name"] for r in results if r["status"] in ("failed", "xfail")] == []
-    # later versions of scikit-learn may add checks, and skip those of the array API if that is switched off
-    assert len(passed) >= n_checks
-    assert {r["check_name"] for r in results if r["status"] == "skipped"} <= {"check_array_api_input"}
 
 
 def imports_of(file):
@@ -112,11 +90,12 @@ def test_importing_the_package_needs_no_extra_and_no_torchvision():
 
 
 def test_the_example_of_the_design(objects):
-    source = invtransfer.Transforms2D(objects[:5], transformations=["rotate", "blur", "posterize"], random_state=0)
-    target = invtransfer.Transforms2D(objects[5:10], transformations=["rotate", "blur", "posterize"], random_state=1)
-    encoder = InvariantPretrainer("resnet18", width=0.0625, epochs=1, random_state=0).fit(*source.sample(100))
-    probe = FrozenFeatureProbe(encoder).fit(*target.sample(100))
-    assert 0 <= probe.score(*target.sample(100, start=5_000)) <= 1
+    settings = {"transformations": ["rotate", "blur", "posterize"], "image_size": 16}
+    source = invtransfer.Transforms2D(objects[:5], random_state=0, **settings)
+    target = invtransfer.Transforms2D(objects[5:10], random_state=1, **settings)
+    encoder = InvariantPretrainer("resnet18", width=0.0625, epochs=1, random_state=0).fit(*source.sample(40))
+    probe = FrozenFeatureProbe(encoder).fit(*target.sample(40))
+    assert 0 <= probe.score(*target.sample(40, start=5_000)) <= 1
     scorer = SensitivityScorer(encoder, n_pairs=20, random_state=0).fit(target)
     assert scorer.sensitivity_.dims == ("transformation",)
     assert np.isfinite(scorer.sensitivity_).all()

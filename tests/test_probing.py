@@ -4,6 +4,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from estimator_checks import assert_all_pass
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -17,8 +18,7 @@ from invtransfer import FrozenFeatureProbe, InvariantPretrainer
 
 @pytest.fixture(scope="module")
 def encoder(source):
-    pretrainer = InvariantPretrainer(width=0.125, epochs=5, batch_size=32, learning_rate=1e-2, random_state=0)
-    return pretrainer.fit(*source.sample(400))
+    return InvariantPretrainer(width=0.0625, epochs=1, batch_size=32, random_state=0).fit(*source.sample(64))
 
 
 def blobs(n=400, n_classes=4, spread=1.0, seed=0):
@@ -51,15 +51,25 @@ def test_a_visible_answer():
     assert probe.predict_proba(np.full((1, 4, 4, 3), 105, dtype=np.uint8))[0] == pytest.approx([0.5, 0.5], abs=1e-3)
 
 
-def test_the_two_solvers_agree_within_half_a_point(encoder, source):
-    # 4,000 test images: half a point is 20 of them. 8,000 samples are 3,200 steps of "adam" in the paper's settings
-    X, y = source.sample(8_000, start=10_240)
-    X_test, y_test = source.sample(4_000, start=102_400)
-    Z, Z_test = encoder.transform(X), encoder.transform(X_test)
-    lbfgs = FrozenFeatureProbe().fit(Z, y)
-    adam = FrozenFeatureProbe(solver="adam", random_state=0).fit(Z, y)
-    assert lbfgs.score(Z_test, y_test) > 0.6
-    assert abs(lbfgs.score(Z_test, y_test) - adam.score(Z_test, y_test)) <= 0.005
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"solver": "adam", "epochs": 10, "batch_size": 64, "learning_rate": 3e-2, "random_state": 0}],
+    ids=["lbfgs", "adam"],
+)
+@pytest.mark.filterwarnings("default")
+def test_the_whole_suite_of_scikit_learn_passes(parameters):
+    assert_all_pass(FrozenFeatureProbe(**parameters), n_checks=54)
+
+
+def test_the_two_solvers_agree_within_half_a_point():
+    # Both minimise one convex loss of the same fixed features, so processors differ by what is on the boundary up to
+    # rounding: one of 4,000 samples is 0.00025, half a point is 20 of them. Four seeds of features gave up to 0.00125
+    Z, y = blobs(6_000, spread=4.0)
+    lbfgs = FrozenFeatureProbe().fit(Z[:2_000], y[:2_000])
+    adam = FrozenFeatureProbe(solver="adam", epochs=30, random_state=0).fit(Z[:2_000], y[:2_000])
+    scores = [probe.score(Z[2_000:], y[2_000:]) for probe in (lbfgs, adam)]
+    assert 0.4 < scores[0] < 0.9  # chance is 0.25, and the classes overlap, so that there is something to decide
+    assert abs(scores[0] - scores[1]) <= 0.005
 
 
 def test_probing_images_is_probing_their_features(encoder, source):
@@ -96,10 +106,9 @@ def test_frozen_is_frozen(encoder, source):
 def test_adam_keeps_the_best_validation_epoch():
     # validation labels are rotated, so each step of learning makes it worse: an early epoch is kept, with small weights
     X, y = blobs(spread=0.3)
-    with_validation = FrozenFeatureProbe(solver="adam", epochs=30, learning_rate=0.1, random_state=0).fit(
-        X, y, X, (y + 1) % 4
-    )
-    without = FrozenFeatureProbe(solver="adam", epochs=30, learning_rate=0.1, random_state=0).fit(X, y)
+    settings = {"solver": "adam", "epochs": 30, "batch_size": 50, "learning_rate": 0.1, "random_state": 0}
+    with_validation = FrozenFeatureProbe(**settings).fit(X, y, X, (y + 1) % 4)
+    without = FrozenFeatureProbe(**settings).fit(X, y)
     assert with_validation.score(X, (y + 1) % 4) >= without.score(X, (y + 1) % 4)
     assert np.abs(with_validation.coef_).max() < np.abs(without.coef_).max()
 
@@ -231,7 +240,7 @@ def test_only_modules_have_layers(encoder, source):
 @pytest.mark.parametrize("solver", ["lbfgs", "adam"])
 def test_one_sample_of_each_class_is_enough_and_no_reason_to_warn(solver):
     X = np.eye(20)
-    probe = FrozenFeatureProbe(solver=solver, learning_rate=0.01, random_state=0).fit(X, np.arange(20))
+    probe = FrozenFeatureProbe(solver=solver, epochs=20, learning_rate=0.1, random_state=0).fit(X, np.arange(20))
     assert probe.score(X, np.arange(20)) == 1
 
 

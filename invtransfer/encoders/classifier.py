@@ -1,4 +1,4 @@
-"""A classifier: normalisation, backbone, linear head."""
+"""The network that is trained to classify images: normalisation, backbone, linear head."""
 
 import copy
 import difflib
@@ -13,12 +13,12 @@ from invtransfer.networks.architectures import NETWORKS, initialise
 
 
 class Normalise(nn.Module):
-    """Subtract the mean and divide by the standard deviation of each channel, kept with the weights.
+    """Subtract the mean of each channel and divide by its standard deviation; both are saved with the weights.
 
     Parameters
     ----------
     mean, std : array-like of shape (n_channels,)
-        Of the training images, in [0, 1].
+        Mean and standard deviation of the training images, whose values are in [0, 1].
     """
 
     def __init__(self, mean, std):
@@ -34,39 +34,39 @@ class Normalise(nn.Module):
 def build_network(
     network, n_classes, *, image_shape=(32, 32, 3), width=1.0, layer=None, mean=None, std=None, generator=None
 ):
-    """Build a classifier: normalisation, backbone, linear head.
+    """Build a network of a normalisation, a backbone and a linear head.
 
     Parameters
     ----------
     network : str or torch.nn.Module
-        Name of the backbone: "resnet18", "resnet50", "densenet121", "vgg11" or "vit"; or a module from images to
-        anything, of which a copy, with its weights, becomes the backbone.
+        Name of the backbone: "resnet18", "resnet50", "densenet121", "vgg11" or "vit"; or a module that takes images, of
+        which a copy, with its weights, becomes the backbone.
     n_classes : int
         Number of outputs of the head.
     image_shape : tuple of int
-        (height, width, n_channels) of the images.
+        Shape (height, width, n_channels) of the images.
     width : float
-        Multiple of the standard numbers of channels of a named backbone.
+        Multiple of the standard numbers of channels of a named backbone, of heads for "vit". 1.0 for a module.
     layer : str or None
-        Layer of the backbone whose output the head gets, see `LayerFeatures`. None: the features
-        of a named backbone; what goes into the last linear layer of a module.
-    mean, std : array-like of shape (n_channels,)
-        Of the training images, in [0, 1]; None: 0 and 1.
-    generator : torch.Generator
-        Of the initial weights, of a module those of its new head; None: weights are not initialised, because they will
-        be loaded.
+        Layer of the backbone whose output is taken as the features, see `LayerFeatures`. None: the features of a named
+        backbone; for a module, the input of its last linear layer.
+    mean, std : array-like of shape (n_channels,) or None
+        Mean and standard deviation of the training images, whose values are in [0, 1]. None: 0 and 1.
+    generator : torch.Generator or None
+        Generator of the initial weights of a named backbone and of the head. None: these weights have no values, on the
+        meta device, because they will be loaded.
 
     Returns
     -------
     network : torch.nn.Sequential
-        With the parts `normalise`, `backbone` and `head`, from images to logits (n_samples, n_classes).
+        Network from images to logits (n_samples, n_classes), with the parts `normalise`, `backbone` and `head`.
 
     Raises
     ------
     ValueError
-        If there is no such network or layer, `width` is not a positive number, or the network cannot take such images.
+        If there is no such network or layer, `width` is out of range, or the network cannot take images of this shape.
     TypeError
-        If `network` is a class of modules.
+        If `network` is a class.
 
     Examples
     --------
@@ -93,16 +93,17 @@ def build_network(
         builder = _get_builder(network)
         if not 0 < width <= 16:
             raise ValueError(f"width is {width!r}, expected a number above 0 and up to 16")
-        with torch.device("meta"):  # shapes only: the weights come from `generator`, never from torch's global one
+        with torch.device("meta"):  # shapes only, because torch would draw weights from its global generator
             backbone, n_features = builder(tuple(image_shape), width)
             if layer is not None:
                 backbone = LayerFeatures(backbone, layer)
                 n_features = _count_features(backbone, image_shape)
-        backbone = backbone.to_empty(device="cpu")
         if generator is not None:
+            backbone = backbone.to_empty(device="cpu")
             initialise(backbone, generator)
-    head = nn.Linear(n_features, n_classes, device="meta").to_empty(device="cpu")
+    head = nn.Linear(n_features, n_classes, device="meta")
     if generator is not None:
+        head = head.to_empty(device="cpu")
         initialise(head, generator)
     mean = [0.0] * image_shape[2] if mean is None else mean
     std = [1.0] * image_shape[2] if std is None else std
@@ -120,7 +121,7 @@ def _get_builder(name):
 
 
 def _count_features(backbone, image_shape):
-    """Return the number of features by computing those of two black images."""
+    """Return the number of features, by computing those of two black images."""
     height, width, n_channels = image_shape
     device = next(backbone.parameters(), torch.empty(0)).device
     with torch.random.fork_rng([]), torch.no_grad(), explain_failure(backbone, image_shape):

@@ -1,8 +1,7 @@
-"""Encoders in files of arrays and JSON: what a stranger sends can be a bad network, but it cannot run code."""
+"""Fitted encoders in files of arrays and JSON. A stranger's file can hold a bad network, but no code that runs."""
 
 import inspect
 import math
-from collections import OrderedDict
 from functools import partial
 from reprlib import repr as shorten
 
@@ -11,8 +10,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from invtransfer.encoders.classifier import Normalise, build_network
-from invtransfer.encoders.layers import LayerFeatures
+from invtransfer.encoders.classifier import build_network
 from invtransfer.estimators.pretraining import InvariantPretrainer
 from invtransfer.estimators.probing import FrozenFeatureProbe
 from invtransfer.estimators.tuning import FineTuner
@@ -22,49 +20,52 @@ from invtransfer.storage import DamagedFileError, check_writable, read_arrays, w
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
 FORMAT = 1
+PIXELS = "pixels"  # name of the network of a FineTuner without an encoder
+MAX_VALUES = 2**24  # largest number of values of an image, because a file must not ask for endless memory
+NUMBER, SEQUENCE, NONE = (int, float), (list, tuple, type(None)), type(None)
 ESTIMATORS = {"InvariantPretrainer": InvariantPretrainer, "FineTuner": FineTuner}
-PIXELS = "pixels"  # the network of a FineTuner of no encoder
-MAX_VALUES = 2**24  # of an image; a file that asks for more asks for too much memory
-NUMBER, NONE = (int, float), type(None)
-PARAMETERS = {  # what they may be in a file; others are kept apart or, like `checkpoint`, not at all
-    "width": NUMBER, "layer": (str, NONE), "transformations": (list, tuple, NONE), "epochs": int,
-    "batch_size": (int, NONE), "learning_rate": NUMBER, "schedule": str, "weight_decay": NUMBER, "precision": str,
-    "device": str, "image_shape": (list, tuple, NONE), "random_state": (int, NONE), "verbose": int, "solver": str,
-    "C": NUMBER, "max_iter": int,
-}  # fmt: skip
-FILE = {"content": str, "format": int, "module": (str, NONE), "encoder": dict}
-RECIPE = {"network": (str, NONE), "width": NUMBER, "layer": (str, NONE)}
 ENCODER = {
     "estimator": str, "parameters": dict, "recipe": dict, "layer": str, "image_shape": list, "history": dict,
     "n_iter": int, "labels_are_objects": bool,
 }  # fmt: skip
+KINDS = {  # types of the values in the JSON objects of a file
+    "the file": {"content": str, "format": int, "module": (str, NONE), "encoder": dict},
+    "recipe": {"network": (str, NONE), "width": NUMBER, "layer": (str, NONE)},
+    "InvariantPretrainer": ENCODER | {"network": (str, NONE)},
+    "FineTuner": ENCODER | {"encoder": (str, dict, NONE), "probe": (dict, NONE)},
+}
+NOT_PARAMETERS = {"network", "encoder", "probe", "checkpoint"}  # saved in another way or, like `checkpoint`, not at all
+OPTIONAL = {  # types of the parameters that may be None
+    "layer": (str, NONE), "transformations": SEQUENCE, "image_shape": SEQUENCE, "batch_size": (int, NONE),
+    "random_state": (int, NONE),
+}  # fmt: skip
 
 
 def save_encoder(encoder, path):
-    """Save a fitted encoder in one file of arrays and JSON, in which, unlike in a pickle, there is no code to be run.
+    """Save a fitted encoder in a file of arrays and JSON which, unlike a pickle, cannot hold code.
 
     Parameters
     ----------
     encoder : InvariantPretrainer or FineTuner
-        Fitted.
+        Fitted encoder.
     path : path-like
-        Of the file, which is replaced if it is there; its folder is made if need be.
+        Where the file is written. An existing file is replaced; a missing folder is created.
 
     Raises
     ------
     TypeError
-        If `encoder` is of another kind; for a torch module, `torch.save` its ``state_dict()``.
+        If `encoder` is of another type. For a torch module, save its ``state_dict()`` with `torch.save`.
     NotFittedError
-        If it is not fitted.
+        If `encoder` is not fitted.
     ValueError
-        If a transformation is not one of `TRANSFORMATIONS`, or a parameter or label is of a kind that JSON and arrays
+        If a transformation is not one of `TRANSFORMATIONS`, or a parameter or label is of a type that JSON and arrays
         cannot hold.
     OSError
         If the file cannot be written.
 
     See Also
     --------
-    load_encoder : The way back, and what does not come back.
+    load_encoder : Load the file; its notes say what is not restored.
 
     Examples
     --------
@@ -87,9 +88,9 @@ def save_encoder(encoder, path):
 
 
 def _describe(encoder, arrays, prefix):
-    """Return what JSON holds of an encoder, and put what it does not hold into `arrays`."""
+    """Return the part of an encoder that is kept as JSON, and add the rest to `arrays`."""
     if type(encoder) not in ESTIMATORS.values():
-        raise TypeError(f"encoder is {_say_type(encoder)}, expected a fitted InvariantPretrainer or FineTuner")
+        raise TypeError(f"encoder is {_format_type(encoder)}, expected a fitted InvariantPretrainer or FineTuner")
     check_is_fitted(encoder)
     if math.prod(encoder.image_shape_) > MAX_VALUES:
         raise ValueError(f"encoder takes images of shape {encoder.image_shape_}, expected at most {MAX_VALUES} values")
@@ -124,7 +125,7 @@ def _plain_labels(classes):
 
 
 def _recipe(encoder):
-    """Return what a network is made of, of which a person's own module, None, is not in the file."""
+    """Return the arguments that build the network again; network is None if it is a module, which no file holds."""
     made = encoder._architecture
     if isinstance(made, dict):
         return {"network": str(made["network"]), "width": float(made["width"]), "layer": made["layer"]}
@@ -134,7 +135,7 @@ def _recipe(encoder):
 
 
 def _own_module(encoder):
-    """Return the module of a person's own that is needed to load an encoder, or None."""
+    """Return the person's own module that is needed to load an encoder, or None."""
     given = encoder.network if isinstance(encoder, InvariantPretrainer) else encoder.encoder
     if isinstance(given, nn.Module):
         return given
@@ -145,31 +146,38 @@ def _own_module(encoder):
 
 def _describe_parameters(estimator):
     parameters = {}
-    for name in _plain_names(type(estimator)):
+    for name, kind in _parameter_kinds(type(estimator)).items():
         value = getattr(estimator, name)
-        if isinstance(value, np.random.RandomState):
-            value = None
-        elif isinstance(value, torch.device):
-            value = str(value)
-        elif name == "transformations" and value is not None:
+        if name == "transformations" and value is not None:
             get_transformations(value)
-            value = [_known_name(transformation) for transformation in value]
-            value = tuple(value) if isinstance(estimator.transformations, tuple) else value
-        elif isinstance(value, (list, tuple)):
-            value = type(value)(item.item() if isinstance(item, np.generic) else item for item in value)
-        elif isinstance(value, np.generic):
-            value = value.item()
-        _check_parameter(name, value)
+            names = [_known_name(transformation) for transformation in value]
+            value = tuple(names) if isinstance(value, tuple) else names
+        value = _plain_value(value)
+        _check_parameter(name, value, kind)
         parameters[name] = {"tuple": list(value)} if isinstance(value, tuple) else value
     return parameters
 
 
-def _plain_names(estimator):
-    return [name for name in inspect.signature(estimator).parameters if name in PARAMETERS]
+def _parameter_kinds(estimator):
+    """Return the types of the parameters that a file holds, which those of the defaults show."""
+    defaults = {name: parameter.default for name, parameter in inspect.signature(estimator).parameters.items()}
+    kinds = {name: {float: NUMBER, bool: int}.get(type(value), type(value)) for name, value in defaults.items()}
+    return {name: OPTIONAL.get(name, kind) for name, kind in kinds.items() if name not in NOT_PARAMETERS}
+
+
+def _plain_value(value):
+    """Return the value of a parameter as JSON can hold it; a RandomState, which it cannot hold, becomes None."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_plain_value, value))
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, torch.device):
+        return str(value)
+    return None if isinstance(value, np.random.RandomState) else value
 
 
 def _known_name(transformation):
-    """Return the name of a transformation if it is the one known by that name: another would come back as that."""
+    """Return the name of a transformation of `TRANSFORMATIONS`; another would be loaded as the one of that name."""
     name = getattr(transformation, "name", transformation)
     known = TRANSFORMATIONS.get(name)
     if transformation == name or (known is not None and _parts(transformation) == _parts(known)):
@@ -181,54 +189,54 @@ def _known_name(transformation):
 
 
 def _parts(transformation):
-    """Return what a transformation is made of, so that copies are equal, which partial functions are not."""
+    """Return the parts of a transformation, which are equal for a copy, unlike its partial functions."""
     functions = transformation.draw, transformation.apply
     return [(f.func, f.args, f.keywords) if isinstance(f, partial) else f for f in functions]
 
 
 def load_encoder(path, network=None):
-    """Load an encoder that `save_encoder` saved, without running any code that the file may hold, whoever made it.
+    """Load an encoder from a file of `save_encoder`. No code in the file is run, whoever made it.
 
     Parameters
     ----------
     path : path-like
-        Of the file.
+        File to read.
     network : torch.nn.Module or None
-        For an encoder that was made of a module of your own: a module of the same layers, whatever its weights. A copy
-        gets those of the file. None: for named networks, which are built anew.
+        Module with the same layers, needed if the encoder was made from a module of your own. A copy of it gets the
+        weights of the file. None: the encoder has one of the named networks, which is built anew.
 
     Returns
     -------
     encoder : InvariantPretrainer or FineTuner
-        Fitted: features and predictions are those of the encoder that was saved, on the same machine bit for bit.
+        Fitted encoder. Its features and predictions are those of the saved one, on the same machine bit for bit.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     OSError
-        If it cannot be read, or is a folder.
+        If the file cannot be read, or is a folder.
     TypeError
-        If `network` is no module.
+        If `network` is not a module.
     ValueError
         If `network` does not fit the weights in the file, is missing, or is not needed.
     DamagedFileError
-        If the file is cut short, was changed, or holds no encoder.
+        If the file is cut short, was changed, or does not hold an encoder.
 
     See Also
     --------
-    save_encoder : The way there.
+    save_encoder : Write the file.
 
     Notes
     -----
-    Parameters come back, but: a `random_state` that is a RandomState, and `checkpoint`, come back as None;
-    transformations by name; a torch module that was given as `network` or, to a `FineTuner`, as `encoder`, is the
-    `network` given here. A `FineTuner` comes back with the encoder that it was tuned from, so that it can be fitted
-    again, but without `probe_`: fit a `FrozenFeatureProbe` on that encoder. What was set by `set_output` or
-    `set_fit_request`, and names of columns, do not come back, either.
+    Parameters are restored, with these exceptions. A RandomState given as `random_state` becomes None, and so does
+    `checkpoint`. Transformations are restored by name. A torch module that was given as `network`, or as `encoder` of a
+    `FineTuner`, is replaced by the `network` given here. A `FineTuner` gets back the encoder from which it was tuned,
+    so that it can be fitted again, but not `probe_`: fit a `FrozenFeatureProbe` on that encoder. Settings made by
+    `set_output` or `set_fit_request` and names of columns are not restored.
 
-    Of a module of your own, the file has what its ``state_dict()`` has. All else, such as rates of dropout and weights
-    that require no gradient, is that of `network`.
+    The file holds what the ``state_dict()`` of your own module holds. Everything else, such as dropout rates and
+    weights that do not require gradients, is that of `network`.
 
     Examples
     --------
@@ -245,10 +253,10 @@ def load_encoder(path, network=None):
     True
     """
     if network is not None and not isinstance(network, nn.Module):
-        raise TypeError(f"network is {_say_type(network)}, expected a torch module or None")
+        raise TypeError(f"network is {_format_type(network)}, expected a torch module or None")
     arrays, description = read_arrays(path)
     try:
-        _check_kinds(description, FILE, "the file")
+        _check_kinds(description, KINDS["the file"], "the file")
         if (description["content"], description["format"]) != ("encoder", FORMAT):
             raise ValueError(f"it holds {shorten(description['content'])} of format {shorten(description['format'])}")
     except ValueError as error:
@@ -262,7 +270,7 @@ def load_encoder(path, network=None):
         raise ValueError(f"network is of type {type(network).__name__}, expected None: {path} names its network itself")
     try:
         return _rebuild(description["encoder"], arrays, "", network)
-    except Exception as error:  # torch and NumPy raise whatever fits what is wrong
+    except Exception as error:  # torch and NumPy raise errors of many types
         reason = " ".join(str(error).split())
         if network is not None:
             raise ValueError(f"network, of type {type(network).__name__}, does not fit {path}: {reason}") from error
@@ -270,15 +278,11 @@ def load_encoder(path, network=None):
 
 
 def _rebuild(description, arrays, prefix, network):
-    """Make the encoder that a description and the arrays that begin with a prefix describe."""
-    parts = {
-        "InvariantPretrainer": {"network": (str, NONE)},
-        "FineTuner": {"encoder": (str, dict, NONE), "probe": (dict, NONE)},
-    }
+    """Make the encoder from its description and the arrays whose names begin with `prefix`."""
     estimator = description.get("estimator")
     if estimator not in ESTIMATORS:
         raise ValueError(f"estimator is {shorten(estimator)}, expected one of: {', '.join(ESTIMATORS)}")
-    _check_kinds(description, ENCODER | parts[estimator], estimator)
+    _check_kinds(description, KINDS[estimator], estimator)
     parameters = _rebuild_parameters(description["parameters"], ESTIMATORS[estimator])
     if estimator == "InvariantPretrainer":
         name = description["network"]
@@ -297,7 +301,7 @@ def _rebuild(description, arrays, prefix, network):
     encoder.n_features_in_ = math.prod(encoder.image_shape_)
     encoder.history_, encoder.n_iter_ = _check_history(description), description["n_iter"]
     recipe = description["recipe"]
-    _check_kinds(recipe, RECIPE, "recipe")
+    _check_kinds(recipe, KINDS["recipe"], "recipe")
     trained = _make_network(recipe, network, len(encoder.classes_), encoder.image_shape_)
     start = f"{prefix}weights/"
     _load_weights(trained, {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)})
@@ -314,29 +318,18 @@ def _check_given(network):
 
 
 def _make_network(recipe, network, n_classes, image_shape):
-    """Make a network, a named one without memory for its weights: how wide it is was decided by a file."""
-    name, width, layer = recipe["network"], recipe["width"], recipe["layer"]
-    if name is None:
-        return build_network(_check_given(network), n_classes, image_shape=image_shape, layer=layer)
-    if name not in NETWORKS and name != PIXELS:
+    """Make the network of a recipe, whose new weights take no memory: the file decides how many there are."""
+    name, layer = recipe["network"], recipe["layer"]
+    if name in NETWORKS:
+        return build_network(name, n_classes, image_shape=image_shape, width=recipe["width"], layer=layer)
+    if name not in (None, PIXELS):
         raise ValueError(f"network is {shorten(name)}, expected one of: {', '.join(NETWORKS)}")
-    if not 0 < width <= 16:
-        raise ValueError(f"width is {width!r}, expected a number above 0 and up to 16")
-    height, width_in_pixels, n_channels = image_shape
-    with torch.device("meta"):
-        if name == PIXELS:
-            backbone = LayerFeatures(nn.Flatten(), layer)
-        else:
-            backbone, n_features = NETWORKS[name](image_shape, width)
-            backbone = backbone if layer is None else LayerFeatures(backbone, layer)
-        if isinstance(backbone, LayerFeatures):
-            n_features = backbone.eval()(torch.zeros(2, n_channels, height, width_in_pixels)).shape[1]
-        normalise = Normalise([0.0] * n_channels, [1.0] * n_channels)
-        return nn.Sequential(OrderedDict(normalise=normalise, backbone=backbone, head=nn.Linear(n_features, n_classes)))
+    module = nn.Flatten() if name == PIXELS else _check_given(network)
+    return build_network(module, n_classes, image_shape=image_shape, layer=layer)
 
 
 def _load_weights(network, arrays):
-    """Put arrays into a network if they are its weights by name, shape and dtype, and finite."""
+    """Load arrays as weights of a network, whose names, shapes and dtypes they must have, and be finite."""
     state = network.state_dict()
     if set(state) != set(arrays):
         only = [sorted(set(state) - set(arrays))[:3], sorted(set(arrays) - set(state))[:3]]
@@ -352,43 +345,44 @@ def _load_weights(network, arrays):
 
 
 def _check_kinds(values, kinds, what):
-    """Say if a JSON object has not exactly the names and kinds of values that it should have."""
+    """Raise an error unless a JSON object has exactly the given names, with values of the given types."""
     if not isinstance(values, dict) or set(values) != set(kinds):
         raise ValueError(f"{what} has {shorten(values)}, expected values of: {', '.join(kinds)}")
     for name, kind in kinds.items():
         if not isinstance(values[name], kind):
-            raise ValueError(f"{name} of {what} is {shorten(values[name])}, expected {_say_kind(kind)}")
+            raise ValueError(f"{name} of {what} is {shorten(values[name])}, expected {_format_kind(kind)}")
 
 
-def _say_type(value):
+def _format_type(value):
     return f"the class {value.__name__}" if isinstance(value, type) else f"of type {type(value).__name__}"
 
 
-def _say_kind(kind):
+def _format_kind(kind):
     kinds = kind if isinstance(kind, tuple) else (kind,)
     return " or ".join("None" if one is NONE else one.__name__ for one in kinds)
 
 
 def _rebuild_parameters(values, estimator):
-    _check_kinds(values, dict.fromkeys(_plain_names(estimator), object), "parameters")
+    kinds = _parameter_kinds(estimator)
+    _check_kinds(values, dict.fromkeys(kinds, object), "parameters")
     parameters = {}
     for name, value in values.items():
         if isinstance(value, dict) and set(value) == {"tuple"} and isinstance(value["tuple"], list):
             value = tuple(value["tuple"])
-        _check_parameter(name, value)
+        _check_parameter(name, value, kinds[name])
         parameters[name] = value
     return parameters
 
 
-def _check_parameter(name, value):
-    """Say if a parameter cannot be kept in a file: what `fit` would refuse later is not looked at."""
-    if not isinstance(value, PARAMETERS[name]):
-        raise ValueError(f"{name} is {shorten(value)}, expected {_say_kind(PARAMETERS[name])}")
+def _check_parameter(name, value, kind):
+    """Raise an error if a parameter cannot be kept in a file; `fit` checks later whether it makes sense."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} is {shorten(value)}, expected {_format_kind(kind)}")
     if name == "image_shape" and value is not None:
         check_image_shape(value)
-    if name == "transformations" and value is not None and not all(isinstance(item, str) for item in value):
-        raise ValueError(f"transformations is {shorten(value)}, expected names")
     if name == "transformations" and value is not None:
+        if not all(isinstance(item, str) for item in value):
+            raise ValueError(f"transformations is {shorten(value)}, expected names")
         get_transformations(value)
 
 
@@ -396,7 +390,7 @@ def _check_labels(classes, are_objects):
     if classes is None or classes.ndim != 1 or len(classes) < 2 or classes.dtype.kind not in "biufUS":
         raise ValueError("classes are not at least 2 numbers or strings")
     classes = classes.astype(object) if are_objects and classes.dtype.kind == "U" else classes
-    if not np.array_equal(np.unique(classes), classes) or not classes.tolist():  # which raises if no text is in them
+    if not np.array_equal(np.unique(classes), classes) or not classes.tolist():  # raises if they are not text
         raise ValueError("classes are not sorted, or not different")
     return classes
 

@@ -1,4 +1,8 @@
-"""From images to features, whatever kind of encoder a person has."""
+"""Encoders, which compute features of images.
+
+`encoding` has `encode`, for any type of encoder; `layers` the features of a layer of a torch module; `classifier` the
+network that is trained to classify images.
+"""
 
 from invtransfer.encoders.encoding import encode
 from invtransfer.encoders.layers import LayerFeatures

@@ -1,4 +1,4 @@
-"""From images to features, whatever kind of encoder a person has."""
+"""Features of images, computed by any type of encoder."""
 
 import numpy as np
 from torch import nn
@@ -13,36 +13,37 @@ def encode(encoder, X, batch_size=128, *, layer=None):
 
     Parameters
     ----------
-    encoder : torch.nn.Module, fitted estimator, callable or None
+    encoder : torch.nn.Module, fitted transformer or pipeline, callable or None
         One of:
 
-        - a torch module that takes float images in [0, 1] of shape (n_samples, 3, height, width), and gives the
-          features at `layer`; it runs where it is, in evaluation mode, and is left as it was;
-        - a fitted scikit-learn transformer or pipeline with `transform`; it gets each image as one row;
-        - a function from arrays of images, in the shape, dtype and range of `X`, to features;
-        - None: the pixels themselves.
+        - a torch module, which receives float tensors in [0, 1] of shape (n_samples, 3, height, width), so that a
+          normalisation of the images belongs into it; it runs on its own device in evaluation mode, and its mode and
+          weights are not changed;
+        - a fitted scikit-learn transformer or pipeline, whose `transform` receives each image as one row;
+        - a function, which receives an array of images with the shape, dtype and range of `X`;
+        - None: the pixels are the features.
     X : ndarray of shape (n_samples, height, width, n_channels), uint8 or float
         Images.
     batch_size : int
-        Images that a module or function sees at once. The last batch is filled up with copies of its first image, so
-        that no feature depends on how many others are in its batch.
+        Number of images per call of a module or function. The last batch is padded with copies of its first image, so
+        that no feature depends on the size of its batch.
     layer : str or None
-        Of a torch module: name of the layer whose output are the features, "" for the module's own output. None: what
-        goes into its linear head if it ends in one, else its output. See `LayerFeatures`.
+        Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
+        the output of the module. None: the input of the last linear layer if that is the last layer with weights (the
+        head of a classifier), else the output of the module. See `LayerFeatures`.
 
     Returns
     -------
     Z : ndarray of shape (n_samples, n_features), float32
-        Features; further dimensions, such as those of a feature map, are flattened.
+        Features. Further dimensions, of feature maps or token sequences, are flattened.
 
     Raises
     ------
     TypeError
         If `encoder` is none of these.
     ValueError
-        If it returns another number of rows than there are images, no numbers, NaN or infinity; if there is no such
-        layer, or a layer is named of what is no torch module; if a torch module cannot take images of that size; if
-        `batch_size` is not from 1 to 65,536.
+        If `encoder` does not return one row of finite numbers per image, has no such layer, or cannot take images of
+        this size; if `layer` is given and `encoder` is not a torch module; if `batch_size` is not from 1 to 65,536.
 
     Examples
     --------
@@ -64,7 +65,7 @@ def encode(encoder, X, batch_size=128, *, layer=None):
         with explain_failure(encoder, X.shape[1:]):
             outputs = compute_outputs(LayerFeatures(encoder, layer), X, batch_size)
     elif hasattr(encoder, "transform"):
-        ours = hasattr(encoder, "image_shape_")  # it takes images, and says if they have another shape than its own
+        ours = hasattr(encoder, "image_shape_")  # takes images, and raises an error if their shape is another
         outputs = encoder.transform(X if ours and X.shape[3] == 3 else X.reshape(len(X), -1))
     elif callable(encoder):
         outputs = apply_in_batches(encoder, X, batch_size)
@@ -82,7 +83,7 @@ def _check_features(outputs, n_samples):
         raise ValueError(f"encoder returned shape {Z.shape} for {n_samples} images, expected ({n_samples}, n_features)")
     if not (np.issubdtype(Z.dtype, np.number) or Z.dtype == bool) or np.iscomplexobj(Z):
         raise ValueError(f"encoder returned dtype {Z.dtype}, expected real numbers")
-    with np.errstate(over="ignore"):  # what becomes infinite is named below
+    with np.errstate(over="ignore"):  # infinite features raise an error below
         Z = Z.reshape(n_samples, -1).astype(np.float32, copy=False)
     bad = ~np.isfinite(Z).all(axis=1)
     if bad.any():

@@ -1,4 +1,4 @@
-"""Features of one layer of a torch module."""
+"""Features of a layer of a torch module."""
 
 import contextlib
 import difflib
@@ -8,34 +8,34 @@ from torch import nn
 
 
 class LayerFeatures(nn.Module):
-    """A module that gives what one layer of another module computes, flattened to one row per image.
+    """Return the features that a layer of another module computes, flattened to one row per image.
 
     Parameters
     ----------
     module : torch.nn.Module
-        From images to anything. It is not copied, and nothing is left on it after a forward pass.
+        Module that takes images. It is not copied, and a forward pass leaves no hooks on it.
     layer : str or None
-        Name of a layer in ``module.named_modules()``, whose output is given; "" is the module itself. None: what goes
-        into the last linear layer, if the last layer that has weights is one, as the head of a classifier is (dropout
-        or softmax after it do not matter); else the output of the module.
+        Layer whose output is taken as the features: a name listed by ``named_modules()``, or "" for the output of the
+        module. None: the input of the last linear layer if that is the last layer with weights (the head of a
+        classifier, also if dropout or softmax follow it), else the output of the module.
 
     Attributes
     ----------
     description : str
-        Which it is: "input of fc", "output of layer3", "output of the module".
+        Where the features are taken, such as "output of the module", "input of fc" or "output of layer3".
 
     Raises
     ------
     TypeError
-        If a layer inside of a module made by ``torch.jit`` is asked for.
+        If a layer inside a module made by ``torch.jit`` is asked for.
     ValueError
-        If there is no such layer; or, in a forward pass, if it is not reached or its output is no tensor.
+        If there is no such layer; or, in a forward pass, if it is not reached or its output is not a tensor.
 
     Notes
     -----
-    The last layer is the last one in ``module.named_modules()``, which lists layers in the order of their making. Of a
-    layer that runs more than once in a forward pass, the last run counts. If the head of a module was taken off before,
-    and the layer below it is linear, too, that one counts as the head: then give "".
+    The last layer is the last one in ``module.named_modules()``, which lists layers in the order in which they were
+    made. If a layer runs more than once in a forward pass, the last run counts. If the head of a module was removed and
+    the layer below it is linear, that layer is taken for the head; with ``layer=""`` it is not.
 
     Examples
     --------
@@ -81,7 +81,7 @@ class LayerFeatures(nn.Module):
             # copied, because a layer that follows may work in place
             seen.append(output.clone() if isinstance(output, torch.Tensor) else output)
 
-        # only for the time of this pass: a module with hooks of ours in it could not be pickled
+        # only during this pass, because a module with these hooks could not be pickled
         if self._takes_input:
             handle = layer.register_forward_pre_hook(keep_input, with_kwargs=True)
         else:
@@ -108,9 +108,9 @@ def _flatten(output, description, module):
 
 
 def _find_head(module):
-    """Return the name of the last layer with weights of its own if that is a linear one, else None."""
+    """Return the name of the last layer with weights of its own if that layer is linear, else None."""
     layers = dict(module.named_modules())
-    # LayerFeatures has said already what its features are: a head inside of it is not in use
+    # a head inside LayerFeatures is not in use, because LayerFeatures defines its own features
     closed = tuple(f"{name}." if name else "" for name, layer in layers.items() if isinstance(layer, LayerFeatures))
     last = None
     for name, layer in layers.items():
@@ -120,19 +120,19 @@ def _find_head(module):
 
 
 def describe_layer(encoder, layer):
-    """Say which layer of an encoder gives the features.
+    """Describe where the features of an encoder are taken.
 
     Parameters
     ----------
     encoder : object
-        As for `encode`.
+        Encoder, as for `encode`.
     layer : str or None
-        As for `encode`.
+        Layer of a torch module, as for `encode`.
 
     Returns
     -------
     description : str or None
-        Such as "input of fc", see `LayerFeatures`; None if `encoder` is no torch module.
+        Description such as "input of fc", see `LayerFeatures`; None if `encoder` is not a torch module.
 
     Raises
     ------
@@ -149,27 +149,27 @@ def describe_layer(encoder, layer):
 
 @contextlib.contextmanager
 def explain_failure(module, image_shape):
-    """Say which images a person's module failed on, where it says no more than that some numbers disagree.
+    """Name the module and the shape of the images in the error of a forward pass, which names neither.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Whose forward pass is in the block.
+        Module whose forward pass runs in the block.
     image_shape : tuple of int
-        (height, width, n_channels) of the images.
+        Shape (height, width, n_channels) of the images.
 
     Raises
     ------
     ValueError
-        If the block raises RuntimeError or AssertionError, as layers do that images of this shape do not fit. Running
-        out of memory is left as it is.
+        If the block raises RuntimeError or AssertionError, as layers do if the shape of the images does not fit. An
+        error about memory is not changed.
     """
     try:
         yield
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, AssertionError) as error:
-        if "memory" in str(error):  # as the CPU's allocator says it
+        if "memory" in str(error):  # the CPU's allocator raises a RuntimeError
             raise
         module = module.module if isinstance(module, LayerFeatures) else module
         shape = " x ".join(map(str, image_shape))

@@ -1,4 +1,9 @@
-"""The estimators, which follow scikit-learn's contract; and files of fitted ones."""
+"""Estimators that follow scikit-learn's contract.
+
+`pretraining`, `probing`, `tuning` and `sensitivity` have one estimator each, and `saving` their files.
+`network_classifier` has what those that train a network share, `labels` and `frozen` the handling of classes and of
+encoders.
+"""
 
 from invtransfer.estimators.pretraining import InvariantPretrainer
 from invtransfer.estimators.probing import FrozenFeatureProbe

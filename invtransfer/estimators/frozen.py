@@ -1,25 +1,25 @@
-"""Estimators that hold a frozen encoder."""
+"""Cloning of estimators that hold a frozen encoder."""
 
 from sklearn.base import clone
 
 
 def clone_around_encoder(estimator):
-    """Clone an estimator but keep its encoder, as it is: frozen, fitted, shared.
+    """Clone an estimator with its encoder, which stays fitted and is shared.
 
     Parameters
     ----------
     estimator : estimator
-        With a parameter `encoder`.
+        Estimator with a parameter `encoder`.
 
     Returns
     -------
     clone : estimator
-        Unfitted, with copies of all other parameters; a plain clone would forget what the encoder has learned.
+        Unfitted estimator with copies of all other parameters. An ordinary clone would also reset the encoder.
     """
     parameters = estimator.get_params(deep=False)
     copies = {name: clone(value, safe=False) for name, value in parameters.items() if name != "encoder"}
     twin = type(estimator)(encoder=parameters["encoder"], **copies)
-    for name in ("_metadata_request", "_sklearn_output_config"):  # set_fit_request, set_output: outlive a clone
+    for name in ("_metadata_request", "_sklearn_output_config"):  # of set_fit_request and set_output
         if name in vars(estimator):
             setattr(twin, name, vars(estimator)[name])
     return twin

@@ -5,11 +5,11 @@ import warnings
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 
-FEW_SAMPLES = "The number of unique classes is greater than 50%"  # scikit-learn's warning; few per class are usual here
+FEW_SAMPLES = "The number of unique classes is greater than 50%"  # scikit-learn's warning; few samples are usual here
 
 
 def find_classes(y):
-    """Return the classes among labels, of which few may have many samples, and the position of each label in them.
+    """Find the classes among labels, and the index of each label in them; a class may have few samples.
 
     Parameters
     ----------
@@ -19,9 +19,9 @@ def find_classes(y):
     Returns
     -------
     classes : ndarray of shape (n_classes,)
-        Sorted.
+        Sorted labels.
     codes : ndarray of shape (n_samples,), int64
-        Positions in `classes`.
+        Class indices.
 
     Raises
     ------

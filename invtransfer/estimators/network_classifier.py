@@ -1,4 +1,4 @@
-"""What the classifiers that train a whole network share: training, weights held as arrays, features, predictions."""
+"""The classifier on which `InvariantPretrainer` and `FineTuner` are built: weights, features and predictions."""
 
 import copy
 
@@ -18,15 +18,14 @@ from invtransfer.transformations import get_transformations
 
 
 class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator):
-    """A network with a linear head, whose weights are kept as NumPy arrays: `InvariantPretrainer` and `FineTuner`.
+    """Classify images with a network with a linear head, whose weights are kept as NumPy arrays.
 
-    An estimator that inherits from it has the parameters `transformations`, `epochs`, `learning_rate`, `schedule`,
-    `weight_decay`, `precision`, `device`, `image_shape`, `random_state`, `checkpoint` and `verbose`. Its `fit` sets
-    `classes_` and `image_shape_`, and ends with `_train`.
+    A subclass has the parameters `transformations`, `batch_size`, `learning_rate`, `device`, `image_shape`,
+    `random_state` and `checkpoint`. Its `fit` sets `classes_` and `image_shape_`, and ends with `_keep`.
     """
 
     def _derive_seed(self, stage):
-        """Return the seed of one stage of `fit`; with a checkpoint, training started again must draw the same."""
+        """Return the seed of one stage of `fit`, which must be the same again if there is a checkpoint."""
         if self.checkpoint is not None and self.random_state is None:
             raise ValueError(
                 f"random_state is None, expected a number with checkpoint={self.checkpoint!r}: started again, training"
@@ -35,12 +34,15 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         return derive_seed(self.random_state, stage)
 
     def _keep(self, network, recipe):
-        """Keep a network as arrays and what makes it again, see `_train`; it is of no use afterwards."""
+        """Keep the weights of a trained network, which cannot be used afterwards.
+
+        The `recipe` has the arguments of `build_network` that make it again; None: the module is kept without weights.
+        """
         self.weights_ = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
         self.layer_ = getattr(network.backbone, "description", "output of the module")
         self._n_features_out = network.head.in_features
         if recipe is None:
-            # all but the weights, which `weights_` has: the module given may become another after the fit
+            # a copy without the weights, which `weights_` has: the given module may be changed after the fit
             nothing = {name: value.to("meta") for name, value in network.state_dict().items()}
             network.cpu().load_state_dict(nothing, assign=True)
             self._architecture = network
@@ -49,7 +51,7 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         return self
 
     def _transformed(self, X, seed):
-        """Return the function from an epoch to its images, or None if they are always the same."""
+        """Return a function from the number of an epoch to its images, or None if they are always the same."""
         chosen = () if self.transformations is None else get_transformations(self.transformations)
         if not chosen:
             return None
@@ -66,24 +68,24 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         Returns
         -------
         module : torch.nn.Sequential
-            With the parts `normalise`, `backbone` (images to features) and `head`; takes float images in [0, 1] of
-            shape (n_samples, 3, height, width). A new module at each call: what is done to it does not reach the
-            estimator.
+            Network with the parts `normalise`, `backbone` (from images to features) and `head`. It takes float images
+            in [0, 1] of shape (n_samples, 3, height, width). Each call returns a new module, so changes to it do not
+            affect the estimator.
         """
         check_is_fitted(self)
         if isinstance(self._architecture, nn.Module):
             network = copy.deepcopy(self._architecture)
         else:
             network = build_network(n_classes=len(self.classes_), image_shape=self.image_shape_, **self._architecture)
-        # copied in C order: training leaves another one, which pickles do not keep, and which rounds otherwise
+        # copied in C order: that of training rounds differently, and pickles do not keep it
         weights = {name: torch.from_numpy(value.copy()) for name, value in self.weights_.items()}
         network.load_state_dict(weights, assign=True)
         return network.eval()
 
     def _check_batch_size(self, n_samples):
-        """Return a size of steps of which none has one image only, for which batch norm has no statistics."""
+        """Return a batch size with which no batch is a single image, for which batch norm has no statistics."""
         batch_size = check_count(self.batch_size, "batch_size", low=2)
-        # 2 would leave one image of an odd number over; of steps of at most 3, none has less than 2
+        # batches of 2 would leave one image of an odd number over; if the largest has 3, the smallest has 2
         return 3 if batch_size == 2 and n_samples % 2 else batch_size
 
     def _outputs(self, X, network):
@@ -96,7 +98,7 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         return outputs
 
     def transform(self, X):
-        """Compute the features of images, at `layer_`: the pooled penultimate layer, unless another was chosen.
+        """Compute the features of images: the pooled output of the backbone, unless another `layer` was chosen.
 
         Parameters
         ----------
@@ -110,7 +112,7 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         Raises
         ------
         ValueError
-            If `X` is not as described, or the features are not finite, because the training diverged.
+            If `X` is not as described, or the features are not finite because the training diverged.
         """
         module = self.module()
         return self._outputs(X, module[:-1])
@@ -130,7 +132,7 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         Raises
         ------
         ValueError
-            If `X` is not as described, or the outputs are not finite, because the training diverged.
+            If `X` is not as described, or the outputs are not finite because the training diverged.
         """
         logits = self._outputs(X, self.module()).astype(np.float64)
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -157,11 +159,11 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         return self.classes_[codes]
 
     def __sklearn_is_fitted__(self):
-        """Tell whether `fit` has come to its end."""
+        """Tell whether `fit` has been completed."""
         return hasattr(self, "weights_")
 
     def __sklearn_tags__(self):
-        """Say that features are float32, whatever came in."""
+        """Declare that features are float32, whatever the dtype of the images."""
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
         return tags

@@ -1,4 +1,4 @@
-"""InvariantPretrainer: a network trained to classify images whatever transformation they show."""
+"""InvariantPretrainer, which trains a network to classify images regardless of their transformation."""
 
 import numpy as np
 import torch
@@ -12,84 +12,90 @@ from invtransfer.networks.training import train
 
 
 class InvariantPretrainer(NetworkClassifier):
-    """Train an encoder by classifying transformed images, which makes it invariant to their transformations.
+    """Train an encoder to classify transformed images, which makes it invariant to their transformations.
 
-    The transformations are those in the images given (`Transforms2D` draws such images), or those named in
-    `transformations`, which are then drawn anew for every image in every epoch.
+    The transformations are those of the given images (`Transforms2D` draws such images), or those named in
+    `transformations`, which are drawn anew for every image in every epoch.
 
     Parameters
     ----------
     network : str or torch.nn.Module
-        "resnet18", "resnet50", "densenet121", "vgg11" or "vit", for small images, with new weights; or a module of your
-        own (torchvision's and timm's among them), of which a copy is trained, from the weights that it has, under a new
-        linear head.
+        Name of a network for small images, "resnet18", "resnet50", "densenet121", "vgg11" or "vit", which gets new
+        weights; or a module of your own, such as torchvision's and timm's, of which a copy is trained under a new
+        linear head, starting from its weights.
     width : float
-        Multiple of a named network's standard numbers of channels; of "vit", of its heads. 1.0 for a module.
+        Multiple of the standard numbers of channels of a named network, of heads for "vit". 1.0 for a module.
     layer : str or None
-        Where the features are taken, under the new head: the name of a layer, as in ``named_modules()`` of the named
-        network's backbone or of the module, whose output are the features, flattened; "" is the backbone's or module's
-        own output. None: the pooled features of a named network; of a module what goes into its last linear layer, if
-        the last layer with weights is one, else its output.
-    transformations : sequence of str or Transformation
-        Applied to whole images in training, in this order; validation and prediction see images as they are given. A
-        second copy of the training images is held for it. () or None: none.
+        Layer whose output is taken as the features, under the new head: a name listed by ``named_modules()`` of the
+        backbone of a named network or of the module, or "" for its output. None: the pooled features of a named
+        network; for a module, the input of the last linear layer if that is the last layer with weights (the head of a
+        classifier), else its output. Maps and token sequences are flattened.
+    transformations : sequence of str or Transformation, or None
+        Transformations of whole images during training, applied in this order. Those that act with probability 0.5
+        leave about half of the images as they are. Validation and prediction use the images as given. A second copy of
+        the training images is held in memory. () or None: no transformations.
     epochs : int
-        Passes over the training data; 0 leaves the weights that training starts from.
+        Number of passes over the training data. With 0, the weights from which training starts are kept.
     batch_size : int
-        Images per step, at least 2; where 2 would leave one image over, steps have up to 3.
+        Number of images per step, at least 2. If 2 would leave one image over, steps have up to 3.
     learning_rate : float
-        Of Adam; the largest value if the schedule varies it.
+        Learning rate of Adam; its largest value if the schedule varies it.
     schedule : str
-        "constant"; "one-cycle": up linearly over the first fifth of the steps, then down linearly to 0; "cosine": up
-        over 5 epochs, but no more than a tenth of the steps, then down to 1 % along a cosine, the paper's for "vit";
-        "linear": down linearly to 0 from the first step on.
+        Schedule of the learning rate: "constant"; "one-cycle", which rises linearly over the first fifth of the steps
+        and then falls linearly to 0; "cosine", which rises over 5 epochs, but at most a tenth of the steps, and then
+        falls to 1 % along a cosine (the paper's for "vit"); "linear", which falls linearly to 0.
     weight_decay : float
-        L2 penalty of Adam.
+        Coefficient of Adam's L2 penalty.
     precision : str
-        "float32", "bfloat16", or "auto": bfloat16 in training where the hardware computes it. Features and predictions
-        are computed in float32; so is all else on a CPU if a stride exceeds its input (`strides_beyond_input`).
+        Number format of the training: "float32", "bfloat16", or "auto", which is bfloat16 where the hardware computes
+        it. On a CPU, training is in float32 if the stride of a convolution exceeds its input. Features and predictions
+        are always computed in float32.
     device : str
-        "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1".
-    image_shape : tuple of int
-        (height, width, 3) of the images, if `X` is given as flattened images of shape (n_samples, n_features). None:
+        Device on which the network is trained and used: "auto" (a GPU if there is one, else the CPU), "cpu", "cuda" or
+        "cuda:1".
+    image_shape : tuple of int or None
+        Shape (height, width, 3) of the images if `X` holds flattened images, of shape (n_samples, n_features). None:
         such an `X` is read as rows of pixels.
     random_state : int, RandomState or None
-        Of initial weights, order of samples and transformations.
+        Seed of the initial weights, the order of the samples, the transformations, and dropout.
     checkpoint : path-like or None
-        File that the state of training is written to, arrays and JSON and no pickle: after the first epoch, the last,
-        and those between at which that takes at most a twentieth of the time. A fit with the same data and parameters
-        goes on from it, after a kill, too, to the same weights as if it had never stopped; a fit with others refuses
-        it. `random_state` has to be given. One file belongs to one training: leave it out in cross-validation. It stays
-        when training is done, until you remove it. None: no file.
+        File to which the state of training is written (arrays and JSON, no pickle): after the first epoch, after the
+        last, and in between as often as that takes at most a twentieth of the time. A fit with the same data and
+        parameters continues from it, also after a kill, to the same weights as an uninterrupted one; a fit with other
+        data or parameters raises an error. It requires a `random_state`. Each training needs a file of its own, so
+        leave it out in cross-validation. The file remains after training. None: no file.
     verbose : bool
-        Show a progress bar on stderr.
+        Whether to show a progress bar on stderr.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels seen in fit.
+        Sorted labels seen in fit.
     weights_ : dict of str to ndarray
-        The network's weights and statistics, on the CPU; `module` makes a torch module of them.
+        Weights and statistics of the network, on the CPU; `module` makes a torch module of them.
     layer_ : str
-        Where the features are taken: "output of the module", "input of fc", "output of layer3".
+        Where the features are taken, such as "output of the module", "input of fc" or "output of layer3".
     history_ : dict
-        "loss" and, with validation data, "val_accuracy" over epochs, and "best_epoch", the one that is kept.
+        "loss" and, if there are validation data, "val_accuracy", lists over epochs; and "best_epoch", the number of the
+        epoch whose weights are kept.
     image_shape_ : tuple of int
-        (height, width, n_channels) of the images seen in fit.
+        Shape (height, width, n_channels) of the images seen in fit.
     n_features_in_ : int
         height * width * n_channels.
     n_iter_ : int
-        Number of epochs trained.
+        Number of epochs.
 
     Notes
     -----
-    The paper's settings are the defaults: 50 epochs, batches of 512, Adam with 1e-3, and the epoch with the best
-    validation accuracy if `X_val` is given. Images are normalised with the training data's mean and standard deviation
-    per channel, which the paper does not mention. A module of your own gets the normalised images, too, in training and
-    afterwards, so leave a normalisation of its own out of it. Its layers whose weights do not require gradients stay as
-    they are, statistics of batch norm included; its dropout is drawn from `random_state`. Pickles hold the weights as
-    NumPy arrays (and a module given as `network` as it is: have it on the CPU). A pickle runs whatever code its maker
-    put into it, so open only those that you trust; files of `save_encoder` cannot.
+    The paper's settings are the defaults: 50 epochs, batches of 512, Adam with a learning rate of 1e-3, and the epoch
+    with the best validation accuracy if `X_val` is given. Images are normalised with the mean and standard deviation of
+    each channel of the training data, which the paper does not mention. Your own module receives these normalised
+    images, in training and afterwards, so remove a normalisation of its own (which other estimators need in a module).
+    Its layers whose weights do not require gradients are not changed, including the statistics of batch norm.
+
+    Pickles hold the weights as NumPy arrays, and a module given as `network` as it is: keep it on the CPU.
+    Unpickling a file runs whatever code its maker put into it, so open only files that you trust. A file of
+    `save_encoder` holds no code.
 
     References
     ----------
@@ -140,16 +146,16 @@ class InvariantPretrainer(NetworkClassifier):
         self.verbose = verbose
 
     def fit(self, X, y, X_val=None, y_val=None):
-        """Train from new initial weights, or from those of the module that was given, which is not changed.
+        """Train a network from new weights, or a copy of the given module from its own weights.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, height, width, 3), uint8 or float in [0, 1]
-            Images; or of shape (n_samples, n_features), see `image_shape`.
+            Images; or an array of shape (n_samples, n_features), see `image_shape`.
         y : array-like of shape (n_samples,)
             Labels.
-        X_val, y_val : array-like
-            Validation data of the same kind: the epoch with the best accuracy on it is kept. None: the last.
+        X_val, y_val : array-like or None
+            Validation data of the same kind: the epoch with the best accuracy on them is kept. None: the last.
 
         Returns
         -------
@@ -205,19 +211,19 @@ class InvariantPretrainer(NetworkClassifier):
 
 
 def channel_statistics(X, block=1024):
-    """Compute mean and standard deviation of each channel, without a float copy of all images.
+    """Compute the mean and standard deviation of each channel, without a float copy of all images.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, height, width, n_channels)
-        Images; uint8 counts as [0, 1].
+        Images; uint8 values are divided by 255.
     block : int
-        Images that are converted at once.
+        Number of images that are converted at once.
 
     Returns
     -------
     mean, std : ndarray of shape (n_channels,), float64
-        The std of a constant channel is 1.
+        The standard deviation of a constant channel is given as 1.
 
     Examples
     --------

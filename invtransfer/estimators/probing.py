@@ -1,4 +1,4 @@
-"""FrozenFeatureProbe: a linear classifier on the features of an encoder that does not change."""
+"""FrozenFeatureProbe, which fits a linear classifier to the features of a frozen encoder."""
 
 import math
 import warnings
@@ -28,65 +28,68 @@ SOLVERS = ("lbfgs", "adam")
 class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
     """Fit a linear classifier on frozen features: how well does a representation transfer?
 
-    Features are computed once, standardised, and classified by multinomial logistic regression. The encoder is never
-    changed; `sklearn.base.clone` and cross-validation keep it as it is.
+    The features of an encoder are computed once, standardised, and classified by multinomial logistic regression. The
+    encoder is never changed, and is kept by `sklearn.base.clone` and cross-validation.
 
     Parameters
     ----------
     encoder : InvariantPretrainer, fitted transformer or pipeline, torch.nn.Module, callable or None
-        From images to features, see `invtransfer.encoders.encode`; None: the pixels themselves.
+        Encoder from images to features, see `invtransfer.encoders.encode`. A torch module receives float tensors in
+        [0, 1] of shape (n_samples, 3, height, width), so a normalisation of the images belongs into it; a function
+        receives the images as an array, of the shape and dtype given (uint8 or float); a transformer receives each
+        image as one row. None: the pixels are the features.
     layer : str or None
-        Of a torch module: name of the layer, as in ``named_modules()``, whose output are the features; "" is the
-        module's own output. None: what goes into the module's last linear layer, if the last layer with weights is one,
-        else its output.
+        Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
+        the output of the module. None: the input of the last linear layer if that is the last layer with weights (the
+        head of a classifier), else the output of the module. Maps and token sequences are flattened.
     solver : str
-        "lbfgs": scikit-learn's `LogisticRegression`, to convergence; "adam": the paper's, by steps on batches, for
-        `epochs`.
+        "lbfgs", scikit-learn's `LogisticRegression`, which converges; or "adam", the paper's, which takes steps on
+        batches for a number of `epochs`.
     C : float
-        Inverse strength of the L2 penalty of "lbfgs", as in scikit-learn, whose default is 1. The paper's probe has no
-        penalty, and with 1 accuracy was measured up to 2 points below it.
+        Inverse strength of the L2 penalty of "lbfgs", as in scikit-learn, where the default is 1. The paper's probe has
+        no penalty; with C = 1, accuracy was up to 2 points below it.
     max_iter : int
-        Largest number of iterations of "lbfgs"; a ConvergenceWarning says if they were not enough.
+        Largest number of iterations of "lbfgs"; a ConvergenceWarning tells if they were too few.
     epochs : int
-        Passes over the features of "adam".
+        Number of passes of "adam" over the features.
     batch_size : int or None
-        Samples per step of "adam". None: 512, as the paper, and fewer if there are less than 50,000 samples, so that an
-        epoch has as many steps, 98, as the paper's.
+        Number of samples per step of "adam". None: 512, as in the paper, or fewer if there are fewer than 50,000
+        samples, so that an epoch has 98 steps, as in the paper.
     learning_rate : float
-        Of "adam".
-    image_shape : tuple of int
-        (height, width, 3) of the images, if `X` is given as flattened images of shape (n_samples, n_features). None:
+        Learning rate of "adam".
+    image_shape : tuple of int or None
+        Shape (height, width, 3) of the images if `X` holds flattened images, of shape (n_samples, n_features). None:
         such an `X` is read as rows of pixels.
     random_state : int, RandomState or None
-        Of initial weights and order of samples of "adam"; "lbfgs" draws nothing.
+        Seed of the initial weights and the order of the samples of "adam"; "lbfgs" draws nothing.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels seen in fit.
+        Sorted labels seen in fit.
     coef_ : ndarray of shape (n_classes, n_features_out), float64
-        Weights on standardised features.
+        Weights of the standardised features.
     intercept_ : ndarray of shape (n_classes,), float64
-        Their offsets.
+        Offsets of the classes.
     scaler_ : StandardScaler
         Mean and standard deviation of the features seen in fit.
     layer_ : str or None
-        Where the features are taken in a torch module, such as "input of fc", "output of layer3", "output of the
-        module"; None for other encoders.
+        Where the features are taken in a torch module, such as "output of the module", "input of fc" or "output of
+        layer3"; None for other encoders.
     image_shape_ : tuple of int
-        (height, width, n_channels) of the images seen in fit.
+        Shape (height, width, n_channels) of the images seen in fit.
     n_features_in_ : int
         height * width * n_channels.
     n_iter_ : int
-        Iterations of "lbfgs", epochs of "adam".
+        Number of iterations of "lbfgs", or of epochs of "adam".
 
     Notes
     -----
-    "adam" with 200 epochs, 1e-3, and the epoch with the best validation accuracy if `X_val` is given, is the paper's
-    protocol. Two things are ours, without which it had not converged after 200 epochs: the standardised features are
-    decorrelated, which changes the path of the steps but not the set of classifiers (`coef_` is given back on the
-    standardised features); and there are as many steps with fewer samples. On the same features the two solvers agree
-    within half a point of accuracy; "lbfgs" is the faster one.
+    The paper's protocol is "adam" with 200 epochs, a learning rate of 1e-3, and the epoch with the best validation
+    accuracy if `X_val` is given. Two things are added, without which it had not converged after 200 epochs. The
+    standardised features are decorrelated, which changes the path of the steps but not the set of classifiers (`coef_`
+    refers to the standardised features). With fewer samples there are as many steps. On the same features the accuracy
+    of the two solvers agrees within half a point; "lbfgs" is faster.
 
     References
     ----------
@@ -132,12 +135,12 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, height, width, 3), uint8 or float in [0, 1]
-            Images; or of shape (n_samples, n_features), see `image_shape`.
+            Images; or an array of shape (n_samples, n_features), see `image_shape`.
         y : array-like of shape (n_samples,)
             Labels.
-        X_val, y_val : array-like
-            Validation data of the same kind: "adam" keeps the epoch with the best accuracy on it. "lbfgs", which
-            converges, checks but does not use it.
+        X_val, y_val : array-like or None
+            Validation data of the same kind: "adam" keeps the epoch with the best accuracy on them. "lbfgs", which
+            converges, checks but does not use them.
 
         Returns
         -------
@@ -146,10 +149,10 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the data or a parameter is not as described, the encoder has no such layer, or it fails to return one
+            If the data or a parameter is not as described, the encoder has no such layer, or it does not return one
             finite row per image.
         TypeError
-            If `encoder` is of a kind that cannot be used.
+            If `encoder` is of a type that cannot be used.
         """
         X, y = validate_input(self, X, y, reset=True)
         self.classes_, codes = find_classes(y)
@@ -157,7 +160,7 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
         return self._fit(X, codes, X_val, codes_val)
 
     def _fit(self, X, codes, X_val, codes_val):
-        """Fit on images and positions of labels in `classes_` that were checked, by `fit` or by a `FineTuner`."""
+        """Fit on images and class indices that were checked by `fit` or by a `FineTuner`."""
         if self.solver not in SOLVERS:
             raise ValueError(f"solver is {self.solver!r}, expected one of: {', '.join(SOLVERS)}")
         Z = encode(self.encoder, X, layer=self.layer)
@@ -195,7 +198,7 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
             warnings.filterwarnings("ignore", FEW_SAMPLES)
             warnings.simplefilter("ignore", ConvergenceWarning)
             classifier = LogisticRegression(C=self.C, max_iter=self.max_iter).fit(Z, codes)
-        if classifier.n_iter_.max() >= self.max_iter:  # in one line, where scikit-learn's are eight
+        if classifier.n_iter_.max() >= self.max_iter:  # one line instead of scikit-learn's eight
             warnings.warn(
                 f"the probe has not converged after max_iter={self.max_iter}", ConvergenceWarning, stacklevel=4
             )
@@ -242,24 +245,25 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
         return hasattr(self, "coef_")
 
     def __sklearn_clone__(self):
-        """Clone all but the encoder, which stays frozen and shared."""
+        """Clone everything but the encoder, which is shared."""
         return clone_around_encoder(self)
 
 
 def decorrelate(Z, ridge=0.1):
-    """Compute the matrix that makes standardised features nearly uncorrelated.
+    """Compute a matrix that makes standardised features nearly uncorrelated.
 
     Parameters
     ----------
     Z : ndarray of shape (n_samples, n_features), float32
-        Features of mean 0 and standard deviation 1.
+        Features with mean 0 and standard deviation 1.
     ridge : float
-        Added to all eigenvalues of the correlations, so that directions without variance are not blown up.
+        Number that is added to all eigenvalues of the correlations, so that directions without variance are not
+        amplified.
 
     Returns
     -------
     matrix : ndarray of shape (n_features, n_features), float32
-        Symmetric; features times it have correlations closer to none.
+        Symmetric matrix; the product of the features and the matrix is nearly uncorrelated.
 
     Examples
     --------

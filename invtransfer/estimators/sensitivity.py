@@ -1,9 +1,9 @@
-"""How much a representation changes under transformations: the statistics, and SensitivityScorer.
+"""Sensitivity of a representation to transformations: the statistics, and SensitivityScorer.
 
 The sensitivity to a transformation is the mean distance between the features of twins (two draws of that transformation
-on the same object and background), over the mean distance between random pairs of the same images: 0 is invariant, 1 is
-as different as any two images are. Distances are kept per pair; the ratio is formed once, from the means over the whole
-set.
+on the same object and background), divided by the mean distance between random pairs of the same images. It is 0 for an
+invariant representation, and 1 if twins are as different as any two images. Distances are kept per pair; the ratio is
+formed once, from the means over the whole set.
 """
 
 import zlib
@@ -21,7 +21,7 @@ from invtransfer.randomness import derive_seed
 from invtransfer.sources.transformed_images import TransformedImages, transform_whole
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
-N_ROW_DRAWS = 512  # different draws per transformation that `transform` chooses from
+N_ROW_DRAWS = 512  # number of draws of each transformation from which `transform` chooses
 Z_95 = 1.959964  # standard normal quantile of a two-sided 95 % interval
 
 
@@ -31,7 +31,7 @@ def distances(Z, Z_other):
     Parameters
     ----------
     Z, Z_other : ndarray of shape (n_pairs, n_features)
-        Features of the first and second image of each pair.
+        Features of the first and of the second image of each pair.
 
     Returns
     -------
@@ -46,26 +46,27 @@ def distances(Z, Z_other):
 
 
 def sensitivity_interval(pair_distances, random_distances, partners):
-    """Compute the ratio of mean distances, and its 95 % interval.
+    """Compute the ratio of two mean distances, and its 95 % interval.
 
     Parameters
     ----------
     pair_distances : ndarray of shape (n_pairs,)
-        Between twins.
+        Distances between twins.
     random_distances : ndarray of shape (n_pairs,)
-        Between the first image of pair i and the second of pair ``partners[i]``.
+        Distances between the first image of pair i and the second image of pair ``partners[i]``.
     partners : ndarray of shape (n_pairs,), int
-        A permutation.
+        Permutation of the pairs.
 
     Returns
     -------
     sensitivity, low, high : float
-        NaN if all random pairs are equal; the interval also if there are less than 4 pairs.
+        Ratio and bounds of its interval. All are NaN if the images of all random pairs are equal; the bounds are NaN if
+        there are fewer than 4 pairs.
 
     Notes
     -----
-    The interval is normal, with the delta method for a ratio of means. Pairs i and ``partners[i]`` share an image, so
-    their covariance is part of the variance; the covariance between the two distances of one pair is, too.
+    The interval is normal, with a variance from the delta method for a ratio of means. It contains the covariance
+    between the two distances of a pair, and that between pairs i and ``partners[i]``, which share an image.
 
     Examples
     --------
@@ -77,42 +78,54 @@ def sensitivity_interval(pair_distances, random_distances, partners):
     if scale == 0:
         return np.nan, np.nan, np.nan
     sensitivity = float(pair_distances.mean() / scale)
-    residuals = (pair_distances - sensitivity * random_distances) / scale  # mean 0: the ratio's linear part
+    residuals = (pair_distances - sensitivity * random_distances) / scale  # linear part of the ratio, with mean 0
     own = np.square(residuals).mean()
     shared = 2 * (residuals * residuals[partners]).mean()
-    if n_pairs < 4:  # in a ring of three or less, these sum to nothing
+    if n_pairs < 4:  # in a ring of three or fewer, these sum to 0
         return sensitivity, np.nan, np.nan
     half = Z_95 * np.sqrt(max(own + shared, 0.0) / n_pairs)
     return sensitivity, float(max(sensitivity - half, 0.0)), float(sensitivity + half)
 
 
 def twin_sensitivity(encoder, X, X_twin, *, layer=None, random_state=None):
-    """Measure how sensitive a representation is to whatever differs between the two images of given pairs.
+    """Measure how sensitive a representation is to the difference between the two images of given pairs.
 
     Parameters
     ----------
     encoder : InvariantPretrainer, fitted transformer or pipeline, torch.nn.Module, callable or None
-        As for `SensitivityScorer`.
+        Encoder from images to features, see `invtransfer.encoders.encode`. A torch module receives float tensors in
+        [0, 1] of shape (n_samples, 3, height, width), so a normalisation of the images belongs into it; a function
+        receives the images as an array, of the shape and dtype given (uint8 or float); a transformer receives each
+        image as one row. None: the pixels are the features.
+    layer : str or None
+        Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
+        the output of the module. None: the input of the last linear layer if that is the last layer with weights (the
+        head of a classifier), else the output of the module. Maps and token sequences are flattened.
     X, X_twin : array-like of shape (n_pairs, height, width, 3), uint8 or float in [0, 1]
         First and second image of each pair.
-    layer : str or None
-        As for `SensitivityScorer`.
     random_state : int, RandomState or None
-        Of the random pairs.
+        Seed of the random pairs.
 
     Returns
     -------
-    sensitivity, low, high : float
-        Mean distance between the features of pairs over that of random pairs, the first image of one and the second of
-        another, and its 95 % interval over pairs.
+    sensitivity : float
+        Mean distance between the features of the two images of a pair, divided by the mean distance between random
+        pairs, which are the first image of one pair and the second image of another.
+    low, high : float
+        Bounds of its 95 % interval over pairs.
 
     Raises
     ------
     ValueError
-        If the images are not as described, their shapes differ, there is one pair only, the encoder has no such layer,
-        or it fails to return one finite row per image.
+        If the images are not as described, their shapes differ, there is only one pair, the encoder has no such layer,
+        or it does not return one finite row per image.
     TypeError
-        If `encoder` is of a kind that cannot be used.
+        If `encoder` is of a type that cannot be used.
+
+    Notes
+    -----
+    Transform every second image, and the result is larger than that of `SensitivityScorer`, whose twins are two draws:
+    about half of them are identical if the transformation acts with probability 0.5.
 
     Examples
     --------
@@ -131,53 +144,62 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None, random_state=None):
 
 
 class SensitivityScorer(TransformerMixin, BaseEstimator):
-    """Measure how sensitive a representation is to each transformation: what is it invariant to?
+    """Measure how sensitive a representation is to each of several transformations: to what is it invariant?
 
     Parameters
     ----------
     encoder : InvariantPretrainer, fitted transformer or pipeline, torch.nn.Module, callable or None
-        From images to features, see `invtransfer.encoders.encode`; None: the pixels themselves.
+        Encoder from images to features, see `invtransfer.encoders.encode`. A torch module receives float tensors in
+        [0, 1] of shape (n_samples, 3, height, width), so a normalisation of the images belongs into it; a function
+        receives the images as an array, of the shape and dtype given (uint8 or float); a transformer receives each
+        image as one row. None: the pixels are the features.
     layer : str or None
-        Of a torch module: name of the layer, as in ``named_modules()``, whose output are the features; "" is the
-        module's own output. None: what goes into the module's last linear layer, if the last layer with weights is one,
-        else its output.
-    transformations : sequence of str or Transformation
-        Each is measured alone; None: all 18.
+        Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
+        the output of the module. None: the input of the last linear layer if that is the last layer with weights (the
+        head of a classifier), else the output of the module. Maps and token sequences are flattened.
+    transformations : sequence of str or Transformation, or None
+        Transformations, each of which is measured alone. None: all 18 of `TRANSFORMATIONS`.
     n_pairs : int
-        Twins per transformation; of a given set of images no more than there are, one for each image.
-    image_shape : tuple of int
-        (height, width, 3) of the images, if `X` is given as flattened images of shape (n_samples, n_features). None:
-        such an `X` is read as rows of pixels, whose values are scaled to [0, 1] by the range seen in fit, transformed
+        Number of pairs of twins per transformation. From given images, at most one pair is made of each.
+    image_shape : tuple of int or None
+        Shape (height, width, 3) of the images if `X` holds flattened images, of shape (n_samples, n_features). None:
+        such an `X` is read as rows of pixels. Their values are scaled to [0, 1] by the range seen in fit, transformed
         as a grey image, and scaled back.
     random_state : int, RandomState or None
-        Of the transformations drawn on images, and of the random pairs. A source draws with its own.
+        Seed of the random pairs, and of the transformations of given images; a source draws with its own. Equal seeds
+        give equal draws for different encoders, so that differences between encoders are paired.
 
     Attributes
     ----------
     sensitivity_ : xarray.DataArray over "transformation"
-        Mean distance of twins over mean distance of random pairs: 0 is invariant, 1 as different as any two images.
-        NaN where all features are equal.
+        Mean distance between twins, divided by the mean distance between random pairs: 0 if the features are invariant,
+        1 if twins are as different as any two images, NaN if all features are equal.
     sensitivity_interval_ : xarray.DataArray over "transformation" and "bound"
-        95 % interval ("low", "high") of the sampling of pairs, for this encoder.
+        95 % interval ("low", "high") over pairs, for this encoder.
     pair_distances_, random_distances_ : xarray.DataArray over "transformation" and "pair"
         Distances between the features of twins, and of random pairs of the same images, in units of the features.
     composed_sensitivity_ : float
-        To the source's own transformations together; NaN if fitted on images, or on a source that has none.
-    composed_sensitivity_interval_ : tuple of (low, high)
-        Its 95 % interval.
+        Sensitivity to all transformations of the source together; NaN if the scorer was fitted on images, or on a
+        source without transformations.
+    composed_sensitivity_interval_ : tuple of float
+        Bounds (low, high) of its 95 % interval.
     layer_ : str or None
-        Where the features are taken in a torch module, such as "input of fc", "output of layer3", "output of the
-        module"; None for other encoders.
+        Where the features are taken in a torch module, such as "output of the module", "input of fc" or "output of
+        layer3"; None for other encoders.
     image_shape_ : tuple of int
-        (height, width, n_channels) of the images seen in fit.
+        Shape (height, width, n_channels) of the images seen in fit.
     n_features_in_ : int
         height * width * n_channels.
 
     Notes
     -----
-    `score` is greater-is-better and so returns the invariance, 1 minus the mean sensitivity. The paper's Equation 1
-    takes the normaliser from "any two samples": here these are the first image of each pair and the second of another,
-    both drawn with that transformation, without regard to class.
+    Twins are two draws of the same transformation. Ten of the 18 act with probability 0.5, so that about half of their
+    twins are identical (a quarter for noise, elastic and erasing, which also draw numbers). Their sensitivities are
+    lower for that reason: they measure the dose together with the invariance.
+
+    `score` returns the invariance, 1 minus the mean sensitivity, because greater is better in scikit-learn. The paper's
+    Equation 1 divides by the distance between "any two samples": here these are the first image of each pair and the
+    second image of another, both drawn with that transformation, regardless of class.
 
     References
     ----------
@@ -219,10 +241,10 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : Transforms2D, TransformedImages, or array-like of shape (n_samples, height, width, 3)
-            A source, of whose images twins are made; or images, uint8 or float in [0, 1], which are transformed as a
-            whole; or an array of shape (n_samples, n_features), see `image_shape`.
+            Source that draws the twins; or images, uint8 or float in [0, 1], which are transformed as a whole; or an
+            array of shape (n_samples, n_features), see `image_shape`.
         y : object
-            Not used.
+            Ignored.
 
         Returns
         -------
@@ -231,10 +253,10 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the data or a parameter is not as described, there is but one image, the encoder has no such layer, or it
-            fails to return one finite row per image.
+            If the data or a parameter is not as described, there is only one image, the encoder has no such layer, or
+            it does not return one finite row per image.
         TypeError
-            If `encoder` is of a kind that cannot be used.
+            If `encoder` is of a type that cannot be used.
         """
         n_pairs = check_count(self.n_pairs, "n_pairs", low=2)
         chosen = self._transformations = self._chosen()
@@ -268,13 +290,13 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, height, width, 3) or (n_samples, n_features)
-            Images of the shape seen in fit; they are transformed as a whole.
+            Images of the shape seen in fit, which are transformed as a whole.
 
         Returns
         -------
         sensitivities : ndarray of shape (n_samples, n_transformations), float64
-            Distance between the features of two draws on that image, over the mean distance of random pairs in fit.
-            Which draws an image gets depends on the image alone, not on its place in `X`.
+            Distance between the features of two draws on that image, divided by the mean distance between random pairs
+            in fit. The draws depend on the image alone, not on its place in `X`.
         """
         check_is_fitted(self)
         X = validate_input(self, X, reset=False)
@@ -293,14 +315,15 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : Transforms2D, TransformedImages, or array-like
-            As for `fit`.
+            Source or images, as for `fit`.
         y : object
-            Not used.
+            Ignored.
 
         Returns
         -------
         invariance : float
-            1 is invariant to all of them; 0 (or less) is as sensitive as to a change of the image.
+            1 if the features are invariant to all transformations; 0 or less if they change as much as from one image
+            to another.
         """
         check_is_fitted(self)
         source = self._source(X, reset=False)
@@ -314,7 +337,7 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         input_features : object
-            Not used.
+            Ignored.
 
         Returns
         -------
@@ -346,7 +369,7 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         return TransformedImages.from_checked(self._to_images(X), random_state=self._seed)
 
     def _to_images(self, X):
-        """See rows of pixels of any range as grey images in [0, 1]; leave images as they are."""
+        """Return rows of pixels of any range as grey images in [0, 1], and images as they are."""
         if X.shape[3] == 3:
             return X
         low, extent = self._pixel_range
@@ -359,9 +382,9 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         return encode(self.encoder, images, layer=self.layer)
 
     def _measure(self, source, n_pairs, transformations):
-        """Return distances of twins, of random pairs, and who was paired with whom."""
+        """Return the distances of twins and of random pairs, and the permutation that makes the latter."""
         twins = source.twins(n_pairs, transformations=transformations)
-        Z, Z_twin = np.split(self._encode(np.concatenate(twins)), 2)  # one call: fuller batches, and one network made
+        Z, Z_twin = np.split(self._encode(np.concatenate(twins)), 2)  # in one call: fuller batches, one network
         partners = _ring(n_pairs, self._seed)
         return distances(Z, Z_twin), distances(Z, Z_twin[partners]), partners
 
@@ -370,18 +393,18 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         return hasattr(self, "sensitivity_")
 
     def __sklearn_clone__(self):
-        """Clone all but the encoder, which stays frozen and shared."""
+        """Clone everything but the encoder, which is shared."""
         return clone_around_encoder(self)
 
     def __sklearn_tags__(self):
-        """Say that the columns are float64, whatever came in."""
+        """Declare that the columns are float64, whatever the dtype of the images."""
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64"]
         return tags
 
 
 def _ring(n, seed):
-    """Return a random permutation without a fixed point: everyone's successor in a random ring."""
+    """Return a random permutation without a fixed point: the successors in a random ring."""
     order = np.random.default_rng(seed).permutation(n)
     partners = np.empty(n, dtype=np.int64)
     partners[order] = np.roll(order, 1)

@@ -1,4 +1,4 @@
-"""FineTuner: all weights of an encoder trained on, from a linear probe on its features."""
+"""FineTuner, which trains all weights of an encoder further, starting from a linear probe on its features."""
 
 import torch
 from sklearn.base import clone
@@ -15,86 +15,94 @@ from invtransfer.networks.training import train
 
 
 class FineTuner(NetworkClassifier):
-    """Fine-tune a copy of an encoder, after a linear probe: what does a representation become on the target task?
+    """Fine-tune a copy of an encoder after a linear probe: what does a representation become on the target task?
 
-    First a `FrozenFeatureProbe` is fitted on the encoder's features. Then it becomes the head of a copy of the
-    encoder's network, of which all weights are trained. The encoder is never changed; `sklearn.base.clone` and
-    cross-validation keep it as it is.
+    First a `FrozenFeatureProbe` is fitted on the features of the encoder. It then becomes the head of a copy of the
+    encoder's network, and all weights of that copy are trained. The encoder itself is never changed, and is kept by
+    `sklearn.base.clone` and cross-validation.
 
     Parameters
     ----------
     encoder : InvariantPretrainer, FineTuner, torch.nn.Module or None
-        From images to features, fitted; a module takes float images in [0, 1] of shape (n_samples, 3, height, width).
-        None: the pixels themselves, so that a linear classifier is trained on.
+        Fitted encoder from images to features. A torch module receives float tensors in [0, 1] of shape
+        (n_samples, 3, height, width), so a normalisation of the images belongs into it. None: the pixels are the
+        features, and a linear classifier is trained further.
     layer : str or None
-        Of a torch module: name of the layer, as in ``named_modules()``, whose output are the features; "" is the
-        module's own output. None: what goes into the module's last linear layer, if the last layer with weights is one,
-        else its output.
+        Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
+        the output of the module. None: the input of the last linear layer if that is the last layer with weights (the
+        head of a classifier), else the output of the module. Maps and token sequences are flattened.
     probe : FrozenFeatureProbe or None
-        With the settings of the probe, of which a copy is fitted; its `encoder`, `layer` and `image_shape` are those
-        given here, and if its `random_state` is None, it depends on the one given here. None: the default settings.
-    transformations : sequence of str or Transformation
-        Applied to whole images in tuning, in this order, anew in every epoch; the probe is fitted on the first epoch's
-        draw. Validation and prediction see images as they are given. () or None: none.
+        Probe with the settings to use, of which a copy is fitted. Its `encoder`, `layer` and `image_shape` are those
+        given here, and a `random_state` of None is derived from the one given here. None: the default settings.
+    transformations : sequence of str or Transformation, or None
+        Transformations of whole images during tuning, applied in this order and drawn anew in every epoch; the probe is
+        fitted on those of the first epoch. Those that act with probability 0.5 leave about half of the images as they
+        are. Validation and prediction use the images as given. () or None: no transformations.
     epochs : int
-        Passes over the training data; 0 leaves the encoder's weights, and the predictions of the probe.
+        Number of passes over the training data. With 0, the weights of the encoder and the predictions of the probe are
+        kept.
     batch_size : int
-        Images per step, at least 2; where 2 would leave one image over, steps have up to 3.
+        Number of images per step, at least 2. If 2 would leave one image over, steps have up to 3.
     learning_rate : float
-        Of Adam; the largest value if the schedule varies it.
+        Learning rate of Adam; its largest value if the schedule varies it.
     schedule : str
-        "linear": down linearly to 0 from the first step on; "constant"; "one-cycle": up linearly over the first fifth
-        of the steps, then down linearly to 0; "cosine": up over 5 epochs, but no more than a tenth of the steps, then
-        down to 1 % along a cosine.
+        Schedule of the learning rate: "constant"; "one-cycle", which rises linearly over the first fifth of the steps
+        and then falls linearly to 0; "cosine", which rises over 5 epochs, but at most a tenth of the steps, and then
+        falls to 1 % along a cosine (the paper's for "vit"); "linear", which falls linearly to 0.
     weight_decay : float
-        L2 penalty of Adam.
+        Coefficient of Adam's L2 penalty.
     precision : str
-        "float32", "bfloat16", or "auto": bfloat16 in training where the hardware computes it. Features and predictions
-        are computed in float32; so is all else on a CPU if a stride exceeds its input (`strides_beyond_input`).
+        Number format of the training: "float32", "bfloat16", or "auto", which is bfloat16 where the hardware computes
+        it. On a CPU, training is in float32 if the stride of a convolution exceeds its input. Features and predictions
+        are always computed in float32.
     device : str
-        Where the copy is trained and used: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1".
-    image_shape : tuple of int
-        (height, width, 3) of the images, if `X` is given as flattened images of shape (n_samples, n_features). None:
+        Device on which the network is trained and used: "auto" (a GPU if there is one, else the CPU), "cpu", "cuda" or
+        "cuda:1".
+    image_shape : tuple of int or None
+        Shape (height, width, 3) of the images if `X` holds flattened images, of shape (n_samples, n_features). None:
         such an `X` is read as rows of pixels.
     random_state : int, RandomState or None
-        Of the order of samples, transformations, dropout, and of a probe that draws.
+        Seed of the order of the samples, the transformations, dropout, and a probe that draws.
     checkpoint : path-like or None
-        File that the state of training is written to, arrays and JSON and no pickle: after the first epoch, the last,
-        and those between at which that takes at most a twentieth of the time. A fit with the same data and parameters
-        goes on from it, after a kill, too, to the same weights as if it had never stopped (the probe is fitted again);
-        a fit with others refuses it. `random_state` has to be given. One file belongs to one training: leave it out in
-        cross-validation. It stays when training is done, until you remove it. None: no file.
+        File to which the state of training is written (arrays and JSON, no pickle): after the first epoch, after the
+        last, and in between as often as that takes at most a twentieth of the time. A fit with the same data and
+        parameters continues from it, also after a kill, to the same weights as an uninterrupted one (the probe is
+        fitted again); a fit with other data or parameters raises an error. It requires a `random_state`. Each training
+        needs a file of its own, so leave it out in cross-validation. The file remains after training. None: no file.
     verbose : bool
-        Show a progress bar on stderr.
+        Whether to show a progress bar on stderr.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels seen in fit.
+        Sorted labels seen in fit.
     probe_ : FrozenFeatureProbe
-        Fitted on the features of the encoder before tuning: ``probe_.score(X, y)`` is the accuracy of linear probing.
+        Probe on the features of the encoder before tuning: ``probe_.score(X, y)`` is the accuracy of linear probing.
     weights_ : dict of str to ndarray
-        The tuned network's weights and statistics, on the CPU; `module` makes a torch module of them.
+        Weights and statistics of the tuned network, on the CPU; `module` makes a torch module of them.
     layer_ : str
-        Where the features are taken: "output of the module", "input of fc", "output of layer3".
+        Where the features are taken, such as "output of the module", "input of fc" or "output of layer3".
     history_ : dict
-        "loss" and, with validation data, "val_accuracy" over epochs, and "best_epoch", the one that is kept.
+        "loss" and, if there are validation data, "val_accuracy", lists over epochs; and "best_epoch", the number of the
+        epoch whose weights are kept.
     image_shape_ : tuple of int
-        (height, width, n_channels) of the images seen in fit.
+        Shape (height, width, n_channels) of the images seen in fit.
     n_features_in_ : int
         height * width * n_channels.
     n_iter_ : int
-        Number of epochs trained.
+        Number of epochs.
 
     Notes
     -----
-    The paper's settings are the defaults where it states them: after the probe 50 epochs, and a learning rate that
-    falls linearly from 1e-3 to 0. Of the size of batches it says nothing in that place; 512 is that of its pretraining.
-    The probe's standardisation becomes part of the weights of the head, so that the network starts with the probe's
-    predictions. Images are normalised as in pretraining, not anew, and batch norm goes on to learn its statistics.
-    All weights are trained, those too that do not require gradients in the encoder. Pickles hold the weights as NumPy
-    arrays, and the encoder as it is. A pickle runs whatever code its maker put into it, so open only those that you
-    trust; files of `save_encoder` cannot.
+    The defaults are the paper's settings where it states them: after the probe, 50 epochs with a learning rate that
+    falls linearly from 1e-3 to 0. It does not state the batch size; 512 is that of its pretraining. The standardisation
+    of the probe is folded into the head, so that the network starts with the predictions of the probe. Images are
+    normalised as in pretraining, and batch norm continues to update its statistics. All weights are trained, also
+    those that do not require gradients in the encoder.
+
+    Pickles hold the weights as NumPy arrays, and the encoder as it is.
+    Unpickling a file runs whatever code its maker put into it, so open only files that you trust. A file of
+    `save_encoder` holds no code.
 
     References
     ----------
@@ -151,17 +159,17 @@ class FineTuner(NetworkClassifier):
         self.verbose = verbose
 
     def fit(self, X, y, X_val=None, y_val=None):
-        """Fit the probe on frozen features, then train a copy of the whole network from there.
+        """Fit the probe on frozen features, then train a copy of the whole network, starting from the probe.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, height, width, 3), uint8 or float in [0, 1]
-            Images, of the shape that the encoder takes; or of shape (n_samples, n_features), see `image_shape`.
+            Images of the shape that the encoder takes; or an array of shape (n_samples, n_features), see `image_shape`.
         y : array-like of shape (n_samples,)
             Labels.
-        X_val, y_val : array-like
-            Validation data of the same kind: the epoch with the best accuracy on it is kept. None: the last. The probe
-            gets them, too.
+        X_val, y_val : array-like or None
+            Validation data of the same kind: the epoch with the best accuracy on them is kept. None: the last. The
+            probe uses them in the same way.
 
         Returns
         -------
@@ -173,7 +181,7 @@ class FineTuner(NetworkClassifier):
             If the data or a parameter is not as described, the encoder has no such layer or takes images of another
             shape, or the loss diverges.
         TypeError
-            If `encoder` has no weights to tune, or `probe` is no FrozenFeatureProbe.
+            If `encoder` has no weights to tune, or `probe` is not a FrozenFeatureProbe.
         NotFittedError
             If `encoder` is an estimator that is not fitted.
         """
@@ -213,7 +221,7 @@ class FineTuner(NetworkClassifier):
         return self
 
     def _check_shape(self):
-        """Say if the encoder was fitted on images of another shape: its copy would be given what it does not take."""
+        """Raise an error if the encoder was fitted on images of another shape."""
         shape = getattr(self.encoder, "image_shape_", self.image_shape_)
         if shape != self.image_shape_:
             hint = f": give image_shape={shape}" if self.image_shape_[2] == 1 and shape[2] == 3 else ""
@@ -245,12 +253,12 @@ class FineTuner(NetworkClassifier):
         return network, dict(recipe) if isinstance(recipe, dict) else None
 
     def __sklearn_clone__(self):
-        """Clone all but the encoder, which stays frozen and shared."""
+        """Clone everything but the encoder, which is shared."""
         return clone_around_encoder(self)
 
 
 def _check_encoder(encoder):
-    """Say if an encoder has no weights that could be tuned."""
+    """Raise an error if an encoder has no weights that can be tuned."""
     if isinstance(encoder, type):
         raise TypeError(f"encoder is the class {encoder.__name__}, expected an instance of it")
     if isinstance(encoder, NetworkClassifier):
@@ -263,22 +271,22 @@ def _check_encoder(encoder):
 
 
 def fold_standardisation(probe):
-    """Make the linear layer that gives a probe's logits, from features that are not standardised.
+    """Make a linear layer that computes the logits of a probe from features that are not standardised.
 
     Parameters
     ----------
     probe : FrozenFeatureProbe
-        Fitted.
+        Fitted probe.
 
     Returns
     -------
     head : torch.nn.Linear
-        From features (n_samples, n_features) to logits (n_samples, n_classes), float32, on the CPU.
+        Layer from features (n_samples, n_features) to logits (n_samples, n_classes), float32, on the CPU.
 
     Examples
     --------
-    Of features 0 and 4 the mean is 2 and the standard deviation 2, so half a weight of 10 is left, and an offset of 0
-    becomes minus 2 * 5:
+    The features 0 and 4 have mean 2 and standard deviation 2, so a weight of 10 becomes 10 / 2 = 5, and an offset of 0
+    becomes 0 - 5 * 2 = -10:
 
     >>> import numpy as np
     >>> probe = FrozenFeatureProbe().fit(np.array([[0.0], [4.0]]), [0, 1])

@@ -113,8 +113,8 @@ def train(
         Device on which the network is trained: "auto" (a GPU if there is one, else the CPU), "cpu", "cuda", "cuda:1".
     precision : str
         Number format of the training: "float32", "bfloat16" (autocast; the weights stay float32), or "auto", which is
-        bfloat16 where the hardware computes it. On a CPU, training is in float32 if a stride exceeds its input (see
-        `strides_beyond_input`).
+        bfloat16 where the hardware computes it. On a CPU, training is in float32 if the stride of a
+        convolution exceeds its input (see `strides_beyond_input`).
     generator : torch.Generator
         Generator of the order of the samples. Its initial seed is that of torch's global generators during training,
         which dropout reads; they are restored afterwards.

@@ -1,4 +1,4 @@
-"""How long a network takes here, measured."""
+"""Measured time of training and encoding, from which the time of a study is projected."""
 
 import time
 from functools import lru_cache
@@ -14,23 +14,23 @@ from invtransfer.networks.training import train
 
 @lru_cache
 def seconds_per_image(network, width, batch_size, image_shape=(32, 32, 3)):
-    """Measure how long a network takes for one image here, to project how long a study will take.
+    """Measure how long a network takes for one image on this machine.
 
     Parameters
     ----------
     network : str
-        As for `build_network`.
+        Name of the network, as for `build_network`.
     width : float
-        Of the network.
+        Multiple of its standard numbers of channels.
     batch_size : int
-        Images per step. Without a GPU at most 64 are measured: larger batches cost as much per image there.
+        Number of images per step. Without a GPU at most 64 are measured, because larger batches take as long per image.
     image_shape : tuple of int
-        (height, width, n_channels).
+        Shape (height, width, n_channels) of the images.
 
     Returns
     -------
     training, encoding : float
-        Seconds, one image's share of a training step and of a forward pass without gradients.
+        Seconds per image of a training step, and of a forward pass without gradients.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def seconds_per_image(network, width, batch_size, image_shape=(32, 32, 3)):
 
 
 def _seconds(call):
-    """Return the shortest of three times that a call takes, after one to warm up."""
+    """Return the shortest duration of three calls, after one call to warm up."""
     times = []
     for _ in range(4):
         start = time.perf_counter()

@@ -62,7 +62,7 @@ def _make_parser():
         help="place of the cell, with a label along each dimension: factor=architecture=vit,relation=same,seed=0",
     )  # fmt: skip
     command.add_argument("--study", type=Path, metavar="FILE.py", help="script of the study (default: studies/NAME.py)")
-    command.add_argument("--objects", metavar="FOLDER", help="objects, if the study had others than its own")
+    command.add_argument("--objects", metavar="FOLDER", help="folder of the objects, if not the default ones")
     command.add_argument("--data", metavar="FOLDER", help="where CIFAR is (default: data/sets)")
 
     command = _add(commands, _export, "write a cube as tables for other programs")
@@ -114,8 +114,8 @@ def _reproduce(options):
     """Compute one cell of a cube again, and compare all its values bit for bit.
 
     The cell is computed from the arguments that the cube holds, with as many threads as it had. If values differ, the
-    command says which versions, code or hardware do, and ends with code 1. It runs the script of the study, which you
-    have: nothing in the cube is executed.
+    command says which versions, code or hardware differ, and ends with code 1. It runs your copy of the study's script;
+    nothing in the cube is executed.
     """
     from invtransfer.paper import load_study  # here, so that the other commands load no torch
 

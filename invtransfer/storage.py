@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and arrays kept in them without code: what survives a kill, and can be trusted."""
+"""Files that are whole or absent, also after a kill, and files of arrays that cannot hold code."""
 
 import glob
 import io
@@ -121,7 +121,7 @@ def check_writable(path):
 
 
 def format_json(value):
-    """Format a value as JSON, as the same text for the same value.
+    """Format a value as JSON; equal values give equal texts.
 
     Parameters
     ----------
@@ -146,11 +146,11 @@ def parse_json(text, name, kind=(dict, list)):
     Parameters
     ----------
     text : str
-        What should be JSON.
+        Text in JSON.
     name : str
-        What the message calls it.
+        Name of the value in the message.
     kind : type or tuple of type
-        What the value should be.
+        Type that the value should have.
 
     Returns
     -------
@@ -159,7 +159,7 @@ def parse_json(text, name, kind=(dict, list)):
     Raises
     ------
     ValueError
-        If it is no text, no JSON, or of another kind.
+        If `text` is not a str or not JSON, or the value is of another type.
 
     Examples
     --------
@@ -254,7 +254,7 @@ def read_arrays(path):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = archive.infolist()
             if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-                raise ValueError("it is compressed")  # what is small on the disk may be endless in memory
+                raise ValueError("it is compressed")  # a small file may be endless in memory
             description = json.loads(archive.read(DESCRIPTION))
             arrays = {}
             for member in members:
@@ -264,7 +264,7 @@ def read_arrays(path):
                         if file.read(1):  # to the end, where zipfile compares the checksum
                             raise ValueError(f"{member.filename} holds more than one array")
                     arrays[member.filename.removesuffix(".npy")] = array
-    except Exception as error:  # zipfile, json and NumPy raise whatever fits the damage, MemoryError among it
+    except Exception as error:  # zipfile, json and NumPy raise many kinds, even MemoryError
         raise DamagedFileError(f"{path} cannot be read as arrays: {' '.join(str(error).split())}") from error
     if not isinstance(description, dict):
         raise DamagedFileError(f"{path} cannot be read as arrays: its description is no JSON object")

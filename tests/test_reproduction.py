@@ -103,8 +103,8 @@ def change(cube, name, value):
     ("doctor", "message"),
     [
         (lambda cube: cube.drop_vars("arguments"), "does not say how its cells were computed: it is of an earlier"),
-        (lambda cube: cube.assign_attrs(origins="[]"), "^origins of the cube name no number 0"),
-        (lambda cube: cube.assign_attrs(origins="{}"), "^origins of the cube name no number 0"),
+        (lambda cube: cube.assign_attrs(origins="[]"), "^origins of the cube have no entry 0"),
+        (lambda cube: cube.assign_attrs(origins="{}"), "^origins of the cube have no entry 0"),
         (lambda cube: cube.assign_attrs(origins=3), "^origins is no JSON: "),
         (lambda cube: cube.assign_attrs(origins="[" * 100_000), "^origins is no JSON: "),
         (

@@ -389,8 +389,8 @@ def test_finished_cells_are_not_lost_with_their_files(path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"shard": (0, 2)}, "shard is 0/2, expected a number from 1 to 2, and how many there are"),
-        ({"shard": (3, 2)}, "shard is 3/2, expected a number from 1 to 2"),
+        ({"shard": (0, 2)}, "shard is 0/2, expected k/n with k from 1 to n"),
+        ({"shard": (3, 2)}, "shard is 3/2, expected k/n with k from 1 to n"),
         ({"states": ["done"]}, r"states is \['done'\], expected some of: missing, failed"),
     ],
 )
@@ -468,7 +468,7 @@ def test_cells_of_other_versions_or_threads_are_named_and_told_apart(path, monke
     texts = [str(warning.message) for warning in caught]
     assert [re.sub(r"in .*\.cells", "in CELLS", text) for text in texts] == [
         f"1 of the cells in CELLS were computed with other {what} than this run's, such as"
-        f" {cell_id(grid()[0][5][1])}.nc: delete them to do them again"
+        f" {cell_id(grid()[0][5][1])}.nc: delete them to compute them again"
         for what in ("versions", "threads")
     ]
     assert (cube.attrs["versions"], cube.attrs["threads"], cube.attrs["git_commit"]) == (

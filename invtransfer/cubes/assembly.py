@@ -1,4 +1,4 @@
-"""From cells to one cube: every cell in its place, and for every place what is there."""
+"""Cells assembled into one cube: every cell in its place, and the status of every place."""
 
 from functools import reduce
 
@@ -64,7 +64,7 @@ def check_study_cube(cube, name="the cube", needs=("status",)):
     cube : xarray.Dataset
         Any dataset.
     name : str
-        What the message calls it, such as its path.
+        Name of the dataset in the message, such as its path.
     needs : sequence of str
         Variables that it must have.
 
@@ -86,8 +86,8 @@ def assemble(points, cells, coordinates):
     points : list of dict
         For each cell, its label along every dimension of the grid.
     cells : list of xarray.Dataset or None
-        Cells as `write` and `read` handle them; None for a cell that is missing. A cell that failed has no variables
-        but the attribute "message". A cell may have dimensions of its own, which come last in the cube.
+        Cells as `write` and `read` handle them; None for a cell that is missing. A cell that failed has no
+        variables, and the attribute "message". A cell may have dimensions of its own, which come last in the cube.
     coordinates : dict of str to list, or to tuple of (dimension, list)
         The grid: a list of labels makes a dimension, in this order; a tuple is a further coordinate along a dimension.
 

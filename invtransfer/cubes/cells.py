@@ -1,4 +1,4 @@
-"""Cells: one call of a study's function each, with its result or its failure in a file of its own, computed once.
+"""Cells: each is one call of a study's function, made once, whose result or failure is in a file of its own.
 
 A cell is a call with keyword arguments that JSON can hold. Its file is named by a hash of the arguments, so a file of
 that name holds exactly the cell that is wanted. The process that computes a cell holds a lock on it, which ends with
@@ -63,7 +63,7 @@ def read_cell(path, arguments):
     Returns
     -------
     cell : xarray.Dataset or None
-        The cell. One that failed has no variables but the attributes "message" and "traceback".
+        The cell. One that failed has no variables, and the attributes "message" and "traceback".
     complaint : str
         Why a file that exists is not the cell; empty otherwise.
     """
@@ -154,7 +154,7 @@ def lock_path(path):
 
 
 def compute_cell(function, arguments, path, *, threads=1, again=False):
-    """Compute one cell and write its result or its failure, unless the file exists or another process is at it.
+    """Compute one cell and write its result or its failure, unless the file exists or another process computes it.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def compute_cell(function, arguments, path, *, threads=1, again=False):
     outcome : dict
         "state": "done", "failed", or "busy" if another process computes the cell; "seconds" that it took; "message" and
         "traceback" of a failure; "where": host and process; "file": the bytes of the file, for a run that does not see
-        this disk; "stamp": what tells whether that run sees this file, see `stamp_of`.
+        this disk; "stamp": tells that run whether it sees this file, see `stamp_of`.
 
     Raises
     ------
@@ -205,7 +205,7 @@ def compute_cell(function, arguments, path, *, threads=1, again=False):
 
 
 def stamp_of(path):
-    """Return what tells a file from others without reading it.
+    """Return a stamp that tells a file from others without reading it.
 
     Parameters
     ----------
@@ -226,10 +226,10 @@ def stamp_of(path):
 
 
 def _call(function, arguments, checkpoints, threads):
-    """Return the cell, or what went wrong in its place."""
+    """Return the cell, or the dataset of a failed cell."""
     more = {}
     if "checkpoints" in inspect.signature(function).parameters:
-        origin = find_origin(threads, _find_device()) | {"git_state": ""}  # which changes with any file
+        origin = find_origin(threads, _find_device()) | {"git_state": ""}  # it changes with any file
         more["checkpoints"] = checkpoints / hashlib.sha256(format_json(origin).encode()).hexdigest()[:16]
         more["checkpoints"].mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
@@ -238,7 +238,7 @@ def _call(function, arguments, checkpoints, threads):
             cell = function(**arguments, **more)
         if not isinstance(cell, xr.Dataset):
             raise TypeError(f"the cell is of type {type(cell).__name__}, expected an xarray.Dataset")
-        assemble([{}], [cell], {})  # what no cube can hold fails here, not when all is done
+        assemble([{}], [cell], {})  # a cell that no cube can hold fails here, not at the end
         seconds = time.perf_counter() - start
         return cell.assign_attrs(_attributes(arguments, threads), seconds=seconds)
     except (Exception, SystemExit) as error:
@@ -249,8 +249,8 @@ def _call(function, arguments, checkpoints, threads):
 
 
 def _make_failed(arguments, threads, message, trace, seconds):
-    """Return what stands in place of a cell that failed."""
-    # whatever characters an error has, a file can hold them
+    """Return the dataset of a failed cell."""
+    # netCDF cannot hold all characters that an error may have
     message, trace = (text.replace("\0", "\\0").encode(errors="backslashreplace").decode() for text in (message, trace))
     attributes = _attributes(arguments, threads) | {"seconds": seconds, "message": message, "traceback": trace}
     return xr.Dataset(attrs=attributes)
@@ -261,14 +261,14 @@ def _attributes(arguments, threads):
 
 
 def _find_device():
-    """Return the name of the GPU, or "cpu" if there is none, or nothing here has loaded torch, which would use it."""
+    """Return the name of the GPU, or "cpu" if there is none, or torch, which would use it, is not loaded."""
     torch = sys.modules.get("torch")
     return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else "cpu"
 
 
 @contextmanager
 def _limit_threads(threads):
-    """Limit the threads of torch, and of BLAS and OpenMP in NumPy, SciPy and scikit-learn, loaded or not yet."""
+    """Limit the threads of torch, and of BLAS and OpenMP in NumPy, SciPy and scikit-learn, even if loaded later."""
     torch = sys.modules.get("torch")
     before = {name: os.environ.get(name) for name in _THREADS}
     n_before = torch.get_num_threads() if torch is not None else None

@@ -28,8 +28,8 @@ def tabulate(cube, stem="cube"):
         dimensions in a table that is named after them, such as "factors-transformation"; those that lack dimensions of
         the grid in a table with "-without-" and these dimensions in its name. A table has one row per place, and
         columns for its labels, further coordinates and variables. Flags, such as `status`, are written as words. The
-        last table, `stem` with "-columns", has a row for each "column" of each "table", with its "units", "long_name"
-        and "dtype", and what stands in it for "no_value": an empty field or the number -1.
+        last table, `stem` with "-columns", has a row for each "column" of each "table", with its "units", "long_name",
+        "dtype" and "no_value", which marks missing values: an empty field or the number -1.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def _describe_all(cube):
 
 
 def _as_json(attributes):
-    """Return attributes as JSON holds them; a text that is JSON itself, such as settings, is read."""
+    """Return attributes as JSON holds them; a text that is JSON itself, such as settings, is parsed."""
     plain = {name: np.asarray(value).tolist() for name, value in attributes.items()}
     return {name: _parse(value) if isinstance(value, str) else value for name, value in plain.items()}
 

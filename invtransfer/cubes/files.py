@@ -1,4 +1,4 @@
-"""netCDF files of cells and cubes: whole or absent, and data and nothing else."""
+"""netCDF files of cells and cubes: whole or absent, and nothing but data."""
 
 import hashlib
 import json
@@ -155,8 +155,8 @@ def have_same_bits(one, other):
     Returns
     -------
     same : bool
-        Whether shape, dtype and every bit agree: 0.0 is not -0.0, and float32 is not float64. One NaN counts as any
-        other, and strings are compared by their characters, whatever length the dtype has room for.
+        Whether shape, dtype and every bit agree: 0.0 is not -0.0, and float32 is not float64. All NaNs count as
+        equal, and strings are compared by their characters, whatever length the dtype has room for.
 
     Examples
     --------

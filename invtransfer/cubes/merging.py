@@ -12,10 +12,10 @@ from invtransfer.cubes.provenance import make_attributes
 from invtransfer.storage import format_json, parse_json
 
 MISSING, DONE, FAILED = range(len(STATUS))
-COLUMNS = ("cell", "arguments", "part", "origin")  # of each place, whether its cell is there or not
+COLUMNS = ("cell", "arguments", "part", "origin")  # filled in each place, whether its cell is there or not
 TYPES = {"i": "number", "u": "number", "f": "number", "U": "string", "O": "string"}
 RANKS = {DONE: 2, FAILED: 1, MISSING: 0}
-N_SAID = 5  # places that a message names
+N_SAID = 5  # number of places that a message names
 
 
 def merge(cubes, names):
@@ -26,7 +26,7 @@ def merge(cubes, names):
     cubes : list of xarray.Dataset
         Cubes as `read` returns them.
     names : list of str
-        What messages call the cubes, such as their paths.
+        Names of the cubes in messages, such as their paths.
 
     Returns
     -------
@@ -40,8 +40,8 @@ def merge(cubes, names):
     Raises
     ------
     ValueError
-        If one is not a study's cube, or if they differ in settings, in further attributes, in what a variable or label
-        is, or in values of finished cells: the message counts all such places and names the first with both values.
+        If one is not a study's cube, or if they differ in settings, in further attributes, in the meaning of a variable
+        or label, or in values of finished cells: the message counts these places and names the first with both values.
 
     Notes
     -----
@@ -53,7 +53,7 @@ def merge(cubes, names):
     >>> halves = []
     >>> for seed in (0, 1):
     ...     half = assemble([{"seed": seed}], [xr.Dataset({"accuracy": seed / 2})], {"seed": [0, 1]})
-    ...     half["origin"] = half.status - 1  # what is there is of the first origin
+    ...     half["origin"] = half.status - 1  # done: number 0 of origins, missing: -1
     ...     halves.append(half.assign_attrs(settings="{}", origins="[{}]"))
     >>> cube, notes = merge(halves, ["a.nc", "b.nc"])
     >>> cube.accuracy.values, notes
@@ -71,7 +71,7 @@ def merge(cubes, names):
     numbers = np.array([origins.index(text) if text else -1 for text in cube.origin.values.flat], np.int32)
     cube["origin"] = cube.origin.copy(data=numbers.reshape(cube.origin.shape))
     described = make_attributes(cubes[0].attrs["settings"], [json.loads(text) for text in origins])
-    title = {key: value for key, value in kept.items() if key == "title"}  # which comes first
+    title = {key: value for key, value in kept.items() if key == "title"}  # the title comes first
     return cube.assign_attrs(title | described | kept), notes
 
 
@@ -81,7 +81,7 @@ def _check_study(cube, name):
     for dim in cube.status.dims:
         labels = cube[dim].values.tolist()
         if dim not in cube.coords or not labels or len(set(labels)) < len(labels):
-            raise ValueError(f"{name} has labels {labels} of {dim}, expected some, each once")
+            raise ValueError(f"{name} has labels {labels} of {dim}, expected distinct labels")
     settings = _parse_attribute(cube, "settings", dict, name)
     origins = [format_json(origin) for origin in _parse_attribute(cube, "origins", list, name)]
     if not cube.origin.isin(range(-1, len(origins))).all():
@@ -123,7 +123,7 @@ def _check_equal(ours, theirs, our_name, their_name, what):
 
 
 def _check_variables(cubes, names):
-    """Raise an error unless a variable is the same thing in all cubes that have it, and all have the coordinates."""
+    """Raise an error unless each variable is the same thing in all cubes, and all cubes have all coordinates."""
     grid, seen = cubes[0].status.dims, {}
     for name, cube in zip(names, cubes, strict=True):
         for key, variable in cube.variables.items():
@@ -146,7 +146,7 @@ def _check_variables(cubes, names):
 
 
 def _unite_coordinates(cubes, names):
-    """Return the labels of all cubes along their grid, and further coordinates there, as for `assemble`."""
+    """Return the labels of all cubes along their grid, and further coordinates there, as `assemble` takes them."""
     grid, united = cubes[0].status.dims, {}
     along = {key: variable.dims[0] for key, variable in cubes[0].coords.items() if set(variable.dims) & set(grid)}
     for key, dim in along.items():
@@ -206,7 +206,7 @@ def _differences(one, other):
 
 
 def _are_same(one, other):
-    """Compare values bit for bit; a variable that is missing is like one that holds what stands for no value."""
+    """Compare values bit for bit; a variable that is missing equals one without any value."""
     if one is None or other is None:
         values = other if one is None else one
         return bool(np.all(values.astype(str) == {"f": "nan", "i": "-1"}.get(values.dtype.kind, "")))
@@ -228,7 +228,7 @@ def _compare(name, best, other, piece, differing):
 
 
 def _assemble(chosen, cubes, coordinates):
-    """Put what was chosen in its places."""
+    """Assemble the chosen cells."""
     points, cells, columns = [point for point, _ in chosen], [], []
     for _, piece in chosen:
         columns.append(piece[[key for key in COLUMNS if key in piece]].drop_attrs(deep=False))

@@ -19,7 +19,7 @@ MIXED = "mixed: see origins"
 
 
 def find_origin(threads, device="cpu"):
-    """Describe what computes numbers here and now: all but the settings that can change a bit of them.
+    """Describe what computes numbers here and now: everything besides settings that can change a bit of them.
 
     Parameters
     ----------
@@ -56,14 +56,14 @@ def make_attributes(settings, origins):
     settings : dict
         All that decides the numbers.
     origins : list of dict
-        What computed the cells, see `find_origin`, each once.
+        What computed the cells, see `find_origin`; no two are equal.
 
     Returns
     -------
     attributes : dict of str to str or int
-        Settings and origins as JSON. What all origins agree on is there by name, too: versions, git_commit, git_state,
-        hardware and threads; where they differ, the value is "mixed: see origins". Date (of SOURCE_DATE_EPOCH, seconds
-        since 1970, if it is set) and paper.
+        Settings and origins as JSON; versions, git_commit, git_state, hardware and threads, each with the value of all
+        origins, or "mixed: see origins" if they differ; the date (SOURCE_DATE_EPOCH, in seconds since 1970, if it
+        is set); and the paper.
 
     Raises
     ------
@@ -122,8 +122,8 @@ def _version(name):
 
 @lru_cache
 def _find_commit():
-    """Return commit and state of the code, once: the code that runs was imported, even if the files change later."""
-    ours = _git("ls-files", "--error-unmatch", __file__)  # not some repository that an environment lies in
+    """Return commit and state of the code when first asked: files may change later, but not the code that runs."""
+    ours = _git("ls-files", "--error-unmatch", __file__)  # not another repository, around an environment
     changes = _git("status", "--porcelain", "--untracked-files=no")
     if not ours or changes is None:
         return "unknown", "unknown"
@@ -145,7 +145,7 @@ def _git(*arguments):
 def _find_processor():
     """Return name and instructions of the processor: with AMX, bfloat16 rounds in other places than without."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()  # of Linux
+        lines = Path("/proc/cpuinfo").read_text().splitlines()  # Linux only
     except OSError:
         lines = []
     found = {}

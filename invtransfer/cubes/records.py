@@ -1,4 +1,4 @@
-"""What a run leaves beside its cube: the list of its cells, and a log."""
+"""The list of cells and the log that a run leaves beside its cube."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def find_places(grid):
     Returns
     -------
     places : dict of str to list of dict
-        For the name of each cell, the labels of its places.
+        Labels of each cell's places, by the cell's name.
 
     Examples
     --------
@@ -102,12 +102,12 @@ def write_log(path, text):
     """
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     entry = f"{now} {socket.gethostname()} {os.getpid()} " + text.strip().replace("\n", "\n    ") + "\n"
-    with open(path.with_suffix(".log"), "ab") as file:  # one write to its end
+    with open(path.with_suffix(".log"), "ab") as file:  # a single write to the end of the file
         file.write(entry.encode())
 
 
 def format_outcome(name, arguments, outcome):
-    """Format how a cell came out, as an entry of the log.
+    """Format the outcome of a cell as an entry of the log.
 
     Parameters
     ----------

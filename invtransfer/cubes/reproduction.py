@@ -50,7 +50,7 @@ def find_place(cube, labels):
         labels_there = cube[dim].values.tolist()
         there = {str(label): label for label in labels_there}
         if len(there) < max(1, len(labels_there)):
-            raise ValueError(f"the cube has {dim} {labels_there}, expected labels, each once")
+            raise ValueError(f"the cube has {dim} {labels_there}, expected at least one label, each once")
         if dim not in labels and len(there) > 1:
             raise ValueError(f"cell lacks {dim}, expected one of: {', '.join(f'{dim}={label}' for label in there)}")
         label = labels.get(dim, next(iter(there)))
@@ -75,7 +75,7 @@ def reproduce(cube, labels, function):
     Returns
     -------
     text : str
-        What was compared, and how it came out; where something differs, which versions, threads or hardware do.
+        What was compared, with which result; and which versions, code or hardware differ.
     identical : bool
         Whether all values agree bit for bit, see `have_same_bits`.
 
@@ -125,7 +125,7 @@ def _find_origin_of(cell, text):
     try:
         origin = {name: origins[number][name] for name in find_origin(1)}
     except (LookupError, TypeError) as error:
-        raise ValueError(f"origins of the cube name no number {number}, which computed the cell") from error
+        raise ValueError(f"origins of the cube have no entry {number}, which computed the cell") from error
     threads = origin["threads"]
     if not isinstance(threads, int) or not 1 <= threads <= 1024:
         raise ValueError(f"threads in the origins of the cube is {threads!r}, expected 1 to 1024")

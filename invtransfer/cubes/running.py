@@ -15,12 +15,12 @@ from invtransfer.cubes.assembly import STATUS, assemble, format_place
 from invtransfer.cubes.cells import cell_id, cell_state, compute_cell, read_cell, stamp_of
 from invtransfer.cubes.executors import WorkerLostError, default_jobs, open_executor
 from invtransfer.cubes.files import read, write
-from invtransfer.cubes.provenance import make_attributes, find_origin
+from invtransfer.cubes.provenance import find_origin, make_attributes
 from invtransfer.cubes.records import find_places, format_outcome, write_grid, write_log
 from invtransfer.cubes.status import format_duration
 from invtransfer.storage import check_writable, format_json, replacing
 
-UNDONE = ("missing", "failed")  # states of cells that a run computes unless told otherwise
+UNDONE = ("missing", "failed")  # states of the cells that a run computes by default
 
 
 def run_study(
@@ -70,7 +70,7 @@ def run_study(
     Raises
     ------
     OSError
-        If `path` cannot be written, which is found out before anything is computed; or if a cell cannot be written, in
+        If `path` cannot be written, which is checked before anything is computed; or if a cell cannot be written, in
         which case finished cells are kept.
     ValueError
         If `path` does not end in .nc, if there is a cube of other settings or with labels that this grid lacks, or one
@@ -85,7 +85,7 @@ def run_study(
     Any number of runs may work on the same `path` at the same time: each cell is computed by one of them.
     """
     path = Path(path)
-    if path.suffix != ".nc":  # beside it go the cells (.cells) and the figure (.png)
+    if path.suffix != ".nc":  # the cells (.cells) and the figure (.png) go beside it
         raise ValueError(f"cannot write {path}: the name of a cube ends in .nc")
     check_writable(path)
     _check_same_study(path, settings, coordinates)
@@ -152,12 +152,12 @@ def choose_cells(cells, states=UNDONE, shard=(1, 1)):
         raise ValueError(f"states is {list(states)}, expected some of: {', '.join(UNDONE)}")
     k, n = shard
     if not 1 <= k <= n:
-        raise ValueError(f"shard is {k}/{n}, expected a number from 1 to {n}, and how many there are")
+        raise ValueError(f"shard is {k}/{n}, expected k/n with k from 1 to n")
     return [name for name in list(cells)[k - 1 :: n] if cell_state(cells[name]) in states]
 
 
 def _read_cells(folder, wanted, threads):
-    """Return all cells, None for those that are missing, and warn of files that this run would make otherwise."""
+    """Return all cells, None for those that are missing, and warn of files that this run would make differently."""
     cells, ours = {}, find_origin(threads)
     for name, arguments in wanted.items():
         cells[name], complaint = read_cell(folder / f"{name}.nc", arguments)
@@ -173,7 +173,7 @@ def _read_cells(folder, wanted, threads):
     for what, names in others.items():
         warnings.warn(
             f"{len(names)} of the cells in {folder} were computed with other {what} than this run's, such as"
-            f" {names[0]}.nc: delete them to do them again",
+            f" {names[0]}.nc: delete them to compute them again",
             stacklevel=3,
         )
     return cells
@@ -221,7 +221,7 @@ def assemble_study(grid, cells, coordinates):
 
 
 def _part(cell, labels=None):
-    """Return what of a cell belongs in one place of the cube."""
+    """Return the part of a cell that belongs in one place of the cube."""
     if cell_state(cell) != "done":
         return cell
     return cell.sel(labels or {}, drop=True)
@@ -257,7 +257,7 @@ def _finished(executor, calls):
     futures = {}
     for name, call in calls.items():
         future = executor.submit(call)
-        if future.done():  # by an executor that makes calls at once
+        if future.done():  # the executor makes calls at once
             yield name, future
         else:
             futures[future] = name
@@ -266,7 +266,7 @@ def _finished(executor, calls):
 
 
 def _settle(future, arguments, path, threads):
-    """Return the outcome of a call, and see to it that the cell's file is here."""
+    """Return the outcome of a call, and make sure that the cell's file is here."""
     try:
         outcome = future.result()
         if outcome["state"] == "busy":
@@ -275,7 +275,7 @@ def _settle(future, arguments, path, threads):
         raise
     except CancelledError as error:
         raise OSError("the scheduler is gone") from error
-    except Exception as error:  # the call itself came to nothing: its process died, or could not load the function
+    except Exception as error:  # the call itself failed: its process died, or could not load the function
         return compute_cell(partial(_fail, str(error)), arguments, path, threads=threads, again=True)
     stamp = stamp_of(path)
     if stamp is None or (outcome["state"] == "done" and outcome["stamp"] != stamp):
@@ -289,7 +289,7 @@ def _fail(message, **arguments):
 
 
 def _count(folder, wanted):
-    """Say what is there when a run ends early."""
+    """Format how many cells there are when a run ends early."""
     n_there = sum((folder / f"{name}.nc").exists() for name in wanted)
     return f"{n_there} of {len(wanted)} cells are in {folder}; the same command continues from there"
 
@@ -348,7 +348,7 @@ def plan_study(grid, coordinates, path, settings, estimate, jobs=None, *, states
 
 
 def _check_same_study(path, settings, coordinates):
-    """Refuse to write over a cube that this run does not contain."""
+    """Refuse to overwrite a cube of other settings, or with labels that this run lacks."""
     if not path.exists():
         return
     there = read(path)
@@ -369,7 +369,7 @@ def _check_same_study(path, settings, coordinates):
 
 
 def _check_nothing_lost(path, grid, cells, todo=()):
-    """Refuse to write over finished cells of a cube that this run neither has nor computes."""
+    """Refuse to overwrite finished cells of a cube that this run neither has nor computes."""
     if not path.exists():
         return
     there = read(path)

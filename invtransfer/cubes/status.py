@@ -8,7 +8,7 @@ from invtransfer.cubes.cells import cell_state, hold_lock, lock_path, read_cell
 from invtransfer.cubes.files import read
 from invtransfer.cubes.records import GRID, read_grid
 
-N_LISTED = 10  # cells of one state that are listed
+N_LISTED = 10  # number of cells of one state that are listed
 
 
 def format_duration(seconds):
@@ -105,7 +105,7 @@ def _format_counts(states):
 
 
 def _look(cube):
-    """Return, by name of cell, its state and places, seconds of those done, and messages of those failed."""
+    """Return state and places of each cell by its name, seconds of cells done, and messages of cells failed."""
     folder = cube.with_suffix(".cells")
     if (folder / GRID).exists():
         return _look_at_cells(folder)

@@ -3,12 +3,12 @@
 Question
     Pairs of encoders differ in whether they were pretrained with the target task's transformations ("same") or with
     others ("disjoint"). Is the difference in transfer accuracy between them larger than the differences that the
-    relation of the classes, the architecture and the number of training samples make? The paper finds that it is, or
+    relation of the classes, the architecture and the number of training samples make? The paper finds it larger or
     comparable (Section 4.1 and Appendix C.1; Figures 2, 3, 7 and 8).
 Grid
     One factor varies at a time, and the others stay at their defaults: class_relation (subset: a third of the target's
     classes; disjoint, the default: as many others; same; superset: the target's and as many others), architecture,
-    n_samples (on CIFAR: of each class), n_probe (samples that the probe is fitted on; not in the paper). Each level
+    n_samples (on CIFAR: per class), n_probe (samples that the probe is fitted on; not in the paper). Each level
     comes with both relations and every seed. Beside them are two reference encoders of the default architecture:
     untrained, and trained without transformations; they are the same for both relations. A seed draws objects,
     transformations (one of each category for the target, another of each for "disjoint"), images and weights anew.
@@ -130,7 +130,7 @@ def estimate(*, dataset, class_relation, n_classes, n_samples, epochs, n_validat
 
 
 def find_claims(contrasts):
-    """Hold the paper's claims against our numbers: contrasts over factor_name, contrast and seed."""
+    """Check the paper's claims with our numbers: contrasts over factor_name, contrast and seed."""
     claims = []
     for name in contrasts.factor_name.values:
         disjoint, between, same = contrasts.sel(factor_name=name).reset_coords(drop=True).transpose("contrast", "seed")

@@ -4,16 +4,16 @@ Question
     After a linear probe, all weights of the pairs of encoders of studies/factors.py are trained on a few or many
     samples of the target task. Does the difference that the source's transformations made remain, and how far does
     sensitivity move? The paper finds that it remains with few samples and diminishes with many, which come close to
-    training anew (Appendix C.2; Figures 9 to 13).
+    training from scratch (Appendix C.2; Figures 9 to 13).
 Grid
     As in studies/factors.py: one factor varies at a time, each level for source transformations "same" and "disjoint"
     and every seed, and two reference encoders, "untrained" and trained without transformations.
 Cell
     Pretrain on the source. For each n_tuning: fit a probe on that many samples of the target, and fine-tune a copy of
     the encoder from there on the same samples; accuracy before and after, sensitivity before and after. The paper does
-    not say how many samples its probe was fitted on; with as many as are tuned on, nothing else is known of the target.
-    Batches are those of pretraining, of which it says nothing either. CIFAR's images are transformed anew in every
-    epoch of tuning, as in pretraining.
+    not say how many samples its probe was fitted on; ours takes those that are tuned on, so no others are used. Batches
+    are as large as in pretraining, because it does not give their size either. CIFAR's images are transformed anew in
+    every epoch of tuning, as in pretraining.
 Cube
     accuracy_before and transfer_accuracy (after) over factor x relation x seed x n_tuning; sensitivity_before over
     factor x relation x seed x transformation, and sensitivity (after) over n_tuning as well; source_accuracy, the
@@ -119,7 +119,7 @@ def cell(
         "source_transformation": (along, tasks.mark_used(names, source), "used by the source"),
         "target_transformation": (along, tasks.mark_used(names, target), "used by the target"),
     }
-    n_images = 9 * CIFAR[dataset].n_train // 10 * n_classes if anew else 1  # that there are to train on
+    n_images = 9 * CIFAR[dataset].n_train // 10 * n_classes if anew else 1  # available for training
     tuning = [f"full-{n / n_images:g}" for n in n_tuning]
     return make_cell(variables, {**sensitivity.coords, "n_tuning": list(n_tuning), "tuning": ("n_tuning", tuning)})
 
@@ -146,7 +146,7 @@ def estimate(
 
 
 def find_claims(cube):
-    """Hold the paper's claims against our numbers; each pair of encoders counts once."""
+    """Check the paper's claims with our numbers; each pair of encoders counts once."""
     pairs, claims = drop_references(cube), []
     n_few, n_many = cube.n_tuning.values[[0, -1]]
     if {"same", "disjoint"} <= set(pairs.relation.values) and pairs.sizes["factor"]:

@@ -1,7 +1,7 @@
 """What do the data look like: transformations, objects, photographs, and both in one picture?
 
 Question
-    Do the data look as the paper describes them? Its example images (Figures 1, 5, 6 and 15), for any objects.
+    Do the data look as the paper describes them? Figures like its 1, 5, 6 and 15, for any objects.
 Grid
     Five figures. The first is named by --out, the others have a word added to its name:
 
@@ -12,7 +12,7 @@ Grid
     gallery-classes.png   no figure of the paper: every class, without transformation
 
     In a row the object and its background stay the same, and only the draw changes; but each random background is a
-    fresh one, as in the data. A set of transformations shows the draws that its members have alone.
+    fresh one, as in the data. In a set, each transformation has the same draws as alone.
 Cell
     None: nothing is trained or measured.
 Cube
@@ -69,7 +69,7 @@ def object_sources(folder, image_size, seed):
 
 
 def photograph_sources(dataset, folder, seed):
-    """Return the same for one photograph of each class, then the data set that they are from, and its title."""
+    """Return such a function for one photograph of each class, then the data set that they are from, and its title."""
     wanted = dataset if dataset in CIFAR else "cifar10"
     try:
         images, labels = load_labelled_images(wanted, folder)[1]
@@ -245,9 +245,9 @@ def make_parser():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", choices=list(PRESETS), default="quick", help="number of columns (default: quick)")
     parser.add_argument("--out", type=Path, metavar="PNG", help="where the figure of transformations goes")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of images and draws (default: 1)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of images and draws (default: 1)")
     parser.add_argument("--dataset", choices=[STAND_IN, *CIFAR], default=STAND_IN, help="what is transformed")
-    parser.add_argument("--objects", default="procedural", metavar="FOLDER", help='of pictures, or "random"')
+    parser.add_argument("--objects", default="procedural", metavar="FOLDER", help='folder of objects, or "random"')
     parser.add_argument("--data", default=str(DATA / "sets"), metavar="FOLDER", help="where CIFAR is")
     parser.add_argument("--image-size", type=parse_count, default=32, metavar="N", help="side in pixels (default: 32)")
     return parser

@@ -24,7 +24,7 @@ Claims
     without having learned anything.
 Cost
     On two CPU cores: smoke half a minute, quick a quarter of an hour; paper needs GPUs for days (--dry-run says).
-    CIFAR is evaluated on where --evaluated-on-levels names it, which quick does for CIFAR-10 and paper for both.
+    CIFAR is used if --evaluated-on-levels names it, as quick does with CIFAR-10, and paper with both.
 Reference
     Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Section 5.1 and
     Appendix D.
@@ -53,7 +53,7 @@ KINDS = ("image", "random")
 EVALUATED_ON = ("in_distribution", "mild_ood", "strong_ood", *CIFAR)
 ENCODERS = (*TRANSFORMATIONS, "none", "untrained")
 SPILLOVERS = (("rotate", "h_flip"), ("rotate", "v_flip"), ("shear", "h_flip"), ("shear", "v_flip"))
-SPILLOVERS += (("hue", "grayscale"), ("grayscale", "hue"))  # that the paper names in Appendix D.2
+SPILLOVERS += (("hue", "grayscale"), ("grayscale", "hue"))  # which the paper names in Appendix D.2
 LEVELS = {"architecture": ["resnet18"], "trained_on": list(KINDS), "pretraining_transformation": list(ENCODERS)}
 PRESETS = make_presets(
     leave_out=["architecture", "solver", "n_probe", "adam_epochs", "adam_learning_rate"],  # it has levels; no probes
@@ -145,7 +145,7 @@ def estimate(*, evaluated_on, n_samples, epochs, n_validation, n_test, n_pairs, 
 def spillover_in_distribution(sensitivity):
     """Return what training with one transformation changes for the others, mean over both kinds of images.
 
-    None if a part of the grid has nothing to compare, or to compare with.
+    None if a part of the grid has nothing that can be compared.
     """
     found = {*sensitivity.pretraining_transformation.values, *sensitivity.evaluated_on.values}
     if not {"none", "in_distribution"} <= found or not found & set(TRANSFORMATIONS):
@@ -154,7 +154,7 @@ def spillover_in_distribution(sensitivity):
 
 
 def find_claims(sensitivity):
-    """Hold the paper's claims against the sensitivities of one architecture."""
+    """Check the paper's claims with the sensitivities of one architecture."""
     claims = []
     trained = [name for name in sensitivity.transformation.values if name in sensitivity.pretraining_transformation]
     if not trained:

@@ -125,7 +125,7 @@ def correlate(cube, label):
 
 
 def find_claims(cube):
-    """Hold the paper's claims against the numbers of one position."""
+    """Check the paper's claims with the numbers of one position."""
     claims, there = [], set(cube.pretraining.values)
 
     def compare(values, first, sign, second, words):

@@ -15,9 +15,9 @@ Cube
     to data/cubes/mismatch.nc.
 Claims
     Against an encoder that has precisely the target's transformations, one that has more loses nothing (mean over all
-    such pairs; the paper: -0.002), and one that lacks some loses accuracy (the paper: -0.31). Each one less that is
-    missing is a gain on the same target. The first claim presupposes that encoders have learned their source, for which
-    many transformations need more samples and epochs than quick has.
+    such pairs; the paper: -0.002), and one that lacks some loses accuracy (the paper: -0.31). Each missing one
+    that is added gains accuracy on the same target. The first claim presupposes that encoders have learned their
+    source, for which many transformations need more samples and epochs than quick has.
 Cost
     On two CPU cores: smoke half a minute, quick a quarter of an hour; paper needs GPUs for days (--dry-run says).
 Reference
@@ -118,7 +118,7 @@ def estimate(*, n_samples, epochs, n_validation, n_probe, n_test, n_transformati
 
 
 def find_claims(accuracy):
-    """Hold the paper's claims against the accuracies of one architecture."""
+    """Check the paper's claims with the accuracies of one architecture."""
     more, fewer = (change.mean(["n_pretraining_transformations", "n_target_transformations"])
                    for change in compare_with_exact(accuracy))  # fmt: skip
     accuracy = accuracy.reindex(n_pretraining_transformations=accuracy.n_target_transformations.values)

@@ -2,7 +2,7 @@
 
 Question
     Encoders learn the classes of CIFAR-10 (C) from images with a small object (O) in the upper right corner. Relevance:
-    in a fraction of the images the object is the one that belongs to the class, else any ("correlation"). Availability:
+    in a fraction of the images the object is the one of the class, else any object ("correlation"). Availability:
     objects say nothing about the class, and are there in a fraction of the images only. The paper finds that more
     relevant objects are predicted better from the features, and that objects are predicted worse as soon as they are
     there but irrelevant; the accuracy on the classes stays, up to the correlation of 1, where it drops (Appendix C.3;
@@ -19,9 +19,9 @@ Cube
     share a cell. Written to data/cubes/relevance.nc.
 Claims
     Objects are predicted better, and sensitivity to them is higher, at correlation 1 than at 0, and both rise with the
-    correlation (Spearman's rank correlation is above 0.5). Images are predicted worse at correlation 1 than at the
-    levels between 0 and 1, and there as well as at 0 (within 0.05). Objects are predicted worse at availability 1 than
-    at 0; images as well (within 0.05).
+    correlation (Spearman's rank correlation is above 0.5). Images are predicted worse at correlation 1 than between
+    0 and 1, and between 0 and 1 as well as at 0 (within 0.05). Objects are predicted worse at availability 1 than
+    at 0; images equally well (within 0.05).
 Cost
     On two CPU cores: smoke half a minute, quick a quarter of an hour; paper needs GPUs for days (--dry-run says). quick
     and paper need CIFAR-10 (python data/fetch.py cifar10); smoke takes a stand-in.
@@ -118,7 +118,7 @@ def estimate(*, n_samples, epochs, n_probe, n_validation, n_test, n_pairs, **cel
 
 
 def find_claims(cube):
-    """Hold the paper's claims against our numbers."""
+    """Check the paper's claims with our numbers."""
     claims = []
 
     def compare(values, dim, sign, text, margin=0.0):

@@ -1,7 +1,7 @@
-"""How fast is it, and how much memory does it take, compared with doing the same in the ordinary way?
+"""How fast is the package, and how much memory does it take, compared with the ordinary way?
 
 Question
-    Do batches of tensors make images much faster than PIL does one by one? Does the data set stay in memory but once?
+    Do batches of tensors make images much faster than PIL does one by one? Is the data set in memory only once?
     Does scoring sensitivity cost little more than the forward passes? Is the reduced precision faster, and harmless?
     What does the runner add to a cell, and do two processes compute cells of one thread twice as fast as one?
 Grid
@@ -15,7 +15,7 @@ Cube
     image_time (transformation x implementation x repetition), memory (stage x size), sensitivity_time (width x work x
     repetition), training_time (format x repetition), accuracy (precision x seed), cell_time (kind x engine x
     repetition), and value, low, high, target and
-    verdict over measure, computed from them. Times mean little on another machine, ratios more. To data/cubes/.
+    verdict over measure, computed from them. Times mean little on another machine, ratios more. Written to data/cubes/.
 Cost
     On two CPU cores, which nothing else uses: smoke a minute, quick about a quarter of an hour and 3 GB of memory.
 Reference
@@ -331,7 +331,7 @@ def time_run(function, n_cells, jobs, more):
 
 
 def time_cells(settings):
-    """Time one cell more, so without the start of the engine; return seconds, (kind, engine, repetition)."""
+    """Time one more cell, without the start of the engine; return seconds, (kind, engine, repetition)."""
     kinds = (
         (empty_cell, settings["n_empty"], {}),
         (training_cell, settings["n_training"], {"n_images": settings["n_images_each"]}),

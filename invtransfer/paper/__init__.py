@@ -2,7 +2,7 @@
 
 `study` says what a study is made of, and `command_line` runs it. `presets` and `grids` hold the protocol's numbers and
 cells, `tasks` and `images_with_objects` draw what encoders are trained and tested on, `datasets` and `inputs` read and
-find the data, `claims` holds the paper's sentences against numbers, and `timing` projects how long a study takes.
+find the data, `claims` checks the paper's sentences with numbers, and `timing` projects how long a study takes.
 """
 
 from invtransfer.paper.command_line import main

@@ -1,4 +1,4 @@
-"""What the paper claims, beside our numbers: differences of means over seeds, and whether they have that sign."""
+"""What the paper claims, beside our numbers: differences of means over seeds, and whether they have its sign."""
 
 from numbers import Real
 
@@ -9,7 +9,7 @@ from invtransfer.analysis import format_mean, summarise
 
 
 def claim(text, first, sign, second, margin=0.0):
-    """Hold a claim that one mean is above or below another against what was measured.
+    """Check a claim that one mean is above or below another.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def claim(text, first, sign, second, margin=0.0):
     claim : tuple of (str, str, bool or None)
         The text; our numbers; and whether the mean difference has the sign claimed, None if there is no pair of values.
         The numbers hold the 95 % interval over seeds of the difference, or of what is compared with a float, because
-        the sign of a mean alone does not say how sure it is.
+        the sign of a mean alone does not say how certain it is.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def claim(text, first, sign, second, margin=0.0):
         kinds = f"{type(first).__name__} and {type(second).__name__}"
         raise TypeError(f"first and second are of type {kinds}, expected xarray.DataArray, or one of them a number")
     for values in arrays:
-        summarise(values)  # which says what is wrong with them
+        summarise(values)  # its errors say what is wrong with them
         if values.dims != ("seed",):
             raise ValueError(f"first or second has the dimensions {', '.join(map(str, values.dims))}, expected 'seed'")
     difference = first - second
@@ -75,7 +75,7 @@ def format_claims(claims):
     Parameters
     ----------
     claims : list of (str, str, bool or None)
-        What the paper finds, our numbers, and whether they agree; None if they cannot tell.
+        What the paper finds, our numbers, and whether they agree; None if that is unknown.
 
     Returns
     -------

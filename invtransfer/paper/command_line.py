@@ -1,4 +1,4 @@
-"""The one command line of all studies: presets, settings, what is to be computed, and how it came out."""
+"""The one command line of all studies: presets, settings, what is to be computed, and the results."""
 
 import argparse
 import math
@@ -31,13 +31,13 @@ def main(study, arguments=None):
     Raises
     ------
     SystemExit
-        With code 2 and one line on standard error if something that was asked for cannot be done; with code 1 if cells
+        With code 2 and one line on standard error if the options or data are not valid; with code 1 if cells
         failed.
     """
     default = "quick" if "quick" in study.presets else next(iter(study.presets))
     *_, settings = study.presets.values()
     parser = make_parser(study.description, study.presets, default, settings=settings, choices=study.choices)
-    parser.add_argument("--objects", metavar="FOLDER", help="objects to show, see data/README.md")
+    parser.add_argument("--objects", metavar="FOLDER", help="folder of the objects to show, see data/README.md")
     if study.reads_cifar:
         parser.add_argument("--data", metavar="FOLDER", help="where CIFAR is (default: data/sets)")
     options = parser.parse_args(arguments)
@@ -62,10 +62,10 @@ def carry_out(study, options, settings, inputs, path):
     study : Study
         The study.
     options : argparse.Namespace
-        Options of the command line. Of the grid, the places that ``--only`` names are computed, and of their cells
-        those in the states that it names.
+        Options of the command line. ``--only`` names the places that are computed, or the states of the cells that are
+        computed, or both.
     settings : dict
-        Settings of the study. The number of "seeds" is not recorded, as a run of more contains one of fewer.
+        Settings of the study. "seeds" is not recorded, because a run with more contains one with fewer.
     inputs : Inputs
         Data of the study.
     path : pathlib.Path
@@ -116,7 +116,7 @@ def make_parser(description, presets, default="quick", *, settings=None, choices
         Preset that is run if none is named.
     settings : dict
         Settings of one preset. Each becomes an option that overrides it, see `override`. The entry "levels", a dict of
-        str to list, makes options such as ``--width-levels 0.5 1``; "seeds" has an option anyway. None: no options.
+        str to list, makes options such as ``--width-levels 0.5 1``; "seeds" always has an option. None: no options.
     choices : dict of str to sequence
         Values that some of the settings may have.
 
@@ -141,8 +141,8 @@ def make_parser(description, presets, default="quick", *, settings=None, choices
         "--only",
         nargs="+",
         metavar="LABEL",
-        help="compute the places with these labels alone, such as: vit seed=0; or keep the whole cube, and compute the"
-        " cells in these states alone: failed, missing",
+        help="compute only the places with these labels, such as: vit seed=0; or keep the whole cube, and compute"
+        " only the cells in these states: failed, missing",
     )
     parser.add_argument(
         "--scheduler",
@@ -188,7 +188,7 @@ def override(settings, options):
     Returns
     -------
     settings : dict
-        A new dict. A level that was named twice is in it once.
+        A new dict, in which each level occurs once.
 
     Examples
     --------
@@ -200,7 +200,7 @@ def override(settings, options):
     given = {name: value for name, value in vars(options).items() if value is not None}
     levels = dict(settings.get("levels", {}))
     for name, values in given.items():
-        if name.endswith("_levels"):  # also levels of a factor that the preset leaves at its default
+        if name.endswith("_levels"):  # also for a factor that does not vary in the preset
             levels[name.removesuffix("_levels")] = list(dict.fromkeys(values))
     changed = {name: given.get(name, value) for name, value in settings.items()}
     return changed | ({"levels": levels} if levels else {})
@@ -265,7 +265,7 @@ def parse_not_negative(text):
 
 
 def parse_fraction(text):
-    """Parse which of several shares of the work is meant.
+    """Parse which of several shards of a study is meant.
 
     Parameters
     ----------
@@ -302,7 +302,7 @@ def default_path(folder, study, *parts):
     study : str
         Name of the study.
     *parts : str
-        What tells this run from the default one; "" and "quick" do not.
+        Words that tell this run from the default one; "" and "quick" are left out.
 
     Returns
     -------
@@ -320,7 +320,7 @@ def default_path(folder, study, *parts):
 
 @contextmanager
 def exit_on_error(parser):
-    """End the program with one line and exit code 2 if something that was asked for cannot be done.
+    """End the program with one line and exit code 2 if the block raises an error that a user can cause.
 
     Parameters
     ----------
@@ -340,7 +340,7 @@ def exit_on_error(parser):
 
 
 def select_places(grid, coordinates, only):
-    """Keep the places of a grid that have some labels.
+    """Keep the places of a grid that have the given labels.
 
     Parameters
     ----------
@@ -349,9 +349,9 @@ def select_places(grid, coordinates, only):
     coordinates : dict of str to list, or to tuple of (dimension, list)
         Coordinates of the cube.
     only : list of str or None
-        Labels, such as "vit"; or labels with the name of their coordinate, such as "seed=0", which numbers need, and
-        labels that two dimensions have. Labels of further coordinates count for their dimension. A place is kept if it
-        has, along each dimension of which labels are named, one of them. None: all places are kept.
+        Labels, such as "vit"; numbers, and labels that two dimensions have, with the name of their coordinate, such as
+        "seed=0". Labels of further coordinates count for their dimension. A place is kept if it has one of the labels
+        named along each dimension; dimensions without any do not matter. None: all places are kept.
 
     Returns
     -------
@@ -375,7 +375,7 @@ def select_places(grid, coordinates, only):
     if not only:
         return grid, coordinates
     along = {name: (name, value) if isinstance(value, list) else value for name, value in coordinates.items()}
-    found = {}  # what a label can be called -> dimension -> positions along it
+    found = {}  # text that names a label -> dimension -> positions along it
     for name, (dim, labels) in along.items():
         for i, label in enumerate(labels):
             for text in (f"{name}={label}", label):
@@ -406,7 +406,7 @@ def select_places(grid, coordinates, only):
 
 
 def report(study, cube, path):
-    """Print how a study came out: table, failures, files; and draw its figure beside the cube.
+    """Print the table, failures and files of a study, and draw its figure beside the cube.
 
     Parameters
     ----------
@@ -423,7 +423,7 @@ def report(study, cube, path):
         With code 1, if cells failed.
     """
     missing, done, failed = (cube.status.values == STATUS.index(state) for state in ("missing", "done", "failed"))
-    missing &= cube.cell.values != ""  # a grid need not fill its cube
+    missing &= cube.cell.values != ""  # some places of the cube may have no cell
     whole = not missing.any() and done.any()
     if whole:
         print(f"\n{study.table(cube)}")
@@ -443,5 +443,5 @@ def report(study, cube, path):
     if failed.any():
         raise SystemExit(
             f"{failed.sum()} of {failed.size} places of the cube failed; the first: {cube.message.values[failed][0]}\n"
-            f"tracebacks are in {path.with_suffix('.log')}; the same command tries them again, with --only failed alone"
+            f"tracebacks are in {path.with_suffix('.log')}; the same command tries them again, --only failed only them"
         )

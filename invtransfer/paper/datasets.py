@@ -11,12 +11,12 @@ from invtransfer.sources import load_cifar10, load_cifar100
 
 PAPER_OBJECTS = "tillspeicher/transforms_2d_base"  # the authors' data set
 OBJECT_SIZE = 64  # pixels that objects are loaded with, before they are scaled to the image
-PATTERN_SIZE = 22  # pixels of random patterns, those of objects in 32 x 32 images: resizing would blur a pattern
+PATTERN_SIZE = 22  # pixels of random patterns, as of objects in 32 x 32 images: resizing would blur a pattern
 COLLECTIONS = ("procedural", "random")  # objects that are made in code
 
 
 class CifarSizes(NamedTuple):
-    """Number of classes of a CIFAR data set, and of images of each class to train and to test on."""
+    """Numbers of classes of a CIFAR data set, and of training and test images of each class."""
 
     n_classes: int
     n_train: int
@@ -85,7 +85,7 @@ def load_cifar(dataset, folder):
 
 
 def identify_objects(folder):
-    """Return what tells the objects and backgrounds of a folder from others.
+    """Return a text that identifies the objects and backgrounds of a folder.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def identify_objects(folder):
     -------
     identity : str
         "procedural" or "random"; else a name and a digest of all pixels and labels. The name is the folder's, or that
-        of the data set if ``data/fetch.py transforms2d`` has brought it.
+        of the data set if ``data/fetch.py transforms2d`` fetched it.
 
     Raises
     ------

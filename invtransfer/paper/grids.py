@@ -38,9 +38,9 @@ def cell_arguments(settings, **chosen):
     ----------
     settings : dict
         Settings of the study. "levels" and "seeds" are left out, and those that begin with "adam_" if the solver is
-        another one.
+        not "adam".
     **chosen
-        What this cell has instead. For the architecture "vit", settings that begin with "vit_" replace those without,
+        Settings of this cell alone. For the architecture "vit", settings that begin with "vit_" replace those without,
         unless they are chosen; for other architectures they are left out.
 
     Returns
@@ -128,7 +128,7 @@ def factor_grid(settings, references=REFERENCES):
         Settings of a study. "levels" names the factors and lists their levels; the setting of the same name holds while
         another factor varies. "seeds" is the number of repetitions.
     references : sequence of str
-        Encoders with all defaults that do not depend on the relation: "untrained", "no transformations".
+        Encoders with default settings, which do not depend on the relation: "untrained", "no transformations".
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Images with objects on them: tasks on either, and what an encoder has kept of both.
+"""Images with objects on them: tasks on images or objects, and what an encoder keeps of both.
 
 "C" stands for labelled images such as CIFAR's and "O" for small objects pasted on them; "C+O/C" is a task on images
 with objects, labelled with the class of the image. The data of the paper's Section 4.2 and Appendix C.3.
@@ -102,8 +102,8 @@ def combined_task(
     Raises
     ------
     ValueError
-        If `shown` or `label` is another word, the label or a correlation or availability is of something that is not
-        shown, or one of the three has no image.
+        If `shown` or `label` is another word, the label is not shown, `correlation` or `availability` is given without
+        "C+O", or one of the three has no image.
     TypeError, ValueError
         As `ObjectsOnImages`.
 

@@ -8,7 +8,7 @@ from invtransfer.paper.tasks import draw_classes
 
 
 class Inputs(NamedTuple):
-    """Where the data of a study are, and which they are.
+    """Where the data of a study are, and which data they are.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def find_objects(objects=None):
 
 
 def find_task_data(*, objects, data, n_classes, dataset="transforms2d"):
-    """Find what source and target tasks are drawn from.
+    """Find the data that source and target tasks are drawn from.
 
     Parameters
     ----------
@@ -97,14 +97,14 @@ def find_transfer_data(
     *, objects, data, n_classes, levels, n_samples, n_validation, n_test, n_pairs=0, n_probe=None, n_tuning=None,
     dataset="transforms2d", **_,
 ):  # fmt: skip
-    """Find what tasks are drawn from, and check that they have as many images as the settings ask for.
+    """Find the data of tasks, and check that they have as many images as the settings ask for.
 
     Parameters
     ----------
     objects, data, dataset, n_classes
         As in `find_task_data`.
     levels : dict of str to list
-        Levels of the settings that vary, which are checked, too.
+        Levels of the settings that vary, which are checked as well.
     n_samples, n_validation, n_test, n_pairs : int
         Numbers of images to train on (on CIFAR, of each class), to validate on, to test on, and to measure on.
     n_probe, n_tuning : int or None

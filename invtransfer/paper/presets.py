@@ -9,11 +9,11 @@ from invtransfer.networks.architectures import NETWORKS
 from invtransfer.networks.training import SCHEDULES
 from invtransfer.paper.tasks import CLASS_RELATIONS
 
-CHOICES = {  # what some settings may be
+CHOICES = {  # values that some settings may have
     "class_relation": CLASS_RELATIONS, "architecture": list(NETWORKS), "solver": SOLVERS, "schedule": SCHEDULES,
     "vit_schedule": SCHEDULES,
 }  # fmt: skip
-_ALL = {  # what all sizes share
+_ALL = {  # settings that all sizes share
     "architecture": "resnet18", "weight_decay": 0.0,
     "vit_learning_rate": 1e-3, "vit_schedule": "cosine", "vit_weight_decay": 1e-5,
     "adam_epochs": 200, "adam_learning_rate": 1e-3,  # of the probe's solver "adam"
@@ -36,7 +36,7 @@ PROTOCOL = {
     },
 }  # fmt: skip
 # What differs on CIFAR: there n_samples is of each class. A tenth of each class's training images is held out for
-# validation, so that CIFAR-100's 500, all there are, are 450 to train on. There are 5,000 test images for pairs.
+# validation, so that 450 of CIFAR-100's 500 are trained on. There are 5,000 test images for pairs.
 _CIFAR_PAPER = {"n_validation": 2_500, "n_probe": 22_500, "n_test": 5_000, "n_pairs": 5_000}
 CIFAR_PROTOCOL = {
     "cifar10": {

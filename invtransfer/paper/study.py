@@ -25,7 +25,7 @@ class Study:
     folder : path-like
         Folder of data, in which "cubes" are written and "sets" and "published" tables are read.
     presets : dict of str to dict
-        Settings by preset: "quick" is the default, else the first; those of "paper", if there are some, are kept in the
+        Settings by preset: "quick" is the default, else the first; those of "paper", if it exists, are kept in the
         cube beside those of the run. The entry "seeds" is the number of repetitions, and "levels" a dict of str to
         list, such as the levels of each factor.
     find : callable
@@ -54,7 +54,7 @@ class Study:
     Raises
     ------
     TypeError
-        If a part is missing, or a function is something else.
+        If a parameter is missing, or a function is not callable.
     ValueError
         If `name` cannot be that of a script, or a preset lacks "seeds" or "levels".
 
@@ -86,7 +86,7 @@ class Study:
     reads_cifar: bool = True
 
     def __post_init__(self):
-        """Raise an error that names the part of the study that is not as described."""
+        """Raise an error that names the first parameter that is not as described."""
         if not isinstance(self.name, str) or not re.fullmatch("[a-z][a-z0-9_]*", self.name):
             raise ValueError(f"name is {self.name!r}, expected the name of a script: lower-case letters, digits and _")
         if not isinstance(self.presets, dict) or not self.presets:
@@ -137,11 +137,11 @@ class Study:
         Raises
         ------
         ValueError
-            If the settings do not fit the study, or the data are others than the cube was computed with.
+            If the settings do not fit the study, or the cube was computed with other data.
         OSError, ImportError
             If the data are missing.
         """
-        others = {name: value for name, value in settings.items() if name != "objects"}  # which objects they were
+        others = {name: value for name, value in settings.items() if name != "objects"}  # objects: which they were
         try:
             inputs = self.find(objects=objects, data=data or Path(self.folder, "sets"), **others)
         except (TypeError, KeyError) as error:
@@ -153,7 +153,7 @@ class Study:
 
 
 def load_study(path):
-    """Load the study of a script, wherever the script is. Its code is run.
+    """Load the study of a script in any folder. The script is run.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def load_study(path):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is not a Python file, cannot be run, or makes no `Study` of the name ``STUDY``.
+        If it is not a Python file, cannot be run, or defines no `Study` named ``STUDY``.
     """
     path = Path(path)
     if not path.is_file():

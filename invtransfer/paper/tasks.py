@@ -45,8 +45,8 @@ def draw_classes(class_relation, n_classes, n_available, seed):
     Parameters
     ----------
     class_relation : {"subset", "disjoint", "same", "superset"}
-        Relation of the source's classes to the target's: a third of them (at least 2), as many others, the same, or
-        them and as many others.
+        Classes of the source: a third of the target's (at least 2), as many others, the same, or the target's and as
+        many others.
     n_classes : int
         Number of the target's classes.
     n_available : int
@@ -142,7 +142,7 @@ def images_task(training, test, classes, transformations, random_state):
     training, test : tuple of (images, labels)
         Both parts of a data set, as `load_cifar10` returns them. A tenth of each class's training images is held out
         for validation, the same tenth in all tasks: no task trains on what another validates on. The classes take
-        turns, so that the first n * k images of k classes are n of each, where there are that many.
+        turns, so that the first n * k images of k classes are n of each class that has as many.
     classes : sequence of int
         Labels of the images to show.
     transformations : sequence of str or Transformation
@@ -243,7 +243,7 @@ def count_training_images(dataset, class_relation, n_classes, n_samples):
 
 
 def sample_training(source, n_samples, n_validation):
-    """Sample what an encoder is trained and validated on.
+    """Sample the images that an encoder is trained and validated on.
 
     Parameters
     ----------
@@ -316,12 +316,12 @@ def mark_used(names, task):
 
 
 def count_available(source, n):
-    """Return the number of samples to take: no more than there are images, if the source has a number of them.
+    """Return the number of samples to take: at most the number of images, if the source has one.
 
     Parameters
     ----------
     source : source of images
-        A source of given images knows how many there are; some class relations have few.
+        Sources of given images have `n_images`, which some class relations make small.
     n : int
         Number of samples wanted.
 
@@ -347,8 +347,8 @@ def divide_images(training, test, classes, random_state):
     Returns
     -------
     parts : list of (images, labels)
-        Training images in random order, in which the classes take turns; validation images, which depend neither on
-        `classes` nor on `random_state`; test images.
+        Training images in random order, in which the classes take turns; validation images likewise, from a tenth of
+        each class that depends neither on `classes` nor on `random_state`; test images.
     """
     (images, labels), (test_images, test_labels) = training, test
     generator, is_held_out = np.random.default_rng([random_state, 2]), _hold_out(labels)
@@ -372,7 +372,7 @@ def _hold_out(labels):
 
 
 def _ranks(labels):
-    """Return how many of the same label come before each."""
+    """Return for each label how many equal ones come before it."""
     ranks = np.empty(len(labels), dtype=int)
     for label in np.unique(labels):
         ranks[labels == label] = np.arange(np.count_nonzero(labels == label))

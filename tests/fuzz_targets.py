@@ -174,6 +174,13 @@ def check_labels(draw):
     assert call(doors.check_labels, y, n, draw(names())).shape == (n,)
 
 
+@target("find_classes")
+def find_classes(draw):
+    y = draw(st.sampled_from([np.array(["b", "a"]), np.arange(9), np.zeros(3), np.array([0.5, 1.5]), np.array([True])]))
+    classes, codes = call(public("find_classes"), y, again=True)
+    np.testing.assert_array_equal(classes[codes], y)
+
+
 @target("check_count")
 def check_count(draw):
     low = draw(st.integers(-3, 3))
@@ -701,11 +708,11 @@ def encode(draw):
         assert Z.dtype == np.float32
         assert np.isfinite(Z).all()
     with contextlib.suppress(Refused):
-        described = call(encoding.describe_layer, encoder, layer, again=True)
+        described = call(public("describe_layer"), encoder, layer, again=True)
         assert (described is None) != isinstance(encoder, nn.Module)
     module = draw(st.sampled_from(MODULES).map(tiny_module))
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    features = call(encoding.LayerFeatures, module.eval(), layer)
+    features = call(public("LayerFeatures"), module.eval(), layer)
     with (
         contextlib.suppress(RuntimeError, ValueError),
         torch.no_grad(),
@@ -721,11 +728,11 @@ def explain_failure(draw):
     error = draw(st.sampled_from([RuntimeError("a\nb"), AssertionError(), None]))
 
     def fail():
-        with encoding.explain_failure(nn.ReLU(), (8, 8, 3)):
+        with public("explain_failure")(nn.ReLU(), (8, 8, 3)):
             if error is not None:
                 raise error
 
-    fail.__doc__ = inspect.getdoc(encoding.explain_failure)
+    fail.__doc__ = inspect.getdoc(public("explain_failure"))
     call(fail)
     assert error is None
 
@@ -736,7 +743,7 @@ def compute_outputs(draw):
     module = tiny_module(draw(st.sampled_from(["linear", "convolution"])))
     module.train(draw(st.booleans()))
     training = module.training
-    outputs = call(encoding.compute_outputs, module, X, draw(st.sampled_from([1, 3, 128])), again=True)
+    outputs = call(public("compute_outputs"), module, X, draw(st.sampled_from([1, 3, 128])), again=True)
     assert len(outputs) == len(X)
     assert outputs.dtype == np.float32
     assert module.training == training
@@ -746,7 +753,7 @@ def compute_outputs(draw):
 def clone_around_encoder(draw):
     encoder = draw(encoders())
     probe = invtransfer.FrozenFeatureProbe(encoder, C=draw(st.floats()), layer=draw(layers()))
-    twin = call(encoding.clone_around_encoder, probe)
+    twin = call(public("clone_around_encoder"), probe)
     assert twin is not probe
     assert twin.encoder is encoder
 
@@ -784,7 +791,7 @@ def build_network(draw):
     shape = draw(st.sampled_from([(8, 8, 3), (8, 8, 1), (1, 1, 3), (32, 32, 3)]))
     generator = torch.Generator().manual_seed(draw(seeds()))
     n_classes = draw(st.integers(1, 4))
-    network = call(networks.build_network, n_classes=n_classes, image_shape=shape, generator=generator, **given)
+    network = call(public("build_network"), n_classes=n_classes, image_shape=shape, generator=generator, **given)
     assert network.eval()(torch.zeros(2, shape[2], *shape[:2])).shape == (2, n_classes)
     try:
         call(networks.initialise, network, generator, changes=(0,))
@@ -804,7 +811,7 @@ def network_parts(draw):
     with torch.random.fork_rng([]), torch.no_grad():
         part = draw(st.sampled_from(["normalise", "residual", "dense", "attention", "layer", "vit"]))
         if part == "normalise":
-            module = networks.Normalise([0.1, 0.2, 0.3], [0.5, 1.0, 2.0])
+            module = public("Normalise")([0.1, 0.2, 0.3], [0.5, 1.0, 2.0])
             shape = X.shape
         elif part == "residual":
             n_out, stride = draw(st.sampled_from([3, 4])), draw(st.sampled_from([1, 2]))
@@ -864,10 +871,11 @@ def train(draw):
         "learning_rate": draw(st.sampled_from([1e-3, 1, 1e30, 1e-300, 1e300])),
         "schedule": draw(st.sampled_from(training.SCHEDULES)),
         "weight_decay": draw(st.sampled_from([0, 0.1, 1e30])),
-        "precision": draw(st.sampled_from(["float32", "bfloat16"])),
+        "precision": draw(st.sampled_from(devices.PRECISIONS)),
+        "device": draw(st.sampled_from(["cpu", "cpu", "cpu", "auto", "meta", "cuda:99"])),
         "generator": torch.Generator().manual_seed(0),
     }
-    given = spoil(draw, given, keep=["epochs", "batch_size", "generator", "precision"])
+    given = spoil(draw, given, keep=["epochs", "batch_size", "generator"])
     if draw(st.booleans()):
         given |= {"X_val": X, "y_val": np.arange(len(X)) % 3}
     if draw(st.booleans()):
@@ -1145,7 +1153,7 @@ def load_cifar(draw):
         elif name == "cifar100_classes":
             call(cifar.cifar100_classes, **spoil(draw, {"root": given["root"]}))
         else:
-            call(public(f"cifar.{name}"), **spoil(draw, given))
+            call(public(name), **spoil(draw, given))
     raise AssertionError("none of these files has the official checksum")
 
 

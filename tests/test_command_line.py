@@ -436,8 +436,8 @@ def test_cube_of_other_settings_is_left_alone(study, out, capsys):
     assert out.read_bytes() == whole
 
 
-def test_script_is_a_command_that_can_be_stopped_by_its_options(tmp_path):
-    command = [sys.executable, "-W", "error", toy_study.__file__, "--preset", "smoke", "--jobs", "2", "--out"]
+def test_script_is_a_command(tmp_path):
+    command = [sys.executable, "-W", "error", toy_study.__file__, "--preset", "smoke", "--jobs", "1", "--out"]
     done = subprocess.run([*command, tmp_path / "cube.nc"], capture_output=True, text=True, check=True)
     assert f"cube    {tmp_path / 'cube.nc'}" in done.stdout
     assert read(tmp_path / "cube.nc").transfer_accuracy.values.ravel().tolist() == [1, 11, 2, 12]

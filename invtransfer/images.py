@@ -254,7 +254,7 @@ def validate_validation(estimator, X_val, y_val):
     Raises
     ------
     ValueError
-        If only one of them is given, a label is not among `classes_`, or as for `validate_input`.
+        If only one of the two is given, a label is not in `classes_`, or as `validate_input`.
     TypeError
         As for `validate_input`.
     """

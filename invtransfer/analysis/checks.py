@@ -27,7 +27,7 @@ def check_array(values, argument, dims, coordinates=(), once=()):
     Raises
     ------
     TypeError
-        If `values` is no DataArray.
+        If `values` is not a DataArray.
     ValueError
         If it does not hold real numbers, lacks a dimension or coordinate, or has a label twice.
     """

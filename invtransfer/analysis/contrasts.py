@@ -34,7 +34,7 @@ def paired_contrast(values, dim, first, second):
     Raises
     ------
     TypeError
-        If `values` is no DataArray.
+        If `values` is not a DataArray.
     ValueError
         If `values` lacks the dimension or a label, the dimension is "seed", or `values` does not hold real numbers.
 
@@ -88,15 +88,15 @@ def factor_contrasts(accuracy):
     Raises
     ------
     TypeError
-        If `accuracy` is no DataArray.
+        If `accuracy` is not a DataArray.
     ValueError
         If `accuracy` lacks a dimension, the coordinate or a relation, has a relation twice, or does not hold real
         numbers.
 
     Notes
     -----
-    Best and worst level are those of the mean over seeds, the same for every seed: a maximum taken seed by seed would
-    be larger the noisier the accuracies are. Best and worst are still chosen on the data that they are reported on, so
+    Best and worst level are those of the mean over seeds, the same for every seed: with noisier accuracies, a maximum
+    taken seed by seed would be larger. Best and worst are still chosen on the data that they are reported on, so
     the two "within" contrasts are biased upwards, which works against the claim that invariance matters more. Figure 3
     of the paper shows these three values.
 

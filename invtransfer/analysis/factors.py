@@ -22,7 +22,7 @@ def fill_relations(cube):
     Raises
     ------
     TypeError
-        If `cube` is no Dataset.
+        If `cube` is not a Dataset.
     ValueError
         If the cube has no labels along "relation", or has one twice.
 

@@ -26,7 +26,7 @@ def invariance_by_relation(sensitivity):
     Raises
     ------
     TypeError
-        If `sensitivity` is no DataArray.
+        If `sensitivity` is not a DataArray.
     ValueError
         If `sensitivity` lacks a dimension or its coordinate, has a label twice, or does not hold real numbers.
 
@@ -81,7 +81,7 @@ def spillover(sensitivity):
     Raises
     ------
     TypeError
-        If `sensitivity` is no DataArray.
+        If `sensitivity` is not a DataArray.
     ValueError
         If `sensitivity` lacks a dimension, its coordinate or an encoder "none", has a label twice, or does not hold
         real numbers.

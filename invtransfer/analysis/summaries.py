@@ -26,7 +26,7 @@ def summarise(values, dim="seed"):
     Raises
     ------
     TypeError
-        If `values` is no DataArray.
+        If `values` is not a DataArray.
     ValueError
         If `values` does not have the dimension, or does not hold real numbers.
 

@@ -38,7 +38,7 @@ def variance_explained(accuracy, n_resamples=2_000, random_state=0):
     Raises
     ------
     TypeError
-        If `accuracy` is no DataArray.
+        If `accuracy` is not a DataArray.
     ValueError
         If `accuracy` lacks a dimension or the coordinate, has only one relation or one twice, or does not hold real
         numbers; if `n_resamples` is no whole number from 2 to 1,000,000, or `random_state` gives no generator.

@@ -17,7 +17,7 @@ def encode(encoder, X, batch_size=128, *, layer=None):
         One of:
 
         - a torch module, which receives float tensors in [0, 1] of shape (n_samples, 3, height, width), so that a
-          normalisation of the images belongs into it; it runs on its own device in evaluation mode, and its mode and
+          normalisation of the images belongs in it; it runs on its own device in evaluation mode, and its mode and
           weights are not changed;
         - a fitted scikit-learn transformer or pipeline, whose `transform` receives each image as one row;
         - a function, which receives an array of images with the shape, dtype and range of `X`;

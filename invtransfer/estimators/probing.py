@@ -35,7 +35,7 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
     ----------
     encoder : InvariantPretrainer, fitted transformer or pipeline, torch.nn.Module, callable or None
         Encoder from images to features, see `invtransfer.encoders.encode`. A torch module receives float tensors in
-        [0, 1] of shape (n_samples, 3, height, width), so a normalisation of the images belongs into it; a function
+        [0, 1] of shape (n_samples, 3, height, width), so a normalisation of the images belongs in it; a function
         receives the images as an array, of the shape and dtype given (uint8 or float); a transformer receives each
         image as one row. None: the pixels are the features.
     layer : str or None

@@ -94,7 +94,7 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None, random_state=None):
     ----------
     encoder : InvariantPretrainer, fitted transformer or pipeline, torch.nn.Module, callable or None
         Encoder from images to features, see `invtransfer.encoders.encode`. A torch module receives float tensors in
-        [0, 1] of shape (n_samples, 3, height, width), so a normalisation of the images belongs into it; a function
+        [0, 1] of shape (n_samples, 3, height, width), so a normalisation of the images belongs in it; a function
         receives the images as an array, of the shape and dtype given (uint8 or float); a transformer receives each
         image as one row. None: the pixels are the features.
     layer : str or None
@@ -150,7 +150,7 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
     ----------
     encoder : InvariantPretrainer, fitted transformer or pipeline, torch.nn.Module, callable or None
         Encoder from images to features, see `invtransfer.encoders.encode`. A torch module receives float tensors in
-        [0, 1] of shape (n_samples, 3, height, width), so a normalisation of the images belongs into it; a function
+        [0, 1] of shape (n_samples, 3, height, width), so a normalisation of the images belongs in it; a function
         receives the images as an array, of the shape and dtype given (uint8 or float); a transformer receives each
         image as one row. None: the pixels are the features.
     layer : str or None

@@ -25,7 +25,7 @@ class FineTuner(NetworkClassifier):
     ----------
     encoder : InvariantPretrainer, FineTuner, torch.nn.Module or None
         Fitted encoder from images to features. A torch module receives float tensors in [0, 1] of shape
-        (n_samples, 3, height, width), so a normalisation of the images belongs into it. None: the pixels are the
+        (n_samples, 3, height, width), so a normalisation of the images belongs in it. None: the pixels are the
         features, and a linear classifier is trained further.
     layer : str or None
         Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for

@@ -369,8 +369,8 @@ def vit(image_shape=(32, 32, 3), width=1.0):
     Parameters
     ----------
     image_shape : tuple of int
-        Shape (height, width, n_channels) of the images; height and width are multiples of 8 pixels. A patch of images
-        of 32 x 32 pixels has 4 x 4.
+        Shape (height, width, n_channels) of the images; height and width are multiples of 8 pixels. In images of
+        32 x 32 pixels, a patch has 4 x 4.
     width : float
         Multiple of 8 heads of 48 features each.
 

@@ -66,7 +66,7 @@ def draw_curves(
     Raises
     ------
     TypeError
-        If `values` or a reference is no DataArray.
+        If `values` or a reference is not a DataArray.
     ValueError
         If `values` or a reference has other dimensions, nothing along one of them, or does not hold real numbers; if
         `limits` are not two numbers, the lower one first, or `n_columns` is not from 1 to 100.

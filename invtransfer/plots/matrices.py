@@ -57,7 +57,7 @@ def draw_matrices(
     Raises
     ------
     TypeError
-        If `values` is no DataArray.
+        If `values` is not a DataArray.
     ValueError
         If `values` has other dimensions, nothing along one of them, or does not hold real numbers; if `limits` are not
         two numbers, the lower one first, or `n_columns` is not from 1 to 100.

@@ -21,7 +21,7 @@ def check_dims(values, dims):
     Raises
     ------
     TypeError
-        If `values` is no DataArray.
+        If `values` is not a DataArray.
     ValueError
         If a dimension is missing, without labels, named twice, or too many, or `values` does not hold real numbers.
     """

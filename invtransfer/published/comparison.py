@@ -73,7 +73,7 @@ def compare_to_published(cube, csv, ignore=()):
     Raises
     ------
     TypeError
-        If the cube is no Dataset.
+        If the cube is not a Dataset.
     ValueError
         If the cube lacks a dimension, variable or attribute, has a label twice or an attribute that is damaged; if the
         table has other columns, no row for the data set, or a row that is damaged or given twice; or if `ignore` names

@@ -187,7 +187,7 @@ def h_flip(images, applied):
 
 
 def place(position, n_places):
-    """Return the number of the place, of several equally likely ones, that a position in [0, 1] falls on.
+    """Return which of several equally likely places a position in [0, 1] falls on.
 
     Parameters
     ----------

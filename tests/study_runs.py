@@ -1,93 +1,56 @@
-"""Studies as they are run from the command line, in this process; what all of their tests look at."""
+"""What the tests of the studies share: small runs, estimators that learn nothing, and the paper's numbers as cubes."""
 
 import importlib.util
-import io
-import json
-import sys
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+import inspect
+from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
-from PIL import Image
 
-from invtransfer import ObjectsOnImages
+from invtransfer import ObjectsOnImages, SensitivityScorer
 from invtransfer.cubes.files import read
-from invtransfer.estimators import network_classifier as classification
+from invtransfer.estimators import network_classifier
 from invtransfer.networks.inference import compute_outputs
-from invtransfer.paper.datasets import load_pictures
+from invtransfer.paper import images_with_objects, inputs, main
+from invtransfer.paper.datasets import load_objects_and_backgrounds
 
 STUDIES = Path(__file__).resolve().parent.parent / "studies"
-PUBLISHED = STUDIES.parent / "data" / "published"
-STATE = {"status", "message", "cell", "arguments", "part", "origin"}  # of every cube
-
-
-@dataclass
-class Run:
-    study: ModuleType
-    out: Path
-    output: str
-    error: str
-
-    @property
-    def cube(self):
-        return read(self.out)
+STATE = {"status", "message", "cell", "arguments", "part", "origin"}  # variables of every cube
+VIT = {"learning_rate": 1e-3, "schedule": "cosine", "weight_decay": 1e-5}
+CHECKPOINTS = Path("checkpoints")
+PRETRAINING = {  # arguments of a cell
+    "architecture": "vgg11", "width": 0.3, "epochs": 7, "batch_size": 11, "learning_rate": 0.02, "schedule": "cosine",
+    "weight_decay": 0.4, "checkpoints": CHECKPOINTS,
+}  # fmt: skip
+PROBING = {"solver": "adam", "adam_epochs": 3, "adam_learning_rate": 0.5}
 
 
 def load(name):
-    """Return a study as a module of its own, whose names can be replaced."""
+    """Return the module of a study, in which names can be replaced."""
     spec = importlib.util.spec_from_file_location(name, STUDIES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def options(settings):
-    """Return the options of the command line that make settings."""
-    return [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+def run(module, folder, options, measured=None):
+    """Return the cube of a small run of the smoke preset, in which sensitivity to some transformations is measured.
 
-
-def run(study, out, *arguments):
-    """Run the smoke preset. Networks see no copies that fill up a batch: in half the time, they compute the same."""
-    output, error = io.StringIO(), io.StringIO()
-    words = [f"{study.__name__}.py", "--preset", "smoke", "--jobs", "1", "--out", out, *arguments]
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(error):
-        patch.setattr(sys, "argv", [str(word) for word in words])
-        patch.setattr(
-            classification, "compute_outputs", lambda network, X: compute_outputs(network, X, min(128, len(X)))
-        )
-        try:
-            study.main()
-        except SystemExit as end:
-            end.add_note(error.getvalue())
-            raise
-    return Run(study, out, output.getvalue(), error.getvalue())
-
-
-def run_part(whole, folder, *arguments):
-    """Run a part of what has been run: all cells are there."""
-    out = folder / "part.nc"
-    if not out.with_suffix(".cells").exists():
-        out.with_suffix(".cells").symlink_to(whole.out.with_suffix(".cells"))
+    Networks see no copies that fill up a batch, which changes no number.
+    """
+    out = folder / "cube.nc"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(whole.study, "cell", dict)  # whose results could not be written
-        part = run(whole.study, out, *arguments)
+        if measured:
+            patch.setattr(module, "SensitivityScorer", partial(SensitivityScorer, transformations=measured))
+        patch.setattr(
+            network_classifier, "compute_outputs", lambda network, X: compute_outputs(network, X, min(128, len(X)))
+        )
+        main(module.STUDY, ["--preset", "smoke", "--jobs", "1", "--out", str(out), *options.split()])
     assert out.with_suffix(".png").exists()
-    assert "the paper's pattern: " in part.output
-    return part
-
-
-def refusal(study, folder, *arguments):
-    """Return the last line of what a study says that refuses its command line, and the number of lines."""
-    with pytest.raises(SystemExit) as end:
-        run(study, folder / "refused.nc", *arguments)
-    assert end.value.code == 2
-    assert list(folder.glob("refused*")) == []
-    said = "\n".join(end.value.__notes__).splitlines()
-    return said[-1], len(said)
+    return read(out)
 
 
 def check_cube(cube, sizes, grid, own):
@@ -99,66 +62,114 @@ def check_cube(cube, sizes, grid, own):
     assert set(cube.data_vars) == set(own) | STATE
     for name, variable in cube.data_vars.items():
         assert variable.dims == (*grid, *own.get(name, ())), name
-        assert variable.attrs["long_name"], name
         assert variable.attrs["units"] == "1", name
-    assert len({variable.attrs["long_name"] for variable in cube.data_vars.values()}) == len(cube.data_vars)
-    assert (cube.status == 1).all()
-    assert (cube.message == "").all()
-    for name, variable in cube.data_vars.items():
         if "accuracy" in name:
             assert ((variable >= 0) & (variable <= 1)).all(), name
-        if name.startswith("sensitivity"):
+        if "sensitivity" in name:
             assert ((variable >= 0) & (variable < 5)).all(), name
         if name in ("transfer_accuracy", "sensitivity"):
             assert variable.std() > 0, name
+    assert len({variable.attrs["long_name"] for variable in cube.data_vars.values()}) == len(cube.data_vars)
+    assert (cube.status == 1).all()
+    assert (cube.message == "").all()
+    if "sensitivity_low" in cube:
+        assert ((cube.sensitivity_low <= cube.sensitivity) & (cube.sensitivity <= cube.sensitivity_high)).all()
 
 
-def check_attributes(cube, study_settings, paper_settings):
-    """Check that a cube says how its numbers came about."""
-    assert set(cube.attrs) == {
-        "title", "study", "Conventions", "settings", "paper_settings", "versions", "origins", "git_commit",
-        "git_state", "hardware", "date_created", "references", "threads",
-    }  # fmt: skip
-    settings, paper = json.loads(cube.attrs["settings"]), json.loads(cube.attrs["paper_settings"])
-    assert settings == json.loads(json.dumps(study_settings | {"objects": "procedural"}))
-    assert paper == json.loads(json.dumps(paper_settings | {"objects": "tillspeicher/transforms_2d_base"}))
-    assert settings.keys() == paper.keys() - {"seeds"}  # a run with more seeds contains one with fewer
+def check_presets(study, monkeypatch):
+    """Check that presets have the same settings, that these fit the cell and the data, and words are valid choices."""
+    cifar10 = [(np.broadcast_to(np.uint8(0), (n, 32, 32, 3)), np.arange(n) % 10) for n in (50_000, 10_000)]
+    monkeypatch.setattr(inputs, "load_cifar", lambda *_: cifar10)
+    monkeypatch.setattr(images_with_objects, "load_cifar", lambda *_: cifar10)
+    for dataset in (None, *study.datasets):
+        for preset in ("smoke", "quick", "paper"):
+            settings = study.settings(preset, dataset)
+            assert settings.keys() == study.presets["paper"].keys()
+            values = {name: [value] for name, value in settings.items()} | settings["levels"]
+            words = [(name, word) for name, given in values.items() for word in given if isinstance(word, str)]
+            assert all(word in study.choices[name] for name, word in words)
+            where = study.find(objects=None, data="", **settings).where
+            for _, arguments, *_ in study.grid(settings)[0]:
+                inspect.signature(study.cell).bind(**where, **arguments)
 
 
-def check_terminal(done, n_cells, n_claims):
-    """Check what is said of the pattern and of files, and the figure."""
-    lines = done.output.splitlines()
-    patterns = [line for line in lines if line.startswith("the paper's pattern: ")]
-    held = [line.split(": ", 1)[1].split() for line in patterns]
-    assert [(words[1:3], words[3]) for words in held] == [(["of", str(n_claims)], "held")] * len(held)
-    verdicts = [line.split()[0] for line in lines if line.startswith(("  held ", "  did not ", "  unknown "))]
-    assert len(verdicts) == n_claims * len(held)
-    assert verdicts.count("held") == sum(int(words[0]) for words in held)
-    assert "nan" not in done.output
-    files = [line for line in lines if not line.startswith("paper   ")]
-    assert files[-2:] == [f"figure  {done.out.with_suffix('.png')}", f"cube    {done.out}"]
-    for line in lines[lines.index(files[-1]) + 1 :]:  # the command that compares, where there is something published
-        table = next(Path(word) for word in line.split() if word.endswith(".csv"))
-        assert table.exists()
-    assert f"{n_cells}/{n_cells}" in done.error
-    with Image.open(done.out.with_suffix(".png")) as figure:
-        assert min(figure.size) > 500
-    return len(patterns)
+def check_vit(cells, settings):
+    """Check that ViT, and no other architecture, has its own learning rate, schedule and weight decay."""
+    others = {name: settings[name] for name in VIT}
+    for _, arguments, *_ in cells:
+        expected = VIT if arguments["architecture"] == "vit" else others
+        assert {name: arguments[name] for name in VIT} == expected
 
 
-def check_second_run(done, *arguments):
-    """Check that a second run computes nothing, and says the same."""
+def count_images(module, monkeypatch, settings):
+    """Return how many images the first cell is estimated to train on, and to encode."""
+    monkeypatch.setattr(module, "project_seconds", lambda *counts, architecture, width, batch_size, **_: counts)
+    return module.STUDY.estimate(**module.STUDY.grid(settings)[0][0][1])
 
-    def files():
-        return {path.name: path.stat().st_mtime_ns for path in done.out.with_suffix(".cells").glob("*.nc")}
 
-    before, cube = files(), done.cube
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(done.study, "cell", dict)
-        again = run(done.study, done.out, *arguments)
-    assert files() == before
-    assert again.output == done.output
-    xr.testing.assert_identical(again.cube.drop_attrs(deep=False), cube.drop_attrs(deep=False))
+def replace(module, monkeypatch, name, **attributes):
+    """Replace an estimator in the module of a study, and return the list of those that will be made.
+
+    They learn nothing, and keep what they are given. The n-th accuracy of one is n tenths.
+    """
+    made = []
+
+    class StandIn:
+        def __init__(self, *arguments, **parameters):
+            self.arguments, self.parameters, self.fitted, self.scored = arguments, parameters, [], []
+            vars(self).update(attributes)
+            made.append(self)
+
+        def fit(self, *data):
+            self.fitted.append(data)
+            return self
+
+        def transform(self, X):
+            return X.mean(axis=(1, 2))
+
+        def score(self, X, y):
+            self.scored.append((X, y))
+            return len(self.scored) / 10
+
+    monkeypatch.setattr(module, name, StandIn)
+    return made
+
+
+def check_encoder(encoder, seed, transformations=None):
+    """Check that an encoder that stands in was made with `PRETRAINING`."""
+    given = {name: value for name, value in PRETRAINING.items() if name not in ("architecture", "checkpoints")}
+    given |= {"random_state": seed, "checkpoint": CHECKPOINTS / "pretraining.npz"}
+    assert encoder.arguments == (PRETRAINING["architecture"],)
+    names = [transformation.name for transformation in encoder.parameters.pop("transformations", ())]
+    assert (encoder.parameters, names) == (given, list(transformations or ()))
+
+
+def check_probe(probe, seed):
+    """Check that a probe that stands in was made with `PROBING`."""
+    assert probe.parameters == {"solver": "adam", "epochs": 3, "learning_rate": 0.5, "random_state": seed}
+
+
+def compute_combined(module, monkeypatch, *, seed=1, **chosen):
+    """Compute a cell of a study of images with objects; return its encoder, which learns nothing, and its targets."""
+    measured = PROBING | {"n_probe": 9, "n_validation": 100, "n_test": 50, "n_pairs": 6}
+    encoders, given = replace(module, monkeypatch, "InvariantPretrainer"), []
+
+    def measure(*arguments, **more):
+        given.append((*arguments, more))
+        return xr.Dataset({"transfer_accuracy": 0.7})
+
+    monkeypatch.setattr(module, "measure_combined", measure)
+    made = module.cell(
+        folder="procedural", data="", dataset="transforms2d", n_objects=10, seed=seed, n_samples=600, **PRETRAINING,
+        **measured, **chosen,
+    )  # fmt: skip
+    assert (made.transfer_accuracy, made.source_accuracy) == (0.7, 0.1)
+    (encoder,), ((probed, targets, more),) = encoders, given
+    assert probed is encoder
+    assert more == measured | {"seed": seed}
+    check_encoder(encoder, seed)
+    assert [len(part) for part in (*encoder.fitted[0], *encoder.scored[0])] == [600, 600, 100, 100, 50, 50]
+    return encoder, targets
 
 
 def find_objects(X, plain, names, position):
@@ -166,7 +177,7 @@ def find_objects(X, plain, names, position):
 
     `plain` are the same images without objects.
     """
-    objects = load_pictures("procedural")[0]
+    objects = load_objects_and_backgrounds("procedural")[0]
     objects = objects[[objects.names.index(name) for name in names]]
     pictures = []
     for brightness in (0, 255):
@@ -187,6 +198,19 @@ def verdicts(claims):
 
 
 def with_seeds(values, n=3, spread=0.01):
-    """Repeat values for seeds that differ a little, and as much for all of them."""
+    """Repeat values for seeds that differ a little, and as much for all of them.
+
+    With the defaults the standard deviation is 0.01, and the interval 4.303 * 0.01 / sqrt(3) = 0.025 to each side.
+    """
     seeds = xr.DataArray(spread * (np.arange(n) - (n - 1) / 2), {"seed": np.arange(n)}, ["seed"])
     return (values + seeds).transpose(..., "seed")
+
+
+def published(table, variable, *dims, **chosen):
+    """Return the paper's values of a variable as a cube holds them: over `dims`, and seeds that differ a little."""
+    rows = pd.read_csv(STUDIES.parent / "data" / "published" / f"{table}.csv")
+    for name, label in {"variable": variable, **chosen}.items():
+        rows = rows[rows[name] == label]
+    values = rows.set_index(list(dims))["value"].to_xarray()
+    assert values.notnull().all()
+    return with_seeds(values)

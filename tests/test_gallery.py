@@ -1,31 +1,31 @@
-import importlib.util
+"""The figures of the data."""
+
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+import study_runs
 from PIL import Image
 
+from invtransfer.paper import images_with_objects
 from invtransfer.paper.images_with_objects import make_combined
 
 pytest.importorskip("matplotlib")
-SCRIPT = Path(__file__).resolve().parent.parent / "studies" / "gallery.py"
 LEFT, MARGIN, LINE, GAP = 14 + 104, 14, 22, 4  # pixels, in all figures
+COMBINED = {"dataset": "transforms2d", "data": "", "folder": "procedural", "n_objects": 10, "seed": 1}
 
 
 @pytest.fixture(scope="module")
 def gallery():
-    spec = importlib.util.spec_from_file_location("gallery", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return study_runs.load("gallery")
 
 
-@pytest.fixture
-def run(gallery, monkeypatch):
+@pytest.fixture(scope="module")
+def run(gallery):
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gallery.py", *map(str, arguments)])
-        gallery.main()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["gallery.py", "--preset", "smoke", *map(str, arguments)])
+            gallery.main()
 
     return run
 
@@ -55,13 +55,10 @@ def read(path, left, top, side, times):
 
 
 @pytest.fixture(scope="module")
-def smoke(gallery, tmp_path_factory):
+def smoke(run, tmp_path_factory):
     """Make all figures once, where there is no CIFAR."""
     out = tmp_path_factory.mktemp("smoke") / "gallery.png"
-    options = ["gallery.py", "--preset", "smoke", "--data", str(out.parent), "--out", str(out)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", options)
-        gallery.main()
+    run("--data", out.parent, "--out", out)
     return out
 
 
@@ -72,19 +69,17 @@ def test_smoke_makes_all_figures(smoke):
         assert path.stat().st_size < 300_000
 
 
-def test_images_are_crisp(smoke):
-    first = read(smoke, LEFT, MARGIN + 2 * LINE, 32, 2)
+@pytest.mark.parametrize(("name", "top"), [("gallery", MARGIN + 2 * LINE), ("gallery-overview", MARGIN + LINE)])
+def test_images_are_crisp(smoke, name, top):
+    first = read(smoke.with_stem(name), LEFT, top, 32, 2)
     assert len(np.unique(first.reshape(-1, 3), axis=0)) > 50
-    overview = read(smoke.with_stem("gallery-overview"), LEFT, MARGIN + LINE, 32, 2)
-    assert len(np.unique(overview.reshape(-1, 3), axis=0)) > 50
 
 
 def test_figure_6_shows_the_images_of_the_study(smoke):
-    arguments = {"dataset": "transforms2d", "data": "", "folder": "procedural", "n_objects": 10, "seed": 1}
     rows = [("C/C", "random"), ("C+O/C", "random"), ("C+O/C", (21, 2)), ("O/O", "random"), ("O/O", (21, 2))]
     tops = [58, 180, 280, 402, 502]  # a row takes 32 * 3 + 4 pixels, a heading 22, the first one 14 + 2 * 22
     for (task, position), top in zip(rows, tops, strict=True):
-        X, _ = make_combined(task, position=position, **arguments)[0].sample(10)
+        X, _ = make_combined(task, position=position, **COMBINED)[0].sample(10)
         for column, image in enumerate(X):
             shown = read(smoke.with_stem("gallery-combined"), LEFT + column * 100, top, 32, 3)
             np.testing.assert_array_equal(shown, image)
@@ -93,9 +88,7 @@ def test_figure_6_shows_the_images_of_the_study(smoke):
 def test_columns_of_figure_6_share_their_object(gallery):
     images, _, object_names = gallery.make_combinations("transforms2d", "", "procedural", seed=1)
     assert [len(strip) for strip in images.values()] == [10] * 5
-    source = make_combined(
-        "C+O/O", dataset="transforms2d", data="", folder="procedural", n_objects=10, seed=1, position="random"
-    )[0]
+    source = make_combined("C+O/O", position="random", **COMBINED)[0]
     assert object_names == [source.class_names[label] for label in source.sample(10)[1]]
     for position in ("random", "fixed"):  # what differs from the photograph is what is not black, but for a few pixels
         changed = (images["C+O", position] != images["C", "random"]).any(axis=-1)
@@ -137,11 +130,10 @@ def test_a_missing_cifar_is_said(gallery, tmp_path, capsys):
 def test_photographs(gallery, run, dataset, n_classes, tmp_path, monkeypatch, capsys):
     images = np.random.default_rng(0).integers(256, size=(10 * n_classes, 32, 32, 3), dtype=np.uint8)
     part = images, np.tile(np.arange(n_classes), 10)
-    for module in ("datasets", "combined"):
-        monkeypatch.setattr(f"invtransfer.{module}.load_cifar", lambda dataset, folder: (part, part))
+    monkeypatch.setattr(images_with_objects, "load_cifar", lambda *_: (part, part))
     monkeypatch.setattr(gallery, "cifar100_classes", lambda folder: tuple(f"class_{i}" for i in range(100)))
     data = tmp_path / "sets"  # of this test alone: what is read is kept
-    run("--preset", "smoke", "--dataset", dataset, "--objects", "random", "--data", data, "--out", tmp_path / "all.png")
+    run("--dataset", dataset, "--objects", "random", "--data", data, "--out", tmp_path / "all.png")
     assert len(names(tmp_path)) == 5
     assert "stand-in" not in capsys.readouterr().out
     make_source, class_names, _, title = gallery.photograph_sources(dataset, str(data), seed=1)
@@ -153,14 +145,14 @@ def test_photographs(gallery, run, dataset, n_classes, tmp_path, monkeypatch, ca
 
 
 def test_random_objects_and_small_images(run, tmp_path):
-    run("--preset", "smoke", "--objects", "random", "--image-size", 20, "--data", tmp_path, "--out", tmp_path / "a.png")
+    run("--objects", "random", "--image-size", 20, "--data", tmp_path, "--out", tmp_path / "a.png")
     pattern = read(tmp_path / "a.png", LEFT, MARGIN + 2 * LINE, 20, 4)
     assert len(np.unique(pattern.reshape(-1, 3), axis=0)) > 390  # of 400 random pixels
 
 
 def test_own_objects_backgrounds_and_sizes(run, folder, tmp_path):
     out = tmp_path / "figures" / "own.png"
-    run("--preset", "smoke", "--objects", folder, "--image-size", 48, "--data", tmp_path, "--out", out)
+    run("--objects", folder, "--image-size", 48, "--data", tmp_path, "--out", out)
     assert len(names(out.parent)) == 5
     image = read(out, LEFT, MARGIN + 2 * LINE, 48, 2)
     assert image[0, 0].tolist() == [1, 2, 3]

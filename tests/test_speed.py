@@ -1,12 +1,14 @@
+"""The benchmark: its cube, its ratios, and that what it compares does the same."""
+
 import io
 import json
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pytest
+import study_runs
 import torch
 from PIL import Image
 
@@ -14,16 +16,16 @@ from invtransfer import TRANSFORMATIONS, Transforms2D, load_objects
 from invtransfer.cubes.files import read
 from invtransfer.sources.pasting import place_objects
 
-STUDIES = Path(__file__).resolve().parent.parent / "studies"
 SMALLER = {  # than the smoke preset
-    "n_images": 64, "n_held": 1_024, "n_few": 256, "n_pairs": 64, "n_empty": 2, "n_training": 1, "n_images_each": 128,
+    "n_images": 64, "n_held": 1_024, "n_few": 256, "n_pairs": 32, "n_train": 64, "n_test": 64, "n_empty": 2,
+    "n_training": 1, "n_images_each": 64,
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def speed():
     with pytest.MonkeyPatch.context() as patch:  # by its name, as the processes that hold images import it, too
-        patch.syspath_prepend(STUDIES)
+        patch.syspath_prepend(study_runs.STUDIES)
         yield import_module("speed")
 
 
@@ -34,6 +36,7 @@ def cube(speed, tmp_path_factory):
     run_study = speed.run_study
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(io.StringIO()):
         patch.setattr(sys, "argv", ["speed.py", "--preset", "smoke", "--out", str(out)])
+        patch.setattr(speed, "BATCH", 16)
         patch.setitem(speed.PRESETS, "smoke", speed.PRESETS["smoke"] | SMALLER)
         patch.setattr(speed, "run_study", lambda *arguments, jobs, **more: run_study(*arguments, jobs=1, **more))
         speed.main()

@@ -127,7 +127,7 @@ import numpy as np, torch
 sys.path.insert(0, {folder!r})
 from test_checkpoints import fit_long
 
-torch.set_num_threads(1)
+torch.set_num_threads({threads})
 torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # which imports more, once for all that are forked
 
 def start():
@@ -158,7 +158,7 @@ assert os.waitpid(start(), 0)[1] == 0
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs kill -9")
 def test_killed_processes_lead_to_the_same_weights(tmp_path):
     state, done = str(tmp_path / "state"), str(tmp_path / "done.npz")
-    code = KILLED.format(folder=os.path.dirname(__file__), state=state, done=done)
+    code = KILLED.format(folder=os.path.dirname(__file__), threads=torch.get_num_threads(), state=state, done=done)
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout) == (0, "True True\n" * 3), ran.stderr  # killed, and there was a state
     with np.load(done) as weights:

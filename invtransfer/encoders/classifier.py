@@ -84,8 +84,8 @@ def build_network(
     if isinstance(network, nn.Module):
         if width != 1.0:
             raise ValueError(
-                f"width is {width!r}, expected 1.0: network is a module, {type(network).__name__}, whose layers are"
-                " as wide as they are"
+                f"width is {width!r}, expected 1.0: network is a module, {type(network).__name__}, whose layers have a"
+                " fixed width"
             )
         backbone = LayerFeatures(copy.deepcopy(network).cpu().float(), layer)
         n_features = _count_features(backbone, image_shape)

@@ -29,7 +29,7 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         if self.checkpoint is not None and self.random_state is None:
             raise ValueError(
                 f"random_state is None, expected a number with checkpoint={self.checkpoint!r}: started again, training"
-                " would draw other numbers, and could not go on from that file"
+                " would draw other numbers and could not continue from the file"
             )
         return derive_seed(self.random_state, stage)
 
@@ -48,7 +48,6 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
             self._architecture = network
         else:
             self._architecture = recipe
-        return self
 
     def _transformed(self, X, seed):
         """Return a function from the number of an epoch to its images, or None if they are always the same."""

@@ -125,7 +125,7 @@ def _plain_labels(classes):
 
 
 def _recipe(encoder):
-    """Return the arguments that build the network again; network is None if it is a module, which no file holds."""
+    """Return the arguments that build the network again; "network" is None for a module, which no file holds."""
     made = encoder._architecture
     if isinstance(made, dict):
         return {"network": str(made["network"]), "width": float(made["width"]), "layer": made["layer"]}
@@ -313,12 +313,12 @@ def _rebuild(description, arrays, prefix, network):
 
 def _check_given(network):
     if network is None:
-        raise ValueError("a part of it is a module of a person's own, of which it says nothing")
+        raise ValueError("a part of the encoder is a person's own module, which the file does not hold")
     return network
 
 
 def _make_network(recipe, network, n_classes, image_shape):
-    """Make the network of a recipe, whose new weights take no memory: the file decides how many there are."""
+    """Build the network of a recipe, without memory for new weights, because the file decides how many there are."""
     name, layer = recipe["network"], recipe["layer"]
     if name in NETWORKS:
         return build_network(name, n_classes, image_shape=image_shape, width=recipe["width"], layer=layer)
@@ -329,7 +329,7 @@ def _make_network(recipe, network, n_classes, image_shape):
 
 
 def _load_weights(network, arrays):
-    """Load arrays as weights of a network, whose names, shapes and dtypes they must have, and be finite."""
+    """Load arrays as the weights of a network; names, shapes and dtypes must be the same, and all values finite."""
     state = network.state_dict()
     if set(state) != set(arrays):
         only = [sorted(set(state) - set(arrays))[:3], sorted(set(arrays) - set(state))[:3]]

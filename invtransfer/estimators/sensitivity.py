@@ -97,12 +97,12 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None, random_state=None):
         [0, 1] of shape (n_samples, 3, height, width), so a normalisation of the images belongs in it; a function
         receives the images as an array, of the shape and dtype given (uint8 or float); a transformer receives each
         image as one row. None: the pixels are the features.
+    X, X_twin : array-like of shape (n_pairs, height, width, 3), uint8 or float in [0, 1]
+        First and second image of each pair.
     layer : str or None
         Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
         the output of the module. None: the input of the last linear layer if that is the last layer with weights (the
         head of a classifier), else the output of the module. Maps and token sequences are flattened.
-    X, X_twin : array-like of shape (n_pairs, height, width, 3), uint8 or float in [0, 1]
-        First and second image of each pair.
     random_state : int, RandomState or None
         Seed of the random pairs.
 
@@ -124,7 +124,7 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None, random_state=None):
 
     Notes
     -----
-    Transform every second image, and the result is larger than that of `SensitivityScorer`, whose twins are two draws:
+    If every twin is transformed, the sensitivity is higher than that of `SensitivityScorer`, whose twins are two draws:
     about half of them are identical if the transformation acts with probability 0.5.
 
     Examples
@@ -349,7 +349,7 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
     def _chosen(self):
         chosen = get_transformations(list(TRANSFORMATIONS) if self.transformations is None else self.transformations)
         if not chosen:
-            raise ValueError("transformations is empty, expected at least one to be sensitive to, or None for all 18")
+            raise ValueError("transformations is empty, expected at least one, or None for all 18")
         return chosen
 
     def _source(self, X, reset):

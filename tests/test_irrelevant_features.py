@@ -19,14 +19,11 @@ SMALLER = (  # than the smoke preset
 )
 
 
-@pytest.fixture(scope="module")
-def table_1():
-    """The paper's Table 1, and that of a fixed position, as a cube."""
-    places = {
-        name: published("irrelevant_features", name, "position", "pretraining", dim)
-        for name, dim in (("transfer_accuracy", "target"), ("sensitivity", "changed"))
-    }
-    return xr.Dataset(places, attrs={"title": "Title"})
+# The paper's Table 1, and that of a fixed position
+ACCURACY = published("irrelevant_features", "transfer_accuracy", "position", "pretraining", "target")
+SENSITIVITY = published("irrelevant_features", "sensitivity", "position", "pretraining", "changed")
+TABLE_1 = xr.Dataset({"transfer_accuracy": ACCURACY, "sensitivity": SENSITIVITY}, attrs={"title": "Title"})
+RANDOM = TABLE_1.sel(position="random", drop=True)
 
 
 def test_cube(tmp_path):
@@ -64,11 +61,6 @@ def test_grid(preset, n_seeds):
 
 def test_presets(monkeypatch):
     study_runs.check_presets(study.STUDY, monkeypatch)
-    settings = study.STUDY.settings("paper") | {"architecture": "vit"}
-    study_runs.check_vit(study.make_grid(settings)[0], settings)
-
-
-def test_paper_preset_is_the_papers_protocol():
     expected = {name: value for name, value in PROTOCOL["paper"].items() if name != "n_classes"}
     expected |= {  # Section 4.2
         "epochs": 200, "adam_epochs": 100, "n_objects": 10, "dataset": "cifar10",
@@ -76,6 +68,8 @@ def test_paper_preset_is_the_papers_protocol():
         "levels": {"position": ["fixed", "random"], "pretraining": [*TASKS, "untrained"]},
     }  # fmt: skip
     assert study.STUDY.settings("paper") == expected
+    vit = expected | {"architecture": "vit"}
+    study_runs.check_vit(study.make_grid(vit)[0], vit)
 
 
 def test_estimate_counts_what_passes_through_the_network(monkeypatch):
@@ -134,22 +128,20 @@ def test_positions(monkeypatch, position, fewest, most):
 
 
 @pytest.mark.parametrize("position", ["fixed", "random"])
-def test_claims_hold_on_the_papers_numbers(table_1, position):
-    cube = table_1.sel(position=position)
+def test_claims_hold_on_the_papers_numbers(position):
+    cube = TABLE_1.sel(position=position)
     claims = study.find_claims(cube)
     assert verdicts(claims) == [True] * 8
     assert len({text for text, *_ in claims}) == 8
-    one, other = (
-        verdicts(study.find_claims(cube.assign({name: 1 - cube[name]})))
-        for name in ("transfer_accuracy", "sensitivity")
-    )
+    names = ("transfer_accuracy", "sensitivity")
+    one, other = (verdicts(study.find_claims(cube.assign({name: 1 - cube[name]}))) for name in names)
     # of accuracy are 4 claims and of sensitivity 2; the correlations of both are turned around by either
     assert (one.count(False), other.count(False)) == (6, 4)
     assert not any(a and b for a, b in zip(one, other, strict=True))
 
 
-def test_numbers_by_hand(table_1):
-    claims = {text: numbers for text, numbers, _ in study.find_claims(table_1.sel(position="random"))}
+def test_numbers_by_hand():
+    claims = {text: numbers for text, numbers, _ in study.find_claims(RANDOM)}
     assert claims["C+O/C predicts objects worse than C/C"].startswith("0.150 against 0.560 ")
     assert claims["C+O/O is less sensitive to images than O/O"].startswith("0.130 against 1.000 ")
     # accuracy on images 0.89 0.97 0.13 0.28, sensitivity to them 0.99 1.00 0.13 1.00
@@ -157,58 +149,50 @@ def test_numbers_by_hand(table_1):
     assert claims["accuracy on C correlates with sensitivity to C over 4 encoders"].startswith(f"{expected:.3f} ")
 
 
-def test_untrained_encoders_do_not_count(table_1):
-    cube = table_1.sel(position="random", drop=True)
-    untrained = (cube.isel(pretraining=[0]) * 0 + 0.5).assign_coords(pretraining=["untrained"])
-    assert study.find_claims(xr.concat([cube, untrained], "pretraining")) == study.find_claims(cube)
-
-
-def test_missing_cells_are_unknown(table_1):
-    cube = table_1.sel(position="random", drop=True)
-    assert verdicts(study.find_claims(cube * np.nan)) == [None] * 8
-    for name in TASKS:
-        for text, _, agrees in study.find_claims(cube.where(cube.pretraining != name)):
-            # a correlation over three of the four would be another claim
-            expected = None if text.startswith(f"{name} ") or f" than {name}" in text or "correlates" in text else True
-            assert agrees is expected, text
-    claims = study.find_claims(cube.where(cube.seed != 1))
-    assert verdicts(claims) == [True] * 8
-    assert all("n = 2)" in numbers for _, numbers, _ in claims)
-
-
-def test_two_encoders_have_no_correlation(table_1):
-    """It would be 1 or -1, whatever they are like."""
-    cube = table_1.sel(position="random", drop=True)
-    for names in (["C/C", "C+O/C"], ["C+O/O", "O/O"], ["O/O"]):
+def test_encoders_that_do_not_count():
+    """Untrained ones; and one or two, whose correlation would be 1 or -1, whatever they are like."""
+    cube = RANDOM.reindex(pretraining=[*TASKS, "untrained"], fill_value=0.5)
+    assert study.find_claims(cube) == study.find_claims(RANDOM)
+    for names in (["C/C", "C+O/C"], ["C+O/O", "O/O"], ["O/O", "untrained"]):
         claims = study.find_claims(cube.sel(pretraining=names))
         assert [agrees for text, _, agrees in claims if "correlates" in text] == [None, None]
 
 
-def test_table_and_figure_of_the_papers_numbers(table_1):
-    cube = table_1.sel(pretraining=TASKS, target=TASKS)
+def test_missing_cells_are_unknown():
+    assert verdicts(study.find_claims(RANDOM * np.nan)) == [None] * 8
+    for name in TASKS:
+        for text, _, agrees in study.find_claims(RANDOM.where(RANDOM.pretraining != name)):
+            # a correlation over three of the four would be another claim
+            expected = None if text.startswith(f"{name} ") or f" than {name}" in text or "correlates" in text else True
+            assert agrees is expected, text
+    claims = study.find_claims(RANDOM.where(RANDOM.seed != 1))
+    assert verdicts(claims) == [True] * 8
+    assert all("n = 2)" in numbers for _, numbers, _ in claims)
+
+
+def test_table_and_figure_of_the_papers_numbers():
+    cube = TABLE_1.sel(pretraining=TASKS, target=TASKS)
     figure = study.STUDY.figure(cube)
     figure.draw_without_rendering()
-    assert [axes.get_title() for axes in figure.get_axes() if axes.get_title()] == [
-        "fixed position",
-        "random position",
-    ] * 2
+    titles = [axes.get_title() for axes in figure.get_axes() if axes.get_title()]
+    assert titles == ["fixed position", "random position"] * 2
     assert sum(len(axes.texts) for axes in figure.get_axes()) == 2 * 4 * (4 + 2)
-    parts = study.format_results(cube).split("\n\n")
-    assert parts[0] == "objects at a fixed position: mean ± 95 % interval over seeds (n = 3)"
-    assert parts[3].startswith("objects at a random position: ")
-    head, *rows = parts[1].splitlines()
+    title, table, claims, *other = study.format_results(cube).split("\n\n")
+    assert title == "objects at a fixed position: mean ± 95 % interval over seeds (n = 3)"
+    assert other[0] == title.replace("fixed", "random")
+    head, *rows = table.splitlines()
     columns = [*(f"accuracy on {name}" for name in TASKS), "sensitivity to C", "sensitivity to O"]
     assert " ".join(head.split()) == " ".join(columns)
     for row, name in zip(rows, TASKS, strict=True):
         here = cube.sel(position="fixed", pretraining=name).mean("seed")
         means = [f"{mean:.3f} ± 0.025" for mean in (*here.transfer_accuracy.values, *here.sensitivity.values)]
         assert row.split() == [name, *" ".join(means).split()]
-    assert [part.splitlines()[0] for part in (parts[2], parts[5])] == ["the paper's pattern: 8 of 8 held"] * 2
+    assert [part.splitlines()[0] for part in (claims, other[2])] == ["the paper's pattern: 8 of 8 held"] * 2
 
 
 @pytest.mark.parametrize(("names", "n_claims"), [(["untrained"], 2), (["C/C", "C+O/C"], 4)])
-def test_part_of_the_grid(table_1, names, n_claims):
-    cube = table_1.reindex(pretraining=[*TASKS, "untrained"], fill_value=0.3).sel(position=["fixed"], pretraining=names)
+def test_part_of_the_grid(names, n_claims):
+    cube = TABLE_1.reindex(pretraining=[*TASKS, "untrained"], fill_value=0.3).sel(position=["fixed"], pretraining=names)
     study.STUDY.figure(cube).draw_without_rendering()
     text = study.format_results(cube)
     assert f" of {n_claims} held" in text

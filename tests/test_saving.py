@@ -359,7 +359,7 @@ WEIGHT = "weights/backbone.stem.0.weight"
     [
         (put("recipe", "width", value=1e9), "width is 1000000000.0, expected a number above 0 and up to 16"),
         (put("recipe", "width", value=float("nan")), "width is nan"),
-        (put("recipe", "width", value="1"), "width of recipe is '1', expected int or float"),
+        (put("recipe", "width", value="1"), "width is '1', expected int or float"),
         (put("recipe", "width", value=16), r"has shape .*, in the file and \(1024, 3, 3, 3\), torch.float32, in the"),
         (put("recipe", "network", value="../../x"), "network is '../../x', expected one of: resnet18"),
         (put("recipe", "network", value="vgg11"), "network 'vgg11' cannot take images of 16 x 16"),
@@ -367,7 +367,7 @@ WEIGHT = "weights/backbone.stem.0.weight"
         (put("recipe", "network", value=None), "is a person's own module, which the file does not hold"),
         (put("network", value=None), "is a person's own module, which the file does not hold"),
         (put("recipe", "layer", value="stage9"), "layer is 'stage9', expected the name of a layer"),
-        (put("recipe", value=[]), "recipe of InvariantPretrainer is .*, expected dict"),
+        (put("recipe", value=[]), "recipe is .*, expected dict"),
         (put("recipe", "more", value=1), "recipe has .*, expected values of: network, width, layer"),
         (put("layer", value="output of stage3"), "features are the 'output of stage3', not the output of the module"),
         (put("estimator", value="os.system"), "estimator is 'os.system', expected one of: InvariantPretrainer, Fine"),

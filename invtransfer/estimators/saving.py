@@ -145,17 +145,35 @@ def _own_module(encoder):
 
 
 def _describe_parameters(estimator):
-    parameters = {}
-    for name, kind in _parameter_kinds(type(estimator)).items():
-        value = getattr(estimator, name)
-        if name == "transformations" and value is not None:
-            get_transformations(value)
-            names = [_known_name(transformation) for transformation in value]
-            value = tuple(names) if isinstance(value, tuple) else names
-        value = _plain_value(value)
-        _check_parameter(name, value, kind)
-        parameters[name] = {"tuple": list(value)} if isinstance(value, tuple) else value
-    return parameters
+    values = {name: getattr(estimator, name) for name in _parameter_kinds(type(estimator))}
+    chosen = values.get("transformations")
+    if chosen is not None:
+        get_transformations(chosen)
+        names = [_known_name(transformation) for transformation in chosen]
+        values["transformations"] = tuple(names) if isinstance(chosen, tuple) else names
+    values = {name: _plain_value(value) for name, value in values.items()}
+    _check_parameters(values, type(estimator))
+    return {name: {"tuple": list(value)} if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _rebuild_parameters(values, estimator):
+    values = {
+        name: tuple(value["tuple"]) if isinstance(value, dict) and isinstance(value.get("tuple"), list) else value
+        for name, value in values.items()
+    }
+    _check_parameters(values, estimator)
+    return values
+
+
+def _check_parameters(values, estimator):
+    """Raise an error if parameters cannot be kept in a file; `fit` checks later whether they make sense."""
+    _check_kinds(values, _parameter_kinds(estimator), "parameters")
+    if values.get("image_shape") is not None:
+        check_image_shape(values["image_shape"])
+    names = values.get("transformations") or ()
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"transformations is {shorten(names)}, expected names")
+    get_transformations(names)
 
 
 def _parameter_kinds(estimator):
@@ -350,7 +368,7 @@ def _check_kinds(values, kinds, what):
         raise ValueError(f"{what} has {shorten(values)}, expected values of: {', '.join(kinds)}")
     for name, kind in kinds.items():
         if not isinstance(values[name], kind):
-            raise ValueError(f"{name} of {what} is {shorten(values[name])}, expected {_format_kind(kind)}")
+            raise ValueError(f"{name} is {shorten(values[name])}, expected {_format_kind(kind)}")
 
 
 def _format_type(value):
@@ -360,30 +378,6 @@ def _format_type(value):
 def _format_kind(kind):
     kinds = kind if isinstance(kind, tuple) else (kind,)
     return " or ".join("None" if one is NONE else one.__name__ for one in kinds)
-
-
-def _rebuild_parameters(values, estimator):
-    kinds = _parameter_kinds(estimator)
-    _check_kinds(values, dict.fromkeys(kinds, object), "parameters")
-    parameters = {}
-    for name, value in values.items():
-        if isinstance(value, dict) and set(value) == {"tuple"} and isinstance(value["tuple"], list):
-            value = tuple(value["tuple"])
-        _check_parameter(name, value, kinds[name])
-        parameters[name] = value
-    return parameters
-
-
-def _check_parameter(name, value, kind):
-    """Raise an error if a parameter cannot be kept in a file; `fit` checks later whether it makes sense."""
-    if not isinstance(value, kind):
-        raise ValueError(f"{name} is {shorten(value)}, expected {_format_kind(kind)}")
-    if name == "image_shape" and value is not None:
-        check_image_shape(value)
-    if name == "transformations" and value is not None:
-        if not all(isinstance(item, str) for item in value):
-            raise ValueError(f"transformations is {shorten(value)}, expected names")
-        get_transformations(value)
 
 
 def _check_labels(classes, are_objects):

@@ -338,8 +338,3 @@ def test_full_batches_of_images_in_reverse_order():
 def test_features_that_are_too_large_are_named_without_a_warning():
     with pytest.raises(ValueError, match="encoder returned NaN or infinity for 2 of 2 images"):
         encode(lambda X: np.full((len(X), 1), 1e300), np.zeros((2, 8, 8, 3), dtype=np.uint8))
-
-
-def test_layer_that_is_no_name():
-    with pytest.raises(ValueError, match="layer is 3, expected the name of a layer of Linear"):
-        LayerFeatures(nn.Linear(2, 2), 3)

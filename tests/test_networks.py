@@ -226,6 +226,7 @@ def test_rows_of_pixels(name):
         ("resnet18", -1.0, "width is -1.0, expected"),
         ("resnet18", 1e6, "width is 1000000.0, expected"),
         ("resnet18", float("nan"), "width is nan, expected"),
+        ("resnet18", "1", "width is '1', expected a number above 0 and up to 16"),
     ],
 )
 def test_bad_arguments_are_named(name, width, message):
@@ -359,8 +360,3 @@ def test_bad_modules_are_named():
         ValueError, match=r"the output of the module has shape \(2,\) for 2 images, expected \(2, n_feat"
     ):
         build_network(nn.Sequential(nn.Flatten(), nn.Linear(3072, 1), nn.BatchNorm1d(1), nn.Flatten(0)), 10)
-
-
-def test_width_that_is_no_number():
-    with pytest.raises(ValueError, match="width is '1', expected a number above 0 and up to 16"):
-        build_network("resnet18", 10, width="1")

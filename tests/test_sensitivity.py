@@ -274,20 +274,14 @@ def test_bad_parameters_are_named(images, parameters, error, message):
         SensitivityScorer(**({"n_pairs": 10} | parameters)).fit(images)
 
 
-def test_bad_data_are_named(images, source):
+def test_bad_data_are_named(images, objects):
     with pytest.raises(ValueError, match="X has n_samples = 1, expected at least 2 images"):
         SensitivityScorer(n_pairs=10).fit(images[:1])
     scorer = SensitivityScorer(n_pairs=10, transformations=["hue"], random_state=0).fit(images)
     with pytest.raises(ValueError, match=r"X has images of shape \(8, 16, 3\), expected \(16, 16, 3\)"):
         scorer.transform(images[:, :8])
     with pytest.raises(ValueError, match=r"X has images of shape \(32, 32, 3\), expected \(16, 16, 3\), as in fit"):
-        scorer.score(Transforms2D(_objects(), image_size=32))
-
-
-def _objects():
-    from invtransfer import load_objects
-
-    return load_objects("procedural", size=32)[:3]
+        scorer.score(Transforms2D(objects[:3], image_size=32))
 
 
 @pytest.mark.parametrize(

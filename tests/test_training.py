@@ -1,12 +1,18 @@
+import inspect
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from invtransfer import InvariantPretrainer
+import invtransfer
+from invtransfer import FineTuner, InvariantPretrainer
 from invtransfer.networks.devices import resolve_device, resolve_precision, strides_beyond_input
 from invtransfer.networks.training import learning_rate_factor, train
 from invtransfer.paper.timing import seconds_per_image
+
+PACKAGE = str(Path(invtransfer.__file__).parent)
 
 
 def linear(n_features, n_classes, weight=0.0):
@@ -93,17 +99,17 @@ def test_images_can_be_renewed_each_epoch():
 def test_same_generator_same_weights_and_no_global_one():
     X = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
     y = (X[:, 0] > 0).astype(np.int64)
+    networks = [nn.Sequential(nn.Dropout(0.5), linear(4, 2)) for _ in range(4)]
     state = torch.random.get_rng_state()
-    weights = []
-    for seed in (0, 0, 1):
-        layer = linear(4, 2)
-        train(layer, X, y, **settings(epochs=2, generator=generator(seed)))
-        weights.append(layer.weight.detach().numpy())
-    assert (weights[0] == weights[1]).all()
-    assert (weights[0] != weights[2]).any()
-    np.random.default_rng(0)
-    layer_state = torch.random.get_rng_state()
-    assert layer_state.shape == state.shape
+    for seed, network in zip((0, 0, 1), networks, strict=False):
+        train(network, X, y, **settings(epochs=2, generator=generator(seed)))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    torch.rand(1)  # of another state of the global generator, dropout knows nothing
+    train(networks[3], X, y, **settings(epochs=2))
+    one, same, other, again = (network[1].weight for network in networks)
+    assert torch.equal(one, same)
+    assert torch.equal(one, again)
+    assert (one != other).any()
 
 
 def test_a_loss_that_is_no_number_is_an_error():
@@ -202,6 +208,20 @@ def test_strides_beyond_the_input_are_where_bfloat16_gradients_are_wrong(side):
     assert strides_beyond_input(layer, X) == (side == 1)
     assert not layer._forward_pre_hooks
     assert not strides_beyond_input(nn.Conv2d(8, 16, 3, padding=1), X)  # no stride
+
+
+@pytest.mark.parametrize("estimator", [InvariantPretrainer, FineTuner])
+def test_below_fit_there_are_train_and_one_epoch(images, estimator):
+    frames = []
+
+    class Spy(nn.Flatten):
+        def forward(self, X):
+            if self.training:
+                frames.append([frame.function for frame in inspect.stack() if PACKAGE in frame.filename])
+            return super().forward(X)
+
+    estimator(Spy(), epochs=1, batch_size=40).fit(images, np.arange(40) % 2)
+    assert frames == [["forward", "_train_epoch", "train", "fit"]]  # the first is that of LayerFeatures
 
 
 def test_small_images_are_trained_in_float32_by_a_network_made_for_larger_ones():

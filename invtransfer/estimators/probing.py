@@ -36,8 +36,8 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
     encoder : InvariantPretrainer, fitted transformer or pipeline, torch.nn.Module, callable or None
         Encoder from images to features, see `invtransfer.encoders.encode`. A torch module receives float tensors in
         [0, 1] of shape (n_samples, 3, height, width), so a normalisation of the images belongs in it; a function
-        receives the images as an array, of the shape and dtype given (uint8 or float); a transformer receives each
-        image as one row. None: the pixels are the features.
+        receives the array of images as given, uint8 or float of shape (n_samples, height, width, 3); a transformer
+        receives each image as one row. None: the pixels are the features.
     layer : str or None
         Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
         the output of the module. None: the input of the last linear layer if that is the last layer with weights (the

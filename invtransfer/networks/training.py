@@ -178,9 +178,7 @@ def train(
             batches = torch.randperm(len(X), generator=generator).tensor_split(n_batches)
             mean_loss = _train_epoch(network, optimizer, images, y, batches, rates, precision, bar)
             if not math.isfinite(mean_loss):
-                raise ValueError(
-                    f"the training loss became {mean_loss} in epoch {epoch + 1}: lower learning_rate={learning_rate}"
-                )
+                raise ValueError(f"the training loss became {mean_loss} in epoch {epoch + 1}: lower {learning_rate=!s}")
             history["loss"].append(mean_loss)
             bar.set_postfix(loss=f"{mean_loss:.3f}")
             if X_val is not None:

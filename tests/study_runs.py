@@ -16,6 +16,7 @@ from invtransfer.estimators import network_classifier
 from invtransfer.networks.inference import compute_outputs
 from invtransfer.paper import images_with_objects, inputs, main
 from invtransfer.paper.datasets import load_objects_and_backgrounds
+from invtransfer.paper.presets import PROTOCOL
 
 STUDIES = Path(__file__).resolve().parent.parent / "studies"
 STATE = {"status", "message", "cell", "arguments", "part", "origin"}  # variables of every cube
@@ -24,6 +25,20 @@ CHECKPOINTS = Path("checkpoints")
 PRETRAINING = {  # arguments of a cell
     "architecture": "vgg11", "width": 0.3, "epochs": 7, "batch_size": 11, "learning_rate": 0.02, "schedule": "cosine",
     "weight_decay": 0.4, "checkpoints": CHECKPOINTS,
+}  # fmt: skip
+PAPER_LEVELS = {  # of studies in which one factor varies at a time; on CIFAR, n_samples is of each class
+    dataset: {
+        "class_relation": ["subset", "disjoint", "same", "superset"],
+        "architecture": ["resnet18", "resnet50", "densenet121", "vgg11", "vit"], "n_samples": n_samples,
+    }
+    for dataset, n_samples in (
+        ("transforms2d", [1_000, 10_000, 50_000, 100_000, 500_000]), ("cifar10", [10, 50, 200, 1_000, 4_500]),
+        ("cifar100", [10, 50, 100, 250, 500]),
+    )
+}  # fmt: skip
+PAPER_ON_IMAGES = {name: value for name, value in PROTOCOL["paper"].items() if name != "n_classes"} | {
+    "epochs": 200, "adam_epochs": 100, "n_objects": 10, "dataset": "cifar10",  # Section 4.2 and Appendix C.3
+    "n_samples": 45_000, "n_probe": 45_000, "n_validation": 5_000,  # CIFAR-10's 50,000, a tenth for validation
 }  # fmt: skip
 PROBING = {"solver": "adam", "adam_epochs": 3, "adam_learning_rate": 0.5}
 
@@ -53,13 +68,14 @@ def run(module, folder, options, measured=None):
     return read(out)
 
 
-def check_cube(cube, sizes, grid, own):
-    """Check dimensions, and that every variable is there, explains itself and is complete.
+def check_cube(cube, labels, own):
+    """Check labels, and that every variable is there, explains itself and is complete.
 
-    `grid` are the dimensions of cells, `own` the dimensions that variables have besides.
+    `labels` are those along each dimension, of the grid first; `own` the dimensions that variables have besides it.
     """
-    assert dict(cube.sizes) == sizes
+    assert {dim: cube[dim].values.tolist() for dim in cube.dims} == labels
     assert set(cube.data_vars) == set(own) | STATE
+    grid = tuple(labels)[: cube.status.ndim]
     for name, variable in cube.data_vars.items():
         assert variable.dims == (*grid, *own.get(name, ())), name
         assert variable.attrs["units"] == "1", name
@@ -101,10 +117,10 @@ def check_vit(cells, settings):
         assert {name: arguments[name] for name in VIT} == expected
 
 
-def count_images(module, monkeypatch, settings):
-    """Return how many images the first cell is estimated to train on, and to encode."""
+def count_images(module, monkeypatch, settings=None):
+    """Return how many images the first cell is estimated to train on, and to encode; by default of the paper preset."""
     monkeypatch.setattr(module, "project_seconds", lambda *counts, architecture, width, batch_size, **_: counts)
-    return module.STUDY.estimate(**module.STUDY.grid(settings)[0][0][1])
+    return module.STUDY.estimate(**module.STUDY.grid(settings or module.STUDY.settings("paper"))[0][0][1])
 
 
 def replace(module, monkeypatch, name, **attributes):

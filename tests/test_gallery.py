@@ -15,31 +15,13 @@ LEFT, MARGIN, LINE, GAP = 14 + 104, 14, 22, 4  # pixels, in all figures
 COMBINED = {"dataset": "transforms2d", "data": "", "folder": "procedural", "n_objects": 10, "seed": 1}
 
 
-@pytest.fixture(scope="module")
-def gallery():
-    return study_runs.load("gallery")
+gallery = study_runs.load("gallery")
 
 
-@pytest.fixture(scope="module")
-def run(gallery):
-    def run(*arguments):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", ["gallery.py", "--preset", "smoke", *map(str, arguments)])
-            gallery.main()
-
-    return run
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Two objects and a background, in a folder."""
-    for i, name in enumerate(("disc", "measuring_cup")):
-        (tmp_path / "own" / "foregrounds" / name).mkdir(parents=True)
-        image = Image.new("RGBA", (64, 64), (200, 40 * i, 0, 255))
-        image.save(tmp_path / "own" / "foregrounds" / name / "1.png")
-    (tmp_path / "own" / "backgrounds").mkdir()
-    Image.new("RGB", (64, 64), (1, 2, 3)).save(tmp_path / "own" / "backgrounds" / "1.png")
-    return tmp_path / "own"
+def run(*arguments):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["gallery.py", "--preset", "smoke", *map(str, arguments)])
+        gallery.main()
 
 
 def names(folder):
@@ -55,7 +37,7 @@ def read(path, left, top, side, times):
 
 
 @pytest.fixture(scope="module")
-def smoke(run, tmp_path_factory):
+def smoke(tmp_path_factory):
     """Make all figures once, where there is no CIFAR."""
     out = tmp_path_factory.mktemp("smoke") / "gallery.png"
     run("--data", out.parent, "--out", out)
@@ -85,7 +67,7 @@ def test_figure_6_shows_the_images_of_the_study(smoke):
             np.testing.assert_array_equal(shown, image)
 
 
-def test_columns_of_figure_6_share_their_object(gallery):
+def test_columns_of_figure_6_share_their_object():
     images, _, object_names = gallery.make_combinations("transforms2d", "", "procedural", seed=1)
     assert [len(strip) for strip in images.values()] == [10] * 5
     source = make_combined("C+O/O", position="random", **COMBINED)[0]
@@ -96,7 +78,7 @@ def test_columns_of_figure_6_share_their_object(gallery):
         assert ((changed != not_black).sum(axis=(1, 2)) < 0.15 * changed.sum(axis=(1, 2))).all()
 
 
-def test_images_of_a_set_have_the_draws_of_its_members(gallery):
+def test_images_of_a_set_have_the_draws_of_its_members():
     make_source, class_names = gallery.object_sources("procedural", 32, seed=1)
     panels, chosen = gallery.make_overview(make_source, class_names, seed=1)
     assert {images.shape for images in panels.values()} == {(4, 1, 32, 32, 3), (4, 3, 32, 32, 3)}
@@ -108,7 +90,7 @@ def test_images_of_a_set_have_the_draws_of_its_members(gallery):
     np.testing.assert_array_equal((hue == pair).all(axis=(1, 2, 3)), alike)
 
 
-def test_random_patterns_are_not_blurred(gallery):
+def test_random_patterns_are_not_blurred():
     make_source, class_names = gallery.object_sources("random", 32, seed=1)
     X, _ = make_source(3, ()).sample(2)
     centre = X[:, 5:27, 5:27]  # 22 of 32 pixels: one pattern, on other backgrounds
@@ -118,7 +100,7 @@ def test_random_patterns_are_not_blurred(gallery):
     assert len(class_names) == 61
 
 
-def test_a_missing_cifar_is_said(gallery, tmp_path, capsys):
+def test_a_missing_cifar_is_said(tmp_path, capsys):
     *_, dataset, title = gallery.photograph_sources("transforms2d", str(tmp_path), seed=1)
     assert (dataset, title) == ("transforms2d", "stand-in for CIFAR-10, which was not there")
     output = capsys.readouterr().out
@@ -127,7 +109,7 @@ def test_a_missing_cifar_is_said(gallery, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("dataset", "n_classes"), [("cifar10", 10), ("cifar100", 100)])
-def test_photographs(gallery, run, dataset, n_classes, tmp_path, monkeypatch, capsys):
+def test_photographs(dataset, n_classes, tmp_path, monkeypatch, capsys):
     images = np.random.default_rng(0).integers(256, size=(10 * n_classes, 32, 32, 3), dtype=np.uint8)
     part = images, np.tile(np.arange(n_classes), 10)
     monkeypatch.setattr(images_with_objects, "load_cifar", lambda *_: (part, part))
@@ -144,13 +126,19 @@ def test_photographs(gallery, run, dataset, n_classes, tmp_path, monkeypatch, ca
     assert len(class_names) == n_classes
 
 
-def test_random_objects_and_small_images(run, tmp_path):
+def test_random_objects_and_small_images(tmp_path):
     run("--objects", "random", "--image-size", 20, "--data", tmp_path, "--out", tmp_path / "a.png")
     pattern = read(tmp_path / "a.png", LEFT, MARGIN + 2 * LINE, 20, 4)
     assert len(np.unique(pattern.reshape(-1, 3), axis=0)) > 390  # of 400 random pixels
 
 
-def test_own_objects_backgrounds_and_sizes(run, folder, tmp_path):
+def test_own_objects_backgrounds_and_sizes(tmp_path):
+    folder = tmp_path / "own"
+    for i, name in enumerate(("disc", "measuring_cup")):
+        (folder / "foregrounds" / name).mkdir(parents=True)
+        Image.new("RGBA", (64, 64), (200, 40 * i, 0, 255)).save(folder / "foregrounds" / name / "1.png")
+    (folder / "backgrounds").mkdir()
+    Image.new("RGB", (64, 64), (1, 2, 3)).save(folder / "backgrounds" / "1.png")
     out = tmp_path / "figures" / "own.png"
     run("--objects", folder, "--image-size", 48, "--data", tmp_path, "--out", out)
     assert len(names(out.parent)) == 5
@@ -170,7 +158,7 @@ def test_own_objects_backgrounds_and_sizes(run, folder, tmp_path):
         (["--objects", "nowhere", "--data", "nowhere"], "source is 'nowhere', expected"),
     ],
 )
-def test_errors_name_the_argument(run, arguments, message, capsys, tmp_path, monkeypatch):
+def test_errors_name_the_argument(arguments, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="2"):
         run("--out", "gallery.png", *arguments)

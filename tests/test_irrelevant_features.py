@@ -8,7 +8,6 @@ from study_runs import compute_combined, find_objects, published, verdicts
 
 from invtransfer.cubes.cells import cell_id
 from invtransfer.paper.images_with_objects import POSITIONS, STAND_IN
-from invtransfer.paper.presets import PROTOCOL
 
 study = study_runs.load("irrelevant_features")
 
@@ -30,12 +29,8 @@ def test_cube(tmp_path):
     cube = study_runs.run(study, tmp_path, SMALLER)
     own = {"transfer_accuracy": ("target",), "source_accuracy": ()}
     own |= dict.fromkeys(("sensitivity", "sensitivity_low", "sensitivity_high"), ("changed",))
-    sizes = {"position": 2, "pretraining": 3, "seed": 1, "target": 4, "changed": 2}
-    study_runs.check_cube(cube, sizes, ("position", "pretraining", "seed"), own)
-    assert cube.position.values.tolist() == ["fixed", "random"]
-    assert cube.pretraining.values.tolist() == ["C/C", "C+O/C", "untrained"]
-    assert cube.target.values.tolist() == TASKS
-    assert cube.changed.values.tolist() == ["C", "O"]
+    labels = {"position": ["fixed", "random"], "pretraining": ["C/C", "C+O/C", "untrained"], "seed": [0]}
+    study_runs.check_cube(cube, labels | {"target": TASKS, "changed": ["C", "O"]}, own)
     # images without objects do not depend on the position of objects
     alone = cube.sel(pretraining=["C/C", "untrained"])
     for values in (alone.source_accuracy, alone.transfer_accuracy.sel(target="C/C")):
@@ -61,12 +56,8 @@ def test_grid(preset, n_seeds):
 
 def test_presets(monkeypatch):
     study_runs.check_presets(study.STUDY, monkeypatch)
-    expected = {name: value for name, value in PROTOCOL["paper"].items() if name != "n_classes"}
-    expected |= {  # Section 4.2
-        "epochs": 200, "adam_epochs": 100, "n_objects": 10, "dataset": "cifar10",
-        "n_samples": 45_000, "n_probe": 45_000, "n_validation": 5_000,  # CIFAR-10's 50,000, a tenth for validation
-        "levels": {"position": ["fixed", "random"], "pretraining": [*TASKS, "untrained"]},
-    }  # fmt: skip
+    levels = {"position": ["fixed", "random"], "pretraining": [*TASKS, "untrained"]}
+    expected = study_runs.PAPER_ON_IMAGES | {"levels": levels}
     assert study.STUDY.settings("paper") == expected
     vit = expected | {"architecture": "vit"}
     study_runs.check_vit(study.make_grid(vit)[0], vit)
@@ -76,7 +67,7 @@ def test_estimate_counts_what_passes_through_the_network(monkeypatch):
     # 45,000 + 5,000 + 10,000 images of 4 targets, 2 * 2 of each of 10,000 pairs, 5,000 to validate on in 200 epochs,
     # and 10,000 of the source
     expected = (200 * 45_000, 4 * 60_000 + 5 * 10_000 + 200 * 5_000)
-    assert study_runs.count_images(study, monkeypatch, study.STUDY.settings("paper")) == expected
+    assert study_runs.count_images(study, monkeypatch) == expected
 
 
 @pytest.mark.parametrize("preset", ["quick", "paper"])

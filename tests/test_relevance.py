@@ -13,14 +13,11 @@ from invtransfer.analysis import rank_correlation
 from invtransfer.cubes.cells import cell_id
 from invtransfer.paper.grids import factor_coordinates
 from invtransfer.paper.images_with_objects import POSITIONS
-from invtransfer.paper.presets import PROTOCOL
 
 study = study_runs.load("relevance")
 
 CORRELATIONS = [0.0, 0.2, 0.4, 0.6, 0.8, 0.85, 0.9, 0.95, 1.0]
 AVAILABILITIES = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
-FACTORS = ["correlation=0.0", "correlation=1.0", "availability=0.0", "availability=1.0", "reference=C/C"]
-FACTORS += ["reference=O/O"]
 CLAIMS = (  # what they are about, in order
     "objects at 1", "objects rise", "sensitivity at 1", "sensitivity rises", "images drop at 1", "images stay",
     "objects available", "images available",
@@ -55,12 +52,12 @@ def test_cube(tmp_path):
     cube = study_runs.run(study, tmp_path, SMALLER)
     own = {"transfer_accuracy": ("target",), "source_accuracy": ()}
     own |= dict.fromkeys(("sensitivity", "sensitivity_low", "sensitivity_high"), ("changed",))
-    study_runs.check_cube(cube, {"factor": 6, "seed": 1, "target": 2, "changed": 2}, ("factor", "seed"), own)
-    assert cube.factor.values.tolist() == FACTORS
-    assert cube.factor_name.values.tolist() == [label.split("=")[0] for label in FACTORS]
-    assert cube.level.values.tolist() == [label.split("=")[1] for label in FACTORS]
-    assert cube.target.values.tolist() == ["C+O/C", "C+O/O"]
-    assert cube.changed.values.tolist() == ["C", "O"]
+    names = ["correlation", "correlation", "availability", "availability", "reference", "reference"]
+    levels = ["0.0", "1.0", "0.0", "1.0", "C/C", "O/O"]
+    factors = [f"{name}={level}" for name, level in zip(names, levels, strict=True)]
+    labels = {"factor": factors, "seed": [0], "target": ["C+O/C", "C+O/O"], "changed": ["C", "O"]}
+    study_runs.check_cube(cube, labels, own)
+    assert (cube.factor_name.values.tolist(), cube.level.values.tolist()) == (names, levels)
     assert len(np.unique(cube.cell)) == len(np.unique(cube.sensitivity.sel(changed="O"))) == 4
 
 
@@ -93,12 +90,7 @@ def test_grid(preset, n_places, n_cells):
 
 def test_presets(monkeypatch):
     study_runs.check_presets(study.STUDY, monkeypatch)
-    expected = {name: value for name, value in PROTOCOL["paper"].items() if name != "n_classes"}
-    expected |= {  # Section 4.2 and Appendix C.3
-        "epochs": 200, "adam_epochs": 100, "n_objects": 10, "dataset": "cifar10",
-        "n_samples": 45_000, "n_probe": 45_000, "n_validation": 5_000,  # CIFAR-10's 50,000, a tenth for validation
-        "levels": {"correlation": CORRELATIONS, "availability": AVAILABILITIES},
-    }  # fmt: skip
+    expected = study_runs.PAPER_ON_IMAGES | {"levels": {"correlation": CORRELATIONS, "availability": AVAILABILITIES}}
     assert study.STUDY.settings("paper") == expected
     assert study.STUDY.settings("quick")["levels"] == expected["levels"]
     vit = expected | {"architecture": "vit"}
@@ -109,7 +101,7 @@ def test_estimate_counts_what_passes_through_the_network(monkeypatch):
     # 45,000 + 5,000 + 10,000 images of 2 targets, 2 * 2 of each of 10,000 pairs, 5,000 to validate on in 200 epochs,
     # and 10,000 of the source
     expected = (200 * 45_000, 2 * 60_000 + 5 * 10_000 + 200 * 5_000)
-    assert study_runs.count_images(study, monkeypatch, study.STUDY.settings("paper")) == expected
+    assert study_runs.count_images(study, monkeypatch) == expected
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import importlib.util
 import inspect
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -188,20 +188,25 @@ def compute_combined(module, monkeypatch, *, seed=1, **chosen):
     return encoder, targets
 
 
+@cache
+def draw_objects(names, position):
+    """Return procedural objects on black, and on white: (n_objects, height, width, 3), as floats."""
+    objects = load_objects_and_backgrounds("procedural")[0]
+    objects = objects[[objects.names.index(name) for name in names]]
+    pictures = []
+    for brightness in (0, 255):
+        image = np.full((1, 32, 32, 3), brightness, np.uint8)
+        shown, numbers = ObjectsOnImages(objects, image, label="object", position=position).sample(40 * len(objects))
+        pictures.append(np.stack([shown[numbers == k][0] for k in range(len(objects))]).astype(float))
+    return pictures
+
+
 def find_objects(X, plain, names, position):
     """Return which object each image shows at a position, by its pixels: its number among `names`, -1 if none.
 
     `plain` are the same images without objects.
     """
-    objects = load_objects_and_backgrounds("procedural")[0]
-    objects = objects[[objects.names.index(name) for name in names]]
-    pictures = []
-    for brightness in (0, 255):
-        image = np.full((1, *X.shape[1:]), brightness, np.uint8)
-        source = ObjectsOnImages(objects, image, label="object", position=position)
-        shown, numbers = source.sample(40 * len(objects))
-        pictures.append(np.stack([shown[numbers == k][0] for k in range(len(objects))]).astype(float))
-    black, white = pictures
+    black, white = draw_objects(tuple(names), position)
     expected = [plain, *(dark + (bright - dark) / 255 * plain for dark, bright in zip(black, white, strict=True))]
     errors = np.stack([abs(X - each).max(axis=(1, 2, 3)) for each in expected])
     assert errors.min(axis=0).max() < 2  # levels of 256

@@ -5,7 +5,8 @@ from numbers import Real
 import numpy as np
 import xarray as xr
 
-from invtransfer.analysis import format_mean, summarise
+from invtransfer.analysis import format_mean
+from invtransfer.analysis.checks import check_array
 
 
 def claim(text, first, sign, second, margin=0.0):
@@ -52,7 +53,7 @@ def claim(text, first, sign, second, margin=0.0):
         kinds = f"{type(first).__name__} and {type(second).__name__}"
         raise TypeError(f"first and second are of type {kinds}, expected xarray.DataArray, or one of them a number")
     for values in arrays:
-        summarise(values)  # its errors say what is wrong with them
+        check_array(values, "values", dims=["seed"])
         if values.dims != ("seed",):
             raise ValueError(f"first or second has the dimensions {', '.join(map(str, values.dims))}, expected 'seed'")
     difference = first - second

@@ -31,67 +31,48 @@ Reference
 
 from pathlib import Path
 
-from invtransfer import FrozenFeatureProbe, InvariantPretrainer, SensitivityScorer
+from invtransfer import FrozenFeatureProbe, SensitivityScorer
 from invtransfer.analysis import REFERENCE, factor_contrasts, fill_relations, format_means
 from invtransfer.cubes.assembly import make_cell
-from invtransfer.networks.architectures import NETWORKS
-from invtransfer.paper import Study, main, tasks
-from invtransfer.paper.claims import claim, format_claims
-from invtransfer.paper.grids import factor_grid
-from invtransfer.paper.inputs import find_transfer_data
-from invtransfer.paper.presets import CHOICES, CIFAR_PROTOCOL, make_presets, on_cifar
-from invtransfer.paper.timing import project_seconds
+from invtransfer.paper import Study, claims, grids, inputs, main, presets, tasks, timing
+from invtransfer.paper.pretraining import pretrain
 from invtransfer.plots import plot_factors
 from invtransfer.transformations import TRANSFORMATIONS
 
 DATA = Path(__file__).resolve().parent.parent / "data"
-LEVELS = {"class_relation": list(tasks.CLASS_RELATIONS), "architecture": list(NETWORKS)}
-PRESETS = make_presets(
+LEVELS = {name: list(presets.CHOICES[name]) for name in ("class_relation", "architecture")}
+N_SAMPLES = presets.N_SAMPLES["transforms2d"]
+PRESETS = presets.make_presets(
     {"dataset": "transforms2d", "class_relation": "disjoint"},
     smoke={"levels": LEVELS | {"n_samples": [64, 128], "n_probe": [50, 128]}},
-    quick={"levels": LEVELS | {"n_samples": [500, 2_000], "n_probe": [50, 200, 500, 2_000]}},
-    paper={"levels": LEVELS | {"n_samples": [1_000, 10_000, 50_000, 100_000, 500_000],
-                               "n_probe": [50, 200, 500, 2_000, 5_000]}},
+    quick={"levels": LEVELS | {"n_samples": N_SAMPLES["quick"], "n_probe": [50, 200, 500, 2_000]}},
+    paper={"levels": LEVELS | {"n_samples": N_SAMPLES["paper"], "n_probe": [50, 200, 500, 2_000, 5_000]}},
 )  # fmt: skip
-CIFAR_LEVELS = {  # n_samples is of each class
-    "cifar10": {"smoke": {"n_samples": [16, 32]}, "quick": {"n_samples": [100, 400]},
-                "paper": {"n_samples": [10, 50, 200, 1_000, 4_500]}},
-    "cifar100": {"smoke": {"n_samples": [16, 32]}, "quick": {"n_samples": [10, 40]},
-                 "paper": {"n_samples": [10, 50, 100, 250, 500]}},
-}  # fmt: skip
 
 
 def cell(
-    *, folder, dataset, class_relation, relation, n_classes, seed, architecture, width, n_samples, epochs, batch_size,
-    learning_rate, schedule, weight_decay, n_validation, solver, n_probe, n_test, n_pairs, adam_epochs=200,
-    adam_learning_rate=1e-3, objects=None, checkpoints=None,
+    *, folder, dataset, class_relation, relation, n_classes, seed, n_validation, solver, n_probe, n_test, n_pairs,
+    adam_epochs=200, adam_learning_rate=1e-3, objects=None, checkpoints=None, **training,
 ):  # fmt: skip
     """Pretrain one encoder, probe it on the target with each number of samples, and score its sensitivity there.
 
-    `objects` says which objects `folder` holds: it tells cells from others, and is not read.
+    `training` are further keywords of `pretrain`. `objects` says which objects `folder` holds: it tells cells from
+    others, and is not read.
     """
     source, target = tasks.make_tasks(
         folder=folder, dataset=dataset, class_relation=class_relation, relation=relation, seed=seed, n_classes=n_classes
     )
-    data, transformations = tasks.sample_training(source, n_samples, n_validation)
-    encoder = InvariantPretrainer(
-        architecture, width=width, transformations=transformations, epochs=epochs, batch_size=batch_size,
-        learning_rate=learning_rate, schedule=schedule, weight_decay=weight_decay, random_state=seed,
-        checkpoint=checkpoints and checkpoints / "pretraining.npz",
-    ).fit(*data)  # fmt: skip
-
-    sizes = (max(n_probe), n_validation, n_test)  # features are computed once: each probe sees the first of them
-    samples = [part.sample(n) for part, n in zip(target, sizes, strict=True)]
+    encoder, source_accuracy = pretrain(
+        source, seed=seed, n_validation=n_validation, n_test=n_test, checkpoints=checkpoints, **training
+    )
+    # features are computed once: each probe sees the first of them
+    samples = tasks.sample_task(target, max(n_probe), n_validation, n_test)
     (Z, labels), validation, test = ((encoder.transform(X), y) for X, y in samples)
     probe = FrozenFeatureProbe(solver=solver, epochs=adam_epochs, learning_rate=adam_learning_rate, random_state=seed)
-    accuracies = [
-        probe.fit(Z[:n], labels[:n], *tasks.keep_known(validation, labels[:n])).score(*test) for n in n_probe
-    ]  # fmt: skip
+    fits = (probe.fit(Z[:n], labels[:n], *tasks.keep_known(validation, labels[:n])) for n in n_probe)
+    accuracies = [fitted.score(*test) for fitted in fits]
     scorer = SensitivityScorer(encoder, n_pairs=n_pairs, random_state=seed).fit(target[-1])
-    source_accuracy = encoder.score(*source[-1].sample(tasks.count_available(source[-1], n_test)))
-
-    composed = scorer.composed_sensitivity_
-    low, high = scorer.sensitivity_interval_.transpose("bound", "transformation").values
+    composed, (low, high) = scorer.composed_sensitivity_, scorer.sensitivity_interval_.transpose("bound", ...).values
     names, along = scorer.sensitivity_.transformation.values, "transformation"
     variables = {
         "source_accuracy": ((), source_accuracy, "accuracy on the source task"),
@@ -109,7 +90,7 @@ def cell(
 def make_grid(settings):
     """Return place, arguments and part of the cell for all of the cube, and its coordinates."""
     n_probes = {settings["n_probe"], *settings["levels"].get("n_probe", [])}
-    places, coordinates = factor_grid(settings)
+    places, coordinates = grids.factor_grid(settings)
     names = dict(zip(coordinates["factor"], coordinates["factor_name"][1], strict=True))
     grid = []
     for labels, arguments in places:
@@ -126,17 +107,17 @@ def estimate(*, dataset, class_relation, n_classes, n_samples, epochs, n_validat
     n_images = tasks.count_training_images(dataset, class_relation, n_classes, n_samples)
     n_scored = 2 * (1 + len(TRANSFORMATIONS)) * n_pairs  # each transformation, and the target's together
     n_encoded = max(n_probe) + n_validation + 2 * n_test + n_scored + epochs * n_validation
-    return project_seconds(epochs * n_images, n_encoded, **cell)
+    return timing.project_seconds(epochs * n_images, n_encoded, **cell)
 
 
 def find_claims(contrasts):
     """Check the paper's claims with our numbers: contrasts over factor_name, contrast and seed."""
-    claims = []
+    found = []
     for name in contrasts.factor_name.values:
         disjoint, between, same = contrasts.sel(factor_name=name).reset_coords(drop=True).transpose("contrast", "seed")
         for other, values in (("within disjoint", disjoint), ("within same", same)):
-            claims.append(claim(f"{name}: same minus disjoint is larger than {other}", between, ">", values))
-    return claims
+            found.append(claims.claim(f"{name}: same minus disjoint is larger than {other}", between, ">", values))
+    return found
 
 
 def format_results(cube):
@@ -148,14 +129,14 @@ def format_results(cube):
     references = cube.isel(factor=cube.factor_name.values == REFERENCE, relation=0)
     if references.sizes["factor"]:
         parts.append(format_means({"transfer accuracy": references.transfer_accuracy}, "factor"))
-    return "\n\n".join([*parts, format_claims(find_claims(contrasts))])
+    return "\n\n".join([*parts, claims.format_claims(find_claims(contrasts))])
 
 
 STUDY = Study(
     name="factors", title="Invariance and other factors of transfer", description=__doc__, folder=DATA,
-    presets=PRESETS, datasets=on_cifar(CIFAR_LEVELS),
-    choices=CHOICES | {"dataset": ["transforms2d", *CIFAR_PROTOCOL]}, find=find_transfer_data, cell=cell,
-    grid=make_grid, estimate=estimate, table=format_results, figure=plot_factors, published="factors.csv",
+    presets=PRESETS, datasets=presets.on_cifar(smoke={"n_samples": [16, 32]}), choices=presets.CHOICES,
+    find=inputs.find_transfer_data, cell=cell, grid=make_grid, estimate=estimate, table=format_results,
+    figure=plot_factors, published="factors.csv",
 )  # fmt: skip
 
 if __name__ == "__main__":

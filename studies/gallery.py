@@ -26,8 +26,6 @@ Reference
 """
 
 import argparse
-import math
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +35,7 @@ from invtransfer.images import check_count
 from invtransfer.paper.command_line import default_path, exit_on_error, parse_count
 from invtransfer.paper.datasets import CIFAR, OBJECT_SIZE, load_objects_and_backgrounds
 from invtransfer.paper.images_with_objects import POSITIONS, STAND_IN, load_labelled_images, make_combined
+from invtransfer.plots.gallery import draw_classes, draw_groups, draw_panels
 from invtransfer.sources.cifar import CIFAR10_CLASSES, cifar100_classes
 from invtransfer.sources.pasting import centred_box
 from invtransfer.storage import check_writable
@@ -46,9 +45,6 @@ PRESETS = {"smoke": 3, "quick": 12, "paper": 12}  # images with each transformat
 OVERVIEW = (["rotate"], ["hue"], ["blur"], ["rotate", "hue", "blur"], ["translate", "posterize", "noise"])
 ON_PATTERNS = ("elastic", "pixelate", "translate", "hue")
 N_COMBINED = 10  # columns of Figure 6, and objects to choose from
-DPI = 100  # pixels per inch
-TILE = 64  # pixels that an image takes in a figure, at least: a whole multiple of its own, so that it stays crisp
-GAP, LINE, MARGIN, TEXT = 4, 22, 14, 104  # pixels between images, of a line, around everything, for names of rows
 
 
 def object_sources(folder, image_size, seed):
@@ -122,90 +118,12 @@ def make_combinations(photographs, data, folder, seed):
     return images, labels["C/C"], [source.class_names[label] for label in labels["O/O"]]
 
 
-def scale_up(images, tile=TILE):
-    """Repeat the pixels of images, the last three dimensions, until they fill a tile."""
-    times = math.ceil(tile / images.shape[-2])
-    return images.repeat(times, axis=-3).repeat(times, axis=-2)
-
-
-def fold(name):
-    """Put a long name in two lines."""
-    return textwrap.fill(name.replace("_", " "), 11, break_long_words=False)
-
-
-def make_figure(width, height):
-    """Return an empty white figure of a size in pixels."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
-
-
-def draw_strip(figure, images, left, top, pitch):
-    """Put a row of images, (n, height, width, 3), into a figure, pixel on pixel; lengths are in pixels."""
-    bottom = round(figure.get_size_inches()[1] * DPI) - top - images.shape[1]
-    for column, image in enumerate(images):
-        figure.figimage(image, left + column * pitch, bottom, origin="upper")
-
-
-def write_text(figure, text, left, top, **style):
-    """Write text into a figure, centred on a height; `left` and `top` in pixels."""
-    width, height = figure.get_size_inches() * DPI
-    figure.text(left / width, 1 - top / height, text, va="center", **style)
-
-
-def write_names(figure, names, left, top, pitch):
-    """Write names over or under a row of images."""
-    for column, name in enumerate(names):
-        middle = left + column * pitch + (pitch - GAP) / 2
-        write_text(figure, fold(name), middle, top + LINE / 2, ha="center", size=7.5, linespacing=0.95)
-
-
-def draw_groups(groups, above=(), below=(), tile=TILE):
-    """Draw named rows of images under a heading per group, and names above and below the columns."""
-    groups = {head: {name: scale_up(images, tile) for name, images in rows.items()} for head, rows in groups.items()}
-    strips = [images for rows in groups.values() for images in rows.values()]
-    pitch = max(images.shape[2] for images in strips) + GAP
-    height = 2 * MARGIN + (len(groups) + bool(above) + bool(below)) * LINE + len(strips) * pitch
-    left, top = MARGIN + TEXT, MARGIN
-    figure = make_figure(left + max(map(len, strips)) * pitch - GAP + MARGIN, height)
-    for head, rows in groups.items():
-        write_text(figure, head, MARGIN, top + LINE / 2, size=9, color="0.35")
-        top += LINE
-        if above and top == MARGIN + LINE:  # the first group
-            write_names(figure, above, left, top, pitch)
-            top += LINE
-        for name, images in rows.items():
-            write_text(figure, name, MARGIN, top + (pitch - GAP) / 2, size=13)
-            draw_strip(figure, images, left, top, pitch)
-            top += pitch
-    write_names(figure, below, left, top - GAP, pitch)
-    return figure
-
-
 def draw_transformations(rows):
     """Draw the paper's Figure 5: a row per transformation, by category."""
     groups = {}
     for name, images in rows.items():
         groups.setdefault(TRANSFORMATIONS[name].category, {})[name] = images
     return draw_groups(groups, above=("without", "with"))
-
-
-def draw_overview(panels, names):
-    """Draw the paper's Figure 1: panels side by side, of the same objects in their rows."""
-    panels = {title: scale_up(images) for title, images in panels.items()}
-    pitch = panels["without"].shape[3] + GAP
-    n_columns = sum(images.shape[1] for images in panels.values())
-    width = 2 * MARGIN + TEXT + n_columns * pitch - GAP + (len(panels) - 1) * MARGIN
-    figure = make_figure(width, 2 * MARGIN + LINE + len(names) * pitch - GAP)
-    left, top = MARGIN + TEXT, MARGIN + LINE
-    for row, name in enumerate(names):
-        write_text(figure, fold(name), MARGIN, top + row * pitch + (pitch - GAP) / 2, size=11)
-    for title, images in panels.items():
-        write_text(figure, title, left, MARGIN + LINE / 2, size=9)
-        for row, strip in enumerate(images):
-            draw_strip(figure, strip, left, top + row * pitch, pitch)
-        left += images.shape[1] * pitch + MARGIN
-    return figure
 
 
 def draw_combined(images, title, class_names, object_names):
@@ -225,19 +143,6 @@ def draw_patterns(patterns, photographs, title):
     """Draw the paper's Figure 15: rows of random patterns, and rows of photographs."""
     groups = {"(a) random patterns on random backgrounds": patterns, f"(b) {title}": photographs}
     return draw_groups(groups, above=("without", "with"))
-
-
-def draw_classes(images, names, n_columns=13):
-    """Draw one image of each class, with its name."""
-    images, n_columns = scale_up(images), min(n_columns, len(images))
-    pitch = images.shape[2] + GAP
-    height = 2 * MARGIN + math.ceil(len(images) / n_columns) * (pitch + LINE)
-    figure = make_figure(2 * MARGIN + n_columns * pitch - GAP, height)
-    for row, start in enumerate(range(0, len(images), n_columns)):
-        top, columns = MARGIN + row * (pitch + LINE), slice(start, start + n_columns)
-        draw_strip(figure, images[columns], MARGIN, top, pitch)
-        write_names(figure, names[columns], MARGIN, top + pitch - GAP, pitch)
-    return figure
 
 
 def make_parser():
@@ -265,7 +170,7 @@ def make_figures(options):
     classes = [make_source(number, ()).sample(1)[0] for number in range(len(names))]
     return {
         "": draw_transformations(make_rows(make_source, TRANSFORMATIONS, len(names), n_draws, seed)),
-        "-overview": draw_overview(*make_overview(make_source, names, seed)),
+        "-overview": draw_panels(*make_overview(make_source, names, seed)),
         "-combined": draw_combined(combined, title, [class_names[label] for label in labels], object_names),
         "-patterns": draw_patterns(
             make_rows(make_pattern, ON_PATTERNS, len(pattern_names), n_draws, seed),

@@ -30,29 +30,16 @@ from pathlib import Path
 
 import xarray as xr
 
-from invtransfer import InvariantPretrainer
 from invtransfer.analysis import format_means
 from invtransfer.cubes.assembly import make_cell
-from invtransfer.paper import Study, main, tasks
-from invtransfer.paper.claims import claim, format_claims
-from invtransfer.paper.datasets import CIFAR
-from invtransfer.paper.grids import cell_arguments, full_grid
-from invtransfer.paper.images_with_objects import (
-    POSITIONS,
-    STAND_IN,
-    TASKS,
-    count_encoded,
-    find_images_with_objects,
-    make_combined,
-    measure_combined,
-)  # fmt: skip  # isort: skip
-from invtransfer.paper.presets import CHOICES, make_presets
-from invtransfer.paper.timing import project_seconds
+from invtransfer.paper import Study, claims, datasets, grids, images_with_objects, main, presets, timing
+from invtransfer.paper.images_with_objects import POSITIONS, STAND_IN, TASKS
+from invtransfer.paper.pretraining import pretrain
 from invtransfer.plots import plot_irrelevant_features
 
 DATA = Path(__file__).resolve().parent.parent / "data"
-ENCODERS = (*TASKS, "untrained")
-PRESETS = make_presets(
+ENCODERS, DATASETS = (*TASKS, "untrained"), (*datasets.CIFAR, STAND_IN)
+PRESETS = presets.make_presets(
     {"n_objects": 10, "dataset": "cifar10", "levels": {"position": list(POSITIONS), "pretraining": list(ENCODERS)}},
     leave_out=["n_classes"],  # all classes are used
     smoke={"dataset": STAND_IN},
@@ -62,31 +49,25 @@ PRESETS = make_presets(
 
 
 def cell(
-    *, folder, data, dataset, n_objects, position, pretraining, seed, architecture, width, n_samples, epochs,
-    batch_size, learning_rate, schedule, weight_decay, objects=None, checkpoints=None, **measured,
+    *, folder, data, dataset, n_objects, position, pretraining, seed, n_validation, solver, n_probe, n_test, n_pairs,
+    adam_epochs=200, adam_learning_rate=1e-3, objects=None, checkpoints=None, **training,
 ):  # fmt: skip
     """Pretrain one encoder, probe it on all four tasks, and score its sensitivity to images and to objects.
 
-    `measured` are the keywords of `measure_combined`. `objects` says which objects `folder` holds: it tells cells from
+    `training` are further keywords of `pretrain`. `objects` says which objects `folder` holds: it tells cells from
     others, and is not read.
     """
-    targets = {
-        name: make_combined(
-            name, dataset=dataset, data=data, folder=folder, n_objects=n_objects, seed=seed,
-            position=POSITIONS[position],
-        )
-        for name in TASKS
-    }  # fmt: skip
+    drawn = {"dataset": dataset, "data": data, "folder": folder, "n_objects": n_objects, "seed": seed}
+    targets = {name: images_with_objects.make_combined(name, position=POSITIONS[position], **drawn) for name in TASKS}
     source = targets["C/C" if pretraining == "untrained" else pretraining]
-    training, _ = tasks.sample_training(source, n_samples, measured["n_validation"])
-    encoder = InvariantPretrainer(
-        architecture, width=width, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
-        schedule=schedule, weight_decay=weight_decay, random_state=seed,
-        checkpoint=checkpoints and checkpoints / "pretraining.npz",
-    ).fit(*training)  # fmt: skip
-    accuracy = encoder.score(*source[-1].sample(measured["n_test"]))
-    source_accuracy = make_cell({"source_accuracy": ((), accuracy, "accuracy on the source task")})
-    return measure_combined(encoder, targets, seed=seed, **measured).merge(source_accuracy)
+    encoder, accuracy = pretrain(
+        source, seed=seed, n_validation=n_validation, n_test=n_test, checkpoints=checkpoints, **training
+    )
+    measured = images_with_objects.measure_combined(
+        encoder, targets, seed=seed, solver=solver, n_probe=n_probe, n_validation=n_validation, n_test=n_test,
+        n_pairs=n_pairs, adam_epochs=adam_epochs, adam_learning_rate=adam_learning_rate,
+    )  # fmt: skip
+    return measured.merge(make_cell({"source_accuracy": ((), accuracy, "accuracy on the source task")}))
 
 
 def make_grid(settings):
@@ -94,17 +75,17 @@ def make_grid(settings):
 
     def arguments(**labels):
         untrained = {"epochs": 0} if labels["pretraining"] == "untrained" else {}
-        return cell_arguments(settings, **labels) | untrained
+        return grids.cell_arguments(settings, **labels) | untrained
 
-    return full_grid(settings["levels"] | {"seed": list(range(settings["seeds"]))}, arguments)
+    return grids.full_grid(settings["levels"] | {"seed": list(range(settings["seeds"]))}, arguments)
 
 
 def estimate(*, n_samples, epochs, n_probe, n_validation, n_test, n_pairs, **cell):
     """Project the seconds of a cell."""
-    n_encoded = count_encoded(
+    n_encoded = images_with_objects.count_encoded(
         len(TASKS), epochs=epochs, n_probe=n_probe, n_validation=n_validation, n_test=n_test, n_pairs=n_pairs
     )
-    return project_seconds(epochs * n_samples, n_encoded, **cell)
+    return timing.project_seconds(epochs * n_samples, n_encoded, **cell)
 
 
 def select_label(cube, label):
@@ -126,12 +107,12 @@ def correlate(cube, label):
 
 def find_claims(cube):
     """Check the paper's claims with the numbers of one position."""
-    claims, there = [], set(cube.pretraining.values)
+    found, there = [], set(cube.pretraining.values)
 
     def compare(values, first, sign, second, words):
         if {first, second} <= there:
             one, two = (values.sel(pretraining=name) for name in (first, second))
-            claims.append(claim(f"{first} {words} than {second}", one, sign, two))
+            found.append(claims.claim(f"{first} {words} than {second}", one, sign, two))
 
     for saw_both, saw_one, label, name in (("C+O/C", "C/C", "O", "objects"), ("C+O/O", "O/O", "C", "images")):
         accuracy, sensitivity = select_label(cube, label)
@@ -140,8 +121,8 @@ def find_claims(cube):
         compare(accuracy, f"C+O/{label}", ">", saw_both, f"predicts {name} better")
     for label in ("C", "O"):
         text = f"accuracy on {label} correlates with sensitivity to {label} over {len(there & set(TASKS))} encoders"
-        claims.append(claim(text, correlate(cube, label), ">", 0.0))
-    return claims
+        found.append(claims.claim(text, correlate(cube, label), ">", 0.0))
+    return found
 
 
 def format_results(cube):
@@ -153,17 +134,15 @@ def format_results(cube):
         columns |= {f"sensitivity to {name}": here.sensitivity.sel(changed=name) for name in here.changed.values}
         n = cube.sizes["seed"]
         parts.append(f"objects at a {position} position: mean ± 95 % interval over seeds (n = {n})")
-        parts += [format_means(columns, "pretraining"), format_claims(find_claims(here))]
+        parts += [format_means(columns, "pretraining"), claims.format_claims(find_claims(here))]
     return "\n\n".join(parts)
 
 
 STUDY = Study(
     name="irrelevant_features", title="Irrelevant features and what encoders keep of them", description=__doc__,
-    folder=DATA, presets=PRESETS,
-    choices=CHOICES | {"dataset": [*CIFAR, STAND_IN], "position": list(POSITIONS), "pretraining": ENCODERS},
-    find=find_images_with_objects, cell=cell, grid=make_grid, estimate=estimate, table=format_results,
-    figure=plot_irrelevant_features,
-    published="irrelevant_features.csv",
+    folder=DATA, presets=PRESETS, find=images_with_objects.find_images_with_objects, cell=cell, grid=make_grid,
+    choices=presets.CHOICES | {"dataset": DATASETS, "position": list(POSITIONS), "pretraining": ENCODERS},
+    estimate=estimate, table=format_results, figure=plot_irrelevant_features, published="irrelevant_features.csv",
 )  # fmt: skip
 
 if __name__ == "__main__":

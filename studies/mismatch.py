@@ -29,27 +29,22 @@ from pathlib import Path
 
 import numpy as np
 
-from invtransfer import FrozenFeatureProbe, InvariantPretrainer
+from invtransfer import FrozenFeatureProbe
 from invtransfer.analysis import compare_with_exact, format_table
 from invtransfer.cubes.assembly import make_cell
-from invtransfer.paper import Study, main, tasks
-from invtransfer.paper.claims import claim, format_claims
+from invtransfer.paper import Study, claims, grids, inputs, main, presets, tasks, timing
 from invtransfer.paper.datasets import load_objects_and_backgrounds
-from invtransfer.paper.grids import cell_arguments, full_grid
-from invtransfer.paper.inputs import find_transfer_data
-from invtransfer.paper.presets import CHOICES, make_presets
-from invtransfer.paper.timing import project_seconds
+from invtransfer.paper.pretraining import pretrain
 from invtransfer.plots import plot_mismatch
 from invtransfer.transformations import TRANSFORMATIONS
 
 DATA = Path(__file__).resolve().parent.parent / "data"
-ARCHITECTURES = ["resnet18", "vgg11", "densenet121", "vit"]
-PRESETS = make_presets(
+PRESETS = presets.make_presets(
     {"n_transformations": 8, "levels": {"architecture": ["resnet18"]}},
     leave_out=["architecture", "n_pairs"],  # it has levels; no sensitivity is measured
     smoke={"n_transformations": 3},
     quick={"n_samples": 7_000, "epochs": 8},
-    paper={"epochs": 100, "batch_size": 256, "levels": {"architecture": ARCHITECTURES}},
+    paper={"epochs": 100, "batch_size": 256, "levels": {"architecture": ["resnet18", "vgg11", "densenet121", "vit"]}},
 )
 
 
@@ -59,36 +54,30 @@ def draw_nested(seed, n):
 
 
 def cell(
-    *, folder, seed, n_pretraining_transformations, n_transformations, n_classes, architecture, width, n_samples,
-    epochs, batch_size, learning_rate, schedule, weight_decay, n_validation, solver, n_probe, n_test, adam_epochs=200,
-    adam_learning_rate=1e-3, objects=None, checkpoints=None,
+    *, folder, seed, n_pretraining_transformations, n_transformations, n_classes, n_validation, solver, n_probe, n_test,
+    adam_epochs=200, adam_learning_rate=1e-3, objects=None, checkpoints=None, **training,
 ):  # fmt: skip
     """Pretrain one encoder on one set of transformations, and probe it on a target of each set.
 
-    `objects` says which objects `folder` holds: it tells cells from others, and is not read.
+    `training` are further keywords of `pretrain`. `objects` says which objects `folder` holds: it tells cells from
+    others, and is not read.
     """
     names = draw_nested(seed, n_transformations)
     shown, backgrounds = load_objects_and_backgrounds(folder)
     source_classes, target_classes = tasks.draw_classes("disjoint", n_classes, len(shown), seed)
     source_names = names[:n_pretraining_transformations]
     source = tasks.objects_task(shown, source_classes, source_names, 2 * seed, backgrounds)
-    data, _ = tasks.sample_training(source, n_samples, n_validation)
-    encoder = InvariantPretrainer(
-        architecture, width=width, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
-        schedule=schedule, weight_decay=weight_decay, random_state=seed,
-        checkpoint=checkpoints and checkpoints / "pretraining.npz",
-    ).fit(*data)  # fmt: skip
-
+    encoder, source_accuracy = pretrain(
+        source, seed=seed, n_validation=n_validation, n_test=n_test, checkpoints=checkpoints, **training
+    )
     probe = FrozenFeatureProbe(
         encoder, solver=solver, epochs=adam_epochs, learning_rate=adam_learning_rate, random_state=seed
     )
     accuracies = []
     for n in range(1, n_transformations + 1):
         parts = tasks.objects_task(shown, target_classes, names[:n], 2 * seed + 1, backgrounds)
-        sizes = (n_probe, n_validation, n_test)
-        train, validation, test = (part.sample(size) for part, size in zip(parts, sizes, strict=True))
+        train, validation, test = tasks.sample_task(parts, n_probe, n_validation, n_test)
         accuracies.append(probe.fit(*train, *tasks.keep_known(validation, train[1])).score(*test))
-    source_accuracy = encoder.score(*source[-1].sample(n_test))
     along = "n_target_transformations"
     variables = {
         "transfer_accuracy": (along, accuracies, "accuracy of the probe on the target task"),
@@ -108,13 +97,13 @@ def make_grid(settings):
         "n_pretraining_transformations": list(range(1, n_sets + 1)),
         "seed": list(range(settings["seeds"])),
     }
-    return full_grid(coordinates, lambda **labels: cell_arguments(settings, **labels))
+    return grids.full_grid(coordinates, lambda **labels: grids.cell_arguments(settings, **labels))
 
 
 def estimate(*, n_samples, epochs, n_validation, n_probe, n_test, n_transformations, **cell):
     """Project the seconds of a cell."""
     n_encoded = (n_probe + n_validation + n_test) * n_transformations + epochs * n_validation
-    return project_seconds(epochs * n_samples, n_encoded, **cell)
+    return timing.project_seconds(epochs * n_samples, n_encoded, **cell)
 
 
 def find_claims(accuracy):
@@ -129,8 +118,8 @@ def find_claims(accuracy):
     numbers = ", ".join(f"{value:+.3f}" for value in steps.values) if known else "?"
     rises = bool((steps > 0).all()) if known else None
     return [
-        claim("lacking some of the target's transformations costs accuracy", fewer, "<", 0.0),
-        claim("having more costs less than a tenth of that", more, ">", fewer / 10),
+        claims.claim("lacking some of the target's transformations costs accuracy", fewer, "<", 0.0),
+        claims.claim("having more costs less than a tenth of that", more, ">", fewer / 10),
         (f"one less missing gains accuracy, from 1 to {steps.size} missing", numbers, rises),
     ]
 
@@ -148,15 +137,14 @@ def format_results(cube):
         rows = [["", *map(str, mean.n_target_transformations.values)]]
         for n, row in zip(mean.n_pretraining_transformations.values, mean.values, strict=True):
             rows.append([str(n), *("?" if np.isnan(value) else f"{value:.3f}" for value in row)])
-        parts += [format_table(rows), format_claims(find_claims(accuracy))]
+        parts += [format_table(rows), claims.format_claims(find_claims(accuracy))]
     return "\n\n".join(parts)
 
 
 STUDY = Study(
     name="mismatch", title="More and fewer invariances than a task needs", description=__doc__, folder=DATA,
-    presets=PRESETS, choices=CHOICES, find=find_transfer_data, cell=cell, grid=make_grid, estimate=estimate,
-    table=format_results,
-    figure=plot_mismatch, published="mismatch.csv", reads_cifar=False,
+    presets=PRESETS, choices=presets.CHOICES, find=inputs.find_transfer_data, cell=cell, grid=make_grid,
+    estimate=estimate, table=format_results, figure=plot_mismatch, published="mismatch.csv", reads_cifar=False,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -32,32 +32,20 @@ Reference
 from functools import partial
 from pathlib import Path
 
-from invtransfer import InvariantPretrainer
 from invtransfer.analysis import REFERENCE, format_means, rank_correlation, select_factor
 from invtransfer.cubes.assembly import make_cell
-from invtransfer.paper import Study, main, tasks
-from invtransfer.paper.claims import claim, format_claims
-from invtransfer.paper.datasets import CIFAR
-from invtransfer.paper.grids import cell_arguments, factor_coordinates
-from invtransfer.paper.images_with_objects import (
-    POSITIONS,
-    STAND_IN,
-    count_encoded,
-    find_images_with_objects,
-    make_combined,
-    measure_combined,
-)  # fmt: skip  # isort: skip
-from invtransfer.paper.presets import CHOICES, make_presets
-from invtransfer.paper.timing import project_seconds
+from invtransfer.paper import Study, claims, datasets, grids, images_with_objects, main, presets, timing
+from invtransfer.paper.images_with_objects import POSITIONS, STAND_IN, make_combined
+from invtransfer.paper.pretraining import pretrain
 from invtransfer.plots import plot_relevance
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 TARGETS = ("C+O/C", "C+O/O")
-REFERENCES = ("C/C", "O/O")
+REFERENCES, FIXED = ("C/C", "O/O"), POSITIONS["fixed"]
 LEVELS = {
     "correlation": [0.0, 0.2, 0.4, 0.6, 0.8, 0.85, 0.9, 0.95, 1.0], "availability": [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
 }  # fmt: skip
-PRESETS = make_presets(
+PRESETS = presets.make_presets(
     {"n_objects": 10, "dataset": "cifar10", "levels": LEVELS},
     leave_out=["n_classes"],  # all classes are used
     smoke={"dataset": STAND_IN, "levels": {"correlation": [0.0, 0.9, 1.0], "availability": [0.0, 0.5, 1.0]}},
@@ -67,36 +55,32 @@ PRESETS = make_presets(
 
 
 def cell(
-    *, folder, data, dataset, n_objects, pretraining, correlation, availability, seed, architecture, width, n_samples,
-    epochs, batch_size, learning_rate, schedule, weight_decay, objects=None, checkpoints=None, **measured,
+    *, folder, data, dataset, n_objects, pretraining, correlation, availability, seed, n_validation, solver, n_probe,
+    n_test, n_pairs, adam_epochs=200, adam_learning_rate=1e-3, objects=None, checkpoints=None, **training,
 ):  # fmt: skip
     """Pretrain one encoder, probe it for images and for objects, and score its sensitivity to both.
 
-    `measured` are the keywords of `measure_combined`. `objects` says which objects `folder` holds: it tells cells from
+    `training` are further keywords of `pretrain`. `objects` says which objects `folder` holds: it tells cells from
     others, and is not read.
     """
-    make = partial(
-        make_combined, dataset=dataset, data=data, folder=folder, n_objects=n_objects, seed=seed,
-        position=POSITIONS["fixed"],
+    make = partial(make_combined, dataset=dataset, data=data, folder=folder, n_objects=n_objects, seed=seed)
+    source = make(pretraining, position=FIXED, correlation=correlation, availability=availability)
+    encoder, accuracy = pretrain(
+        source, seed=seed, n_validation=n_validation, n_test=n_test, checkpoints=checkpoints, **training
+    )
+    targets = {name: make(name, position=FIXED) for name in TARGETS}
+    measured = images_with_objects.measure_combined(
+        encoder, targets, seed=seed, solver=solver, n_probe=n_probe, n_validation=n_validation, n_test=n_test,
+        n_pairs=n_pairs, adam_epochs=adam_epochs, adam_learning_rate=adam_learning_rate,
     )  # fmt: skip
-    source = make(pretraining, correlation=correlation, availability=availability)
-    training, _ = tasks.sample_training(source, n_samples, measured["n_validation"])
-    encoder = InvariantPretrainer(
-        architecture, width=width, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
-        schedule=schedule, weight_decay=weight_decay, random_state=seed,
-        checkpoint=checkpoints and checkpoints / "pretraining.npz",
-    ).fit(*training)  # fmt: skip
-    accuracy = encoder.score(*source[-1].sample(measured["n_test"]))
-    source_accuracy = make_cell({"source_accuracy": ((), accuracy, "accuracy on the source task")})
-    targets = {name: make(name) for name in TARGETS}
-    return measure_combined(encoder, targets, seed=seed, **measured).merge(source_accuracy)
+    return measured.merge(make_cell({"source_accuracy": ((), accuracy, "accuracy on the source task")}))
 
 
 def make_grid(settings):
     """Return the place and arguments of every cell, and the cube's coordinates."""
     factors = [(name, level) for name, levels in settings["levels"].items() for level in levels]
     factors += [(REFERENCE, name) for name in REFERENCES]
-    coordinates = factor_coordinates(factors, seed=list(range(settings["seeds"])))
+    coordinates = grids.factor_coordinates(factors, seed=list(range(settings["seeds"])))
     grid = []
     for factor, (name, level) in zip(coordinates["factor"], factors, strict=True):
         chosen = {"pretraining": "C+O/C", "correlation": 0.0, "availability": 1.0}
@@ -105,25 +89,25 @@ def make_grid(settings):
         else:
             chosen[name] = float(level)
         for seed in coordinates["seed"]:
-            grid.append(({"factor": factor, "seed": seed}, cell_arguments(settings, **chosen, seed=seed)))
+            grid.append(({"factor": factor, "seed": seed}, grids.cell_arguments(settings, **chosen, seed=seed)))
     return grid, coordinates
 
 
 def estimate(*, n_samples, epochs, n_probe, n_validation, n_test, n_pairs, **cell):
     """Project the seconds of a cell."""
-    n_encoded = count_encoded(
+    n_encoded = images_with_objects.count_encoded(
         len(TARGETS), epochs=epochs, n_probe=n_probe, n_validation=n_validation, n_test=n_test, n_pairs=n_pairs
     )
-    return project_seconds(epochs * n_samples, n_encoded, **cell)
+    return timing.project_seconds(epochs * n_samples, n_encoded, **cell)
 
 
 def find_claims(cube):
     """Check the paper's claims with our numbers."""
-    claims = []
+    found = []
 
     def compare(values, dim, sign, text, margin=0.0):
         if {0, 1} <= set(values[dim].values):
-            claims.append(claim(text, values.sel({dim: 1}), sign, values.sel({dim: 0}), margin))
+            found.append(claims.claim(text, values.sel({dim: 1}), sign, values.sel({dim: 0}), margin))
 
     part = select_factor(cube, "correlation")
     objects, images = (part.transfer_accuracy.sel(target=target, drop=True) for target in ("C+O/O", "C+O/C"))
@@ -132,20 +116,20 @@ def find_claims(cube):
         compare(values, "correlation", ">", f"{text} at correlation 1 than at 0")
         if part.sizes["correlation"] > 2:
             rising = f"{text} the higher the correlation (Spearman's rank correlation is above 0.5)"
-            claims.append(claim(rising, rank_correlation(values, "correlation"), ">", 0.5))
+            found.append(claims.claim(rising, rank_correlation(values, "correlation"), ">", 0.5))
     between = images.where((images.correlation > 0) & (images.correlation < 1)).mean("correlation")
     if 1 in images.correlation:
         text = "images are predicted worse at correlation 1 than between 0 and 1"
-        claims.append(claim(text, images.sel(correlation=1), "<", between))
+        found.append(claims.claim(text, images.sel(correlation=1), "<", between))
     if 0 in images.correlation:
         text = "images are predicted between 0 and 1 as well as at 0 (within 0.05, or better)"
-        claims.append(claim(text, between, ">", images.sel(correlation=0), margin=0.05))
+        found.append(claims.claim(text, between, ">", images.sel(correlation=0), margin=0.05))
     part = select_factor(cube, "availability")
     objects, images = (part.transfer_accuracy.sel(target=target, drop=True) for target in ("C+O/O", "C+O/C"))
     compare(objects, "availability", "<", "objects are predicted worse at availability 1 than at 0")
     text = "images are predicted as well at availability 1 as at 0 (within 0.05, or better)"
     compare(images, "availability", ">", text, margin=0.05)
-    return claims
+    return found
 
 
 def format_results(cube):
@@ -153,14 +137,14 @@ def format_results(cube):
     columns = {f"accuracy on {name}": cube.transfer_accuracy.sel(target=name) for name in cube.target.values}
     columns |= {f"sensitivity to {name}": cube.sensitivity.sel(changed=name) for name in cube.changed.values}
     title = f"mean ± 95 % interval over seeds (n = {cube.sizes['seed']})"
-    return "\n\n".join([title, format_means(columns, "factor"), format_claims(find_claims(cube))])
+    return "\n\n".join([title, format_means(columns, "factor"), claims.format_claims(find_claims(cube))])
 
 
 STUDY = Study(
     name="relevance", title="Relevance and availability of an object", description=__doc__, folder=DATA,
-    presets=PRESETS, choices=CHOICES | {"dataset": [*CIFAR, STAND_IN]}, find=find_images_with_objects, cell=cell,
-    grid=make_grid,
-    estimate=estimate, table=format_results, figure=plot_relevance,
+    presets=PRESETS, choices=presets.CHOICES | {"dataset": [*datasets.CIFAR, STAND_IN]},
+    find=images_with_objects.find_images_with_objects, cell=cell, grid=make_grid, estimate=estimate,
+    table=format_results, figure=plot_relevance,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from invtransfer import ObjectsOnImages, SensitivityScorer
 from invtransfer.cubes.files import read
 from invtransfer.estimators import network_classifier
 from invtransfer.networks.inference import compute_outputs
-from invtransfer.paper import images_with_objects, inputs, main
+from invtransfer.paper import distribution_shift, images_with_objects, inputs, main, pretraining, timing
 from invtransfer.paper.datasets import load_objects_and_backgrounds
 from invtransfer.paper.presets import PROTOCOL
 
@@ -97,6 +97,7 @@ def check_presets(study, monkeypatch):
     cifar10 = [(np.broadcast_to(np.uint8(0), (n, 32, 32, 3)), np.arange(n) % 10) for n in (50_000, 10_000)]
     monkeypatch.setattr(inputs, "load_cifar", lambda *_: cifar10)
     monkeypatch.setattr(images_with_objects, "load_cifar", lambda *_: cifar10)
+    monkeypatch.setattr(distribution_shift, "load_cifar", lambda *_: cifar10)
     for dataset in (None, *study.datasets):
         for preset in ("smoke", "quick", "paper"):
             settings = study.settings(preset, dataset)
@@ -119,12 +120,12 @@ def check_vit(cells, settings):
 
 def count_images(module, monkeypatch, settings=None):
     """Return how many images the first cell is estimated to train on, and to encode; by default of the paper preset."""
-    monkeypatch.setattr(module, "project_seconds", lambda *counts, architecture, width, batch_size, **_: counts)
+    monkeypatch.setattr(timing, "project_seconds", lambda *counts, architecture, width, batch_size, **_: counts)
     return module.STUDY.estimate(**module.STUDY.grid(settings or module.STUDY.settings("paper"))[0][0][1])
 
 
 def replace(module, monkeypatch, name, **attributes):
-    """Replace an estimator in the module of a study, and return the list of those that will be made.
+    """Replace an estimator in the module that uses it, and return the list of those that will be made.
 
     They learn nothing, and keep what they are given. The n-th accuracy of one is n tenths.
     """
@@ -151,6 +152,11 @@ def replace(module, monkeypatch, name, **attributes):
     return made
 
 
+def replace_pretrainer(monkeypatch):
+    """Replace the estimator that every cell begins with, as `replace` does."""
+    return replace(pretraining, monkeypatch, "InvariantPretrainer")
+
+
 def check_encoder(encoder, seed, transformations=None):
     """Check that an encoder that stands in was made with `PRETRAINING`."""
     given = {name: value for name, value in PRETRAINING.items() if name not in ("architecture", "checkpoints")}
@@ -168,13 +174,13 @@ def check_probe(probe, seed):
 def compute_combined(module, monkeypatch, *, seed=1, **chosen):
     """Compute a cell of a study of images with objects; return its encoder, which learns nothing, and its targets."""
     measured = PROBING | {"n_probe": 9, "n_validation": 100, "n_test": 50, "n_pairs": 6}
-    encoders, given = replace(module, monkeypatch, "InvariantPretrainer"), []
+    encoders, given = replace_pretrainer(monkeypatch), []
 
     def measure(*arguments, **more):
         given.append((*arguments, more))
         return xr.Dataset({"transfer_accuracy": 0.7})
 
-    monkeypatch.setattr(module, "measure_combined", measure)
+    monkeypatch.setattr(images_with_objects, "measure_combined", measure)
     made = module.cell(
         folder="procedural", data="", dataset="transforms2d", n_objects=10, seed=seed, n_samples=600, **PRETRAINING,
         **measured, **chosen,

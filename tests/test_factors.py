@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import study_runs
 import xarray as xr
-from study_runs import PRETRAINING, PROBING, published, replace, verdicts, with_seeds
+from study_runs import PRETRAINING, PROBING, published, replace, replace_pretrainer, verdicts, with_seeds
 
 from invtransfer import TRANSFORMATIONS
 from invtransfer.analysis import CONTRASTS
@@ -123,7 +123,7 @@ def record(monkeypatch):
     }  # fmt: skip
 
     def record(**chosen):
-        encoders, probes = (replace(study, monkeypatch, name) for name in ("InvariantPretrainer", "FrozenFeatureProbe"))
+        encoders, probes = replace_pretrainer(monkeypatch), replace(study, monkeypatch, "FrozenFeatureProbe")
         scorers = replace(study, monkeypatch, "SensitivityScorer", **attributes)
         made = study.cell(**PRETRAINING, **PROBING, **chosen)
         return *encoders, *probes, *scorers, made

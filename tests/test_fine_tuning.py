@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import study_runs
 import xarray as xr
-from study_runs import CHECKPOINTS, PRETRAINING, PROBING, published, replace, verdicts, with_seeds
+from study_runs import CHECKPOINTS, PRETRAINING, PROBING, published, replace, replace_pretrainer, verdicts, with_seeds
 
 from invtransfer import TRANSFORMATIONS, TransformedImages
 from invtransfer.cubes.cells import cell_id
@@ -167,8 +167,8 @@ def test_cell(monkeypatch, dataset, n_tuning, tuning):
     images, labels = np.arange(40 * 4 * 4 * 3, dtype=np.uint8).reshape(40, 4, 4, 3), np.arange(40) % 4
     source, target = (TransformedImages(images, labels, [name], random_state=0) for name in ("blur", "hue"))
     monkeypatch.setattr(study.tasks, "make_tasks", lambda **more: ((source,) * 3, (target,) * 3))
-    names = ("InvariantPretrainer", "FrozenFeatureProbe", "FineTuner")
-    encoders, probes, tuners = (replace(study, monkeypatch, name) for name in names)
+    encoders = replace_pretrainer(monkeypatch)
+    probes, tuners = (replace(study, monkeypatch, name) for name in ("FrozenFeatureProbe", "FineTuner"))
     study.FineTuner.probe_ = property(lambda tuner: probes[0])
     sensitivity = xr.DataArray(np.arange(18.0), {"transformation": list(TRANSFORMATIONS)})
     scorers = replace(study, monkeypatch, "SensitivityScorer", sensitivity_=sensitivity)

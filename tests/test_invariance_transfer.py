@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import study_runs
 import xarray as xr
-from study_runs import PRETRAINING, published, replace, verdicts
+from study_runs import PRETRAINING, published, replace, replace_pretrainer, verdicts
 
 from invtransfer import TRANSFORMATIONS
 from invtransfer.cubes.cells import cell_id
+from invtransfer.paper import distribution_shift
 from invtransfer.paper.presets import PROTOCOL
 
 study = study_runs.load("invariance_transfer")
@@ -83,7 +84,6 @@ def test_grid(preset, n_cells):
 
 
 def test_presets(monkeypatch):
-    monkeypatch.setattr(study, "load_cifar", lambda *_: None)
     study_runs.check_presets(study.STUDY, monkeypatch)
     own = {"architecture", "solver", "n_probe", "adam_epochs", "adam_learning_rate"}  # levels; and there is no probe
     levels = {  # Section 5.1 and Appendix D
@@ -127,25 +127,25 @@ def cifar(name):
 def record(monkeypatch):
     """Return a function that computes a cell with estimators that learn nothing.
 
-    It returns the encoder, the sources that sensitivity is measured on, and the result. The n-th scorer measures n.
+    It returns the encoder, the sources that sensitivity is measured on, and the result. The n-th measurement is n.
     """
-    monkeypatch.setattr(study, "load_cifar", lambda name, folder: (None, cifar(name)))
+    monkeypatch.setattr(distribution_shift, "load_cifar", lambda name, folder: (None, cifar(name)))
 
     def record(trained_on="image", transformation="rotate", seed=2):
-        encoders, scorers = (replace(study, monkeypatch, name) for name in ("InvariantPretrainer", "SensitivityScorer"))
+        encoders, scorers = replace_pretrainer(monkeypatch), replace(study, monkeypatch, "SensitivityScorer")
         study.SensitivityScorer.sensitivity_ = property(
-            lambda scorer: xr.DataArray(np.full(18, scorers.index(scorer) + 1), {"transformation": [*TRANSFORMATIONS]})
+            lambda scorer: xr.DataArray(np.full(18, len(scorer.fitted)), {"transformation": [*TRANSFORMATIONS]})
         )
         made = study.cell(
             folder="procedural", data="", trained_on=trained_on, pretraining_transformation=transformation, seed=seed,
             evaluated_on=PLACES, n_classes=4, n_samples=40, n_validation=12, n_test=8, n_pairs=6, **PRETRAINING,
         )  # fmt: skip
-        (encoder,) = encoders
+        (encoder,), (scorer,) = encoders, scorers
         study_runs.check_encoder(encoder, seed)
         assert [len(part) for part in (*encoder.fitted[0], *encoder.scored[0])] == [40, 40, 12, 12, 8, 8]
-        for scorer in scorers:  # measures all 18, by its default
-            assert (scorer.arguments, scorer.parameters) == ((encoder,), {"n_pairs": 6, "random_state": seed})
-        return encoder, [scorer.fitted[0][0] for scorer in scorers], made
+        # it measures all 18, by its default
+        assert (scorer.arguments, scorer.parameters) == ((encoder,), {"n_pairs": 6, "random_state": seed})
+        return encoder, [images for (images,) in scorer.fitted], made
 
     return record
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import study_runs
 import xarray as xr
-from study_runs import PRETRAINING, PROBING, published, replace, verdicts, with_seeds
+from study_runs import PRETRAINING, PROBING, published, replace, replace_pretrainer, verdicts, with_seeds
 
 from invtransfer import TRANSFORMATIONS
 from invtransfer.analysis import compare_with_exact
@@ -88,7 +88,7 @@ def test_sets_are_nested():
 
 @pytest.mark.parametrize(("seed", "n_pretraining"), [(3, 1), (3, 3), (4, 5)])
 def test_cell_has_one_source_and_targets_of_all_sets(monkeypatch, seed, n_pretraining):
-    encoders, probes = (replace(study, monkeypatch, name) for name in ("InvariantPretrainer", "FrozenFeatureProbe"))
+    encoders, probes = replace_pretrainer(monkeypatch), replace(study, monkeypatch, "FrozenFeatureProbe")
     drawn, make_task = [], study.tasks.objects_task
 
     def record(objects, classes, transformations, random_state, backgrounds):

@@ -33,7 +33,7 @@ def test_settings_are_among_the_choices():
             assert settings[name] in CHOICES[name]
     assert CHOICES["architecture"] == list(NETWORKS)
     words = {name for name, value in PROTOCOL["paper"].items() if isinstance(value, str)}
-    assert words | {"class_relation"} == CHOICES.keys()
+    assert words | {"class_relation", "dataset"} == CHOICES.keys()
 
 
 def test_presets_of_a_study():
@@ -46,7 +46,9 @@ def test_presets_of_a_study():
 
 
 def test_settings_that_differ_on_cifar():
-    levels = {"n_samples": [100, 400]}
-    assert on_cifar({"cifar10": {"quick": levels}}) == {
-        "cifar10": {"quick": {"n_classes": 5, "n_samples": 400, "levels": levels}}
-    }
+    made = on_cifar(["n_probe"], smoke={"n_probe": [50]})
+    assert [*made] == ["cifar10", "cifar100"]
+    levels = [{"n_probe": [50]}, {"n_samples": [100, 400]}, {"n_samples": [10, 50, 200, 1_000, 4_500]}]  # Appendix C.1
+    assert [settings["levels"] for settings in made["cifar10"].values()] == levels
+    assert made["cifar10"]["quick"] == {"n_classes": 5, "n_samples": 400, "levels": levels[1]}
+    assert "n_probe" not in made["cifar10"]["paper"]

@@ -15,13 +15,20 @@ from invtransfer.analysis.factors import (
     select_factor,
     stack_encoders,
 )
-from invtransfer.analysis.invariance import WITHOUT, invariance_by_relation, spillover, target_sensitivity
+from invtransfer.analysis.invariance import (
+    WITHOUT,
+    invariance_by_relation,
+    spillover,
+    spillover_in_distribution,
+    target_sensitivity,
+)
 from invtransfer.analysis.summaries import format_mean, format_means, format_table, summarise
+from invtransfer.analysis.tables import format_fine_tuning, format_invariance
 from invtransfer.analysis.variance import COMPONENTS, variance_explained
 
 __all__ = [
     "COMPONENTS", "CONTRASTS", "REFERENCE", "WITHOUT", "compare_with_exact", "count_once", "drop_references",
-    "factor_contrasts", "fill_relations", "format_mean", "format_means", "format_table", "invariance_by_relation",
-    "paired_contrast", "rank_correlation", "select_factor", "spillover", "stack_encoders", "summarise",
-    "target_sensitivity", "variance_explained",
+    "factor_contrasts", "fill_relations", "format_fine_tuning", "format_invariance", "format_mean", "format_means",
+    "format_table", "invariance_by_relation", "paired_contrast", "rank_correlation", "select_factor", "spillover",
+    "spillover_in_distribution", "stack_encoders", "summarise", "target_sensitivity", "variance_explained",
 ]  # fmt: skip

@@ -111,6 +111,27 @@ def spillover(sensitivity):
     )
 
 
+def spillover_in_distribution(sensitivity):
+    """Compute `spillover` on the images of pretraining, as the mean over the kinds of images.
+
+    Parameters
+    ----------
+    sensitivity : xarray.DataArray over "trained_on", "evaluated_on" and those of `spillover`
+        Sensitivity, as ``studies/invariance_transfer.py`` writes it for one architecture.
+
+    Returns
+    -------
+    change : xarray.DataArray over "pretraining_transformation", "transformation" and "seed", or None
+        None for a part of the grid that has nothing to compare: no encoder "none", no encoder that was pretrained with
+        one of the transformations, or nothing evaluated on "in_distribution".
+    """
+    encoders = {*sensitivity.pretraining_transformation.values}
+    known = "none" in encoders and "in_distribution" in sensitivity.evaluated_on
+    if not known or encoders <= set(WITHOUT):
+        return None
+    return spillover(sensitivity.sel(evaluated_on="in_distribution", drop=True)).mean("trained_on")
+
+
 def target_sensitivity(cube):
     """Compute the mean sensitivity to the target's transformations, before and after fine-tuning.
 

@@ -1,8 +1,9 @@
 """The paper's protocol: its tasks, presets and claims, and the one command line of its studies.
 
 `study` says what a study is made of, and `command_line` runs it. `presets` and `grids` hold the protocol's numbers and
-cells, `tasks` and `images_with_objects` draw what encoders are trained and tested on, `datasets` and `inputs` read and
-find the data, `claims` checks the paper's sentences with numbers, and `timing` projects how long a study takes.
+cells, `tasks`, `images_with_objects` and `distribution_shift` draw what encoders are trained and tested on, `datasets`
+and `inputs` read and find the data, `pretraining` is the first step of every cell, `claims` checks the paper's sentences
+with numbers, and `timing` projects how long a study takes.
 """
 
 from invtransfer.paper.command_line import main

@@ -11,7 +11,7 @@ from invtransfer.paper.tasks import CLASS_RELATIONS
 
 CHOICES = {  # values that some settings may have
     "class_relation": CLASS_RELATIONS, "architecture": list(NETWORKS), "solver": SOLVERS, "schedule": SCHEDULES,
-    "vit_schedule": SCHEDULES,
+    "vit_schedule": SCHEDULES, "dataset": ["transforms2d", "cifar10", "cifar100"],
 }  # fmt: skip
 _ALL = {  # settings that all sizes share
     "architecture": "resnet18", "weight_decay": 0.0,
@@ -51,6 +51,12 @@ CIFAR_PROTOCOL = {
     },
 }
 
+N_SAMPLES = {  # levels of the factor n_samples
+    "transforms2d": {"quick": [500, 2_000], "paper": [1_000, 10_000, 50_000, 100_000, 500_000]},
+    "cifar10": {"quick": [100, 400], "paper": [10, 50, 200, 1_000, 4_500]},
+    "cifar100": {"quick": [10, 40], "paper": [10, 50, 100, 250, 500]},
+}
+
 
 def make_presets(more=None, leave_out=(), **changes):
     """Make the presets of a study from those of the protocol.
@@ -83,26 +89,26 @@ def make_presets(more=None, leave_out=(), **changes):
     }
 
 
-def on_cifar(levels, leave_out=()):
-    """Return the settings that differ on CIFAR from those of the presets.
+def on_cifar(leave_out=(), **levels):
+    """Return the settings that differ on CIFAR from those of the presets, in studies with the factor n_samples.
 
     Parameters
     ----------
-    levels : dict of str to dict
-        For each data set, by preset, the levels of settings that differ.
     leave_out : sequence of str
         Settings of the protocol that the study does not have.
+    **levels
+        For presets by name, the levels that differ, beside or instead of those in `N_SAMPLES`.
 
     Returns
     -------
     datasets : dict of str to dict
         For each data set, by preset, the settings that differ, as `Study` takes them.
     """
-    return {
-        dataset: {
-            preset: {key: value for key, value in CIFAR_PROTOCOL[dataset][preset].items() if key not in leave_out}
-            | {"levels": levels}
-            for preset, levels in by_preset.items()
-        }
-        for dataset, by_preset in levels.items()
-    }
+    datasets = {}
+    for dataset, by_preset in CIFAR_PROTOCOL.items():
+        datasets[dataset] = {}
+        for preset, differing in by_preset.items():
+            known = {"n_samples": N_SAMPLES[dataset][preset]} if preset in N_SAMPLES[dataset] else {}
+            settings = {key: value for key, value in differing.items() if key not in leave_out}
+            datasets[dataset][preset] = settings | {"levels": known | levels.get(preset, {})}
+    return datasets

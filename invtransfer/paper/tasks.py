@@ -273,6 +273,23 @@ def sample_training(source, n_samples, n_validation):
     return (*data, *keep_known(held_out, data[1])), transformations
 
 
+def sample_task(task, *sizes):
+    """Sample images of a task.
+
+    Parameters
+    ----------
+    task : tuple of (train, validation, test)
+        Sources of images.
+    *sizes : int
+        Number of samples of each.
+
+    Returns
+    -------
+    training, validation, test : tuple of (X, y)
+    """
+    return tuple(part.sample(n) for part, n in zip(task, sizes, strict=True))
+
+
 def keep_known(validation, y):
     """Leave out validation samples of classes that the training samples lack, which `fit` would refuse.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import toy_studies
-from toy_studies import big, counting, run, slow, toy
+from toy_studies import big, counting, gated, run, slow, toy
 
 from invtransfer.cubes.files import read
 from invtransfer.cubes.status import format_status
@@ -126,21 +126,23 @@ def test_killed_around_the_renaming(fork, tmp_path, moment, n_there):
 
 
 def test_two_runs_at_the_same_cells(fork, tmp_path):
-    path, log = tmp_path / "cube.nc", tmp_path / "log"
-    processes = [fork(run_toys, path, slow, seconds=0.3, log=str(log)) for _ in range(2)]
-    while not lines(log):
-        time.sleep(0.05)
-    time.sleep(0.1)
-    text = format_status(path)
+    path, log, gate = tmp_path / "cube.nc", tmp_path / "log", tmp_path / "gate"
+    processes = [fork(run_toys, path, gated, gate=str(gate), log=str(log)) for _ in range(2)]
+    for _ in range(6_000):  # a minute, however busy the machine is
+        time.sleep(0.01)
+        if path.with_suffix(".cells").exists() and "2 running" in format_status(path):
+            break
+    else:
+        pytest.fail(format_status(path))
+    gate.touch()
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
     assert sorted(lines(log)) == sorted(set(lines(log)))  # each once
     assert len(lines(log)) == 8
-    assert "2 running" in text
     assert format_status(path).splitlines()[1] == "cells      8: 8 done"
     whole = path.read_bytes()
-    run_toys(path, slow, seconds=0.3, log=str(log))
+    run_toys(path, gated, gate=str(gate), log=str(log))
     assert path.read_bytes() == whole
     assert len(lines(log)) == 8
 

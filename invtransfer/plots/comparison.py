@@ -119,7 +119,7 @@ def _make_figure(n, widest, y_label):
 
     n_columns = min(n, widest)
     figure = Figure(figsize=(5 * max(2, n_columns), 1.6 + 3.8 * -(-n // n_columns)), layout="constrained")
-    part, panels, *_ = make_panels(figure, n, n_columns, sharey=True)
+    part, panels, *_ = make_panels(figure, n, n_columns)
     for axes in panels[::n_columns]:
         axes.set_ylabel(y_label)
     return figure, part, panels

@@ -14,7 +14,7 @@ from invtransfer.plots.axes import (
     label_numbers,
     shift_lines,
 )
-from invtransfer.plots.panels import add_legend, check_dims, check_limits, format_panel_title, label_panels, make_panels
+from invtransfer.plots.panels import add_legend, check_drawn, label_panels, make_panels
 
 LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # Okabe and Ito
 MARKERS = "osD^vP*X"
@@ -97,10 +97,7 @@ def draw_curves(
     references = {} if references is None else references
     if not isinstance(references, dict) or not all(isinstance(one, xr.DataArray) for one in references.values()):
         raise TypeError(f"references is {references!r}, expected a dict of xarray.DataArray")
-    check_dims(values, {"x": x, "line": line, "panel": panel})
-    check_limits(limits, open_ended=True)
-    if 0 in values.sizes.values():
-        raise ValueError(f"values has the sizes {dict(values.sizes)}, expected at least 1 of each")
+    check_drawn(values, {"x": x, "line": line, "panel": panel}, limits, open_ended=True)
     for name, reference in references.items():
         if "seed" not in reference.dims or not set(reference.dims) <= {"seed", panel}:
             found = ", ".join(map(str, reference.dims)) or "none"
@@ -111,7 +108,7 @@ def draw_curves(
         order = np.argsort(numbers)
         values, numbers = values.isel({x: order}), numbers[order]
     n_panels = values.sizes[panel] if panel else 1
-    part, panels, width, *_ = make_panels(figure, n_panels, n_columns, sharey=True)
+    part, panels, width, *_ = make_panels(figure, n_panels, n_columns)
     positions = numbers if to_scale else np.arange(values.sizes[x])
     for i, axes in enumerate(panels):
         _draw_lines(axes, positions, values.isel({panel: i}) if panel else values, x, line)
@@ -120,15 +117,13 @@ def draw_curves(
             label_numbers(axes, numbers, width - 0.6)
         else:
             label_levels(axes, [str(label) for label in values[x].values.tolist()], [""] * len(positions), width - 0.6)
-        if panel:
-            axes.set_title(format_panel_title(panel, values[panel][i].item()), fontsize="medium")
         axes.grid(axis="y", alpha=0.3)
     found = _find_limits(values, *references.values())
     panels[0].set_ylim([far if near is None else near for near, far in zip(limits or (None, None), found, strict=True)])
     handles, _ = panels[0].get_legend_handles_labels()
     labels = [*_format_lines(values, line), *map(_format_reference, references, references.values())]
     add_legend(part, handles, labels, line_label)
-    label_panels(part, x_label, y_label)
+    label_panels(part, panels, values[panel] if panel else None, x_label, y_label)
     return panels
 
 

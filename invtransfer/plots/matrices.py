@@ -3,7 +3,7 @@
 import numpy as np
 
 from invtransfer.plots.axes import CHARACTER, format_name
-from invtransfer.plots.panels import check_dims, check_limits, format_panel_title, label_panels, make_panels
+from invtransfer.plots.panels import check_drawn, label_panels, make_panels
 
 MISSING = "#c8c8c8"
 FEW = 10  # rows and columns up to which there is room for numbers
@@ -79,14 +79,11 @@ def draw_matrices(
     """
     from matplotlib.patches import Patch  # here, so that studies run without the extra
 
-    check_dims(values, {"rows": rows, "columns": columns, "panel": panel})
-    check_limits(limits, open_ended=False)
-    if 0 in values.sizes.values():
-        raise ValueError(f"values has the sizes {dict(values.sizes)}, expected at least 1 of each")
+    check_drawn(values, {"rows": rows, "columns": columns, "panel": panel}, limits, open_ended=False)
     means = values.mean("seed").transpose(*([panel] if panel else []), rows, columns)
     numbers = means.values.reshape(-1, means.sizes[rows], means.sizes[columns])
     colours, norm = _choose_colours(numbers, limits)
-    part, panels, width, height, n_columns = make_panels(figure, len(numbers), n_columns, sharey=True)
+    part, panels, width, height, n_columns = make_panels(figure, len(numbers), n_columns)
     names = [[str(name) for name in means[dim].values.tolist()] for dim in (rows, columns)]
     longest = [CHARACTER * max(map(len, texts)) for texts in names]
     turned = longest[1] + CHARACTER > (width - 0.5) / len(names[1])
@@ -101,12 +98,9 @@ def draw_matrices(
         if annotate:
             _write_numbers(axes, image, numbers[i], cell)
         _label_cells(axes, names, cell, turned, below=i + n_columns >= len(panels))
-        if panel:
-            axes.set_title(format_panel_title(panel, means[panel][i].item()), fontsize="medium")
-    x_label, y_label = (
-        format_name(dim) if given is None else given for dim, given in ((columns, column_label), (rows, row_label))
-    )
-    label_panels(part, x_label, y_label)
+    x_label = format_name(columns) if column_label is None else column_label
+    y_label = format_name(rows) if row_label is None else row_label
+    label_panels(part, panels, means[panel] if panel else None, x_label, y_label)
     units = values.attrs.get("units", "1")
     part.colorbar(image, ax=panels.tolist(), label=label if units == "1" else f"{label} ({units})", aspect=30, pad=0.02)
     if np.isnan(numbers).any():

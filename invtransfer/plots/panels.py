@@ -8,22 +8,27 @@ import xarray as xr
 from invtransfer.plots.axes import CHARACTER, format_name
 
 
-def check_dims(values, dims):
-    """Raise an error unless an array has exactly these dimensions and "seed", with labels.
+def check_drawn(values, dims, limits, *, open_ended):
+    """Raise an error unless values can be drawn over exactly these dimensions and "seed", within these limits.
 
     Parameters
     ----------
     values : xarray.DataArray
-        Array that is checked.
+        Array that is drawn.
     dims : dict of str to str or None
         Name of each dimension by the argument that gives it; None for a dimension that the array does not have.
+    limits : tuple of (low, high) or None
+        Ends of an axis.
+    open_ended : bool
+        Whether an end may be None, too.
 
     Raises
     ------
     TypeError
         If `values` is not a DataArray.
     ValueError
-        If a dimension is missing, without labels, named twice, or too many, or `values` does not hold real numbers.
+        If a dimension is missing, without labels, named twice, empty, or too many; `values` does not hold real numbers;
+        or `limits` are not two numbers, the lower one first.
     """
     if not isinstance(values, xr.DataArray):
         raise TypeError(f"values is of type {type(values).__name__}, expected an xarray.DataArray")
@@ -39,33 +44,18 @@ def check_dims(values, dims):
     if sorted(values.dims, key=str) != sorted([*names.values(), "seed"]):
         expected = ", ".join([*names.values(), "seed"])
         raise ValueError(f"values has the dimensions {found}, expected each of these once: {expected}")
+    if limits is not None:
+        pair = isinstance(limits, (tuple, list)) and len(limits) == 2
+        ends = [end for end in limits if not (open_ended and end is None)] if pair else [None]
+        real = all(isinstance(end, Real) and np.isfinite(end) for end in ends)
+        if not real or (len(ends) == 2 and ends[0] >= ends[1]):
+            raise ValueError(f"limits is {limits!r}, expected (low, high), two numbers, the lower one first")
+    if 0 in values.sizes.values():
+        raise ValueError(f"values has the sizes {dict(values.sizes)}, expected at least 1 of each")
 
 
-def check_limits(limits, *, open_ended):
-    """Raise an error unless limits are two numbers, the lower one first, or None.
-
-    Parameters
-    ----------
-    limits : tuple of (low, high) or None
-        Ends of an axis.
-    open_ended : bool
-        Whether an end may be None, too.
-
-    Raises
-    ------
-    ValueError
-        If the limits are something else.
-    """
-    if limits is None:
-        return
-    pair = isinstance(limits, (tuple, list)) and len(limits) == 2
-    ends = [end for end in limits if not (open_ended and end is None)] if pair else [None]
-    if not all(isinstance(end, Real) and np.isfinite(end) for end in ends) or (len(ends) == 2 and ends[0] >= ends[1]):
-        raise ValueError(f"limits is {limits!r}, expected (low, high), two numbers, the lower one first")
-
-
-def make_panels(figure, n, n_columns=None, **options):
-    """Divide a figure into panels of about 4 to 3, and leave room for a legend outside of them.
+def make_panels(figure, n, n_columns=None):
+    """Divide a figure into panels of about 4 to 3 that share their vertical axis, with room for a legend outside.
 
     Parameters
     ----------
@@ -75,8 +65,6 @@ def make_panels(figure, n, n_columns=None, **options):
         Number of panels.
     n_columns : int
         Number of panels beside each other; None: as suits the figure's shape.
-    **options
-        Keyword arguments for `subplots`.
 
     Returns
     -------
@@ -107,49 +95,45 @@ def make_panels(figure, n, n_columns=None, **options):
         n_columns = min(off, key=off.get)
     n_rows = -(-n // n_columns)
     part = figure.subfigures()  # so that the legend gets a place below a title
-    panels = part.subplots(n_rows, n_columns, squeeze=False, **options).ravel()
+    panels = part.subplots(n_rows, n_columns, squeeze=False, sharey=True).ravel()
     for axes in panels[n:]:
         axes.remove()
     return part, panels[:n], width / n_columns, height / n_rows, n_columns
 
 
-def format_panel_title(dim, label):
-    """Return the title of a panel: its label, with the name of the dimension if the label is a number.
+def label_panels(part, panels, labels, x_label, y_label):
+    """Write over each panel what it shows, and once for all of them what their axes show.
 
     Parameters
     ----------
-    dim : str
-        Dimension from panel to panel.
-    label : str, int or float
-        Label of the panel along it.
+    part : matplotlib.figure.SubFigure
+        Part of a figure that holds all panels.
+    panels : ndarray of shape (n,) of matplotlib.axes.Axes
+        The panels.
+    labels : xarray.DataArray of shape (n,) or None
+        Label of each panel, with the name of the dimension; None for a single panel without a title.
+    x_label, y_label : str
+        What the axes show.
+    """
+    if labels is not None:
+        for axes, label in zip(panels, labels.values.tolist(), strict=True):
+            axes.set_title(_format_title(labels.name, label), fontsize="medium")
+    part.supxlabel(x_label, fontsize="medium")
+    part.supylabel(y_label, fontsize="medium")
 
-    Returns
-    -------
-    title : str
+
+def _format_title(dim, label):
+    """Return the title of a panel: its label, with the name of the dimension if the label is a number.
 
     Examples
     --------
-    >>> format_panel_title("architecture", "resnet18"), format_panel_title("n_tuning", 2_000)
+    >>> _format_title("architecture", "resnet18"), _format_title("n_tuning", 2_000)
     ('resnet18', '2,000 tuning samples')
     """
     if isinstance(label, str):
         return label
     number = f"{label:,}"
     return f"{number} {format_name(dim)}" if dim.startswith("n_") else f"{format_name(dim)} {number}"
-
-
-def label_panels(part, x_label, y_label):
-    """Write once for all panels what their axes show.
-
-    Parameters
-    ----------
-    part : matplotlib.figure.SubFigure
-        Part of a figure that holds all panels.
-    x_label, y_label : str
-        What the axes show.
-    """
-    part.supxlabel(x_label, fontsize="medium")
-    part.supylabel(y_label, fontsize="medium")
 
 
 def add_legend(part, handles, labels, title=None):

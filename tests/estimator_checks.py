@@ -1,6 +1,11 @@
-"""The suite of checks that scikit-learn has for estimators."""
+"""What tests of estimators share: scikit-learn's suite of checks, a module of a person's own, and what it computes."""
 
+import hashlib
+
+import numpy as np
+import torch
 from sklearn.utils.estimator_checks import check_estimator
+from torch import nn
 
 
 def assert_all_pass(estimator, n_checks):
@@ -12,3 +17,40 @@ def assert_all_pass(estimator, n_checks):
     assert [result["check_name"] for result in results if result["status"] in ("failed", "xfail")] == []
     assert sum(result["status"] == "passed" for result in results) >= n_checks
     assert {r["check_name"] for r in results if r["status"] == "skipped"} <= {"check_array_api_input"}
+
+
+class Own(nn.Module):
+    """A classifier with all that may get lost: dropout, a buffer that is not saved, a plain tensor, a frozen layer."""
+
+    def __init__(self, n=16):
+        super().__init__()
+        self.conv = nn.Conv2d(3, n, 5, 2)
+        self.norm = nn.BatchNorm2d(n)
+        self.frozen = nn.Sequential(nn.Conv2d(n, n, 1), nn.BatchNorm2d(n)).requires_grad_(False)
+        self.dropout = nn.Dropout(0.1)
+        self.fc = nn.Linear(n, 1000)
+        self.register_buffer("scale", torch.tensor([2.0]), persistent=False)
+        self.offset = torch.tensor([3.0])
+
+    def forward(self, images):
+        features = self.frozen(self.norm(self.conv(images)).relu()).amax(dim=(2, 3))
+        return self.fc(self.dropout(features * self.scale + self.offset))
+
+
+def own(kind=Own, seed=0, **sizes):
+    """Make a module whose weights are decided by the seed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return kind(**sizes)
+
+
+def digest(weights):
+    """Return a checksum of the weights of a module, or of those in a dictionary."""
+    weights = weights.state_dict() if isinstance(weights, nn.Module) else weights
+    return hashlib.sha256(b"".join(np.asarray(value).tobytes() for value in weights.values())).hexdigest()
+
+
+def outputs(module, X):
+    """Return what a module makes of uint8 images, computed by hand."""
+    with torch.no_grad():
+        return module(torch.from_numpy(X).permute(0, 3, 1, 2).float() / 255).numpy()

@@ -11,7 +11,7 @@ import numpy as np
 from filelock import FileLock
 from tqdm import tqdm
 
-from invtransfer.cubes.assembly import STATUS, assemble, format_place
+from invtransfer.cubes.assembly import STATUS, assemble, format_place, make_cell
 from invtransfer.cubes.cells import cell_id, cell_state, compute_cell, read_cell, stamp_of
 from invtransfer.cubes.executors import WorkerLostError, default_jobs, open_executor
 from invtransfer.cubes.files import read, write
@@ -197,34 +197,27 @@ def assemble_study(grid, cells, coordinates):
     origins : list of dict
         What computed the cells, see `find_origin`; `origin` holds positions in this list, or -1 where there is no cell.
     """
-    names = [cell_id(arguments) for _, arguments, *_ in grid]
-    parts = [_part(cells[name], *labels) for name, (_, _, *labels) in zip(names, grid, strict=True)]
-    cube = assemble([point for point, *_ in grid], parts, coordinates)
     texts = {name: cell.attrs["origin"] for name, cell in cells.items() if cell is not None}
     origins = sorted(set(texts.values()))
-    rows = [(point, arguments, part) for point, arguments, *part in grid]
-    columns = {  # dtype, text, and value for each place
-        "cell": ("U16", "name of the cell; places may share one", names),
-        "arguments": (str, "arguments of the cell, as JSON", [format_json(arguments) for _, arguments, _ in rows]),
-        "part": (str, "labels of the part of the cell, as JSON", [format_json(*(part or [{}])) for *_, part in rows]),
-        "origin": ("i4", "number, in the attribute origins, of what computed the cell; -1 if nothing has",
-                   [origins.index(texts[name]) if name in texts else -1 for name in names]),
-    }  # fmt: skip
-    dims = cube.status.dims
-    numbers = {dim: {label: i for i, label in enumerate(cube[dim].values.tolist())} for dim in dims}
-    places = tuple(np.array([[numbers[dim][point[dim]] for dim in dims] for point, *_ in grid]).T)
-    for name, (dtype, text, values) in columns.items():
-        blank = np.full(cube.status.shape, -1 if dtype == "i4" else "", object)
-        blank[places] = values
-        cube[name] = (dims, blank.astype(dtype), {"long_name": text, "units": "1"})
-    return cube, [json.loads(origin) for origin in origins]
-
-
-def _part(cell, labels=None):
-    """Return the part of a cell that belongs in one place of the cube."""
-    if cell_state(cell) != "done":
-        return cell
-    return cell.sel(labels or {}, drop=True)
+    points, parts, columns = [], [], []
+    for point, arguments, *labels in grid:
+        name, part = cell_id(arguments), labels[0] if labels else {}
+        cell, origin = cells[name], origins.index(texts[name]) if name in texts else -1
+        points.append(point)
+        parts.append(cell.sel(part, drop=True) if cell_state(cell) == "done" else cell)
+        described = {
+            "cell": ((), name, "name of the cell; places may share one"),
+            "arguments": ((), format_json(arguments), "arguments of the cell, as JSON"),
+            "part": ((), format_json(part), "labels of the part of the cell, as JSON"),
+            "origin": (
+                (),
+                np.int32(origin),
+                "number, in the attribute origins, of what computed the cell; -1 if nothing has",
+            ),
+        }
+        columns.append(make_cell(described))
+    columns = assemble(points, columns, coordinates).drop_vars(["status", "message"])
+    return assemble(points, parts, coordinates).assign(columns.data_vars), [json.loads(origin) for origin in origins]
 
 
 def _compute(executor, function, todo, again, path, threads, n_cells):

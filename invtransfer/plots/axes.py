@@ -1,31 +1,13 @@
 """Colours, labels and limits that all figures share. Matplotlib's objects come in as arguments."""
 
-from itertools import pairwise
-
 import numpy as np
 
-from invtransfer.analysis import CONTRASTS, REFERENCE
+from invtransfer.analysis import CONTRASTS
 
 COLOURS = {"same": "#0072b2", "disjoint": "#d55e00", "neither": "#6f6f6f"}  # Okabe and Ito: safe for colour-blind eyes
 CONTRAST_COLOURS = dict(zip(CONTRASTS, (COLOURS["disjoint"], "#333333", COLOURS["same"]), strict=True))
 REFERENCE_STYLES = ("--", "-.", (0, (1, 3)), (0, (5, 1, 1, 1, 1, 1)))
 CHARACTER = 0.075  # inches that a character of 9 points takes, with some room
-UNEVEN = 4  # times the smallest step between numbers, beyond which an axis to scale would crowd them
-
-
-def factor_names(dataset):
-    """Return the factors that are not references, once each, as they appear.
-
-    Parameters
-    ----------
-    dataset : xarray.Dataset
-        Cube or comparison with the coordinate `factor_name`.
-
-    Returns
-    -------
-    names : list of str
-    """
-    return [name for name in dict.fromkeys(dataset.factor_name.values.tolist()) if name != REFERENCE]
 
 
 def format_name(name):
@@ -97,75 +79,6 @@ def draw_means(axes, x, summary, *, color, **style):
     axes.vlines(x[known], low[known], high[known], color=color, lw=1, alpha=0.6)
 
 
-def shift_lines(n_lines, step=1.0):
-    """Return how far lines are shifted along the axis, so that their whiskers do not hide one another.
-
-    Parameters
-    ----------
-    n_lines : int
-        Number of lines.
-    step : float, default 1.0
-        Smallest distance between places along the axis.
-
-    Returns
-    -------
-    shifts : ndarray of shape (n_lines,), float
-        At most a quarter of a step to either side.
-
-    Examples
-    --------
-    >>> shift_lines(1), shift_lines(3)
-    (array([0.]), array([-0.12,  0.  ,  0.12]))
-    """
-    return step * min(0.12, 0.5 / n_lines) * (np.arange(n_lines) - (n_lines - 1) / 2)
-
-
-def as_numbers(labels):
-    """Return labels as numbers, if all of them are numbers.
-
-    Parameters
-    ----------
-    labels : sequence of str or number
-        Labels such as ["0.8", "0.85"] or [1, 2].
-
-    Returns
-    -------
-    numbers : ndarray of shape (n_labels,), float, or None
-        None if one of them is no finite number.
-    """
-    try:
-        numbers = np.array([float(label) for label in labels])
-    except ValueError:
-        return None
-    return numbers if np.isfinite(numbers).all() else None
-
-
-def are_to_scale(numbers):
-    """Tell whether numbers are best placed to scale along an axis, rather than at equal distances like names.
-
-    Parameters
-    ----------
-    numbers : ndarray of shape (n,), float, or None
-        Numbers along the axis; None if its labels are no numbers.
-
-    Returns
-    -------
-    to_scale : bool
-        True for two or more different numbers that are shares, from 0 to 1, or whose largest step is at most 4 times
-        the smallest.
-
-    Examples
-    --------
-    >>> are_to_scale(np.array([0, 0.4, 0.8, 0.85, 1])), are_to_scale(np.array([1_000, 10_000, 500_000]))
-    (True, False)
-    """
-    if numbers is None or len(numbers) < 2:
-        return False
-    steps = np.diff(np.sort(numbers))
-    shares = numbers.min() >= 0 and numbers.max() <= 1
-    return bool(steps.min() > 0 and (shares or steps.max() <= UNEVEN * steps.min()))
-
-
 def label_levels(axes, levels, notes, width=4.8):
     """Write levels below an axis at equal distances, turned if they would not fit beside each other.
 
@@ -184,30 +97,6 @@ def label_levels(axes, levels, notes, width=4.8):
     turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if widest * CHARACTER > width else {}
     axes.set_xticks(np.arange(len(texts)), texts, fontsize=9, **turned)
     axes.set_xlim(-0.4, len(texts) - 0.6)
-
-
-def label_numbers(axes, numbers, width):
-    """Write numbers below an axis that is to scale, or small marks and round numbers where they would not fit.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Axes that are labelled.
-    numbers : ndarray of shape (n,), float
-        Numbers in ascending order.
-    width : float
-        Width of the axis, in inches.
-    """
-    texts = [f"{number:,.0f}" if number == round(number) else f"{number:g}" for number in numbers]
-    shares = np.diff(numbers) / (numbers[-1] - numbers[0])
-    needed = [CHARACTER * (1 + (len(one) + len(two)) / 2) for one, two in pairwise(texts)]
-    if (shares * width * 0.9 >= needed).all():
-        axes.set_xticks(numbers, texts, fontsize=9)
-    else:
-        axes.set_xticks(numbers, minor=True)
-        axes.tick_params("x", labelsize=9)
-    room = 0.04 * (numbers[-1] - numbers[0])
-    axes.set_xlim(numbers[0] - room, numbers[-1] + room)
 
 
 def label_bars(axes, labels, notes):

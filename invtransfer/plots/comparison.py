@@ -6,13 +6,12 @@ from textwrap import fill
 import numpy as np
 import xarray as xr
 
-from invtransfer.analysis import REFERENCE
+from invtransfer.analysis import REFERENCE, drop_references
 from invtransfer.plots.axes import (
     COLOURS,
     CONTRAST_COLOURS,
     REFERENCE_STYLES,
     draw_means,
-    factor_names,
     format_name,
     format_spread,
     label_bars,
@@ -48,7 +47,7 @@ def plot_comparison(comparison):
 
 def _plot_accuracies(comparison):
     """Draw one panel per factor, with accuracies over its levels."""
-    names = factor_names(comparison)
+    names = list(dict.fromkeys(drop_references(comparison).factor_name.values.tolist()))
     figure, part, panels = _make_figure(len(names), 2 if len(names) in (2, 4) else 3, "accuracy on the target task")
     for axes, name in zip(panels, names, strict=True):
         _plot_compared_levels(axes, comparison.isel(factor=np.flatnonzero(comparison.factor_name.values == name)))

@@ -1,23 +1,23 @@
 """Means over seeds as lines, with their 95 % intervals as whiskers."""
 
+from itertools import pairwise
+
 import numpy as np
 import xarray as xr
 
 from invtransfer.analysis import summarise
 from invtransfer.plots.axes import (
+    CHARACTER,
     COLOURS,
     REFERENCE_STYLES,
-    are_to_scale,
-    as_numbers,
     draw_means,
     label_levels,
-    label_numbers,
-    shift_lines,
 )
-from invtransfer.plots.panels import add_legend, check_drawn, label_panels, make_panels
+from invtransfer.plots.panels import check_drawn, label_panels, make_panels
 
 LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # Okabe and Ito
 MARKERS = "osD^vP*X"
+UNEVEN = 4  # times the smallest step between numbers, beyond which an axis to scale would crowd them
 
 
 def draw_curves(
@@ -103,8 +103,8 @@ def draw_curves(
             found = ", ".join(map(str, reference.dims)) or "none"
             expected = "'seed'" if panel is None else f"'seed', and {panel!r} or not"
             raise ValueError(f"references has {name!r} with the dimensions {found}, expected {expected}")
-    numbers = as_numbers(values[x].values.tolist())
-    if to_scale := are_to_scale(numbers):
+    numbers = _as_numbers(values[x].values.tolist())
+    if to_scale := _are_to_scale(numbers):
         order = np.argsort(numbers)
         values, numbers = values.isel({x: order}), numbers[order]
     n_panels = values.sizes[panel] if panel else 1
@@ -114,7 +114,7 @@ def draw_curves(
         _draw_lines(axes, positions, values.isel({panel: i}) if panel else values, x, line)
         _draw_references(axes, references, {panel: values[panel].values[i : i + 1]} if panel else {})
         if to_scale:
-            label_numbers(axes, numbers, width - 0.6)
+            _label_numbers(axes, numbers, width - 0.6)
         else:
             label_levels(axes, [str(label) for label in values[x].values.tolist()], [""] * len(positions), width - 0.6)
         axes.grid(axis="y", alpha=0.3)
@@ -122,16 +122,67 @@ def draw_curves(
     panels[0].set_ylim([far if near is None else near for near, far in zip(limits or (None, None), found, strict=True)])
     handles, _ = panels[0].get_legend_handles_labels()
     labels = [*_format_lines(values, line), *map(_format_reference, references, references.values())]
-    add_legend(part, handles, labels, line_label)
+    _add_legend(part, handles, labels, line_label)
     label_panels(part, panels, values[panel] if panel else None, x_label, y_label)
     return panels
+
+
+def _as_numbers(labels):
+    """Return labels as an array of floats, None if one of them is no finite number."""
+    try:
+        numbers = np.array([float(label) for label in labels])
+    except ValueError:
+        return None
+    return numbers if np.isfinite(numbers).all() else None
+
+
+def _are_to_scale(numbers):
+    """Tell whether numbers, or None, are best placed to scale, rather than at equal distances like names.
+
+    They are if two or more different numbers are shares, from 0 to 1, or their largest step is at most 4 times the
+    smallest.
+
+    Examples
+    --------
+    >>> _are_to_scale(np.array([0, 0.4, 0.8, 0.85, 1])), _are_to_scale(np.array([1_000, 10_000, 500_000]))
+    (True, False)
+    """
+    if numbers is None or len(numbers) < 2:
+        return False
+    steps = np.diff(np.sort(numbers))
+    shares = numbers.min() >= 0 and numbers.max() <= 1
+    return bool(steps.min() > 0 and (shares or steps.max() <= UNEVEN * steps.min()))
+
+
+def _label_numbers(axes, numbers, width):
+    """Write ascending numbers below an axis of a width in inches, or marks and round numbers where they do not fit."""
+    texts = [f"{number:,.0f}" if number == round(number) else f"{number:g}" for number in numbers]
+    shares = np.diff(numbers) / (numbers[-1] - numbers[0])
+    needed = [CHARACTER * (1 + (len(one) + len(two)) / 2) for one, two in pairwise(texts)]
+    if (shares * width * 0.9 >= needed).all():
+        axes.set_xticks(numbers, texts, fontsize=9)
+    else:
+        axes.set_xticks(numbers, minor=True)
+        axes.tick_params("x", labelsize=9)
+    room = 0.04 * (numbers[-1] - numbers[0])
+    axes.set_xlim(numbers[0] - room, numbers[-1] + room)
+
+
+def _add_legend(part, handles, labels, title):
+    """Write a legend above all panels, in as many columns as fit."""
+    entry = 0.5 + CHARACTER * max(map(len, labels))
+    n_rows = -(-len(labels) // max(1, int(part.bbox.width / part.figure.dpi / entry)))
+    short = {"columnspacing": 1.2, "handletextpad": 0.5, "frameon": False, "fontsize": 9, "title_fontsize": 9}
+    part.legend(handles, labels, loc="outside upper center", ncols=-(-len(labels) // n_rows), title=title, **short)
 
 
 def _draw_lines(axes, positions, values, x, line):
     """Draw each line with its whiskers."""
     labels = values[line].values.tolist()
     step = min(np.diff(positions).min(), 0.12 * np.ptp(positions)) if len(positions) > 1 else 1
-    shifts = shift_lines(len(labels), step)  # no further than the axis reaches beyond the first and last place
+    n = len(labels)
+    # so that whiskers do not hide one another, but no further than the axis reaches beyond the first and last place
+    shifts = step * min(0.12, 0.5 / n) * (np.arange(n) - (n - 1) / 2)
     for i, (colour, marker) in enumerate(_line_styles(labels)):
         style = {"marker": marker, "ms": 6, "mec": "white", "mew": 0.5, "label": str(labels[i])}
         draw_means(axes, positions + shifts[i], summarise(values.isel({line: i})), color=colour, **style)
@@ -151,7 +202,7 @@ def _line_styles(labels):
     from matplotlib import colormaps  # here, so that studies run without the extra
 
     n = len(labels)
-    if as_numbers(labels) is not None or n > len(LINE_COLOURS):
+    if _as_numbers(labels) is not None or n > len(LINE_COLOURS):
         colours = colormaps["viridis"](np.linspace(0, 0.9, n))  # to 0.9: the lightest yellow is faint on white
     else:
         colours = LINE_COLOURS

@@ -3,20 +3,18 @@
 import numpy as np
 import xarray as xr
 
-from invtransfer.analysis import REFERENCE, count_once, factor_contrasts, fill_relations, summarise
+from invtransfer.analysis import REFERENCE, count_once, drop_references, factor_contrasts, fill_relations, summarise
 from invtransfer.plots.axes import (
     COLOURS,
     CONTRAST_COLOURS,
     REFERENCE_STYLES,
     draw_means,
-    factor_names,
     format_name,
     format_spread,
     label_bars,
     label_levels,
     limit_accuracy,
     limit_differences,
-    shift_lines,
 )
 
 
@@ -40,7 +38,7 @@ def plot_factors(cube):
     from matplotlib.figure import Figure  # here, so that studies run without the extra
 
     cube = fill_relations(cube)
-    names = factor_names(cube)
+    names = list(dict.fromkeys(drop_references(cube).factor_name.values.tolist()))
     figure = Figure(figsize=(max(10, 4.4 * len(names)), 9.2), layout="constrained")
     upper, *lower = np.atleast_1d(figure.subfigures(2 if names else 1, 1))
     panels = np.atleast_1d(upper.subplots(1, max(1, len(names)), sharey=True))
@@ -57,7 +55,7 @@ def plot_factors(cube):
     for part in lower:
         left, right = part.subplots(1, 2, width_ratios=[1, 1.5])
         _plot_contrasts(left, factor_contrasts(cube.transfer_accuracy), [_format_count(cube, name) for name in names])
-        _plot_sensitivity(right, cube.isel(factor=np.flatnonzero(cube.factor_name.values != REFERENCE)))
+        _plot_sensitivity(right, drop_references(cube))
     figure.suptitle(f"{cube.attrs.get('title', '')} ({format_spread(cube.sizes['seed'])})")
     return figure
 
@@ -71,7 +69,7 @@ def _format_count(cube, name):
 
 def _plot_levels(axes, levels, name):
     """Draw source and target accuracy of both relations over the levels of one factor."""
-    for relation, shift in zip(("same", "disjoint"), shift_lines(2), strict=True):
+    for relation, shift in (("same", -0.06), ("disjoint", 0.06)):
         x = np.arange(levels.sizes["factor"]) + shift
         here, colour = levels.sel(relation=relation), COLOURS[relation]
         style = {"color": colour, "marker": "o", "ms": 4}

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 import xarray as xr
 
-from invtransfer.plots.axes import CHARACTER, format_name
+from invtransfer.plots.axes import format_name
 
 
 def check_drawn(values, dims, limits, *, open_ended):
@@ -134,21 +134,3 @@ def _format_title(dim, label):
         return label
     number = f"{label:,}"
     return f"{number} {format_name(dim)}" if dim.startswith("n_") else f"{format_name(dim)} {number}"
-
-
-def add_legend(part, handles, labels, title=None):
-    """Write a legend above all panels, in as many columns as fit.
-
-    Parameters
-    ----------
-    part : matplotlib.figure.Figure or SubFigure
-        Part of a figure with a constrained layout.
-    handles, labels : sequence
-        Artists that are explained, and the words that explain them.
-    title : str
-        What the labels are.
-    """
-    entry = 0.5 + CHARACTER * max(map(len, labels))
-    n_rows = -(-len(labels) // max(1, int(part.bbox.width / part.figure.dpi / entry)))
-    short = {"columnspacing": 1.2, "handletextpad": 0.5, "frameon": False, "fontsize": 9, "title_fontsize": 9}
-    part.legend(handles, labels, loc="outside upper center", ncols=-(-len(labels) // n_rows), title=title, **short)

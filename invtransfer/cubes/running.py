@@ -73,8 +73,9 @@ def run_study(
         If `path` cannot be written, which is checked before anything is computed; or if a cell cannot be written, in
         which case finished cells are kept.
     ValueError
-        If `path` does not end in .nc, if there is a cube of other settings or with labels that this grid lacks, or one
-        with finished cells that neither are in the folder nor would be computed.
+        If `path` does not end in .nc, there is no such state, or `shard` is not (k, n) with k from 1 to n; if there is
+        a cube of other settings or with labels that this grid lacks, or one with finished cells that neither are in the
+        folder nor would be computed.
     ModuleNotFoundError
         If `scheduler` is given without dask.distributed.
     SystemExit
@@ -93,7 +94,7 @@ def run_study(
     check_writable(folder / "cell.nc")
     wanted = {cell_id(arguments): arguments for _, arguments, *_ in grid}
     cells = _read_cells(folder, wanted, threads)
-    todo = choose_cells(cells, states, shard)
+    todo = _choose_cells(cells, states, shard)
     _check_nothing_lost(path, grid, cells, todo)
     write_grid(folder, grid, path.name)
     write_log(path, f"begins: {len(todo)} of {len(wanted)} cells to compute, with {format_json(find_origin(threads))}")
@@ -111,7 +112,7 @@ def run_study(
             if cell_state(cells[name]) != "done":  # it may be done by now, here or by another run
                 cells[name], _ = read_cell(folder / f"{name}.nc", arguments)
         _check_nothing_lost(path, grid, cells)
-        cube, origins = assemble_study(grid, cells, coordinates)
+        cube, origins = _assemble_study(grid, cells, coordinates)
         for name, text in (long_names or {}).items():
             if name in cube.coords:
                 cube[name].attrs |= {"long_name": text, "units": "1"}
@@ -123,30 +124,8 @@ def run_study(
     return cube
 
 
-def choose_cells(cells, states=UNDONE, shard=(1, 1)):
-    """Return the names of the cells that a run computes.
-
-    Parameters
-    ----------
-    cells : dict of str to xarray.Dataset or None
-        All cells of the study by name, as `read_cell` returns them.
-    states, shard
-        As in `run_study`.
-
-    Returns
-    -------
-    names : list of str
-
-    Raises
-    ------
-    ValueError
-        If there is no such state, or `shard` is not (k, n) with k from 1 to n.
-
-    Examples
-    --------
-    >>> choose_cells({"a": None, "b": None, "c": None}, shard=(1, 2))
-    ['a', 'c']
-    """
+def _choose_cells(cells, states, shard):
+    """Return the names of the cells that a run computes, which are these states and this shard of all cells."""
     unknown = [state for state in states if state not in UNDONE]
     if unknown:
         raise ValueError(f"states is {list(states)}, expected some of: {', '.join(UNDONE)}")
@@ -179,23 +158,11 @@ def _read_cells(folder, wanted, threads):
     return cells
 
 
-def assemble_study(grid, cells, coordinates):
-    """Put the cells of a study in their places, and record for each place how its numbers came about.
+def _assemble_study(grid, cells, coordinates):
+    """Put the cells of a study in their places, and say there how their numbers came about.
 
-    Parameters
-    ----------
-    grid, coordinates
-        As in `run_study`.
-    cells : dict of str to xarray.Dataset or None
-        All cells of the study by name, as `read_cell` returns them.
-
-    Returns
-    -------
-    cube : xarray.Dataset
-        The cube of `assemble`, and over the grid `cell`, `arguments`, `part` (which part of the cell belongs there) and
-        `origin`.
-    origins : list of dict
-        What computed the cells, see `find_origin`; `origin` holds positions in this list, or -1 where there is no cell.
+    The cube has the variables `cell`, `arguments`, `part` (which part of the cell belongs there) and `origin` over the
+    grid: positions in the list of origins that is returned beside the cube, or -1 where there is no cell.
     """
     texts = {name: cell.attrs["origin"] for name, cell in cells.items() if cell is not None}
     origins = sorted(set(texts.values()))
@@ -317,7 +284,7 @@ def plan_study(grid, coordinates, path, settings, estimate, jobs=None, *, states
     places = find_places(grid)
     folder = path.with_suffix(".cells")
     cells = {name: read_cell(folder / f"{name}.nc", arguments)[0] for name, arguments in wanted.items()}
-    todo = choose_cells(cells, states, shard)
+    todo = _choose_cells(cells, states, shard)
     lines, counts, left = [], dict.fromkeys(STATUS, 0), 0.0
     for name, cell in cells.items():
         state = cell_state(cell)

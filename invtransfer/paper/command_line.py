@@ -346,19 +346,7 @@ def select_places(grid, coordinates, only):
 def _report(study, cube, path):
     """Print the table, failures and files of a study, and draw its figure beside the cube.
 
-    Parameters
-    ----------
-    study : Study
-        The study. While cells are missing, its table is not printed, and no figure is drawn.
-    cube : xarray.Dataset
-        What `run_study` returned.
-    path : pathlib.Path
-        Where the cube is.
-
-    Raises
-    ------
-    SystemExit
-        With code 1, if cells failed.
+    While cells are missing, the table is not printed, and no figure is drawn. If cells failed, it ends with code 1.
     """
     missing, done, failed = (cube.status.values == STATUS.index(state) for state in ("missing", "done", "failed"))
     missing &= cube.cell.values != ""  # some places of the cube may have no cell

@@ -1,10 +1,9 @@
-import hashlib
 import pickle
 
 import numpy as np
 import pytest
 import torch
-from estimator_checks import assert_all_pass
+from estimator_checks import assert_all_pass, digest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -93,14 +92,12 @@ def test_features_are_computed_once(source):
 
 def test_frozen_is_frozen(encoder, source):
     module = encoder.module()[:2].train()
-    before = hashlib.sha256(b"".join(v.numpy().tobytes() for v in module.state_dict().values())).hexdigest()
-    weights = {name: value.copy() for name, value in encoder.weights_.items()}
+    before = digest(module), digest(encoder.weights_)
     for solver in ("lbfgs", "adam"):
         for frozen in (module, encoder):
             probe = FrozenFeatureProbe(frozen, solver=solver, epochs=2).fit(*source.sample(100))
             probe.score(*source.sample(50))
-    assert hashlib.sha256(b"".join(v.numpy().tobytes() for v in module.state_dict().values())).hexdigest() == before
-    assert all((encoder.weights_[name] == value).all() for name, value in weights.items())
+    assert (digest(module), digest(encoder.weights_)) == before
 
 
 def test_adam_keeps_the_best_validation_epoch():
@@ -121,15 +118,9 @@ def test_clone_keeps_the_encoder_and_forgets_the_rest(encoder, source):
     assert not hasattr(twin, "coef_")
 
 
-def test_cross_validation_and_grid_search_on_images(encoder, source):
+def test_cross_validation_and_pickles(encoder, source):
     X, y = source.sample(150)
     assert cross_val_score(FrozenFeatureProbe(encoder), X, y, cv=3).shape == (3,)
-    search = GridSearchCV(FrozenFeatureProbe(encoder), {"C": [0.01, 1.0]}, cv=2).fit(X, y)
-    assert search.best_estimator_.encoder is encoder
-
-
-def test_pickle(encoder, source):
-    X, y = source.sample(60)
     probe = FrozenFeatureProbe(encoder).fit(X, y)
     assert (pickle.loads(pickle.dumps(probe)).predict_proba(X) == probe.predict_proba(X)).all()
 
@@ -210,26 +201,20 @@ def test_the_layer_of_a_module(source, solver, layer, description, used):
 def test_grid_search_over_layers(source):
     X, y = source.sample(150)
     module = classifier()
-    search = GridSearchCV(FrozenFeatureProbe(module), {"layer": [None, "0.0", "0", ""]}, cv=2, error_score="raise")
-    search.fit(X, y)
+    choices = {"layer": [None, "0.0", "0", ""], "C": [0.01, 1.0]}
+    search = GridSearchCV(FrozenFeatureProbe(module), choices, cv=2, error_score="raise").fit(X, y)
     assert search.best_estimator_.encoder is module
     assert search.best_estimator_.layer == search.best_params_["layer"]
     assert len(set(search.cv_results_["mean_test_score"])) > 1
-    name = {None: "input of 2", "0.0": "output of 0.0", "0": "output of 0", "": "output of the module"}
-    assert search.best_estimator_.layer_ == name[search.best_estimator_.layer]
 
 
 def test_only_modules_have_layers(encoder, source):
     X, y = source.sample(30)
     assert FrozenFeatureProbe(encoder).fit(X, y).layer_ is None
     assert FrozenFeatureProbe().fit(X, y).layer_ is None
-    with pytest.raises(
-        ValueError, match="layer is 'head', expected None: encoder is of type InvariantPretrainer, which"
-    ):
+    with pytest.raises(ValueError, match="layer is 'head', expected None: encoder is of type InvariantPretrainer, wh"):
         FrozenFeatureProbe(encoder, layer="head").fit(X, y)
-    with pytest.raises(
-        ValueError, match=r"layer is '7', expected the name of a layer of Sequential \(nearest: 0, 1, 2\)"
-    ):
+    with pytest.raises(ValueError, match=r"layer is '7', .* the name of a layer of Sequential \(nearest: 0, 1, 2\)"):
         FrozenFeatureProbe(classifier(), layer="7").fit(X, y)
     # the module of a pretrained encoder ends in its head: its features are the encoder's
     probe = FrozenFeatureProbe(encoder.module()).fit(X, y)

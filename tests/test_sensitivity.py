@@ -135,33 +135,29 @@ def test_rotating_or_scaling_the_features_changes_nothing(objects):
     assert np.allclose(plain, turned, rtol=1e-4)
 
 
+def by_hand(X, X_twin):
+    """Return the distance of each pair of twins, and the mean over all pairs of different images."""
+    distances = np.linalg.norm(mean_colour(X)[:, None] - mean_colour(X_twin)[None], axis=2)
+    return np.diag(distances), distances[~np.eye(len(X), dtype=bool)].mean()
+
+
 def test_it_is_computed_as_the_definition_says(source):
-    # by hand: twins from the source, means over all pairs, one ratio
+    # means over all pairs, one ratio; the scorer's normaliser is of a sample of the pairs
     scorer = SensitivityScorer(mean_colour, transformations=["rotate"], n_pairs=64, random_state=5).fit(source)
-    X, X_twin = source.twins(64, transformations=["rotate"])
-    pairs = np.linalg.norm(mean_colour(X) - mean_colour(X_twin), axis=1)
-    assert np.allclose(scorer.pair_distances_.sel(transformation="rotate"), pairs, rtol=1e-4)
-    assert scorer.sensitivity_.item() == pytest.approx(pairs.mean() / scorer.random_distances_.mean().item(), rel=1e-4)
-    # the normaliser over all pairs of those images, not just a sample of 64
-    every = np.linalg.norm(mean_colour(X)[:, None] - mean_colour(X_twin)[None], axis=2)
-    assert scorer.random_distances_.mean().item() == pytest.approx(every[~np.eye(64, dtype=bool)].mean(), rel=0.15)
+    twins, others = by_hand(*source.twins(64, transformations=["rotate"]))
+    normaliser = scorer.random_distances_.mean().item()
+    assert np.allclose(scorer.pair_distances_.sel(transformation="rotate"), twins, rtol=1e-4)
+    assert scorer.sensitivity_.item() == pytest.approx(twins.mean() / normaliser, rel=1e-4)
+    assert normaliser == pytest.approx(others, rel=0.15)
 
 
 def test_composed_sensitivity_is_of_the_sources_own_transformations(source, objects):
     scorer = SensitivityScorer(mean_colour, transformations=["blur"], n_pairs=64, random_state=0).fit(source)
-    X, X_twin = source.twins(64)
-    pairs = np.linalg.norm(mean_colour(X) - mean_colour(X_twin), axis=1).mean()
-    every = np.linalg.norm(mean_colour(X)[:, None] - mean_colour(X_twin)[None], axis=2)
-    assert scorer.composed_sensitivity_ == pytest.approx(pairs / every[~np.eye(64, dtype=bool)].mean(), rel=0.15)
+    twins, others = by_hand(*source.twins(64))
+    assert scorer.composed_sensitivity_ == pytest.approx(twins.mean() / others, rel=0.15)
     low, high = scorer.composed_sensitivity_interval_
     assert low < scorer.composed_sensitivity_ < high
-    plain = SensitivityScorer(mean_colour, transformations=["blur"], n_pairs=64, random_state=0)
-    assert np.isnan(plain.fit(Transforms2D(objects)).composed_sensitivity_)
-
-
-def test_refitting_on_a_plain_source_forgets_the_composition(source, objects):
-    scorer = SensitivityScorer(mean_colour, transformations=["blur"], n_pairs=10, random_state=0).fit(source)
-    assert np.isnan(scorer.fit(Transforms2D(objects)).composed_sensitivity_)
+    assert np.isnan(scorer.fit(Transforms2D(objects)).composed_sensitivity_)  # a source that has none
 
 
 def test_labels_of_the_result(source):
@@ -174,6 +170,7 @@ def test_labels_of_the_result(source):
     assert (interval.sel(bound="low") <= scorer.sensitivity_).all()
     assert (interval.sel(bound="high") >= scorer.sensitivity_).all()
     assert scorer.get_feature_names_out().tolist() == list(TRANSFORMATIONS)
+    assert scorer.layer_ is None
 
 
 def test_images_give_what_a_source_of_them_gives(images):
@@ -184,16 +181,13 @@ def test_images_give_what_a_source_of_them_gives(images):
 
 
 def test_transform_gives_a_column_per_transformation(images):
-    scorer = SensitivityScorer(mean_colour, transformations=["h_flip", "brightness"], n_pairs=200, random_state=0).fit(
-        images
-    )
-    columns = scorer.set_output(transform="pandas").transform(images)
+    scorer = SensitivityScorer(mean_colour, transformations=["h_flip", "brightness"], n_pairs=200, random_state=0)
+    columns = scorer.fit(images).set_output(transform="pandas").transform(images)
     assert columns.columns.tolist() == ["h_flip", "brightness"]
     assert (columns["h_flip"] < 1e-4).all()
     # the mean over images is the sensitivity, up to the sampling of draws
-    assert columns["brightness"].mean() == pytest.approx(
-        scorer.sensitivity_.sel(transformation="brightness").item(), rel=0.3
-    )
+    sensitivity = scorer.sensitivity_.sel(transformation="brightness").item()
+    assert columns["brightness"].mean() == pytest.approx(sensitivity, rel=0.3)
 
 
 def test_a_row_of_transform_depends_on_its_image_alone(images):
@@ -205,21 +199,17 @@ def test_a_row_of_transform_depends_on_its_image_alone(images):
 
 def test_random_state_decides(images):
     def fit(seed):
-        return (
-            SensitivityScorer(transformations=["rotate"], n_pairs=40, random_state=seed).fit(images).sensitivity_.item()
-        )
+        scorer = SensitivityScorer(transformations=["rotate"], n_pairs=40, random_state=seed)
+        return scorer.fit(images).sensitivity_.item()
 
     assert fit(0) == fit(0) != fit(1)
 
 
 def test_batches_do_not_matter(source, monkeypatch):
-    import invtransfer.estimators.sensitivity as module
-
     results = []
     for batch_size in (1, 50, 500):
         monkeypatch.setattr(
-            module,
-            "encode",
+            "invtransfer.estimators.sensitivity.encode",
             lambda e, X, layer, b=batch_size: np.concatenate([e(X[i : i + b]) for i in range(0, len(X), b)]),
         )
         results.append(SensitivityScorer(mean_colour, n_pairs=64, random_state=0).fit(source).sensitivity_.values)
@@ -267,6 +257,7 @@ def test_clone_and_cross_validation_keep_the_encoder(images):
         ({"encoder": lambda X: X[:3, 0, 0]}, ValueError, r"encoder returned shape \(3, 3\) for a batch of 128 images"),
         ({"encoder": lambda X: np.full((len(X), 1), np.nan)}, ValueError, "encoder returned NaN"),
         ({"encoder": 3}, TypeError, "encoder is of type int"),
+        ({"encoder": mean_colour, "layer": "fc"}, ValueError, "layer is 'fc', expected None: encoder is of type func"),
     ],
 )
 def test_bad_parameters_are_named(images, parameters, error, message):
@@ -300,12 +291,3 @@ def test_the_layer_of_a_module(source, images, layer, description, used):
     assert scorer.score(source) == pytest.approx(same.score(source))
     assert np.allclose(scorer.transform(images), same.transform(images))
     assert clone(scorer).layer == layer
-
-
-def test_only_modules_have_layers(images):
-    scorer = SensitivityScorer(mean_colour, transformations=["hue"], n_pairs=10)
-    assert scorer.fit(images).layer_ is None
-    with pytest.raises(
-        ValueError, match="layer is 'fc', expected None: encoder is of type function, which is no torch"
-    ):
-        scorer.set_params(layer="fc").fit(images)

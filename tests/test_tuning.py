@@ -155,10 +155,8 @@ def test_one_step_is_adams_from_the_probe(target):
 # properties
 
 
-@pytest.mark.parametrize("epochs", [0, 3])
-def test_a_pretrainer_is_never_changed(encoder, target, epochs):
-    X, y = target.sample(64)
-    before, Z, parameters = digest(encoder.weights_), encoder.transform(X), dict(vars(encoder))
+def tune_and_spoil(encoder, X, y, epochs):
+    """Tune an encoder, use it, and overwrite all weights that the tuner gives away."""
     tuner = FineTuner(encoder, epochs=epochs, batch_size=16, random_state=0).fit(X, y, X, y)
     tuner.predict(X)
     with torch.no_grad():
@@ -166,6 +164,13 @@ def test_a_pretrainer_is_never_changed(encoder, target, epochs):
             weight.zero_()
     for value in tuner.weights_.values():
         value[...] = 0
+
+
+@pytest.mark.parametrize("epochs", [0, 3])
+def test_a_pretrainer_is_never_changed(encoder, target, epochs):
+    X, y = target.sample(64)
+    before, Z, parameters = digest(encoder.weights_), encoder.transform(X), dict(vars(encoder))
+    tune_and_spoil(encoder, X, y, epochs)
     assert digest(encoder.weights_) == before
     assert (encoder.transform(X) == Z).all()
     assert vars(encoder) == parameters
@@ -175,16 +180,11 @@ def test_a_pretrainer_is_never_changed(encoder, target, epochs):
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("epochs", [0, 3])
 def test_a_module_is_never_changed(target, epochs, training):
-    X, y = target.sample(64)
     module = red().train(training)
     module.norm.eval()
     modes = [part.training for part in module.modules()]
     before = digest(module)
-    tuner = FineTuner(module, epochs=epochs, batch_size=16, random_state=0).fit(X, y, X, y)
-    tuner.predict(X)
-    with torch.no_grad():
-        for weight in tuner.module().parameters():
-            weight.zero_()
+    tune_and_spoil(module, *target.sample(64), epochs)
     assert digest(module) == before
     assert [part.training for part in module.modules()] == modes
     assert all(weight.device.type == "cpu" and weight.grad is None for weight in module.parameters())

@@ -120,16 +120,13 @@ def hold_lock(path):
     ...         first, second
     (True, False)
     """
-    lock = FileLock(lock_path(path), timeout=0)
     try:
-        lock.acquire()
+        lock = FileLock(lock_path(path)).acquire(timeout=0)
     except Timeout:
         yield False
         return
-    try:
+    with lock:
         yield True
-    finally:
-        lock.release()
 
 
 def lock_path(path):
@@ -245,15 +242,10 @@ def _call(function, arguments, checkpoints, threads):
         message, trace = f"{type(error).__name__}: {error}", traceback.format_exc()
     if _find_device() != "cpu":
         sys.modules["torch"].cuda.empty_cache()  # a cell that ran out of memory leaves it to the next
-    return _make_failed(arguments, threads, message, trace, time.perf_counter() - start)
-
-
-def _make_failed(arguments, threads, message, trace, seconds):
-    """Return the dataset of a failed cell."""
     # netCDF cannot hold all characters that an error may have
     message, trace = (text.replace("\0", "\\0").encode(errors="backslashreplace").decode() for text in (message, trace))
-    attributes = _attributes(arguments, threads) | {"seconds": seconds, "message": message, "traceback": trace}
-    return xr.Dataset(attrs=attributes)
+    failure = {"seconds": time.perf_counter() - start, "message": message, "traceback": trace}
+    return xr.Dataset(attrs=_attributes(arguments, threads) | failure)
 
 
 def _attributes(arguments, threads):

@@ -141,7 +141,7 @@ def combined_task(
         ObjectsOnImages(
             objects,
             *part,
-            label={"C": "image", "O": "object"}[label],
+            label=CHANGED[label],
             position=position,
             correlation=correlation,
             availability=0 if shown == "C" else availability,

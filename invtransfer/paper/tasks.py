@@ -355,12 +355,8 @@ def divide_images(training, test, classes, random_state):
 
     Parameters
     ----------
-    training, test : tuple of (images, labels)
-        Both parts of a data set.
-    classes : sequence of int
-        Labels of the images to keep.
-    random_state : int
-        Decides the order of the training images.
+    training, test, classes, random_state
+        As in `images_task`.
 
     Returns
     -------

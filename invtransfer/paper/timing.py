@@ -1,6 +1,6 @@
 """Measured time of training and encoding, from which the time of a study is projected."""
 
-import time
+import timeit
 from functools import lru_cache
 
 import numpy as np
@@ -53,12 +53,7 @@ def seconds_per_image(network, width, batch_size, image_shape=(32, 32, 3)):
 
 def _seconds(call):
     """Return the shortest duration of three calls, after one call to warm up."""
-    times = []
-    for _ in range(4):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+    return min(timeit.repeat(call, number=1, repeat=4)[1:])
 
 
 def project_seconds(n_trained, n_encoded, *, architecture, width, batch_size, **_):

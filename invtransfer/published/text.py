@@ -54,32 +54,27 @@ def format_comparison(comparison):
         name: values.transpose(*dims).values for name, values in comparison.data_vars.items() if values.dims == dims
     }
     with_std = "published_std" in values
+    labels = [(name, axis) for axis, dim in enumerate(dims) for name in DETAILS.get(dim, [dim])]
     rows, matches = [], ["match"]
     for at in np.ndindex(*values["ours"].shape):
         value = {name: array[at] for name, array in values.items()}
         if np.isnan(value["published"]) and value["n"] == 0:  # neither has it
             continue
-        place = [text for dim, i in zip(dims, at, strict=True) for text in _columns(comparison, dim, i)]
+        place = [str(comparison[name].values[at[axis]]) for name, axis in labels]
         interval = [_number(value[end]) for end in ("ours_low", "ours_high")]
         interval = "" if "-" in interval else " to ".join(interval)
         numbers = [_number(value["ours"]), interval, str(value["n"]), _number(value["published"])]
         numbers += [_number(value["published_std"])] if with_std else []
         rows.append([*place, *numbers, _number(value["difference"], "+")])
         matches.append(str(value["match"]))
-    head = [HEADS.get(name, name) for dim in dims for name in DETAILS.get(dim, [dim])]
-    n_left = len(head)
+    head = [HEADS.get(name, name) for name, _ in labels]
     head += ["ours", "95 % interval", "n", "published", *(["its std"] if with_std else []), "difference"]
     attributes = comparison.attrs
     what = [attributes["quantity"], *([attributes["dataset"]] if "dataset" in attributes else [])]
     what += [f"{attributes['tuning']} tuning"] if "tuning" in attributes else []
-    table = zip(format_table([head, *rows], n_left).splitlines(), matches, strict=True)
+    table = zip(format_table([head, *rows], len(labels)).splitlines(), matches, strict=True)
     title = f"{', '.join(what)}: ours (mean over n seeds) and the published"
     return "\n".join([title, "", *map("  ".join, table), "", *_format_findings(comparison)])
-
-
-def _columns(comparison, dim, i):
-    """Return the texts of one label, which may consist of several."""
-    return [str(comparison[name].values[i]) for name in DETAILS.get(dim, [dim])]
 
 
 def _number(value, sign=""):

@@ -1,17 +1,18 @@
 import copy
-import hashlib
 import pickle
 
 import numpy as np
 import pytest
 import torch
 import torchvision
+from estimator_checks import digest
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
+from invtransfer import InvariantPretrainer
 from invtransfer.encoders.encoding import encode
 from invtransfer.encoders.layers import LayerFeatures, describe_layer
 from invtransfer.networks.inference import compute_outputs
@@ -20,10 +21,6 @@ from invtransfer.networks.inference import compute_outputs
 def small_network():
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.AdaptiveAvgPool2d(2))
-
-
-def digest(module):
-    return hashlib.sha256(b"".join(v.numpy().tobytes() for v in module.state_dict().values())).hexdigest()
 
 
 def test_a_module_sees_channels_first_floats_in_the_unit_interval(images):
@@ -57,10 +54,6 @@ def test_a_pipeline_sees_rows(images):
 
 def test_no_encoder_means_pixels(images):
     assert (encode(None, images) == images.reshape(40, -1)).all()
-
-
-def test_feature_maps_are_flattened(images):
-    assert encode(small_network(), images).shape == (40, 4 * 2 * 2)
 
 
 def test_frozen_is_frozen(images):
@@ -98,6 +91,7 @@ def test_a_feature_does_not_depend_on_who_else_is_there(images):
         (lambda X: X[:, 0, 0, 0], r"encoder returned shape \(40,\) for 40 images, expected \(40, n_features\)"),
         (lambda X: np.where(X[:, 0, 0] == X[3, 0, 0], np.nan, 1.0), "NaN or infinity for .* the first is image"),
         (lambda X: np.full((len(X), 1), np.inf), "encoder returned NaN or infinity for 40 of 40 images"),
+        (lambda X: np.full((len(X), 1), 1e300), "encoder returned NaN or infinity for 40 of 40 images"),  # as float32
         (lambda X: np.full((len(X), 1), "a"), "encoder returned dtype <U1, expected real numbers"),
     ],
 )
@@ -121,8 +115,6 @@ def test_an_unfitted_encoder_says_so(images):
 
 
 def test_images_of_another_shape_are_not_cut_anew(images):
-    from invtransfer import InvariantPretrainer
-
     encoder = InvariantPretrainer(width=0.0625, epochs=1, random_state=0).fit(images, np.arange(40) % 2)
     with pytest.raises(ValueError, match=r"X has images of shape \(8, 32, 3\), expected \(16, 16, 3\)"):
         encode(encoder, images.reshape(40, 8, 32, 3))
@@ -333,8 +325,3 @@ def test_batches_that_cannot_be_are_refused(batch_size):
 def test_full_batches_of_images_in_reverse_order():
     X = np.random.default_rng(0).integers(256, size=(256, 2, 2, 3), dtype=np.uint8)
     assert (encode(nn.Flatten(), X[::-1]) == encode(nn.Flatten(), X)[::-1]).all()
-
-
-def test_features_that_are_too_large_are_named_without_a_warning():
-    with pytest.raises(ValueError, match="encoder returned NaN or infinity for 2 of 2 images"):
-        encode(lambda X: np.full((len(X), 1), 1e300), np.zeros((2, 8, 8, 3), dtype=np.uint8))

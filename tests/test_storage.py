@@ -176,9 +176,10 @@ def test_permissions_follow_the_umask(tmp_path):
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640  # 0o666 & ~0o027
 
 
-def test_json_is_the_same_for_the_same_value():
+def test_json_is_the_same_for_the_same_value_and_read_back():
     text = format_json({"b": (1, 2.5), "a": {"z": None, "y": "é"}})
     assert text == '{"a": {"y": "\\u00e9", "z": null}, "b": [1, 2.5]}'
+    assert parse_json(text, "settings", dict) == {"a": {"y": "é", "z": None}, "b": [1, 2.5]}
     assert format_json({"a": 1, "b": 2}) == format_json({"b": 2, "a": 1})
     assert format_json({"a": 1}) != format_json({"a": "1"})
 
@@ -186,27 +187,26 @@ def test_json_is_the_same_for_the_same_value():
 # the door to the disk
 
 
-def test_folders_are_made_and_nothing_is_left_in_them(tmp_path):
+def test_folders_are_made_and_nothing_else_is_changed(tmp_path):
     check_writable(tmp_path / "new" / "newer" / "cube.nc")
     assert os.listdir(tmp_path / "new" / "newer") == []
-
-
-def test_file_that_is_there_is_left(tmp_path):
     (tmp_path / "cube.nc").write_text("old")
     check_writable(str(tmp_path / "cube.nc"))
     assert (tmp_path / "cube.nc").read_text() == "old"
 
 
-def test_path_below_a_file(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("file/cube.nc", "(Not a directory|File exists)"),
+        ("file/below/cube.nc", "(Not a directory|File exists)"),
+        ("", "it is a folder"),
+    ],
+)
+def test_paths_that_cannot_be_a_file(tmp_path, name, reason):
     (tmp_path / "file").write_text("")
-    for path in (tmp_path / "file" / "cube.nc", tmp_path / "file" / "below" / "cube.nc"):
-        with pytest.raises(OSError, match=f"^cannot write {re.escape(str(path))}: (Not a directory|File exists)$"):
-            check_writable(path)
-
-
-def test_path_that_is_a_folder(tmp_path):
-    with pytest.raises(OSError, match=f"^cannot write {re.escape(str(tmp_path))}: it is a folder$"):
-        check_writable(tmp_path)
+    with pytest.raises(OSError, match=f"^cannot write {re.escape(str(tmp_path / name))}: {reason}$"):
+        check_writable(tmp_path / name)
 
 
 def test_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
@@ -233,8 +233,3 @@ def test_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
 def test_text_that_is_not_the_json_expected(text, kind, message):
     with pytest.raises(ValueError, match=message):
         parse_json(text, "settings", kind)
-
-
-def test_json_is_read_back():
-    value = {"levels": {"width": [0.5, 1]}, "name": None}
-    assert parse_json(format_json(value), "settings", dict) == value

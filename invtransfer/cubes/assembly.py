@@ -118,7 +118,10 @@ def assemble(points, cells, coordinates):
     message = np.full(shape, "", dtype=object)
     placed = {}  # for each variable: place in the cube -> what the cell there holds
     for point, cell in zip(points, cells, strict=True):
-        place = tuple(_find_position(coordinates[dim], point[dim], dim) for dim in dims)
+        for dim in dims:
+            if point[dim] not in coordinates[dim]:
+                raise ValueError(f"{point[dim]!r} is not a label of {dim}: {coordinates[dim]}")
+        place = tuple(coordinates[dim].index(point[dim]) for dim in dims)
         if cell is None:
             continue
         if "message" in cell.attrs:
@@ -153,9 +156,3 @@ def _fill(name, variables, shape):
     for place, variable in variables.items():
         values[place] = variable.values
     return values, first
-
-
-def _find_position(labels, label, dim):
-    if label not in labels:
-        raise ValueError(f"{label!r} is not a label of {dim}: {labels}")
-    return labels.index(label)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from invtransfer.cubes.cells import cell_id
-from invtransfer.storage import DamagedFileError, format_json, replacing
+from invtransfer.storage import DamagedFileError, replacing
 
 GRID = "grid.json"
 
@@ -104,26 +104,3 @@ def write_log(path, text):
     entry = f"{now} {socket.gethostname()} {os.getpid()} " + text.strip().replace("\n", "\n    ") + "\n"
     with open(path.with_suffix(".log"), "ab") as file:  # a single write to the end of the file
         file.write(entry.encode())
-
-
-def format_outcome(name, arguments, outcome):
-    """Format the outcome of a cell as an entry of the log.
-
-    Parameters
-    ----------
-    name : str
-        Name of the cell.
-    arguments : dict
-        Arguments of the cell.
-    outcome : dict
-        What `compute_cell` returned.
-
-    Returns
-    -------
-    text : str
-        One line; after a failure also its message, the arguments and the traceback.
-    """
-    text = f"cell {name} {outcome['state']} after {outcome['seconds']:.2f} s on {outcome['where']}"
-    if outcome["state"] == "failed":
-        text += f"\n{outcome['message']}\narguments: {format_json(arguments)}\n{outcome['traceback']}"
-    return text

@@ -16,7 +16,7 @@ from invtransfer.cubes.cells import cell_id, cell_state, compute_cell, read_cell
 from invtransfer.cubes.executors import WorkerLostError, default_jobs, open_executor
 from invtransfer.cubes.files import read, write
 from invtransfer.cubes.provenance import find_origin, make_attributes
-from invtransfer.cubes.records import find_places, format_outcome, write_grid, write_log
+from invtransfer.cubes.records import find_places, write_grid, write_log
 from invtransfer.cubes.status import format_duration
 from invtransfer.storage import check_writable, format_json, replacing
 
@@ -204,7 +204,7 @@ def _compute(executor, function, todo, again, path, threads, n_cells):
                 if outcome["state"] == "busy":
                     busy.append(name)
                 else:
-                    write_log(path, format_outcome(name, todo[name], outcome))
+                    write_log(path, _format_outcome(name, todo[name], outcome))
                     bar.update()
             todo = {name: todo[name] for name in busy}
             if busy:
@@ -242,6 +242,14 @@ def _settle(future, arguments, path, threads):
         with replacing(path) as temporary:  # the cell was computed on a machine that does not share this folder
             temporary.write_bytes(outcome["file"])
     return outcome
+
+
+def _format_outcome(name, arguments, outcome):
+    """Format the outcome of a cell for the log: one line; after a failure also message, arguments and traceback."""
+    text = f"cell {name} {outcome['state']} after {outcome['seconds']:.2f} s on {outcome['where']}"
+    if outcome["state"] == "failed":
+        text += f"\n{outcome['message']}\narguments: {format_json(arguments)}\n{outcome['traceback']}"
+    return text
 
 
 def _fail(message, **arguments):

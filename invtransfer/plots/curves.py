@@ -121,7 +121,8 @@ def draw_curves(
     found = _find_limits(values, *references.values())
     panels[0].set_ylim([far if near is None else near for near, far in zip(limits or (None, None), found, strict=True)])
     handles, _ = panels[0].get_legend_handles_labels()
-    labels = [*_format_lines(values, line), *map(_format_reference, references, references.values())]
+    labels = _format_lines(values, line)
+    labels += [f"{name}{'' if one.notnull().any() else ' (failed or missing)'}" for name, one in references.items()]
     _add_legend(part, handles, labels, line_label)
     label_panels(part, panels, values[panel] if panel else None, x_label, y_label)
     return panels
@@ -219,10 +220,6 @@ def _format_lines(values, line):
         text += f" ({n_missing} of {there.size} missing)" if 0 < n_missing < there.size else ""
         names.append(text + (" (failed or missing)" if n_missing == there.size else ""))
     return names
-
-
-def _format_reference(name, reference):
-    return name + ("" if reference.notnull().any() else " (failed or missing)")
 
 
 def _find_limits(*shown):

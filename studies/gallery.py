@@ -35,7 +35,7 @@ from invtransfer.images import check_count
 from invtransfer.paper.command_line import default_path, exit_on_error, parse_count
 from invtransfer.paper.datasets import CIFAR, OBJECT_SIZE, load_objects_and_backgrounds
 from invtransfer.paper.images_with_objects import POSITIONS, STAND_IN, load_labelled_images, make_combined
-from invtransfer.plots.gallery import draw_classes, draw_groups, draw_panels
+from invtransfer.plots.gallery import draw_groups, draw_named, draw_panels
 from invtransfer.sources.cifar import CIFAR10_CLASSES, cifar100_classes
 from invtransfer.sources.pasting import centred_box
 from invtransfer.storage import check_writable
@@ -177,7 +177,7 @@ def make_figures(options):
             make_rows(make_photograph, ON_PATTERNS, len(class_names), n_draws, seed),
             title,
         ),
-        "-classes": draw_classes(np.concatenate(classes), names),
+        "-classes": draw_named(np.concatenate(classes), names),
     }
 
 

@@ -28,6 +28,7 @@ Reference
 
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from invtransfer.analysis import format_means
@@ -102,7 +103,10 @@ def correlate(cube, label):
     trained = cube.sel(pretraining=[name for name in cube.pretraining.values if name != "untrained"])
     accuracy, sensitivity = select_label(trained, label)
     there = (accuracy + sensitivity).notnull().all("pretraining") & (trained.sizes["pretraining"] > 2)
-    return xr.corr(accuracy, sensitivity, dim="pretraining").where(there)
+    if not there.any():
+        return there.where(False)
+    whole = [values.isel(seed=np.flatnonzero(there)) for values in (accuracy, sensitivity)]
+    return xr.corr(*whole, dim="pretraining").reindex(seed=cube.seed)
 
 
 def find_claims(cube):

@@ -15,9 +15,9 @@ SETTINGS = {"batch_size": 32, "learning_rate": 1e-2, "precision": "float32", "ra
 
 
 def test_it_learns_and_generalises(source):
-    fitted = InvariantPretrainer(width=0.0625, epochs=6, schedule="one-cycle", **SETTINGS).fit(*source.sample(200))
-    # chance is 0.2, and the binomial error of 200 images at most 0.035; six seeds gave 0.64 +- 0.07
-    assert fitted.score(*source.sample(200, start=1000)) > 0.35
+    fitted = InvariantPretrainer(width=0.0625, epochs=6, schedule="one-cycle", **SETTINGS).fit(*source.sample(400))
+    # chance is 0.2; eight seeds gave 0.75 +- 0.04 with torch 2.6, and 0.76 +- 0.04 with 2.14
+    assert fitted.score(*source.sample(400, start=1000)) > 0.55
     assert fitted.transform(source.sample(3)[0]).shape == (3, 32)
     assert fitted.transform(source.sample(3)[0]).dtype == np.float32
 

@@ -74,15 +74,15 @@ def draw_panels(panels, names):
     return figure
 
 
-def draw_classes(images, names, n_columns=13):
-    """Draw one image of each class, with its name.
+def draw_named(images, names, n_columns=13):
+    """Draw images in lines, each with its name.
 
     Parameters
     ----------
-    images : ndarray of shape (n_classes, height, width, 3), uint8
+    images : ndarray of shape (n_images, height, width, 3), uint8
         Images.
     names : sequence of str
-        Names of the classes.
+        Names of the images.
     n_columns : int, default 13
         Number of images side by side.
 

@@ -205,18 +205,6 @@ def test_random_state_decides(images):
     assert fit(0) == fit(0) != fit(1)
 
 
-def test_batches_do_not_matter(source, monkeypatch):
-    results = []
-    for batch_size in (1, 50, 500):
-        monkeypatch.setattr(
-            "invtransfer.estimators.sensitivity.encode",
-            lambda e, X, layer, b=batch_size: np.concatenate([e(X[i : i + b]) for i in range(0, len(X), b)]),
-        )
-        results.append(SensitivityScorer(mean_colour, n_pairs=64, random_state=0).fit(source).sensitivity_.values)
-    assert np.allclose(results[0], results[1])
-    assert np.allclose(results[0], results[2])
-
-
 def test_a_pretrained_encoder_is_less_sensitive_to_what_it_was_trained_with(objects):
     """The planted truth of the whole toolkit, by the plainest statistic and by the scorer."""
 

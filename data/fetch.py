@@ -195,7 +195,15 @@ def fetch_transforms2d(to, folder=None, revision=None, replace=False):
     with workplace(to) as work:
         if folder is None:
             folder, commit = work / "snapshot", find_commit(revision)
-            download_snapshot(folder, commit)
+            with talk_to_hub() as hub:
+                hub.snapshot_download(
+                    TRANSFORMS2D,
+                    repo_type="dataset",
+                    revision=commit,
+                    local_dir=folder,
+                    etag_timeout=10,
+                    ignore_patterns=["*.duckdb"],  # indices of the hub's own viewer
+                )
         others = write_images(work / target.name, folder, "foregrounds")
         write_images(work / target.name, folder, "backgrounds")
         for name in ("README.md", "samples_attribution.md"):
@@ -235,19 +243,6 @@ def find_commit(revision):
             " at what has changed, then choose one with --revision"
         )
     return hashes[0]
-
-
-def download_snapshot(folder, commit):
-    """Download all files of one commit of the authors' data set to a folder."""
-    with talk_to_hub() as hub:
-        hub.snapshot_download(
-            TRANSFORMS2D,
-            repo_type="dataset",
-            revision=commit,
-            local_dir=folder,
-            etag_timeout=10,
-            ignore_patterns=["*.duckdb"],  # indices of the hub's own viewer
-        )
 
 
 @contextlib.contextmanager

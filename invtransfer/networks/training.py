@@ -175,27 +175,17 @@ def train(
             images = X if renew is None else renew(epoch)
             steps = range(epoch * n_batches, (epoch + 1) * n_batches)
             rates = [learning_rate * learning_rate_factor(schedule, step, n_steps, n_batches) for step in steps]
-            batches = torch.randperm(len(X), generator=generator).tensor_split(n_batches)
-            mean_loss = _train_epoch(network, optimizer, images, y, batches, rates, precision, bar)
+            mean_loss = _train_epoch(network, optimizer, images, y, generator, rates, precision, bar)
             if not math.isfinite(mean_loss):
                 raise ValueError(f"the training loss became {mean_loss} in epoch {epoch + 1}: lower {learning_rate=!s}")
             history["loss"].append(mean_loss)
             bar.set_postfix(loss=f"{mean_loss:.3f}")
-            if X_val is not None:
-                accuracy = float(np.mean(compute_outputs(network, X_val).argmax(axis=1) == y_val))
-                if accuracy > max(history["val_accuracy"], default=-1.0):
-                    history["best_epoch"] = epoch
-                    best_weights = {name: value.clone() for name, value in network.state_dict().items()}
-                history["val_accuracy"].append(accuracy)
+            if X_val is not None and _validate_epoch(network, X_val, y_val, history):
+                best_weights = {name: value.clone() for name, value in network.state_dict().items()}
             if saved is not None and (saved.is_due() or epoch == epochs - 1):
                 saved.save(history, best_weights)
         bar.close()
-    if best_weights is not None:
-        network.load_state_dict(best_weights)
-    broken = [name for name, value in network.state_dict().items() if not torch.isfinite(value).all()]
-    if broken:
-        raise ValueError(f"{broken[0]} is not finite after training: lower learning_rate={learning_rate}")
-    network.eval()
+    _finish(network, best_weights, learning_rate)
     return history
 
 
@@ -230,13 +220,14 @@ def _open_checkpoint(path, network, optimizer, generator, data, renew, settings)
     return Checkpoint(path, network, optimizer, generator, fingerprint_training(network, generator, data, settings))
 
 
-def _train_epoch(network, optimizer, images, y, batches, rates, precision, bar):
-    """Take one step per batch of indices, each at its own learning rate, and return the mean loss."""
+def _train_epoch(network, optimizer, images, y, generator, rates, precision, bar):
+    """Take one step at each learning rate, on batches that share the images at random, and return the mean loss."""
     device = next(network.parameters()).device
     labels = torch.from_numpy(y)
     network.train()
     _keep_frozen_statistics(network)
     losses = []
+    batches = torch.randperm(len(y), generator=generator).tensor_split(len(rates))
     for indices, rate in zip(batches, rates, strict=True):
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -250,6 +241,26 @@ def _train_epoch(network, optimizer, images, y, batches, rates, precision, bar):
         losses.append(loss.detach())
         bar.update()
     return torch.stack(losses).mean().item()
+
+
+def _validate_epoch(network, X_val, y_val, history):
+    """Add the validation accuracy to the history, and tell whether this epoch is the best so far."""
+    accuracy = float(np.mean(compute_outputs(network, X_val).argmax(axis=1) == y_val))
+    best = accuracy > max(history["val_accuracy"], default=-1.0)
+    if best:
+        history["best_epoch"] = len(history["val_accuracy"])
+    history["val_accuracy"].append(accuracy)
+    return best
+
+
+def _finish(network, best_weights, learning_rate):
+    """Put the weights of the best epoch, which must be finite, into a network in evaluation mode."""
+    if best_weights is not None:
+        network.load_state_dict(best_weights)
+    broken = [name for name, value in network.state_dict().items() if not torch.isfinite(value).all()]
+    if broken:
+        raise ValueError(f"{broken[0]} is not finite after training: lower learning_rate={learning_rate}")
+    network.eval()
 
 
 def _keep_frozen_statistics(network):

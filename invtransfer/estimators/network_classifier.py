@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -113,8 +114,7 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         ValueError
             If `X` is not as described, or the features are not finite because the training diverged.
         """
-        module = self.module()
-        return self._outputs(X, module[:-1])
+        return self._outputs(X, self.module()[:-1])
 
     def predict_proba(self, X):
         """Compute the probability of each class.
@@ -133,9 +133,7 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         ValueError
             If `X` is not as described, or the outputs are not finite because the training diverged.
         """
-        logits = self._outputs(X, self.module()).astype(np.float64)
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
+        return softmax(self._outputs(X, self.module()).astype(np.float64), axis=1)
 
     def predict(self, X):
         """Return the most probable label of each image.

@@ -139,8 +139,7 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None, random_state=None):
     if len(X) < 2:
         raise ValueError("X has 1 pair, expected at least 2, for random pairs")
     Z, Z_twin = (encode(encoder, images, layer=layer) for images in (X, X_twin))
-    partners = _ring(len(X), derive_seed(random_state, "sensitivity"))
-    return sensitivity_interval(distances(Z, Z_twin), distances(Z, Z_twin[partners]), partners)
+    return sensitivity_interval(*_compare(Z, Z_twin, derive_seed(random_state, "sensitivity")))
 
 
 class SensitivityScorer(TransformerMixin, BaseEstimator):
@@ -258,20 +257,19 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         TypeError
             If `encoder` is of a type that cannot be used.
         """
-        n_pairs = check_count(self.n_pairs, "n_pairs", low=2)
+        check_count(self.n_pairs, "n_pairs", low=2)
         chosen = self._transformations = self._chosen()
         self._seed = derive_seed(self.random_state, "sensitivity")
         source = self._source(X, reset=True)
-        n_pairs = min(n_pairs, getattr(source, "n_images", n_pairs))
-        measured = [self._measure(source, n_pairs, [transformation]) for transformation in chosen]
+        measured = [self._measure(source, [transformation]) for transformation in chosen]
         along = {
             "transformation": ("transformation", [t.name for t in chosen]),
             "category": ("transformation", [t.category for t in chosen]),
         }
-        names = ("pair_distances_", "random_distances_")
-        for name, values in zip(names, zip(*[m[:2] for m in measured], strict=True), strict=True):
-            array = xr.DataArray(np.stack(values), along, ["transformation", "pair"])
-            setattr(self, name, array.assign_attrs(units="units of the features"))
+        self.pair_distances_, self.random_distances_ = (
+            xr.DataArray(values, along, ["transformation", "pair"], attrs={"units": "units of the features"})
+            for values in np.stack([m[:2] for m in measured], axis=1)
+        )
         ratios = np.array([sensitivity_interval(*m) for m in measured])  # (n_transformations, 3)
         self.sensitivity_ = xr.DataArray(ratios[:, 0], along, ["transformation"], "sensitivity", {"units": "1"})
         self.sensitivity_interval_ = xr.DataArray(
@@ -279,7 +277,7 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         )
         composed = (np.nan, np.nan, np.nan)
         if len(source.transformations):
-            composed = sensitivity_interval(*self._measure(source, n_pairs, None))
+            composed = sensitivity_interval(*self._measure(source, None))
         self.composed_sensitivity_, self.composed_sensitivity_interval_ = composed[0], composed[1:]
         self.layer_ = describe_layer(self.encoder, self.layer)
         return self
@@ -327,8 +325,7 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         source = self._source(X, reset=False)
-        n_pairs = min(self.n_pairs, getattr(source, "n_images", self.n_pairs))
-        sensitivities = [sensitivity_interval(*self._measure(source, n_pairs, [t]))[0] for t in self._transformations]
+        sensitivities = [sensitivity_interval(*self._measure(source, [t]))[0] for t in self._transformations]
         return 1.0 - float(np.mean(sensitivities))
 
     def get_feature_names_out(self, input_features=None):
@@ -381,12 +378,12 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
             images = images.mean(axis=3, keepdims=True) * extent + low
         return encode(self.encoder, images, layer=self.layer)
 
-    def _measure(self, source, n_pairs, transformations):
-        """Return the distances of twins and of random pairs, and the permutation that makes the latter."""
+    def _measure(self, source, transformations):
+        """Compare twins drawn by a source; of given images, at most one pair is made of each."""
+        n_pairs = min(self.n_pairs, getattr(source, "n_images", self.n_pairs))
         twins = source.twins(n_pairs, transformations=transformations)
         Z, Z_twin = np.split(self._encode(np.concatenate(twins)), 2)  # in one call: fuller batches, one network
-        partners = _ring(n_pairs, self._seed)
-        return distances(Z, Z_twin), distances(Z, Z_twin[partners]), partners
+        return _compare(Z, Z_twin, self._seed)
 
     def __sklearn_is_fitted__(self):
         """Tell whether `fit` has been called, whatever the encoder is."""
@@ -401,6 +398,12 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64"]
         return tags
+
+
+def _compare(Z, Z_twin, seed):
+    """Return the distances of pairs and of random pairs, and the permutation that makes the latter."""
+    partners = _ring(len(Z), seed)
+    return distances(Z, Z_twin), distances(Z, Z_twin[partners]), partners
 
 
 def _ring(n, seed):

@@ -1,14 +1,13 @@
 """The image contract: what every public function accepts as images, and the conversion from arrays to tensors.
 
-Images have shape ``(n_samples, height, width, 3)`` and are uint8, or floats in [0, 1]. Estimators also accept 2-D
-``X``: flattened images if ``image_shape`` is known, otherwise one row of pixels per sample, of any range.
+Images have shape ``(n_samples, height, width, 3)`` and are uint8, or floats in [0, 1]. What estimators accept besides
+is in `invtransfer.estimators.inputs`.
 """
 
 from os import PathLike
 
 import numpy as np
 import torch
-from sklearn.utils.validation import validate_data
 from torch.utils.data import Dataset
 
 
@@ -172,143 +171,6 @@ def check_count(value, name, *, low=1, high=None):
     if not whole or value < low or (high is not None and value > high):
         raise ValueError(f"{name} is {value!r}, expected a whole number {rule}")
     return int(value)
-
-
-def validate_input(estimator, X, y="no_validation", *, reset):
-    """Check the data that an estimator was given, and return it as images.
-
-    Parameters
-    ----------
-    estimator : estimator
-        It has the parameter `image_shape`; with `reset`, its attributes `image_shape_` and `n_features_in_` are set.
-    X : array-like of shape (n_samples, height, width, 3) or (n_samples, n_features)
-        Images, flattened images, or rows of pixels.
-    y : array-like of shape (n_samples,)
-        Labels; omitted if there are none.
-    reset : bool
-        True in `fit`, where the image shape is set; False elsewhere, where `X` must have that shape.
-
-    Returns
-    -------
-    X : ndarray of shape (n_samples, height, width, n_channels)
-        Images with 3 channels, or rows of pixels, of shape (n_samples, 1, n_features, 1).
-    y : ndarray of shape (n_samples,)
-        The labels, if they were given.
-
-    Raises
-    ------
-    ValueError
-        If `X` or `y` is not as described, or the images have another shape than in `fit`.
-    TypeError
-        If scikit-learn cannot convert `X` to an array of numbers.
-
-    Warns
-    -----
-    DataConversionWarning
-        If `y` has shape (n_samples, 1).
-    """
-    listed = isinstance(X, (list, tuple)) and len(X) and len(_shape(X[0])) == 3
-    if listed or isinstance(X, (torch.Tensor, str, PathLike, Dataset)):
-        X = _as_array(X, "X")
-    y = _as_array(y, "y") if isinstance(y, torch.Tensor) else y
-    if estimator.image_shape is not None:
-        check_image_shape(estimator.image_shape)
-    if getattr(X, "ndim", 2) > 2:
-        X = check_images(X)
-        shape = X.shape[1:]
-        _check_shape(shape, estimator.image_shape if reset else estimator.image_shape_)
-        checked = validate_data(
-            estimator, X, y, dtype=None, ensure_2d=False, allow_nd=True, ensure_all_finite=False, reset=reset
-        )
-        X, *labels = checked if isinstance(checked, tuple) else (checked,)
-        if reset:
-            estimator.n_features_in_ = int(np.prod(shape))
-    else:
-        with np.errstate(over="ignore"):  # validate_data refuses infinity
-            checked = validate_data(estimator, X, y, dtype=[np.float32, np.float64, np.uint8], reset=reset)
-        X, *labels = checked if isinstance(checked, tuple) else (checked,)
-        shape = estimator.image_shape if reset else estimator.image_shape_
-        X = _unflatten(X, shape if shape is not None else (1, X.shape[1], 1))
-    if reset:
-        estimator.image_shape_ = tuple(int(size) for size in X.shape[1:])
-    return (X, *labels) if labels else X
-
-
-def validate_validation(estimator, X_val, y_val):
-    """Check the validation data of a classifier, which is optional.
-
-    Parameters
-    ----------
-    estimator : estimator
-        It has `classes_` and `image_shape_`, set by `fit`.
-    X_val, y_val : array-like or None
-        Images and labels, as for `validate_input`.
-
-    Returns
-    -------
-    X_val : ndarray of shape (n_samples, height, width, n_channels) or None
-        Images.
-    codes : ndarray of shape (n_samples,), int64, or None
-        Position of each label in `classes_`.
-
-    Raises
-    ------
-    ValueError
-        If only one of the two is given, a label is not in `classes_`, or as `validate_input`.
-    TypeError
-        As for `validate_input`.
-    """
-    if (X_val is None) != (y_val is None):
-        missing = "X_val" if X_val is None else "y_val"
-        raise ValueError(f"{missing} is None, expected validation images and their labels, or neither")
-    if X_val is None:
-        return None, None
-    X_val = validate_input(estimator, X_val, reset=False)
-    y_val = check_labels(y_val, len(X_val), "y_val")
-    unknown = np.setdiff1d(y_val, estimator.classes_)
-    if len(unknown):
-        raise ValueError(f"y_val holds labels that y does not: {unknown[:5].tolist()}")
-    return X_val, np.searchsorted(estimator.classes_, y_val)
-
-
-def check_image_shape(image_shape):
-    """Check the parameter `image_shape` of an estimator.
-
-    Parameters
-    ----------
-    image_shape : tuple of int
-        (height, width, 3).
-
-    Raises
-    ------
-    ValueError
-        If `image_shape` is anything else.
-
-    Examples
-    --------
-    >>> check_image_shape((32, 32))
-    Traceback (most recent call last):
-    ...
-    ValueError: image_shape is (32, 32), expected (height, width, 3), whole numbers of at least 1
-    """
-    whole = isinstance(image_shape, (tuple, list)) and all(isinstance(n, (int, np.integer)) for n in image_shape)
-    if not whole or len(image_shape) != 3 or min(image_shape) < 1 or image_shape[2] != 3:
-        raise ValueError(f"image_shape is {image_shape!r}, expected (height, width, 3), whole numbers of at least 1")
-
-
-def _check_shape(shape, expected):
-    if expected is not None and tuple(shape) != tuple(expected):
-        raise ValueError(f"X has images of shape {tuple(shape)}, expected {tuple(expected)}")
-
-
-def _unflatten(X, shape):
-    height, width, n_channels = shape
-    if X.shape[1] != height * width * n_channels:
-        raise ValueError(
-            f"X has {X.shape[1]} features, expected {height * width * n_channels}: images of image_shape {tuple(shape)}"
-        )
-    X = X.reshape(-1, height, width, n_channels)
-    return X if n_channels == 1 else check_images(X)
 
 
 def to_tensor(X, device="cpu"):

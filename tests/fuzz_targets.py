@@ -51,7 +51,6 @@ from torch import nn
 
 import invtransfer
 from invtransfer import analysis, randomness
-from invtransfer import images as doors
 from invtransfer.networks import architectures as networks
 from invtransfer.networks import devices, training
 from invtransfer.paper import datasets, distribution_shift, grids, images_with_objects, inputs, tasks
@@ -434,13 +433,13 @@ def check_image_shape(_, image_shape):
 def validate_input(draw):
     estimator = invtransfer.FrozenFeatureProbe(image_shape=draw(st.sampled_from([None, (8, 8, 3), (4, 4, 3)])))
     X = draw(images(n=(4, 4), height=(8, 8)) | flat_images(4) | odd())
-    X, y = call(doors.validate_input, estimator, X, draw(labels(4) | odd()), reset=True, changes=(0,))
+    X, y = call(public("validate_input"), estimator, X, draw(labels(4) | odd()), reset=True, changes=(0,))
     assert X.ndim == 4
     assert len(X) == len(y)
     estimator.classes_ = np.unique(y)
     X_val = draw(images(n=(4, 4), height=(8, 8)) | flat_images(4) | odd())
     y_val = draw(labels(4) | st.just(y) | odd())
-    X_val, codes = call(doors.validate_validation, estimator, X_val, y_val)
+    X_val, codes = call(public("validate_validation"), estimator, X_val, y_val)
     if X_val is not None:
         assert X_val.shape[1:] == X.shape[1:]
         assert (estimator.classes_[codes] == np.asarray(y_val)).all()

@@ -1,8 +1,8 @@
 """Estimators that follow scikit-learn's contract.
 
 `pretraining`, `probing`, `tuning` and `sensitivity` have one estimator each, and `saving` their files.
-`network_classifier` has what those that train a network share, `labels` and `frozen` the handling of classes and of
-encoders.
+`network_classifier` has what those that train a network share, `inputs` the checks of what estimators are given, and
+`frozen` the handling of encoders.
 """
 
 from invtransfer.estimators.pretraining import InvariantPretrainer

@@ -10,7 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from invtransfer.encoders.classifier import build_network
-from invtransfer.images import check_count, validate_input
+from invtransfer.estimators.inputs import validate_input
+from invtransfer.images import check_count
 from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import compute_outputs
 from invtransfer.randomness import derive_seed

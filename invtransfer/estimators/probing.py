@@ -16,8 +16,8 @@ from torch import nn
 from invtransfer.encoders.encoding import encode
 from invtransfer.encoders.layers import describe_layer
 from invtransfer.estimators.frozen import clone_around_encoder
-from invtransfer.estimators.labels import FEW_SAMPLES, find_classes
-from invtransfer.images import check_count, validate_input, validate_validation
+from invtransfer.estimators.inputs import FEW_SAMPLES, find_classes, validate_input, validate_validation
+from invtransfer.images import check_count
 from invtransfer.networks.architectures import initialise
 from invtransfer.networks.training import train
 from invtransfer.randomness import derive_seed

@@ -11,10 +11,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from invtransfer.encoders.classifier import build_network
+from invtransfer.estimators.inputs import check_image_shape
 from invtransfer.estimators.pretraining import InvariantPretrainer
 from invtransfer.estimators.probing import FrozenFeatureProbe
 from invtransfer.estimators.tuning import FineTuner
-from invtransfer.images import check_image_shape
 from invtransfer.networks.architectures import NETWORKS
 from invtransfer.storage import DamagedFileError, check_writable, read_arrays, write_arrays
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations

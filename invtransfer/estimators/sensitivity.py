@@ -16,7 +16,8 @@ from sklearn.utils.validation import check_is_fitted
 from invtransfer.encoders.encoding import encode
 from invtransfer.encoders.layers import describe_layer
 from invtransfer.estimators.frozen import clone_around_encoder
-from invtransfer.images import check_count, check_images, validate_input
+from invtransfer.estimators.inputs import validate_input
+from invtransfer.images import check_count, check_images
 from invtransfer.randomness import derive_seed
 from invtransfer.sources.transformed_images import TransformedImages, transform_whole
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations

@@ -7,10 +7,10 @@ from torch import nn
 
 from invtransfer.encoders.classifier import build_network
 from invtransfer.estimators.frozen import clone_around_encoder
-from invtransfer.estimators.labels import find_classes
+from invtransfer.estimators.inputs import find_classes, validate_input, validate_validation
 from invtransfer.estimators.network_classifier import NetworkClassifier
 from invtransfer.estimators.probing import FrozenFeatureProbe
-from invtransfer.images import check_count, validate_input, validate_validation
+from invtransfer.images import check_count
 from invtransfer.networks.training import train
 
 

@@ -20,6 +20,8 @@ from invtransfer.analysis import (
     variance_explained,
 )
 
+NAN = np.nan
+
 
 def accuracies(values, names=("width", "width"), **more):
     """Label numbers over factor, relation (same, disjoint) and seed."""
@@ -52,7 +54,7 @@ def test_summary_by_hand():
 def test_summary_against_scipy_and_numpy(axis):
     generator = np.random.default_rng(axis)
     values = generator.normal(0.7, 0.1, (5, 6, 7))
-    values[generator.random(values.shape) < 0.1] = np.nan
+    values[generator.random(values.shape) < 0.1] = NAN
     dims = ["factor", "relation"]
     dims.insert(axis, "seed")
     summary = summarise(xr.DataArray(values, dims=dims))
@@ -75,25 +77,11 @@ def test_interval_covers_the_mean_in_95_of_100_cases():
 
 
 def test_one_value_has_a_mean_and_no_spread():
-    summary = summarise(xr.DataArray([[0.5], [np.nan]], dims=["factor", "seed"]))
-    np.testing.assert_array_equal(summary["mean"], [0.5, np.nan])
+    summary = summarise(xr.DataArray([[0.5], [NAN]], dims=["factor", "seed"]))
+    np.testing.assert_array_equal(summary["mean"], [0.5, NAN])
     np.testing.assert_array_equal(summary["n"], [1, 0])
     for name in ("std", "low", "high"):
         assert summary[name].isnull().all()
-
-
-def test_missing_values_are_left_out():
-    values = xr.DataArray([[1.0, np.nan, 3], [np.nan, np.nan, 4]], dims=["factor", "seed"])
-    summary = summarise(values)
-    np.testing.assert_array_equal(summary["mean"], [2, 4])
-    np.testing.assert_allclose(summary["std"], [np.sqrt(2), np.nan])  # of 1 and 3: sqrt((1 + 1) / 1)
-    np.testing.assert_array_equal(summary["n"], [2, 1])
-
-
-def test_equal_values_have_no_width():
-    summary = summarise(xr.DataArray([2.0, 2, 2], dims="seed"))
-    assert summary["std"] == 0
-    assert summary["low"] == summary["high"] == 2
 
 
 def test_summary_over_another_dimension_keeps_labels():
@@ -123,11 +111,11 @@ def seeds(*values):
         ([0.2, 0.4, 0.9], {}, "0.500 ± 0.896"),
         ([0.2, 0.4, 0.9], {"sign": "+", "digits": 1}, "+0.5 ± 0.9"),
         # std 0.7 / sqrt(2), t for 1 degree of freedom 12.706; 12.706 * 0.35 = 4.447
-        ([0.2, np.nan, 0.9], {}, "0.550 ± 4.447"),
-        ([0.2, np.nan], {}, "0.200"),
+        ([0.2, NAN, 0.9], {}, "0.550 ± 4.447"),
+        ([0.2, NAN], {}, "0.200"),
         ([-0.25], {"sign": "+"}, "-0.250"),
         ([-0.0001], {}, "0.000"),
-        ([np.nan, np.nan], {}, "?"),
+        ([NAN, NAN], {}, "?"),
         ([], {}, "?"),
     ],
 )
@@ -182,9 +170,9 @@ def test_difference_over_numbers_and_beside_other_dimensions():
 
 
 def test_difference_is_missing_where_either_is():
-    accuracy = accuracies([[[0.9, np.nan, 0.8]] * 2, [[0.5, 0.5, np.nan]] * 2])
+    accuracy = accuracies([[[0.9, NAN, 0.8]] * 2, [[0.5, 0.5, NAN]] * 2])
     difference = paired_contrast(accuracy, "factor", "width=0", "width=1").sel(relation="same")
-    np.testing.assert_allclose(difference, [0.4, np.nan, np.nan])
+    np.testing.assert_allclose(difference, [0.4, NAN, NAN])
     assert summarise(difference)["n"] == 1
 
 
@@ -230,127 +218,61 @@ def test_contrasts_by_hand():
     assert contrasts.seed.values.tolist() == [0, 1]
     assert contrasts.attrs.keys() >= {"units", "long_name"}
     assert set(contrasts.coords) == {"factor_name", "contrast", "seed"}
-
-    def values(factor_name, contrast):
-        return contrasts.sel(factor_name=factor_name, contrast=contrast).values
-
-    # means of disjoint: 0.45, 0.60, 0.35: level 1 minus level 2, seed by seed: 0.6 - 0.4, 0.6 - 0.3
-    np.testing.assert_allclose(values("class_relation", "within_disjoint"), [0.2, 0.3])
-    # means of same: 0.85, 0.75, 0.80: level 0 minus level 1: 0.9 - 0.7, 0.8 - 0.8
-    np.testing.assert_allclose(values("class_relation", "within_same"), [0.2, 0.0], atol=1e-15)
-    # seed 0: (0.4 + 0.1 + 0.4) / 3; seed 1: (0.4 + 0.2 + 0.5) / 3
-    np.testing.assert_allclose(values("class_relation", "same_minus_disjoint"), [0.3, 1.1 / 3])
-    # means of disjoint: 0.675, 0.7: 0.7 - 0.75, 0.7 - 0.6
-    np.testing.assert_allclose(values("width", "within_disjoint"), [-0.05, 0.1])
-    # means of same: 0.95, 0.925: 1 - 0.95, 0.9 - 0.9
-    np.testing.assert_allclose(values("width", "within_same"), [0.05, 0.0], atol=1e-15)
-    # (0.25 + 0.25) / 2, (0.3 + 0.2) / 2
-    np.testing.assert_allclose(values("width", "same_minus_disjoint"), [0.25, 0.25])
+    expected = [
+        [  # class_relation: means of disjoint 0.45, 0.60, 0.35: level 1 minus level 2, 0.6 - 0.4, 0.6 - 0.3 by seed
+            [0.2, 0.3],
+            [0.3, 1.1 / 3],  # (0.4 + 0.1 + 0.4) / 3, (0.4 + 0.2 + 0.5) / 3
+            [0.2, 0.0],  # means of same 0.85, 0.75, 0.80: level 0 minus level 1: 0.9 - 0.7, 0.8 - 0.8
+        ],
+        [  # width: means of disjoint 0.675, 0.7: 0.7 - 0.75, 0.7 - 0.6
+            [-0.05, 0.1],
+            [0.25, 0.25],  # (0.25 + 0.25) / 2, (0.3 + 0.2) / 2
+            [0.05, 0.0],  # means of same 0.95, 0.925: 1 - 0.95, 0.9 - 0.9
+        ],
+    ]
+    np.testing.assert_allclose(contrasts, expected, atol=1e-15)
 
 
-def test_best_and_worst_are_the_same_level_for_all_seeds():
-    # means 0.5 and 0.55: level 1 is best, and seed 0 says otherwise; a maximum seed by seed would give 0.7 and 0.8
-    accuracy = accuracies([[[0.9, 0.1]] * 2, [[0.2, 0.9]] * 2])
-    contrasts = factor_contrasts(accuracy).sel(factor_name="width")
-    np.testing.assert_allclose(contrasts.sel(contrast="within_same"), [-0.7, 0.8])
-    np.testing.assert_allclose(contrasts.sel(contrast="within_disjoint"), [-0.7, 0.8])
-
-
-def test_contrasts_against_numpy():
-    generator = np.random.default_rng(0)
-    names = np.array(
-        ["width", "n_samples", "width", "class_relation", "n_samples", "width", "class_relation"]
-    )  # levels need not be adjacent
-    values = generator.random((7, 2, 5))
-    contrasts = factor_contrasts(accuracies(values, names))
-    assert contrasts.factor_name.values.tolist() == ["width", "n_samples", "class_relation"]  # as they appear
-    for name in names:
-        same, disjoint = values[names == name].transpose(1, 0, 2)
-        expected = [
-            disjoint[disjoint.mean(1).argmax()] - disjoint[disjoint.mean(1).argmin()],
-            (same - disjoint).mean(0),
-            same[same.mean(1).argmax()] - same[same.mean(1).argmin()],
-        ]
-        np.testing.assert_allclose(contrasts.sel(factor_name=name), expected)
-
-
-def test_order_of_dimensions_and_relations_does_not_matter():
-    accuracy = accuracies(np.random.default_rng(0).random((4, 2, 3)), ["a", "b", "a", "b"])
-    expected = factor_contrasts(accuracy)
-    xr.testing.assert_allclose(factor_contrasts(accuracy.transpose("seed", "relation", "factor")), expected)
-    xr.testing.assert_allclose(factor_contrasts(accuracy.isel(relation=[1, 0])), expected)
-
-
-def test_a_constant_changes_no_contrast():
-    accuracy = accuracies(np.random.default_rng(0).random((3, 2, 4)), ["a"] * 3)
-    xr.testing.assert_allclose(factor_contrasts(accuracy + 10), factor_contrasts(accuracy))
-
-
-def test_one_level_has_no_range():
-    contrasts = factor_contrasts(accuracies([[[0.9, 0.8], [0.5, 0.6]]], ["width"]))
-    np.testing.assert_allclose(contrasts.sel(factor_name="width"), [[np.nan] * 2, [0.4, 0.2], [np.nan] * 2])
-
-
-def test_one_seed():
-    contrasts = factor_contrasts(accuracies([[[0.9], [0.5]], [[0.7], [0.6]]]))
-    # disjoint 0.6 - 0.5; ((0.9 - 0.5) + (0.7 - 0.6)) / 2; same 0.9 - 0.7
-    np.testing.assert_allclose(contrasts.squeeze(), [0.1, 0.25, 0.2])
-
-
-def test_missing_cell_is_missing_where_it_is_needed():
-    nan = np.nan
-    accuracy = accuracies([[[0.9, nan], [0.5, 0.4]], [[0.7, 0.8], [0.6, 0.6]], [[0.8, 0.8], [0.2, 0.2]]], ["w"] * 3)
-    contrasts = factor_contrasts(accuracy).sel(factor_name="w")
-    # the second seed lacks a level: it says nothing about the range of all of them
-    np.testing.assert_allclose(contrasts.sel(contrast="within_same"), [0.9 - 0.7, nan])
-    np.testing.assert_allclose(contrasts.sel(contrast="same_minus_disjoint"), [(0.4 + 0.1 + 0.6) / 3, nan])
-    np.testing.assert_allclose(contrasts.sel(contrast="within_disjoint"), [0.4, nan])
-
-
-def test_level_that_only_a_lucky_seed_has_cannot_win():
-    nan, rest = np.nan, [[0.8] * 3] * 2
-    contrasts = factor_contrasts(accuracies([[[0.99, nan, nan]] * 2, rest, rest], ["w"] * 3)).sel(factor_name="w")
-    np.testing.assert_allclose(contrasts.sel(contrast="within_same"), [0.19, nan, nan])  # one seed, not a mean of three
-
-
-def test_level_without_any_cell_is_left_out():
-    nan = np.nan
-    accuracy = accuracies([[[nan, nan], [nan, nan]], [[0.7, 0.8], [0.6, 0.6]], [[0.8, 0.8], [0.2, 0.2]]], ["w"] * 3)
-    contrasts = factor_contrasts(accuracy).sel(factor_name="w")
-    np.testing.assert_allclose(contrasts.sel(contrast="within_same"), [0.1, 0.0], atol=1e-15)  # 0.8 - 0.7, 0.8 - 0.8
-    np.testing.assert_allclose(contrasts.sel(contrast="within_disjoint"), [0.4, 0.4])
-    np.testing.assert_allclose(contrasts.sel(contrast="same_minus_disjoint"), [(0.1 + 0.6) / 2, (0.2 + 0.6) / 2])
+@pytest.mark.parametrize(
+    ("values", "within_disjoint", "same_minus_disjoint", "within_same"),
+    [
+        # means 0.5 and 0.55: level 1 is best, and seed 0 says otherwise; a maximum seed by seed would give 0.7 and 0.8
+        ([[[0.9, 0.1]] * 2, [[0.2, 0.9]] * 2], [-0.7, 0.8], [0, 0], [-0.7, 0.8]),
+        # one level has no range
+        ([[[0.9, 0.8], [0.5, 0.6]]], [NAN, NAN], [0.4, 0.2], [NAN, NAN]),
+        # one seed: 0.6 - 0.5; ((0.9 - 0.5) + (0.7 - 0.6)) / 2; 0.9 - 0.7
+        ([[[0.9], [0.5]], [[0.7], [0.6]]], [0.1], [0.25], [0.2]),
+        # the second seed lacks a level: it says nothing about the range of all of them; (0.4 + 0.1 + 0.6) / 3
+        ([[[0.9, NAN], [0.5, 0.4]], [[0.7, 0.8], [0.6, 0.6]], [[0.8, 0.8], [0.2, 0.2]]],
+         [0.4, NAN], [1.1 / 3, NAN], [0.2, NAN]),
+        # a level that only a lucky seed has cannot win: the one seed that has all counts alone
+        ([[[0.99, NAN, NAN]] * 2, [[0.8] * 3] * 2, [[0.8] * 3] * 2], [0.19, NAN, NAN], [0, NAN, NAN], [0.19, NAN, NAN]),
+        # a level without any cell is left out: 0.6 - 0.2; (0.1 + 0.6) / 2, (0.2 + 0.6) / 2; 0.8 - 0.7, 0.8 - 0.8
+        ([[[NAN, NAN], [NAN, NAN]], [[0.7, 0.8], [0.6, 0.6]], [[0.8, 0.8], [0.2, 0.2]]],
+         [0.4, 0.4], [0.35, 0.4], [0.1, 0]),
+    ],
+)  # fmt: skip
+def test_contrasts_of_few_or_missing_values(values, within_disjoint, same_minus_disjoint, within_same):
+    contrasts = factor_contrasts(accuracies(values, ["width"] * len(values))).sel(factor_name="width")
+    np.testing.assert_allclose(contrasts, [within_disjoint, same_minus_disjoint, within_same], atol=1e-15)
 
 
 def test_factor_without_any_cell():
     accuracy = accuracies(np.full((3, 2, 3), 0.5), ["width", "depth", "width"])
-    accuracy[1] = np.nan
+    accuracy[1] = NAN
     contrasts = factor_contrasts(accuracy)
     assert contrasts.sel(factor_name="depth").isnull().all()
     assert contrasts.sel(factor_name="depth").shape == (3, 3)
     assert (contrasts.sel(factor_name="width") == 0).all()
 
 
-def test_contrasts_are_summarised_by_factor():
-    accuracy = accuracies([[[0.9, 0.8, 0.7], [0.5, 0.4, 0.3]], [[0.7] * 3, [0.6] * 3]])
-    summary = summarise(factor_contrasts(accuracy)).sel(factor_name="width", contrast="same_minus_disjoint")
-    # (0.4 + 0.1) / 2 for each seed
-    assert summary["mean"].item() == pytest.approx(0.25)
-    assert summary["std"].item() == pytest.approx(0, abs=1e-12)
-
-
-def test_references_have_no_contrast():
+@pytest.mark.parametrize("function", [factor_contrasts, variance_explained])
+def test_references_count_for_nothing(function):
     values = np.random.default_rng(0).random((4, 2, 3))
-    names = ["width", "width", "reference", "reference"]
-    contrasts = factor_contrasts(accuracies(values, names))
-    assert contrasts.factor_name.values.tolist() == ["width"]
-    xr.testing.assert_identical(contrasts, factor_contrasts(accuracies(values[:2], names[:2])))
-
-
-def test_references_alone():
-    contrasts = factor_contrasts(accuracies(np.zeros((2, 2, 3)), ["reference"] * 2))
-    assert contrasts.dims == ("factor_name", "contrast", "seed")
-    assert contrasts.shape == (0, 3, 3)
+    accuracy = accuracies(values, ["width", "width", "reference", "reference"])
+    xr.testing.assert_identical(function(accuracy), function(accuracies(values[:2])))
+    for nothing in (accuracy[2:], accuracy[:0]):
+        assert dict(function(nothing).sizes) == dict(function(accuracy).sizes) | {"factor_name": 0}
 
 
 @pytest.mark.parametrize("function", [factor_contrasts, variance_explained])
@@ -394,30 +316,33 @@ def test_level_and_relation_explain_half_each():
     assert explained["n_levels"] == 2
 
 
-def test_level_and_seed_explain_half_each():
-    # levels 0.7 + a and 0.7 - a: variance a^2 over levels; seeds + b and - b: b^2 + b^2 over n - 1 = 1; a^2 = 2 b^2
-    b = 0.05
-    a = np.sqrt(2) * b
-    _, share = shares([[[0.7 + a + b, 0.7 + a - b]] * 2, [[0.7 - a + b, 0.7 - a - b]] * 2])
-    assert list(share.values()) == pytest.approx([0.5, 0, 0, 0.5, 0])
+A, B = np.sqrt(2) * 0.05, 0.05
 
 
-def test_interaction_explains_all():
-    # "same" is better by 0.2 at one level and worse by 0.2 at the other
-    _, share = shares([[[0.7, 0.7], [0.5, 0.5]], [[0.5, 0.5], [0.7, 0.7]]])
-    assert list(share.values()) == pytest.approx([0, 0, 1, 0, 0])
-
-
-def test_shares_by_hand():
-    # means over seeds: same 0.7, 0.5; disjoint 0.5, 0.3: as above, 0.01 over levels and 0.01 over relations.
-    # Deviations of the seeds, first one: + 0.1 for same, - 0.1 for disjoint, the opposite of it for the second:
-    # relation x seed alone, whose square sums to 0.02 over 2 seeds, variance 0.02; half of it, 0.01, is what it adds to
-    # the mean square of the relation, of which nothing is left. Level: 0.01 of it stays.
-    # Variance within a cell 0.02; covariance between cells 0.02 in like relations and - 0.02 in unlike ones: of the 6
-    # pairs 2 are alike and 4 unlike, mean - 0.04 / 6; residual 0.02 + 0.04 / 6; total 0.01 + 0.02.
-    _, share = shares([[[0.8, 0.6], [0.4, 0.6]], [[0.6, 0.4], [0.2, 0.4]]])
-    expected = np.array([0.01, 0, 0, -0.04 / 6, 0.02 + 0.04 / 6]) / 0.03
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        # levels 0.7 + a and 0.7 - a: variance a^2 over levels; seeds + b and - b: b^2 + b^2 over n - 1 = 1; a^2 = 2 b^2
+        ([[[0.7 + A + B, 0.7 + A - B]] * 2, [[0.7 - A + B, 0.7 - A - B]] * 2], [0.5, 0, 0, 0.5, 0]),
+        # "same" is better by 0.2 at one level and worse by 0.2 at the other: interaction explains all
+        ([[[0.7, 0.7], [0.5, 0.5]], [[0.5, 0.5], [0.7, 0.7]]], [0, 0, 1, 0, 0]),
+        # means over seeds: same 0.7, 0.5; disjoint 0.5, 0.3: variance 0.01 over levels and 0.01 over relations.
+        # Deviations of the seeds, first one: + 0.1 for same, - 0.1 for disjoint, the opposite of it for the second:
+        # relation x seed alone, whose square sums to 0.02 over 2 seeds, variance 0.02; half of it, 0.01, is what it
+        # adds to the mean square of the relation, of which nothing is left. Level: 0.01 of it stays.
+        # Variance within a cell 0.02; covariance between cells 0.02 in like relations and - 0.02 in unlike ones: of the
+        # 6 pairs 2 are alike and 4 unlike, mean - 0.04 / 6; residual 0.02 + 0.04 / 6; total 0.01 + 0.02.
+        ([[[0.8, 0.6], [0.4, 0.6]], [[0.6, 0.4], [0.2, 0.4]]], [1 / 3, 0, 0, -2 / 9, 8 / 9]),
+        # one seed has plain shares: level 0.1 and relation 0.05 from the mean, 0.01 and 0.0025; cells add up
+        ([[[0.95], [0.85]], [[0.75], [0.65]]], [0.8, 0.2, 0, NAN, NAN]),
+    ],
+)
+def test_shares_by_hand(values, expected):
+    explained, share = shares(values)
     np.testing.assert_allclose(list(share.values()), expected, atol=1e-12)
+    n_seeds = len(values[0][0])
+    assert explained["n"] == n_seeds
+    assert explained[["low", "high"]].isnull().all().to_array().values.tolist() == [n_seeds == 1] * 2
 
 
 def test_shares_against_sums_of_squares():
@@ -532,19 +457,10 @@ def test_interval_is_cut_and_contains_the_share():
     assert (share < 0).any()
 
 
-def test_one_seed_has_plain_shares_and_no_interval():
-    # level 0.1 and relation 0.05 from the mean: 0.01 and 0.0025; cells add up, so no interaction
-    explained, share = shares([[[0.95], [0.85]], [[0.75], [0.65]]])
-    assert [share[name] for name in COMPONENTS] == pytest.approx([0.8, 0.2, 0, np.nan, np.nan], nan_ok=True)
-    assert explained["low"].isnull().all()
-    assert explained["high"].isnull().all()
-    assert explained["n"] == 1
-
-
 def test_failed_level_is_left_out():
     values = np.random.default_rng(0).random((4, 2, 5))
     expected, _ = shares(values[[0, 1, 3]])
-    values[2, 1] = np.nan  # disjoint failed
+    values[2, 1] = NAN  # disjoint failed
     explained, _ = shares(values)
     xr.testing.assert_identical(explained, expected)
     assert explained["n_levels"] == 3
@@ -553,7 +469,7 @@ def test_failed_level_is_left_out():
 def test_seed_that_lacks_a_cell_is_left_out():
     values = np.random.default_rng(0).random((4, 2, 5))
     expected, _ = shares(values[:, :, [0, 1, 2, 4]])
-    values[2, 1, 3] = np.nan
+    values[2, 1, 3] = NAN
     explained, _ = shares(values)
     xr.testing.assert_allclose(explained["share"], expected["share"])
     assert explained["n"] == 4
@@ -562,10 +478,10 @@ def test_seed_that_lacks_a_cell_is_left_out():
 @pytest.mark.parametrize(
     ("values", "n", "n_levels"),
     [
-        (np.full((2, 2, 3), np.nan), 0, 0),
+        (np.full((2, 2, 3), NAN), 0, 0),
         (np.full((2, 2, 3), 0.7), 3, 2),  # no variance
         ([[[0.9, 0.8], [0.5, 0.6]]], 2, 1),
-        ([[[0.9, np.nan]] * 2, [[np.nan, 0.5]] * 2], 0, 2),  # no seed has both levels
+        ([[[0.9, NAN]] * 2, [[NAN, 0.5]] * 2], 0, 2),  # no seed has both levels
     ],
 )
 def test_nothing_to_explain(values, n, n_levels):
@@ -573,19 +489,6 @@ def test_nothing_to_explain(values, n, n_levels):
     for name in ("share", "low", "high"):
         assert explained[name].isnull().all()
     assert (explained["n"], explained["n_levels"]) == (n, n_levels)
-
-
-def test_references_explain_nothing():
-    values = np.random.default_rng(0).random((4, 2, 3))
-    explained = variance_explained(accuracies(values, ["width", "width", "reference", "reference"]))
-    xr.testing.assert_identical(explained, variance_explained(accuracies(values[:2])))
-    alone = variance_explained(accuracies(values, ["reference"] * 4))
-    assert alone.sizes == {"factor_name": 0, "component": 5}
-
-
-def test_too_few_resamples():
-    with pytest.raises(ValueError, match=r"^n_resamples is 1, expected a whole number from 2 to 1,000,000$"):
-        variance_explained(accuracies(np.zeros((2, 2, 2))), n_resamples=1)
 
 
 # invariance_by_relation, spillover
@@ -644,8 +547,8 @@ def test_relations_beside_other_dimensions_and_in_any_order():
 
 def test_relations_of_a_part_are_means_over_what_is_there():
     values = two_seeds()
-    values[0, :, 0] = np.nan  # the encoder of rotate, first seed
-    values[1, 2] = np.nan  # 6
+    values[0, :, 0] = NAN  # the encoder of rotate, first seed
+    values[1, 2] = NAN  # 6
     invariance = invariance_by_relation(values)
     # seed 0: same 5 9, other 4 7 8; seed 1 (less its 0.5): same 1 5 9, other 2 3 4 7 8
     np.testing.assert_allclose(invariance[:2], [[7, 5.5], [19 / 3, 24 / 5 + 0.5]])
@@ -658,9 +561,9 @@ def test_relations_of_a_part_are_means_over_what_is_there():
 @pytest.mark.parametrize(
     ("encoders", "expected"),
     [
-        ([3], [np.nan, np.nan, 11]),
-        ([0, 1], [3, 15 / 4, np.nan]),  # 1 5; 2 3 4 6
-        ([], [np.nan] * 3),
+        ([3], [NAN, NAN, 11]),
+        ([0, 1], [3, 15 / 4, NAN]),  # 1 5; 2 3 4 6
+        ([], [NAN] * 3),
     ],
 )
 def test_relations_without_values_are_missing(encoders, expected):
@@ -669,13 +572,12 @@ def test_relations_without_values_are_missing(encoders, expected):
 
 
 def test_spillover_by_hand():
-    nan = np.nan
     change = spillover(two_seeds())
     assert change.dims == ("pretraining_transformation", "transformation", "seed")
     assert change.pretraining_transformation.values.tolist() == TRANSFORMATIONS
     # rows 1 2 3, 4 5 6, 7 8 9 minus 10 11 12
     for seed in (0, 1):
-        np.testing.assert_allclose(change.sel(seed=seed), [[nan, -9, -9], [-6, nan, -6], [-3, -3, nan]])
+        np.testing.assert_allclose(change.sel(seed=seed), [[NAN, -9, -9], [-6, NAN, -6], [-3, -3, NAN]])
     assert change.attrs["units"] == "1"
     assert change.category.values.tolist() == two_seeds().category.values.tolist()
 
@@ -684,9 +586,9 @@ def test_spillover_is_paired_by_seed():
     values = two_seeds()
     values[:, :, 1] += 100  # a seed that is hard for all encoders
     np.testing.assert_allclose(spillover(values)[..., 1], spillover(values)[..., 0])
-    values[3, 1, 0] = np.nan  # none, blur: the first seed has nothing to compare with
+    values[3, 1, 0] = NAN  # none, blur: the first seed has nothing to compare with
     change = spillover(values).sel(transformation="blur", pretraining_transformation="hue")
-    np.testing.assert_allclose(change, [np.nan, -3])
+    np.testing.assert_allclose(change, [NAN, -3])
 
 
 def test_spillover_keeps_the_order_of_dimensions():
@@ -770,12 +672,11 @@ def test_relation_that_is_there_twice():
         fill_relations(xr.Dataset({"status": ("relation", [1, 1])}, {"relation": ["same", "same"]}))
 
 
-def test_no_factor_at_all():
-    contrasts = factor_contrasts(accuracies(np.zeros((2, 2, 2))).isel(factor=[]))
-    assert dict(contrasts.sizes) == {"factor_name": 0, "contrast": 3, "seed": 2}
-
-
-@pytest.mark.parametrize("random_state", [-1, "0", None])
-def test_random_state_that_gives_no_generator(random_state):
-    with pytest.raises(ValueError, match=f"random_state is {random_state!r}, expected a Generator, or a whole number"):
-        variance_explained(accuracies(np.zeros((2, 2, 2))), random_state=random_state)
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [("n_resamples", 1, "a whole number from 2 to 1,000,000$"),
+     *(("random_state", wrong, "a Generator, or a whole number of at least 0") for wrong in (-1, "0", None))],
+)  # fmt: skip
+def test_options_of_the_bootstrap_that_cannot_be(name, value, rule):
+    with pytest.raises(ValueError, match=f"^{name} is {value!r}, expected {rule}"):
+        variance_explained(accuracies(np.zeros((2, 2, 2))), **{name: value})

@@ -3,6 +3,7 @@
 A 2-D ``X`` holds flattened images if ``image_shape`` is known, otherwise one row of pixels per sample, of any range.
 """
 
+import math
 import warnings
 from os import PathLike
 
@@ -56,24 +57,23 @@ def validate_input(estimator, X, y="no_validation", *, reset):
     y = _as_array(y, "y") if isinstance(y, torch.Tensor) else y
     if estimator.image_shape is not None:
         check_image_shape(estimator.image_shape)
-    if getattr(X, "ndim", 2) > 2:
-        X = check_images(X)
-        shape = X.shape[1:]
-        _check_shape(shape, estimator.image_shape if reset else estimator.image_shape_)
-        checked = validate_data(
-            estimator, X, y, dtype=None, ensure_2d=False, allow_nd=True, ensure_all_finite=False, reset=reset
-        )
-        X, *labels = checked if isinstance(checked, tuple) else (checked,)
-        if reset:
-            estimator.n_features_in_ = int(np.prod(shape))
+    expected = estimator.image_shape if reset else estimator.image_shape_
+    flat = getattr(X, "ndim", 2) <= 2
+    if flat:
+        rules = {"dtype": [np.float32, np.float64, np.uint8]}
     else:
-        with np.errstate(over="ignore"):  # validate_data refuses infinity
-            checked = validate_data(estimator, X, y, dtype=[np.float32, np.float64, np.uint8], reset=reset)
-        X, *labels = checked if isinstance(checked, tuple) else (checked,)
-        shape = estimator.image_shape if reset else estimator.image_shape_
-        X = _unflatten(X, shape if shape is not None else (1, X.shape[1], 1))
+        X = check_images(X)
+        if expected is not None and X.shape[1:] != tuple(expected):
+            raise ValueError(f"X has images of shape {X.shape[1:]}, expected {tuple(expected)}")
+        rules = {"dtype": None, "ensure_2d": False, "allow_nd": True, "ensure_all_finite": False}
+    with np.errstate(over="ignore"):  # validate_data refuses infinity
+        checked = validate_data(estimator, X, y, reset=reset, **rules)
+    X, *labels = checked if isinstance(checked, tuple) else (checked,)
+    if flat:
+        X = _unflatten(X, (1, X.shape[1], 1) if expected is None else expected)
     if reset:
-        estimator.image_shape_ = tuple(int(size) for size in X.shape[1:])
+        estimator.image_shape_ = X.shape[1:]
+        estimator.n_features_in_ = math.prod(X.shape[1:])
     return (X, *labels) if labels else X
 
 
@@ -137,11 +137,6 @@ def check_image_shape(image_shape):
     whole = isinstance(image_shape, (tuple, list)) and all(isinstance(n, (int, np.integer)) for n in image_shape)
     if not whole or len(image_shape) != 3 or min(image_shape) < 1 or image_shape[2] != 3:
         raise ValueError(f"image_shape is {image_shape!r}, expected (height, width, 3), whole numbers of at least 1")
-
-
-def _check_shape(shape, expected):
-    if expected is not None and tuple(shape) != tuple(expected):
-        raise ValueError(f"X has images of shape {tuple(shape)}, expected {tuple(expected)}")
 
 
 def _unflatten(X, shape):

@@ -111,8 +111,12 @@ class Source(ABC):
 
     def _integers(self, stream, indices, high):
         """Draw a whole number below `high` per index, inside one block; a row of numbers if `high` is a list."""
-        generator = derive_generator(self.random_state, stream, indices[0] // BLOCK)
-        return generator.integers(high, size=(BLOCK, *np.shape(high)))[indices % BLOCK]
+        drawn = self._block_generator(stream, indices).integers(high, size=(BLOCK, *np.shape(high)))
+        return drawn[indices % BLOCK]
+
+    def _block_generator(self, stream, indices):
+        """Return the generator of a stream for the block that the indices are in."""
+        return derive_generator(self.random_state, stream, indices[0] // BLOCK)
 
     def _format_draws(self):
         names = ", ".join(t.name for t in self.transformations) or "no transformations"

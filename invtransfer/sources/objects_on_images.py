@@ -7,7 +7,6 @@ import torch
 
 from invtransfer.images import check_count, check_images, check_labels
 from invtransfer.objects import Objects
-from invtransfer.randomness import derive_generator
 from invtransfer.sources.blocks import BLOCK, Source, draw_in_parts
 from invtransfer.sources.pasting import OBJECT_SIDE, centred_box, paste, place_objects, shift
 from invtransfer.transformations import apply_transformations, get_transformations
@@ -202,8 +201,7 @@ class ObjectsOnImages(Source):
 
     def _uniform(self, stream, indices):
         """Draw a number in [0, 1) per index, inside one block."""
-        generator = derive_generator(self.random_state, stream, indices[0] // BLOCK)
-        return generator.random(BLOCK)[indices % BLOCK]
+        return self._block_generator(stream, indices).random(BLOCK)[indices % BLOCK]
 
     def _others(self, numbers, n, indices, stream):
         """Draw for each of `numbers` another number below `n`."""

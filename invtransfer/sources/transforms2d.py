@@ -5,7 +5,6 @@ import torch
 
 from invtransfer.images import check_count
 from invtransfer.objects import Objects
-from invtransfer.randomness import derive_generator
 from invtransfer.sources.blocks import BLOCK, Source, draw_in_parts
 from invtransfer.sources.pasting import paste, place_objects, prepare_backgrounds
 from invtransfer.transformations import apply_transformations, get_transformations
@@ -88,8 +87,8 @@ class Transforms2D(Source):
 
     def _backgrounds_at(self, indices):
         if self._backgrounds is None:
-            generator = derive_generator(self.random_state, "backgrounds", indices[0] // BLOCK)
             shape = (BLOCK, 3, *self.image_shape[:2])
+            generator = self._block_generator("backgrounds", indices)
             return generator.integers(256, size=shape, dtype=np.uint8)[indices % BLOCK]
         return self._backgrounds[self._integers("backgrounds", indices, len(self._backgrounds))]
 

@@ -478,6 +478,8 @@ def apply_all(draw):
         assert {len(values) for values in one.values()} == {len(X)}
         assert all(torch.is_tensor(value) for value in call(public("to_tensors"), one).values())
     _assert_images_like(call(apply_transformations, X, chosen, drawn, again=True), X)
+    for one, parameters in zip(chosen, drawn, strict=True):
+        _assert_images_like(call(one.apply, X, **public("to_tensors")(parameters), again=True), X)
 
 
 EXTREMES = {
@@ -846,8 +848,9 @@ def train(draw):
     validation = (X, y) if draw(st.booleans()) else (None, None)
     module = tiny_module()
     history, given = call_drawn(
-        draw, "train", spoiled=True, keep=["network", "X", "y", "X_val", "y_val", "epochs", "batch_size", "generator"],
-        changes=(0,), again=False, network=module, X=X, y=y, X_val=validation[0], y_val=validation[1], device=DEVICES,
+        draw, "train", changes=(0,), again=False, spoiled=True,
+        keep=["network", "X", "y", "X_val", "y_val", "epochs", "batch_size", "generator", "renew"],
+        network=module, X=X, y=y, X_val=validation[0], y_val=validation[1], device=DEVICES,
         learning_rate=st.sampled_from([1e-3, 1, 1e30, 1e-300, 1e300]), weight_decay=st.sampled_from([0, 0.1, 1e30]),
         generator=torch.Generator().manual_seed(0), renew=st.sampled_from([None, lambda epoch: X]),
     )  # fmt: skip
@@ -898,11 +901,10 @@ def use(draw, name, validated=True, **how):
 
 
 def _try(draw, estimator, X, y):
-    for name in ("transform", "predict_proba", "predict", "score", "module", "get_feature_names_out"):
-        method = getattr(estimator, name, None)
+    known = ("transform", "predict_proba", "predict", "score", "module", "get_feature_names_out")
+    for name in [name for name in known if hasattr(estimator, name)]:
         with contextlib.suppress(Refused):
-            if method is None:
-                continue
+            method = getattr(estimator, name)
             if name == "module":
                 assert isinstance(call(method), nn.Module)
             elif name == "get_feature_names_out":
@@ -936,9 +938,8 @@ def tuner(draw):
 
 @target("FrozenFeatureProbe", methods=("fit", "predict_proba", "predict"))
 def probe(draw):
-    batch_size = st.sampled_from([None, 1, 3, 10**12])
-    epochs = st.sampled_from([1, 2])
-    use(draw, "FrozenFeatureProbe", epochs=epochs, batch_size=batch_size, random_state=random_states())
+    how = {"epochs": st.sampled_from([1, 2]), "batch_size": st.sampled_from([None, 1, 3, 10**12])}
+    use(draw, "FrozenFeatureProbe", random_state=random_states(), **how)
 
 
 @target("SensitivityScorer", methods=("fit", "transform", "score", "get_feature_names_out"))
@@ -1231,8 +1232,7 @@ def study_cubes(draw, kind):
         tuned = [{}, {"n_tuning": [200]}, {"n_tuning": [200, 2000]}, {"n_tuning": [5]}]
         others = draw(st.sampled_from(tuned if kind == "differences" else [{}]))
         cube = draw(accuracies((["same", "disjoint"], ["same"]), **others)).to_dataset(name="transfer_accuracy")
-    ours = PAPER | {"epochs": draw(st.sampled_from([50, 6, None]))}
-    texts = [json.dumps(ours), json.dumps(PAPER)]
+    texts = [json.dumps(PAPER | {"epochs": draw(st.sampled_from([50, 6, None]))}), json.dumps(PAPER)]
     if draw(st.integers(0, 3)) == 0:
         texts[draw(st.integers(0, 1))] = draw(JSON | changed(PAPER).map(json.dumps))
     return cube.assign_attrs(dict(zip(("settings", "paper_settings"), texts, strict=True)))
@@ -1264,11 +1264,10 @@ def draw_figures(draw):
     panel = draw(st.sampled_from([None, "panel"]))
     dims = {"x": None, "line": None, "seed": None} | ({"panel": None} if panel else {})
     of_both = {"figure": Figure(), "values": draw(arrays_over(dims)), "panel": panel}
-    reference = {"é": draw(cubes({"seed": None}))}
     special = {
         "draw_curves": {
-            "x": "x", "line": "line", "references": st.sampled_from([None, {}, reference]), "x_label": "x",
-            "y_label": "y", "limits": st.sampled_from([None, (0, 1), (-1, 1), (None, 2)]),
+            "x": "x", "line": "line", "references": st.none() | st.dictionaries(st.just("é"), cubes({"seed": None})),
+            "x_label": "x", "y_label": "y", "limits": st.sampled_from([None, (0, 1), (-1, 1), (None, 2)]),
             "line_label": st.sampled_from([None, "of"]),
         },
         "draw_matrices": {
@@ -1351,8 +1350,7 @@ def training_data(draw):
     sizes = draw(st.lists(st.integers(1, 4), min_size=3, max_size=3))
     assert [len(y) for _, y in call(tasks.sample_task, source, *sizes)] == sizes
     assert call(tasks.mark_used, ["hue", "blur"], source).shape == (2,)
-    kept = call(tasks.keep_known, (X_val, y_val), np.array([0]))
-    assert set(kept[1]) <= {0}
+    assert set(call(tasks.keep_known, (X_val, y_val), np.array([0]))[1]) <= {0}
     assert len(call(tasks.divide_images, labelled(draw), labelled(draw), [0, 1], draw(seeds()))) == 3
 
 
@@ -1486,7 +1484,7 @@ RESULTS = {  # name -> type of the result, or what is true of it, and how to cal
     "invariance_by_relation": (lambda means: means.relation.values.tolist()[:3] == ["same", "other", "none"], {
         "sensitivity": SENSITIVITIES.flatmap(cubes).flatmap(mutated),
     }),
-    "make_attributes": (dict, {"settings": SETTINGS, "origins": ORIGINS}),
+    "make_attributes": (dict, {"again": False, "settings": SETTINGS, "origins": ORIGINS}),
     "make_cell": (xr.Dataset, {"variables": CELLS}),
     "make_presets": (lambda made: list(made) == ["smoke", "quick", "paper"], {
         "more": SETTINGS, "leave_out": st.sampled_from([(), ["epochs"], ["none"]]),

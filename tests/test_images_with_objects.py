@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-import xarray as xr
-from study_runs import find_objects
+from study_runs import find_objects, replace
 
 from invtransfer import FrozenFeatureProbe, Transforms2D, load_objects
 from invtransfer.estimators.sensitivity import twin_sensitivity
-from invtransfer.objects import Objects
 from invtransfer.paper import images_with_objects as combined
 from invtransfer.paper.datasets import load_objects_and_backgrounds
 from invtransfer.paper.images_with_objects import (
@@ -68,15 +66,16 @@ def shown_by(name, n=200, part=0, **more):
 
 
 @pytest.mark.parametrize("part", [0, 1, 2])
-def test_images_alone_are_the_data_sets(part):
+def test_images_alone_are_those_of_the_task_of_images(part):
     X, y = shown_by("C/C", part=part)
-    images, labels = load_labelled_images(STAND_IN, "")[part == 2]
-    known = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
-    assert [known[image.tobytes()] for image in X] == y.tolist()
+    parts = images_task(*load_labelled_images(STAND_IN, ""), classes=range(10), transformations=[], random_state=0)
+    images, labels = parts[part].sample(200)
+    np.testing.assert_array_equal(X, images)
+    np.testing.assert_array_equal(y, labels)
 
 
 @pytest.mark.parametrize("position", ["fixed", "random"])
-@pytest.mark.parametrize("part", [0, 2])
+@pytest.mark.parametrize("part", [0, 1, 2])
 def test_tasks_show_what_their_names_say(position, part):
     more = {"position": POSITIONS[position], "part": part}
     (images, of_image), (both, of_image_too), (both_too, of_object), (on_black, of_object_too) = (
@@ -132,20 +131,21 @@ def test_seeds_and_parts_share_no_draws():
     assert len(set(states)) == 12
 
 
-def test_correlation_and_availability_arrive():
-    fixed = {"position": POSITIONS["fixed"]}
-    plain, labels = shown_by("C+O/C", availability=0.0, **fixed)
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_correlation_and_availability_reach_all_parts(part):
+    more = {"position": POSITIONS["fixed"], "part": part}
+    plain, labels = shown_by("C+O/C", availability=0.0, **more)
     names = make("C+O/C")[0].class_names
     for correlation, availability in ((0.0, 1.0), (1.0, 1.0), (0.6, 1.0), (0.0, 0.3)):
-        X, y = shown_by("C+O/C", correlation=correlation, availability=availability, **fixed)
+        X, y = shown_by("C+O/C", correlation=correlation, availability=availability, **more)
         np.testing.assert_array_equal(y, labels)
         found = find_objects(X, plain, names, POSITIONS["fixed"])
         shown = found >= 0
         assert abs(shown.mean() - availability) < 0.1
         expected = correlation + (1 - correlation) / 10  # of 10 objects, one is the right one by chance
         assert abs((found == y)[shown].mean() - expected) < 0.12
-    _, of_object = shown_by("C+O/O", **fixed)
-    X, _ = shown_by("C+O/C", **fixed)
+    _, of_object = shown_by("C+O/O", correlation=0.6, **more)
+    X, _ = shown_by("C+O/C", correlation=0.6, **more)
     np.testing.assert_array_equal(find_objects(X, plain, names, POSITIONS["fixed"]), of_object)
 
 
@@ -207,37 +207,11 @@ def test_what_an_encoder_does_not_see_it_is_invariant_to():
     assert ((corner.sensitivity_low < corner.sensitivity) & (corner.sensitivity < corner.sensitivity_high)).all()
 
 
-def test_measured_explains_itself():
-    measured, _ = measure(None)
-    names = ("transfer_accuracy", "sensitivity", "sensitivity_low", "sensitivity_high")
-    assert tuple(measured.data_vars) == names
-    for name in names:
-        assert measured[name].dims == (("target",) if name == "transfer_accuracy" else ("changed",))
-        assert measured[name].attrs["units"] == "1"
-    assert len({measured[name].attrs["long_name"] for name in names}) == 4
-    assert isinstance(measured, xr.Dataset)
-
-
 def test_sizes_are_those_of_the_arguments(monkeypatch):
-    fitted = []
-
-    class Probe:
-        def fit(self, X, y, X_val, y_val):
-            fitted.append([len(X), len(y), len(X_val), len(y_val)])
-            return self
-
-        def score(self, X, y):
-            fitted[-1] += [len(X), len(y)]
-            return 0.5
-
-    monkeypatch.setattr(combined, "FrozenFeatureProbe", lambda encoder, **settings: Probe())
-    monkeypatch.setattr(
-        combined, "twin_sensitivity", lambda encoder, X, X_twin, random_state: (len(X), len(X_twin), random_state)
-    )
-    measured, _ = measure(None)
-    assert fitted == [[150, 150, 20, 20, 100, 100]] * 2
-    assert measured.sensitivity.values.tolist() == [60, 60]
-    assert measured.sensitivity_high.values.tolist() == [5, 5]
+    probes = replace(combined, monkeypatch, "FrozenFeatureProbe")
+    measure(None)
+    for probe in probes:
+        assert [len(part) for part in (*probe.fitted[0], *probe.scored[0])] == [150, 150, 20, 20, 100, 100]
 
 
 SIZES = {"n_samples": 1_800, "n_probe": 1_800, "n_validation": 200, "n_test": 1_000, "n_pairs": 1_000}
@@ -279,88 +253,6 @@ def test_an_unknown_data_set_is_no_stand_in():
         load_labelled_images("cifar-10", "nowhere")
 
 
-def test_the_stand_in_shows_other_objects_than_are_pasted():
-    whole = load_objects("procedural", size=64)
-    for seed in range(3):
-        train, _, _ = make_combined(
-            "O/O", dataset=STAND_IN, data="", folder="procedural", n_objects=51, seed=seed, position="random"
-        )
-        assert set(train.class_names) == set(whole.names[:-10])
-
-
-# tasks in general
-
-
-def white_squares(n):
-    return Objects(np.full((n, 8, 8, 4), 255, dtype=np.uint8), tuple(f"square {i}" for i in range(n)))
-
-
-def numbered_images(n=200, n_classes=4):
-    """Images that are filled with their number, of classes in turn."""
-    images = np.arange(n, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), dtype=np.uint8)
-    return images, np.arange(n) % n_classes
-
-
-COMBINED = {"training": numbered_images(), "test": numbered_images(40)}
-
-
-def test_a_combined_task_shows_the_images_of_the_task_of_images():
-    plain = images_task(**COMBINED, classes=range(4), transformations=[], random_state=3)
-    bare = combined_task(white_squares(4), **COMBINED, shown="C", label="C", random_state=3)
-    both = combined_task(white_squares(4), **COMBINED, shown="C+O", label="C", random_state=3)
-    for images, without, pasted, n in zip(plain, bare, both, (180, 20, 40), strict=True):
-        X, y = images.sample(n)
-        assert (without.sample(n)[0] == X).all()
-        assert (without.sample(n)[1] == y).all()
-        X_pasted, y_pasted = pasted.sample(n)
-        assert (y_pasted == y).all()
-        # 0.7 * 0.55 * 8 = 3.08: a white square of 3 x 3
-        assert ((X_pasted == 255).all(axis=3).sum(axis=(1, 2)) == 9).all()
-        assert (X_pasted == X)[X_pasted != 255].all()
-        assert len({int(image.min()) for image in X_pasted}) == n  # n different images
-
-
-def test_objects_alone_are_on_black(objects):
-    parts = combined_task(objects[:10], **COMBINED, shown="O", label="O", position=(1, 2), random_state=3)
-    for part in parts:
-        X, y = part.sample(2000)
-        inside = np.zeros((8, 8), dtype=bool)
-        inside[2:5, 1:4] = True
-        assert not X[:, ~inside].any()
-        assert X[:, inside].any(axis=(1, 2)).all()
-        assert set(y.tolist()) == set(range(10))
-        assert len(np.unique(X.reshape(2000, -1), axis=0)) == 10  # one image of each object: labels tell them apart
-
-
-def test_the_same_objects_are_shown_on_images_and_on_black():
-    def make(shown):
-        return combined_task(white_squares(10), **COMBINED, shown=shown, label="O", random_state=2)
-
-    for alone, on_images in zip(make("O"), make("C+O"), strict=True):
-        (X, y), (X_on_images, y_on_images) = alone.sample(100), on_images.sample(100)
-        assert (y == y_on_images).all()
-        assert ((X == 255) == (X_on_images == 255)).all()
-
-
-def test_the_parts_of_a_combined_task_draw_from_their_own_random_states():
-    for random_state in (0, 4):
-        parts = combined_task(white_squares(10), **COMBINED, shown="O", label="O", random_state=random_state)
-        assert [part.random_state for part in parts] == [3 * random_state + i for i in range(3)]
-        drawn = [tuple(part.sample(50)[1].tolist()) for part in parts]
-        assert len(set(drawn)) == 3
-
-
-def test_correlation_and_availability_reach_all_parts():
-    for part in combined_task(white_squares(4), **COMBINED, shown="C+O", label="C", availability=0.3):
-        seen = (part.sample(3000)[0] == 255).any(axis=(1, 2, 3))
-        assert seen.mean() == pytest.approx(0.3, abs=4 * np.sqrt(0.3 * 0.7 / 3000))
-    bound = {
-        label: combined_task(white_squares(4), **COMBINED, shown="C+O", label=label, correlation=1.0) for label in "CO"
-    }
-    for of_images, of_objects in zip(bound["C"], bound["O"], strict=True):
-        assert (of_images.sample(300)[1] == of_objects.sample(300)[1]).all()  # classes 0 to 3 and objects 0 to 3
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -373,6 +265,7 @@ def test_correlation_and_availability_reach_all_parts():
         ({"label": "O", "availability": 0.5}, "availability is 0.5, expected 1 with label 'object'"),
     ],
 )
-def test_bad_arguments_of_a_combined_task_are_named(arguments, message):
+def test_bad_arguments_of_a_combined_task_are_named(objects, arguments, message):
+    images = load_labelled_images(STAND_IN, "")
     with pytest.raises(ValueError, match=message):
-        combined_task(white_squares(4), **COMBINED, **({"shown": "C+O", "label": "C"} | arguments))
+        combined_task(objects[:10], *images, **({"shown": "C+O", "label": "C"} | arguments))

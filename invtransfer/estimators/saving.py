@@ -24,10 +24,8 @@ PIXELS = "pixels"  # name of the network of a FineTuner without an encoder
 MAX_VALUES = 2**24  # largest number of values of an image, because a file must not ask for endless memory
 NUMBER, SEQUENCE, NONE = (int, float), (list, tuple, type(None)), type(None)
 ESTIMATORS = {"InvariantPretrainer": InvariantPretrainer, "FineTuner": FineTuner}
-ENCODER = {
-    "estimator": str, "parameters": dict, "recipe": dict, "layer": str, "image_shape": list, "history": dict,
-    "n_iter": int, "labels_are_objects": bool,
-}  # fmt: skip
+STATE = {"layer": str, "image_shape": list, "history": dict, "n_iter": int}  # attributes, whose names end in "_"
+ENCODER = {"estimator": str, "parameters": dict, "recipe": dict} | STATE | {"labels_are_objects": bool}
 KINDS = {  # types of the values in the JSON objects of a file
     "the file": {"content": str, "format": int, "module": (str, NONE), "encoder": dict},
     "recipe": {"network": (str, NONE), "width": NUMBER, "layer": (str, NONE)},
@@ -100,12 +98,8 @@ def _describe(encoder, arrays, prefix):
         "estimator": type(encoder).__name__,
         "parameters": _describe_parameters(encoder),
         "recipe": _recipe(encoder),
-        "layer": encoder.layer_,
-        "image_shape": list(encoder.image_shape_),
-        "history": encoder.history_,
-        "n_iter": int(encoder.n_iter_),
         "labels_are_objects": encoder.classes_.dtype == object,
-    }
+    } | {name: getattr(encoder, f"{name}_") for name in STATE}
     if isinstance(encoder, InvariantPretrainer):
         return description | {"network": None if isinstance(encoder.network, nn.Module) else str(encoder.network)}
     probe = None if encoder.probe is None else _describe_parameters(encoder.probe)

@@ -121,19 +121,13 @@ def resnet50(image_shape=(32, 32, 3), width=1.0):
 
     Parameters
     ----------
-    image_shape : tuple of int
-        Shape (height, width, n_channels) of the images; any height and width are possible.
-    width : float
-        Multiple of 64, 128, 256 and 512 channels inside the bottlenecks of the four stages, which output four times as
-        many.
+    image_shape, width
+        As for `resnet18`; the channels are those inside the bottlenecks, which output four times as many.
 
     Returns
     -------
-    backbone : torch.nn.Sequential
-        Network from images (n_samples, n_channels, height, width) to features (n_samples, n_features), with the layers
-        `stem`, `stage1` to `stage4` and `pool`.
-    n_features : int
-        2048 * width.
+    backbone, n_features
+        As for `resnet18`, with 2048 * width features.
 
     Notes
     -----

@@ -177,6 +177,8 @@ def make_combined(name, *, dataset, data, folder, n_objects, seed, **more):
     ------
     ValueError
         If `n_objects` is smaller than 2, or there are fewer objects.
+    ValueError, OSError, ImportError
+        As `load_labelled_images` and `load_objects_and_backgrounds`.
     """
     objects = load_objects_and_backgrounds(folder)[0]
     if dataset == STAND_IN and folder == "procedural":

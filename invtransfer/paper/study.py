@@ -168,6 +168,8 @@ def load_study(path):
     ------
     FileNotFoundError
         If there is no such file.
+    OSError
+        If there can be none of that name.
     ValueError
         If it is not a Python file, cannot be run, or defines no `Study` named ``STUDY``.
     """

@@ -1,25 +1,17 @@
-"""Cloning of estimators that hold a frozen encoder."""
+"""Estimators around a frozen encoder, which survives when they are cloned."""
 
 from sklearn.base import clone
 
 
-def clone_around_encoder(estimator):
-    """Clone an estimator with its encoder, which stays fitted and is shared.
+class AroundEncoder:
+    """Keep the parameter `encoder` in clones, where it stays fitted and is shared; an ordinary clone would reset it."""
 
-    Parameters
-    ----------
-    estimator : estimator
-        Estimator with a parameter `encoder`.
-
-    Returns
-    -------
-    clone : estimator
-        Unfitted estimator with copies of all other parameters. An ordinary clone would also reset the encoder.
-    """
-    parameters = estimator.get_params(deep=False)
-    copies = {name: clone(value, safe=False) for name, value in parameters.items() if name != "encoder"}
-    twin = type(estimator)(encoder=parameters["encoder"], **copies)
-    for name in ("_metadata_request", "_sklearn_output_config"):  # of set_fit_request and set_output
-        if name in vars(estimator):
-            setattr(twin, name, vars(estimator)[name])
-    return twin
+    def __sklearn_clone__(self):
+        """Return an unfitted estimator with the same encoder and copies of all other parameters."""
+        parameters = self.get_params(deep=False)
+        copies = {name: clone(value, safe=False) for name, value in parameters.items() if name != "encoder"}
+        twin = type(self)(encoder=parameters["encoder"], **copies)
+        for name in ("_metadata_request", "_sklearn_output_config"):  # of set_fit_request and set_output
+            if name in vars(self):
+                setattr(twin, name, vars(self)[name])
+        return twin

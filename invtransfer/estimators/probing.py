@@ -15,7 +15,7 @@ from torch import nn
 
 from invtransfer.encoders.encoding import encode
 from invtransfer.encoders.layers import describe_layer
-from invtransfer.estimators.frozen import clone_around_encoder
+from invtransfer.estimators.frozen import AroundEncoder
 from invtransfer.estimators.inputs import FEW_SAMPLES, find_classes, validate_input, validate_validation
 from invtransfer.images import check_count
 from invtransfer.networks.architectures import initialise
@@ -25,7 +25,7 @@ from invtransfer.randomness import derive_seed
 SOLVERS = ("lbfgs", "adam")
 
 
-class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
+class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
     """Fit a linear classifier on frozen features: how well does a representation transfer?
 
     The features of an encoder are computed once, standardised, and classified by multinomial logistic regression. The
@@ -243,10 +243,6 @@ class FrozenFeatureProbe(ClassifierMixin, BaseEstimator):
     def __sklearn_is_fitted__(self):
         """Tell whether `fit` has been called, whatever the encoder is."""
         return hasattr(self, "coef_")
-
-    def __sklearn_clone__(self):
-        """Clone everything but the encoder, which is shared."""
-        return clone_around_encoder(self)
 
 
 def decorrelate(Z, ridge=0.1):

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from invtransfer.encoders.encoding import encode
 from invtransfer.encoders.layers import describe_layer
-from invtransfer.estimators.frozen import clone_around_encoder
+from invtransfer.estimators.frozen import AroundEncoder
 from invtransfer.estimators.inputs import validate_input
 from invtransfer.images import check_count, check_images
 from invtransfer.randomness import derive_seed
@@ -143,7 +143,7 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None, random_state=None):
     return sensitivity_interval(*_compare(Z, Z_twin, derive_seed(random_state, "sensitivity")))
 
 
-class SensitivityScorer(TransformerMixin, BaseEstimator):
+class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
     """Measure how sensitive a representation is to each of several transformations: to what is it invariant?
 
     Parameters
@@ -389,10 +389,6 @@ class SensitivityScorer(TransformerMixin, BaseEstimator):
     def __sklearn_is_fitted__(self):
         """Tell whether `fit` has been called, whatever the encoder is."""
         return hasattr(self, "sensitivity_")
-
-    def __sklearn_clone__(self):
-        """Clone everything but the encoder, which is shared."""
-        return clone_around_encoder(self)
 
     def __sklearn_tags__(self):
         """Declare that the columns are float64, whatever the dtype of the images."""

@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from invtransfer.encoders.classifier import build_network
-from invtransfer.estimators.frozen import clone_around_encoder
+from invtransfer.estimators.frozen import AroundEncoder
 from invtransfer.estimators.inputs import find_classes, validate_input, validate_validation
 from invtransfer.estimators.network_classifier import NetworkClassifier
 from invtransfer.estimators.probing import FrozenFeatureProbe
@@ -14,7 +14,7 @@ from invtransfer.images import check_count
 from invtransfer.networks.training import train
 
 
-class FineTuner(NetworkClassifier):
+class FineTuner(AroundEncoder, NetworkClassifier):
     """Fine-tune a copy of an encoder after a linear probe: what does a representation become on the target task?
 
     First a `FrozenFeatureProbe` is fitted on the features of the encoder. It then becomes the head of a copy of the
@@ -251,10 +251,6 @@ class FineTuner(NetworkClassifier):
         for weight in network.parameters():
             weight.requires_grad_(weight.is_floating_point())
         return network, dict(recipe) if isinstance(recipe, dict) else None
-
-    def __sklearn_clone__(self):
-        """Clone everything but the encoder, which is shared."""
-        return clone_around_encoder(self)
 
 
 def _check_encoder(encoder):

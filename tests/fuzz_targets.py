@@ -321,8 +321,8 @@ def accuracies(draw, relations=(["same", "disjoint"],), **others):
 
 @st.composite
 def factor_cubes(draw):
-    seeds_there = list(range(draw(st.integers(1, 6))))
-    accuracy = draw(accuracies(relations=(["same", "disjoint"], ["same"]), seed=seeds_there))
+    accuracy = draw(accuracies(relations=(["same", "disjoint"], ["same"]), seed=list(range(draw(st.integers(1, 6))))))
+    accuracy = accuracy.where(np.isfinite(accuracy))  # no figure has to show an infinite accuracy
     named, shape = list(accuracy.dims), list(accuracy.shape)
     cube = xr.Dataset({"transfer_accuracy": accuracy, "source_accuracy": accuracy})
     generator = np.random.default_rng(draw(seeds()))

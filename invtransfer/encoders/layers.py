@@ -74,18 +74,14 @@ class LayerFeatures(nn.Module):
         seen = []
         layer = self.module.get_submodule(self._layer)
 
-        def keep_input(_, args, kwargs):
-            seen.append(args[0] if args else kwargs["input"])
+        def keep(_, args, kwargs, output):
+            if self._takes_input:
+                seen.append(args[0] if args else kwargs["input"])
+            else:  # copied, because a layer that follows may work in place
+                seen.append(output.clone() if isinstance(output, torch.Tensor) else output)
 
-        def keep_output(_, args, output):
-            # copied, because a layer that follows may work in place
-            seen.append(output.clone() if isinstance(output, torch.Tensor) else output)
-
-        # only during this pass, because a module with these hooks could not be pickled
-        if self._takes_input:
-            handle = layer.register_forward_pre_hook(keep_input, with_kwargs=True)
-        else:
-            handle = layer.register_forward_hook(keep_output)
+        # only during this pass, because a module with this hook could not be pickled
+        handle = layer.register_forward_hook(keep, with_kwargs=True)
         try:
             self.module(images)
         finally:

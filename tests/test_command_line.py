@@ -18,7 +18,6 @@ from PIL import Image
 from invtransfer.cubes import read
 from invtransfer.paper import Study, load_study, main
 from invtransfer.paper.command_line import (
-    default_path,
     exit_on_error,
     make_parser,
     override,
@@ -43,29 +42,23 @@ def test_command_line():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("words", "message"),
     [
         ("--seeds 0", "argument --seeds: is '0', expected a whole number of at least 1"),
         ("--jobs 1.5", "argument --jobs: is '1.5', expected a whole number of at least 1"),
         ("--threads many", "argument --threads: is 'many', expected a whole number of at least 1"),
         ("--preset huge", "argument --preset: invalid choice: 'huge'"),
+        ("--epochs 0", "argument --epochs: is '0', expected a whole number of at least 1"),
+        ("--learning-rate fast", "argument --learning-rate: is 'fast', expected a number of at least 0"),
+        ("--solver sgd", "argument --solver: invalid choice: 'sgd'"),
     ],
 )
-def test_bad_command_line(arguments, message, capsys):
+def test_bad_command_line(words, message, capsys):
+    settings = {"epochs": 6, "learning_rate": 1e-2, "solver": "lbfgs"}
     with pytest.raises(SystemExit) as exit:
-        make_parser("", ["quick"]).parse_args(arguments.split())
+        make_parser("", ["quick"], settings=settings, choices={"solver": ["lbfgs"]}).parse_args(words.split())
     assert exit.value.code == 2
     assert message in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "+1", "1.0", "", " 1", "1_0", "٣", "²", "x"])
-def test_count_refuses(text):
-    with pytest.raises(argparse.ArgumentTypeError, match=f"^is {re.escape(repr(text))}, expected a whole number of at"):
-        parse_count(text)
-
-
-def test_count():
-    assert [parse_count(text) for text in ("1", "007", "12")] == [1, 7, 12]
 
 
 def test_every_setting_is_an_option():
@@ -79,21 +72,6 @@ def test_every_setting_is_an_option():
     assert settings["levels"] == {"width": [0.5], "n": [7]}  # left as they were
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("--epochs 0", "argument --epochs: is '0', expected a whole number of at least 1"),
-        ("--learning-rate fast", "argument --learning-rate: is 'fast', expected a number of at least 0"),
-        ("--solver sgd", "argument --solver: invalid choice: 'sgd'"),
-    ],
-)
-def test_bad_settings_are_refused(words, message, capsys):
-    settings = {"epochs": 6, "learning_rate": 1e-2, "solver": "lbfgs"}
-    with pytest.raises(SystemExit):
-        make_parser("", ["quick"], settings=settings, choices={"solver": ["lbfgs"]}).parse_args(words.split())
-    assert message in capsys.readouterr().err
-
-
 def test_seeds_are_no_second_option():
     settings = {"seeds": 10, "epochs": 6, "levels": {"seeds_of_light": [1]}}
     parser = make_parser("", ["quick"], settings=settings)  # argparse refuses a second --seeds
@@ -104,37 +82,31 @@ def test_seeds_are_no_second_option():
     assert settings["seeds"] == 10
 
 
-def test_settings_bring_dry_run_and_only():
-    parser = make_parser("", ["quick"], settings={"epochs": 6})
-    options = parser.parse_args(["--dry-run", "--only", "vit", "seed=0"])
-    assert (options.dry_run, options.only, options.epochs) == (True, ["vit", "seed=0"], None)
-    options = parser.parse_args([])
-    assert (options.dry_run, options.only) == (False, None)
+@pytest.mark.parametrize(
+    ("parse", "values"),
+    [
+        (parse_count, {"1": 1, "007": 7, "12": 12}),
+        (parse_not_negative, {"0": 0, "1e-3": 0.001, "2": 2}),
+        (parse_fraction, {"1/1": (1, 1), "2/8": (2, 8), "10/10": (10, 10)}),
+    ],
+)
+def test_numbers_that_are_typed(parse, values):
+    assert {text: parse(text) for text in values} == values
 
 
-@pytest.mark.parametrize("text", ["-1", "inf", "nan", "", "x", "1e400"])
-def test_not_negative_refuses(text):
-    with pytest.raises(argparse.ArgumentTypeError, match=f"^is {re.escape(repr(text))}, expected a number of at least"):
-        parse_not_negative(text)
-
-
-def test_not_negative():
-    assert [parse_not_negative(text) for text in ("0", "1e-3", "2")] == [0, 0.001, 2]
-
-
-def test_default_path():
-    names = [default_path(Path("a"), "mismatch", *parts) for parts in (("", "quick"), ("emoji", "paper"), ())]
-    assert names == [Path("a/mismatch.nc"), Path("a/mismatch-emoji-paper.nc"), Path("a/mismatch.nc")]
-
-
-def test_fraction():
-    assert [parse_fraction(text) for text in ("1/1", "2/8", "10/10")] == [(1, 1), (2, 8), (10, 10)]
-
-
-@pytest.mark.parametrize("text", ["", "1", "/", "0/2", "3/2", "1/0", "-1/2", "1/2/3", "1.0/2", "a/b", "²/3", " 1/2"])
-def test_fraction_refuses(text):
-    with pytest.raises(argparse.ArgumentTypeError, match=f"^is {re.escape(repr(text))}, expected K/N, such as 1/4"):
-        parse_fraction(text)
+@pytest.mark.parametrize(
+    ("parse", "rule", "texts"),
+    [
+        (parse_count, "a whole number of at", ["0", "-1", "+1", "1.0", "", " 1", "1_0", "٣", "²", "x"]),
+        (parse_not_negative, "a number of at least", ["-1", "inf", "nan", "", "x", "1e400"]),
+        (parse_fraction, "K/N, such as 1/4",
+         ["", "1", "/", "0/2", "3/2", "1/0", "-1/2", "1/2/3", "1.0/2", "a/b", "²/3", " 1/2"]),
+    ],
+)  # fmt: skip
+def test_texts_that_are_no_such_number(parse, rule, texts):
+    for text in texts:
+        with pytest.raises(argparse.ArgumentTypeError, match=f"^is {re.escape(repr(text))}, expected {rule}"):
+            parse(text)
 
 
 def test_levels_that_a_preset_leaves_at_their_default_can_be_named():
@@ -380,29 +352,25 @@ def test_dry_run_computes_nothing(study, out, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "name", "epochs"),
+    ("words", "name", "epochs", "paper_epochs"),
     [
-        ([], "toy_study.nc", 2),
-        (["--preset", "smoke"], "toy_study-smoke.nc", 2),
-        (["--dataset", "dolls", "--preset", "smoke"], "toy_study-dolls-smoke.nc", 3),
-        (["--dataset", "blocks"], "toy_study.nc", 2),
-        (["--objects", "sets/emoji", "--epochs", "7"], "toy_study-emoji.nc", 7),
+        ([], "toy_study.nc", 2, 50),
+        (["--preset", "smoke"], "toy_study-smoke.nc", 2, 50),
+        (["--dataset", "dolls", "--preset", "smoke"], "toy_study-dolls-smoke.nc", 3, 70),
+        (["--dataset", "blocks"], "toy_study.nc", 2, 50),
+        (["--objects", "sets/emoji", "--epochs", "7"], "toy_study-emoji.nc", 7, 50),
     ],
 )
-def test_data_set_and_objects_are_in_the_name_of_the_cube(study, words, name, epochs):
+def test_data_set_and_objects_are_in_the_name_and_settings_of_the_cube(study, words, name, epochs, paper_epochs):
     (study.folder / "sets" / "dolls").mkdir(parents=True)
     run(study, *words)
     assert [path.name for path in (study.folder / "cubes").glob("*.nc")] == [name]
-    settings = json.loads(read(study.folder / "cubes" / name).attrs["settings"])
-    assert settings["epochs"] == epochs
+    cube = read(study.folder / "cubes" / name)
+    settings, paper = (json.loads(cube.attrs[key]) for key in ("settings", "paper_settings"))
+    assert (settings["epochs"], paper["epochs"]) == (epochs, paper_epochs)
     assert settings["objects"] == ("emoji" if "emoji" in name else "procedural")
-
-
-def test_paper_settings_are_those_of_the_data_set(study, out):
-    (study.folder / "sets" / "dolls").mkdir(parents=True)
-    run(study, "--dataset", "dolls", "--out", out)
-    paper = json.loads(read(out).attrs["paper_settings"])
-    assert (paper["dataset"], paper["epochs"], paper["levels"]) == ("dolls", 70, {"factor": ["b"]})
+    assert paper["dataset"] == ("dolls" if "dolls" in name else "blocks")
+    assert paper["levels"] == {"factor": ["b"] if "dolls" in name else ["a", "b"]}
 
 
 @pytest.mark.parametrize(
@@ -414,26 +382,13 @@ def test_paper_settings_are_those_of_the_data_set(study, out):
         (["--only", "c"], "--only is 'c', expected labels of this study: a, b, same, disjoint, seed=0, seed=1"),
         (["--dataset", "trains"], "argument --dataset: invalid choice: 'trains'"),
         (["--factor-levels", "c"], "argument --factor-levels: invalid choice: 'c'"),
-        (["--seeds", "0"], "argument --seeds: is '0', expected a whole number of at least 1"),
+        (["--out", f"{__file__}/cube.nc"], f": cannot write {__file__}/cube.nc: "),
+        (["--out", "nowhere/cube.png"], "the name of a cube ends in .nc"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_computed(study, out, capsys, words, message):
     assert message in refusal(study, capsys, "--out", out, *words)
     assert list(out.parent.iterdir()) == []
-
-
-def test_path_that_cannot_be_written_is_found_before_the_first_cell(study, out, capsys):
-    out.write_text("")
-    line = refusal(replace(study, cell=dict), capsys, "--out", out / "cube.nc")
-    assert f": cannot write {out / 'cube.nc'}: " in line
-    assert refusal(study, capsys, "--out", out.with_suffix(".png")).endswith("the name of a cube ends in .nc")
-
-
-def test_cube_of_other_settings_is_left_alone(study, out, capsys):
-    run(study, "--out", out)
-    whole = out.read_bytes()
-    assert "belongs to other settings (epochs differ)" in refusal(study, capsys, "--out", out, "--epochs", "3")
-    assert out.read_bytes() == whole
 
 
 def test_script_is_a_command(tmp_path):

@@ -230,6 +230,9 @@ def test_a_pretrained_encoder_is_less_sensitive_to_what_it_was_trained_with(obje
 def test_clone_and_cross_validation_keep_the_encoder(images):
     scorer = SensitivityScorer(mean_colour, transformations=["hue"], n_pairs=20, random_state=0)
     assert clone(scorer).encoder is mean_colour
+    named = clone(scorer.set_output(transform="pandas")).fit(images).transform(images)
+    assert named.columns.tolist() == ["hue"]  # what was set about outputs is kept as well
+    scorer.set_output(transform="default")
     scores = cross_val_score(scorer, images, cv=2)
     assert scores.shape == (2,)
     assert (scores < 1).all()

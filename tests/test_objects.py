@@ -84,6 +84,7 @@ def test_keys_that_numpy_would_change_or_refuse(objects):
         (np.zeros((1, 2, 2, 4), "u1"), [3], TypeError, r"names is \[3\], expected a sequence of strings"),
         (np.zeros((1, 2, 2, 4), "u1"), "a", TypeError, "names is 'a', expected a sequence of strings"),
         (np.zeros((1, 2, 2, 4), "u1"), 3, TypeError, "names is 3, expected a sequence of strings"),
+        (np.zeros((1, 2, 2, 4), "u1"), np.array("a"), TypeError, "expected a sequence of strings"),
         (np.zeros((2, 2, 2, 4), "u1"), ["a", "a"], ValueError, "names holds 'a' more than once"),
     ],
 )

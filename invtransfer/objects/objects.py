@@ -54,6 +54,7 @@ class Objects:
         if len(shape) != 4 or shape[1] != shape[2] or shape[3] != 4 or 0 in shape:
             raise ValueError(f"images has shape {shape}, expected (n_objects, size, size, 4) with at least one object")
         sequence = isinstance(self.names, Iterable) and not isinstance(self.names, str)
+        sequence = sequence and getattr(self.names, "ndim", 1) > 0  # arrays of one value look iterable
         if not sequence or not all(isinstance(name, str) for name in self.names):
             raise TypeError(f"names is {self.names!r}, expected a sequence of strings")
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))

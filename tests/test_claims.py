@@ -63,6 +63,10 @@ def test_claims_without_a_pair_are_unknown(second):
     assert claim("the claim", seeds(0.5, np.nan), ">", second) == ("the claim", "?", None)
 
 
+def test_a_margin_of_any_type_of_number():
+    assert claim("", seeds(1e150), ">", 0.5, margin=np.float32(0.5))[2] is True
+
+
 def test_sign_that_there_is_not():
     with pytest.raises(ValueError, match="sign is '>=', expected '>' or '<'"):
         claim("", seeds(1.0), ">=", 0.0)

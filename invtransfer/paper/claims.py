@@ -48,6 +48,7 @@ def claim(text, first, sign, second, margin=0.0):
         raise ValueError(f"sign is {sign!r}, expected '>' or '<'")
     if not isinstance(margin, Real):
         raise ValueError(f"margin is {margin!r}, expected a number")
+    margin = float(margin)
     arrays = [values for values in (first, second) if isinstance(values, xr.DataArray)]
     if not arrays or not all(isinstance(values, (Real, xr.DataArray)) for values in (first, second)):
         kinds = f"{type(first).__name__} and {type(second).__name__}"

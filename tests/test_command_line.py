@@ -14,6 +14,7 @@ import pytest
 import toy_study
 import xarray as xr
 from PIL import Image
+from toy_studies import files
 
 from invtransfer.cubes import read
 from invtransfer.paper import Study, load_study, main
@@ -235,10 +236,6 @@ def out(tmp_path):
 
 def run(study, *words):
     main(study, ["--jobs", "1", *map(str, words)])
-
-
-def files(path):
-    return {file.name: file.stat().st_mtime_ns for file in path.with_suffix(".cells").glob("*.nc")}
 
 
 def refusal(study, capsys, *words):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from toy_studies import dying, failing, grid, interrupted, number, run, toy
+from toy_studies import dying, failing, files, grid, interrupted, lines, number, run, toy
 
 from invtransfer.cubes import cells, running
 from invtransfer.cubes.cells import cell_id
@@ -22,15 +22,6 @@ from invtransfer.storage import DamagedFileError
 
 def failing_everywhere(**arguments):
     raise ValueError("width is 0")
-
-
-def lines(log):
-    return sorted(log.read_text().splitlines()) if log.exists() else []
-
-
-def files(folder):
-    """What the files of a folder are: rewritten ones have another inode."""
-    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.glob("*.nc")}
 
 
 @pytest.fixture
@@ -75,12 +66,12 @@ def test_cell_files_are_named_by_their_arguments_and_hold_them(path):
 
 def test_second_run_computes_nothing_and_writes_an_equal_cube(path, log, monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
-    first, before = run(path, log=str(log)), files(path.with_suffix(".cells"))
+    first, before = run(path, log=str(log)), files(path)
     whole = path.read_bytes()
     assert len(lines(log)) == 8
     xr.testing.assert_identical(run(path, log=str(log)), first)
     assert len(lines(log)) == 8
-    assert files(path.with_suffix(".cells")) == before
+    assert files(path) == before
     assert path.read_bytes() == whole
 
 
@@ -140,7 +131,7 @@ def test_failing_cell_is_recorded_and_tried_again(path, tmp_path):
     assert float(cube.accuracy.sum()) == 444 - 101  # 4 * (0 + 100) + 4 * (0 + 10) + 4 * (0 + 1) = 444
     file = path.with_suffix(".cells") / f"{cell_id(there | {'unless': str(tmp_path / 'repaired')})}.nc"
     assert 'raise ZeroDivisionError("no samples")' in read(file).attrs["traceback"]
-    before = files(file.parent)
+    before = files(path)
 
     assert run(path, failing, unless=str(tmp_path / "repaired")).status.sel(there) == 2  # tried, fails again
     (tmp_path / "repaired").write_text("")
@@ -148,7 +139,7 @@ def test_failing_cell_is_recorded_and_tried_again(path, tmp_path):
     assert (cube.status == 1).all()
     assert cube.accuracy.sel(there) == 101
     assert (cube.message == "").all()
-    after = files(file.parent)
+    after = files(path)
     assert [name for name in after if after[name] != before[name]] == [file.name]
 
 
@@ -192,10 +183,10 @@ def test_interruption_keeps_finished_cells_and_says_how_to_go_on(path):
         run(path, interrupted)
     assert not path.exists()
     assert torch.get_num_threads() == n_threads
-    before = files(path.with_suffix(".cells"))
+    before = files(path)
     assert len(before) == 4
     assert (run(path).status == 1).all()
-    after = files(path.with_suffix(".cells"))
+    after = files(path)
     assert {name: after[name] for name in before} == before
 
 
@@ -369,11 +360,11 @@ def test_choice_that_cannot_be_made(path, options, message):
 )  # fmt: skip
 def test_cube_that_is_another_than_this_runs_is_not_touched(path, log, make, more, error, message):
     make(path)
-    whole, cells = path.read_bytes(), files(path.with_suffix(".cells"))
+    whole, cells = path.read_bytes(), files(path)
     with pytest.raises(error, match=message):
         run(path, log=str(log), **more)
     assert path.read_bytes() == whole
-    assert files(path.with_suffix(".cells")) == cells
+    assert files(path) == cells
     assert lines(log) == []
 
 
@@ -429,7 +420,7 @@ def test_plan_lists_cells_and_adds_up_their_time(path):
     assert lines[1] == "to do     60 min  factor=a,relation=same,seed=1"
     assert lines[-2] == "4 cells: 1 done, 0 failed, 3 missing; 3 to do by this command"
     assert lines[-1] == "projected time for them: 2.8 h of computing, 85 min with 2 processes"  # 3600 + 3000 + 3600
-    assert len(files(path.with_suffix(".cells"))) == 1
+    assert len(files(path)) == 1
     text = plan_study(cells, coordinates, path, {}, lambda **_: 60.0, jobs=2, shard=(1, 2))  # 0 and 2 of 0 to 3
     assert [line.split()[0] for line in text.splitlines()[:4]] == ["done", "left", "to", "left"]
     assert text.splitlines()[-1] == "projected time for them: 60 s of computing, 60 s with 1 process"

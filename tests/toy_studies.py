@@ -41,6 +41,16 @@ def note(log, line):
         file.write(line + "\n")
 
 
+def lines(log):
+    return sorted(log.read_text().splitlines()) if log.exists() else []
+
+
+def files(path):
+    """Tell what the files of the cells are: rewritten ones have another inode."""
+    stats = {file.name: file.stat() for file in path.with_suffix(".cells").glob("[!.]*.nc")}
+    return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in stats.items()}
+
+
 def slow(*, seconds, log, **labels):
     """Take some time, and leave a line when it is over."""
     time.sleep(seconds)

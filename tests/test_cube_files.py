@@ -7,18 +7,14 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
+from toy_studies import grid, number
 
 from invtransfer.cubes.assembly import assemble
 from invtransfer.cubes.files import have_same_bits, load_cube, read, write
 from invtransfer.storage import DamagedFileError
 
-GRID = {"factor": ["a", "b", "c"], "relation": ["same", "disjoint"], "seed": [0, 1]}
-POINTS = [{"factor": f, "relation": r, "seed": s} for f in "abc" for r in ("same", "disjoint") for s in (0, 1)]
-
-
-def number(factor, relation, seed):
-    """Factor in units, relation in tens, seed in hundreds: a permuted axis shows."""
-    return "abc".index(factor) + 10 * ("same", "disjoint").index(relation) + 100 * seed
+CELLS, GRID = grid()
+POINTS = [point for point, _ in CELLS]
 
 
 def cell(value, **more):
@@ -134,9 +130,9 @@ def test_each_number_is_in_its_place():
     order = np.random.default_rng(0).permutation(len(POINTS))  # the order of the cells says nothing
     cube = assemble([POINTS[i] for i in order], [cell(number(**POINTS[i])) for i in order], GRID)
     assert cube.accuracy.dims == ("factor", "relation", "seed")
-    # factor a: relation same [0, 100] over seeds, disjoint [10, 110]; each next factor is 1 more
+    # factor a: relation same [0, 100] over seeds, disjoint [10, 110]; factor b is 1 more
     np.testing.assert_array_equal(cube.accuracy.sel(factor="a"), [[0, 100], [10, 110]])
-    np.testing.assert_array_equal(cube.accuracy.sel(factor="c"), [[2, 102], [12, 112]])
+    np.testing.assert_array_equal(cube.accuracy.sel(factor="b"), [[1, 101], [11, 111]])
     assert cube.accuracy.attrs == {"long_name": "accuracy", "units": "1"}
     assert (cube.status == 1).all()
     assert (cube.message == "").all()

@@ -293,13 +293,15 @@ def test_real_study_is_killed_at_random_moments(tmp_path):
     """A study's command, its processes and its training: the cube has the bytes of an undisturbed one."""
     moments, environment = random.Random(0), os.environ | {"SOURCE_DATE_EPOCH": "0"}
     command = [sys.executable, STUDIES / "mismatch.py", "--preset", "smoke", "--epochs", "12", "--jobs", "2", "--out"]
+    start = time.monotonic()
     subprocess.run([*command, tmp_path / "whole.nc"], check=True, capture_output=True, env=environment)
+    whole = time.monotonic() - start
     path, seen, n_kills = tmp_path / "cube.nc", {}, 0
     while not path.exists():
         with subprocess.Popen([*command, path], stderr=subprocess.DEVNULL, env=environment) as process:
             if n_kills < 20:
                 try:
-                    process.wait(moments.uniform(4, 14))
+                    process.wait(whole * moments.uniform(0.15, 0.45))  # so that at least two do not get to the end
                 except subprocess.TimeoutExpired:
                     n_kills += 1
                     process.kill()

@@ -457,22 +457,15 @@ def test_interval_is_cut_and_contains_the_share():
     assert (share < 0).any()
 
 
-def test_failed_level_is_left_out():
+def test_failed_levels_and_seeds_that_lack_a_cell_are_left_out():
     values = np.random.default_rng(0).random((4, 2, 5))
-    expected, _ = shares(values[[0, 1, 3]])
-    values[2, 1] = NAN  # disjoint failed
-    explained, _ = shares(values)
-    xr.testing.assert_identical(explained, expected)
-    assert explained["n_levels"] == 3
-
-
-def test_seed_that_lacks_a_cell_is_left_out():
-    values = np.random.default_rng(0).random((4, 2, 5))
-    expected, _ = shares(values[:, :, [0, 1, 2, 4]])
-    values[2, 1, 3] = NAN
-    explained, _ = shares(values)
+    without_level, without_seed = values.copy(), values.copy()
+    without_level[2, 1] = NAN  # disjoint failed
+    without_seed[2, 1, 3] = NAN
+    xr.testing.assert_identical(shares(without_level)[0], shares(values[[0, 1, 3]])[0])
+    explained, expected = shares(without_seed)[0], shares(values[:, :, [0, 1, 2, 4]])[0]
     xr.testing.assert_allclose(explained["share"], expected["share"])
-    assert explained["n"] == 4
+    assert (explained["n"], explained["n_levels"]) == (4, 4)
 
 
 @pytest.mark.parametrize(

@@ -448,8 +448,7 @@ def test_study_whose_part_is_not_as_described(study, part, value, error, message
 
 
 def test_study_without_the_papers_preset(study, out):
-    presets = {name: study.presets[name] for name in ("smoke",)}
-    run(replace(study, presets=presets, datasets={}), "--out", out)
+    run(replace(study, presets={"smoke": study.presets["smoke"]}, datasets={}), "--out", out)
     assert "paper_settings" not in read(out).attrs
 
 

@@ -217,7 +217,7 @@ def test_sizes_are_those_of_the_arguments(monkeypatch):
 SIZES = {"n_samples": 1_800, "n_probe": 1_800, "n_validation": 200, "n_test": 1_000, "n_pairs": 1_000}
 
 
-@pytest.mark.parametrize(("name", "limit"), [*((name, size) for name, size in SIZES.items())])
+@pytest.mark.parametrize(("name", "limit"), SIZES.items())
 def test_sizes_that_the_images_cannot_fill_are_refused(name, limit, monkeypatch):
     labels = np.repeat(np.arange(10), 200)  # of which 20 of each are held out
     images = np.zeros((2_000, 32, 32, 3), dtype=np.uint8)

@@ -173,7 +173,7 @@ def public(name):
 
 
 ROTATE = TRANSFORMATIONS["rotate"]
-CHOSEN = st.lists(st.sampled_from([*TRANSFORMATIONS, ROTATE]), max_size=3, unique_by=str)
+CHOSEN = st.lists(st.sampled_from([*TRANSFORMATIONS, ROTATE]), max_size=3, unique_by=lambda one: getattr(one, "name", one))
 
 
 @functools.cache

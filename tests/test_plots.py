@@ -845,3 +845,9 @@ def test_comparison_of_differences_has_a_row_for_each_tuning():
         row = comparison.sel(tuning=tuning, factor_name=name)
         np.testing.assert_allclose(bar_heights(axes)[:2], [row.ours, row.published])
     draw_and_check_overlaps(figure)
+
+
+def test_true_and_false_are_drawn_as_1_and_0():
+    values = xr.DataArray([[[True]], [[False]]], {"x": [1, 2], "line": ["a"], "seed": [0]}, ["x", "line", "seed"])
+    (axes,) = draw_curves(Figure(), values, x="x", line="line", x_label="x", y_label="y")
+    assert axes.get_lines()[0].get_ydata().tolist() == [1, 0]

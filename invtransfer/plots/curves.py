@@ -97,7 +97,7 @@ def draw_curves(
     references = {} if references is None else references
     if not isinstance(references, dict) or not all(isinstance(one, xr.DataArray) for one in references.values()):
         raise TypeError(f"references is {references!r}, expected a dict of xarray.DataArray")
-    check_drawn(values, {"x": x, "line": line, "panel": panel}, limits, open_ended=True)
+    values = check_drawn(values, {"x": x, "line": line, "panel": panel}, limits, open_ended=True)
     for name, reference in references.items():
         if "seed" not in reference.dims or not set(reference.dims) <= {"seed", panel}:
             found = ", ".join(map(str, reference.dims)) or "none"

@@ -79,7 +79,7 @@ def draw_matrices(
     """
     from matplotlib.patches import Patch  # here, so that studies run without the extra
 
-    check_drawn(values, {"rows": rows, "columns": columns, "panel": panel}, limits, open_ended=False)
+    values = check_drawn(values, {"rows": rows, "columns": columns, "panel": panel}, limits, open_ended=False)
     means = values.mean("seed").transpose(*([panel] if panel else []), rows, columns)
     numbers = means.values.reshape(-1, means.sizes[rows], means.sizes[columns])
     colours, norm = _choose_colours(numbers, limits)

@@ -3,13 +3,13 @@
 from numbers import Integral, Real
 
 import numpy as np
-import xarray as xr
 
+from invtransfer.analysis.checks import check_array
 from invtransfer.plots.axes import format_name
 
 
 def check_drawn(values, dims, limits, *, open_ended):
-    """Raise an error unless values can be drawn over exactly these dimensions and "seed", within these limits.
+    """Return values as floats, if they can be drawn over exactly these dimensions and "seed", within these limits.
 
     Parameters
     ----------
@@ -22,6 +22,11 @@ def check_drawn(values, dims, limits, *, open_ended):
     open_ended : bool
         Whether an end may be None, too.
 
+    Returns
+    -------
+    values : xarray.DataArray
+        The same numbers as floats.
+
     Raises
     ------
     TypeError
@@ -30,10 +35,7 @@ def check_drawn(values, dims, limits, *, open_ended):
         If a dimension is missing, without labels, named twice, empty, or too many; `values` does not hold real numbers;
         or `limits` are not two numbers, the lower one first.
     """
-    if not isinstance(values, xr.DataArray):
-        raise TypeError(f"values is of type {type(values).__name__}, expected an xarray.DataArray")
-    if values.dtype.kind not in "biuf":
-        raise ValueError(f"values has dtype {values.dtype}, expected real numbers")
+    values = check_array(values, "values", dims=[])
     names = {argument: name for argument, name in dims.items() if name is not None}
     found = ", ".join(map(str, values.dims)) or "none"
     for argument, name in names.items():
@@ -52,6 +54,7 @@ def check_drawn(values, dims, limits, *, open_ended):
             raise ValueError(f"limits is {limits!r}, expected (low, high), two numbers, the lower one first")
     if 0 in values.sizes.values():
         raise ValueError(f"values has the sizes {dict(values.sizes)}, expected at least 1 of each")
+    return values
 
 
 def make_panels(figure, n, n_columns=None):

@@ -173,7 +173,9 @@ def public(name):
 
 
 ROTATE = TRANSFORMATIONS["rotate"]
-CHOSEN = st.lists(st.sampled_from([*TRANSFORMATIONS, ROTATE]), max_size=3, unique_by=lambda one: getattr(one, "name", one))
+CHOSEN = st.lists(
+    st.sampled_from([*TRANSFORMATIONS, ROTATE]), max_size=3, unique_by=lambda one: getattr(one, "name", one)
+)
 
 
 @functools.cache

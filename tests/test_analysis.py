@@ -647,6 +647,8 @@ def test_what_is_no_array_of_numbers(function):
         function([0.5])
     with pytest.raises(ValueError, match="has dtype complex128, expected real numbers"):
         function(xr.DataArray([1j], dims="seed"))
+    with pytest.raises(ValueError, match="holds infinite values, expected real numbers, or NaN where they are missing"):
+        summarise(xr.DataArray([0.5, np.inf], dims="seed"))
 
 
 def test_booleans_and_unsigned_numbers_are_subtracted_as_numbers():

@@ -1,5 +1,6 @@
 """Checks of what the functions of analysis take: arrays of numbers with named dimensions and labels."""
 
+import numpy as np
 import xarray as xr
 
 REFERENCE = "reference"  # the factor_name of encoders that do not depend on the relation, so have no contrast
@@ -29,12 +30,15 @@ def check_array(values, argument, dims, coordinates=(), once=()):
     TypeError
         If `values` is not a DataArray.
     ValueError
-        If it does not hold real numbers, lacks a dimension or coordinate, or has a label twice.
+        If it does not hold real numbers (NaN counts as missing, infinity as none), lacks a dimension or coordinate, or
+        has a label twice.
     """
     if not isinstance(values, xr.DataArray):
         raise TypeError(f"{argument} is of type {type(values).__name__}, expected an xarray.DataArray")
     if values.dtype.kind not in "biuf":
         raise ValueError(f"{argument} has dtype {values.dtype}, expected real numbers")
+    if values.dtype.kind == "f" and np.isinf(values).any():
+        raise ValueError(f"{argument} holds infinite values, expected real numbers, or NaN where they are missing")
     for kind, needed, there in (("dimension", dims, values.dims), ("coordinate", coordinates, values.coords)):
         missing = [name for name in needed if name not in there]
         if missing:

@@ -278,10 +278,10 @@ def test_values_out_of_range_are_named(name, rule, values):
 @pytest.mark.parametrize(
     ("n_objects", "n_images", "availability", "changed", "message"),
     [
-        (2, 2, 1, "objects", "changed is 'objects', expected 'object', 'image' or None"),
+        (2, 2, 1, "objects", "changed is 'objects', expected 'object' or 'image' or None"),
         (2, 2, 0.5, "object", "changed is 'object', expected 'image' or None with availability 0.5: images without"),
-        (1, 2, 1, "object", "changed is 'object', expected at least 2 objects to choose from: there is one"),
-        (2, 1, 1, "image", "changed is 'image', expected at least 2 images to choose from: there is one"),
+        (1, 2, 1, "object", "changed is 'object', expected 'image' or None: there is one object"),
+        (2, 1, 1, "image", "changed is 'image', expected 'object' or None: there is one image"),
     ],
 )
 def test_impossible_twins_are_refused(n_objects, n_images, availability, changed, message):

@@ -1,11 +1,11 @@
-"""Sensitivity of a representation to transformations: the statistics, and SensitivityScorer.
+"""Sensitivity of a representation to transformations: SensitivityScorer, and the same for pairs of one's own.
 
 The sensitivity to a transformation is the mean distance between the features of twins (two draws of that transformation
-on the same object and background), divided by the mean distance between random pairs of the same images. It is 0 for an
-invariant representation, and 1 if twins are as different as any two images. Distances are kept per pair; the ratio is
-formed once, from the means over the whole set.
+on the same object and background), divided by the mean distance between different images. It is 0 for an invariant
+representation, and 1 if twins are as different as any two images.
 """
 
+import warnings
 import zlib
 
 import numpy as np
@@ -13,6 +13,15 @@ import xarray as xr
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from invtransfer.analysis.representations import (
+    FEW_PAIRS,
+    compare_within_blocks,
+    count_effective_pairs,
+    distances,
+    mean_random_distance,
+    participation_ratio,
+    sensitivity_interval,
+)
 from invtransfer.encoders.encoding import encode
 from invtransfer.encoders.layers import describe_layer
 from invtransfer.estimators.frozen import AroundEncoder
@@ -22,73 +31,11 @@ from invtransfer.randomness import derive_seed
 from invtransfer.sources.transformed_images import TransformedImages, transform_whole
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
+ROUNDING = 1e-5  # distances of twins, as a share of that of different images, that are none
 N_ROW_DRAWS = 512  # number of draws of each transformation from which `transform` chooses
-Z_95 = 1.959964  # standard normal quantile of a two-sided 95 % interval
 
 
-def distances(Z, Z_other):
-    """Compute the Euclidean distance between the features of each pair.
-
-    Parameters
-    ----------
-    Z, Z_other : ndarray of shape (n_pairs, n_features)
-        Features of the first and of the second image of each pair.
-
-    Returns
-    -------
-    distances : ndarray of shape (n_pairs,), float64
-
-    Examples
-    --------
-    >>> distances(np.array([[0.0, 0.0]]), np.array([[3.0, 4.0]]))
-    array([5.])
-    """
-    return np.sqrt(np.square(Z.astype(np.float64) - Z_other).sum(axis=1))
-
-
-def sensitivity_interval(pair_distances, random_distances, partners):
-    """Compute the ratio of two mean distances, and its 95 % interval.
-
-    Parameters
-    ----------
-    pair_distances : ndarray of shape (n_pairs,)
-        Distances between twins.
-    random_distances : ndarray of shape (n_pairs,)
-        Distances between the first image of pair i and the second image of pair ``partners[i]``.
-    partners : ndarray of shape (n_pairs,), int
-        Permutation of the pairs.
-
-    Returns
-    -------
-    sensitivity, low, high : float
-        Ratio and bounds of its interval. All are NaN if the images of all random pairs are equal; the bounds are NaN if
-        there are fewer than 4 pairs.
-
-    Notes
-    -----
-    The interval is normal, with a variance from the delta method for a ratio of means. It contains the covariance
-    between the two distances of a pair, and that between pairs i and ``partners[i]``, which share an image.
-
-    Examples
-    --------
-    >>> sensitivity, low, high = sensitivity_interval(np.ones(4), np.full(4, 2.0), np.array([1, 2, 3, 0]))
-    >>> sensitivity, low, high
-    (0.5, 0.5, 0.5)
-    """
-    n_pairs, scale = len(pair_distances), random_distances.mean()
-    if scale == 0:
-        return np.nan, np.nan, np.nan
-    sensitivity = float(pair_distances.mean() / scale)
-    residuals = (pair_distances - sensitivity * random_distances) / scale  # linear part of the ratio, with mean 0
-    own = np.square(residuals).mean()
-    shared = 2 * (residuals * residuals[partners]).mean()
-    if n_pairs < 4:  # in a ring of three or fewer, these sum to 0
-        return sensitivity, np.nan, np.nan
-    half = Z_95 * np.sqrt(max(own + shared, 0.0) / n_pairs)
-    return sensitivity, float(max(sensitivity - half, 0.0)), float(sensitivity + half)
-
-
-def twin_sensitivity(encoder, X, X_twin, *, layer=None, random_state=None):
+def twin_sensitivity(encoder, X, X_twin, *, layer=None):
     """Measure how sensitive a representation is to the difference between the two images of given pairs.
 
     Parameters
@@ -104,16 +51,14 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None, random_state=None):
         Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
         the output of the module. None: the input of the last linear layer if that is the last layer with weights (the
         head of a classifier), else the output of the module. Maps and token sequences are flattened.
-    random_state : int, RandomState or None
-        Seed of the random pairs.
 
     Returns
     -------
     sensitivity : float
-        Mean distance between the features of the two images of a pair, divided by the mean distance between random
-        pairs, which are the first image of one pair and the second image of another.
+        Mean distance between the features of the two images of a pair, divided by the mean distance between the first
+        image of one pair and the second image of another, over all pairs within blocks of 256.
     low, high : float
-        Bounds of its 95 % interval over pairs.
+        Bounds of its 95 % interval over pairs, see `invtransfer.analysis.representations.sensitivity_interval`.
 
     Raises
     ------
@@ -131,16 +76,19 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None, random_state=None):
     Examples
     --------
     >>> X = np.random.default_rng(0).integers(256, size=(100, 8, 8, 3), dtype="uint8")
-    >>> twin_sensitivity(None, X, X, random_state=0)
-    (0.0, 0.0, 0.0)
+    >>> sensitivity, low, high = twin_sensitivity(None, X, 255 - X)
+    >>> bool(low < sensitivity < high)
+    True
     """
     X, X_twin = check_images(X, "X"), check_images(X_twin, "X_twin")
     if X.shape != X_twin.shape:
         raise ValueError(f"X_twin has shape {X_twin.shape}, expected the shape of X, {X.shape}")
     if len(X) < 2:
-        raise ValueError("X has 1 pair, expected at least 2, for random pairs")
+        raise ValueError("X has 1 pair, expected at least 2: twins are compared with different images")
     Z, Z_twin = (encode(encoder, images, layer=layer) for images in (X, X_twin))
-    return sensitivity_interval(*_compare(Z, Z_twin, derive_seed(random_state, "sensitivity")))
+    measured = distances(Z, Z_twin), compare_within_blocks(Z, Z_twin)[0]
+    _warn_of_few({"the difference between X and X_twin": measured})
+    return sensitivity_interval(*measured)
 
 
 class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
@@ -166,8 +114,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         such an `X` is read as rows of pixels. Their values are scaled to [0, 1] by the range seen in fit, transformed
         as a grey image, and scaled back.
     random_state : int, RandomState or None
-        Seed of the random pairs, and of the transformations of given images; a source draws with its own. Equal seeds
-        give equal draws for different encoders, so that differences between encoders are paired.
+        Seed of the transformations of given images; a source draws with its own. Equal seeds give equal draws for
+        different encoders, so that differences between encoders are paired.
 
     Attributes
     ----------
@@ -177,7 +125,15 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
     sensitivity_interval_ : xarray.DataArray over "transformation" and "bound"
         95 % interval ("low", "high") over pairs, for this encoder.
     pair_distances_, random_distances_ : xarray.DataArray over "transformation" and "pair"
-        Distances between the features of twins, and of random pairs of the same images, in units of the features.
+        Distance between the features of the twins, and mean distance of the features of a pair from those of the other
+        pairs of its block of 256, in units of the features.
+    companions_ : xarray.Dataset over "transformation"
+        What Equation 1 alone does not tell, from the same twins. "object_sensitivity" and "abx": mean distance between
+        twins over that to another object on the same background under the same draw, and share of the cases in which
+        the twin is nearer than that; of sources that know no objects, NaN, and the share of other images of the block
+        that are farther than the twin. "participation_ratio": number of directions in which the features vary.
+        "different": share of the twins whose images differ; "sensitivity_if_different": mean distance of these, divided
+        by the mean distance between different images.
     composed_sensitivity_ : float
         Sensitivity to all transformations of the source together; NaN if the scorer was fitted on images, or on a
         source without transformations.
@@ -193,18 +149,24 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Twins are two draws of the same transformation. Ten of the 18 act with probability 0.5, so that about half of their
-    twins are identical (a quarter for noise, elastic and erasing, which also draw numbers). Their sensitivities are
-    lower for that reason: they measure the dose together with the invariance.
+    `score` returns the invariance, 1 minus the mean sensitivity, because greater is better in scikit-learn.
 
-    `score` returns the invariance, 1 minus the mean sensitivity, because greater is better in scikit-learn. The paper's
-    Equation 1 divides by the distance between "any two samples": here these are the first image of each pair and the
-    second image of another, both drawn with that transformation, regardless of class.
+    *What Equation 1 can say.* The paper divides by the distance between "any two samples": here the first image of one
+    pair and the second image of another, both drawn with that transformation, regardless of class. Encoders of the same
+    images can be compared transformation by transformation, and seeds, sizes and units of features drop out.
+
+    *What it cannot say.* Levels do not compare across transformations: twins are two draws, and ten of the 18
+    transformations act with probability 0.5, so that half of their twins are identical (a quarter for noise, elastic
+    and erasing, which also draw numbers), and the normaliser contains the transformation. Nor is a low value learned
+    invariance: features that vary in one direction only, as those of an untrained network do, can ignore a
+    transformation together with everything else. `companions_` tells the two apart: where invariance was learned,
+    "object_sensitivity" is low and "abx" is near 1; where features collapsed, "abx" is nearer to 0.5, the value of
+    chance, and "participation_ratio" is small.
 
     References
     ----------
     Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Sections 3.4 and
-    5.1.
+    5.1. Schatz et al., "Evaluating speech features with the minimal-pair ABX task", Interspeech 2013.
 
     Examples
     --------
@@ -267,18 +229,20 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             "transformation": ("transformation", [t.name for t in chosen]),
             "category": ("transformation", [t.category for t in chosen]),
         }
-        self.pair_distances_, self.random_distances_ = (
-            xr.DataArray(values, along, ["transformation", "pair"], attrs={"units": "units of the features"})
-            for values in np.stack([m[:2] for m in measured], axis=1)
-        )
-        ratios = np.array([sensitivity_interval(*m) for m in measured])  # (n_transformations, 3)
+        measured = xr.concat(measured, "transformation").assign_coords(along)
+        self.pair_distances_, self.random_distances_ = measured.pair_distances, measured.random_distances
+        self.companions_ = _summarise_companions(measured)
+        pairs = list(zip(measured.pair_distances.values, measured.random_distances.values, strict=True))
+        _warn_of_few({t.name: one for t, one in zip(chosen, pairs, strict=True)})
+        ratios = np.array([sensitivity_interval(*one) for one in pairs])  # (n_transformations, 3)
         self.sensitivity_ = xr.DataArray(ratios[:, 0], along, ["transformation"], "sensitivity", {"units": "1"})
         self.sensitivity_interval_ = xr.DataArray(
             ratios[:, 1:], along | {"bound": ["low", "high"]}, ["transformation", "bound"], attrs={"units": "1"}
         )
         composed = (np.nan, np.nan, np.nan)
         if len(source.transformations):
-            composed = sensitivity_interval(*self._measure(source, None))
+            together = self._measure(source, None)
+            composed = sensitivity_interval(together.pair_distances.values, together.random_distances.values)
         self.composed_sensitivity_, self.composed_sensitivity_interval_ = composed[0], composed[1:]
         self.layer_ = describe_layer(self.encoder, self.layer)
         return self
@@ -305,7 +269,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         for transformation in self._transformations:
             twins = [transform_whole(images, [transformation], indices, self._seed, twin) for twin in (False, True)]
             columns.append(distances(*[self._encode(images) for images in twins]))
-        scales = self.random_distances_.mean("pair").to_numpy()
+        scales = np.array([mean_random_distance(values) for values in self.random_distances_.values])
         return np.stack(columns, axis=1) / np.where(scales > 0, scales, np.nan)
 
     def score(self, X, y=None):
@@ -326,8 +290,9 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         source = self._source(X, reset=False)
-        sensitivities = [sensitivity_interval(*self._measure(source, [t]))[0] for t in self._transformations]
-        return 1.0 - float(np.mean(sensitivities))
+        measured = [self._measure(source, [transformation]) for transformation in self._transformations]
+        ratios = [sensitivity_interval(one.pair_distances.values, one.random_distances.values)[0] for one in measured]
+        return 1.0 - float(np.mean(ratios))
 
     def get_feature_names_out(self, input_features=None):
         """Return the names of the transformations, the columns of `transform`.
@@ -360,7 +325,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             return X
         X = validate_input(self, X, reset=reset)
         if len(X) < 2:
-            raise ValueError("X has n_samples = 1, expected at least 2 images, for random pairs")
+            raise ValueError("X has n_samples = 1, expected at least 2, since different images are compared")
         if reset and X.shape[3] == 1:
             low, high = float(X.min()), float(X.max())
             self._pixel_range = (low, max(high - low, np.finfo(np.float32).tiny))
@@ -380,11 +345,29 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         return encode(self.encoder, images, layer=self.layer)
 
     def _measure(self, source, transformations):
-        """Compare twins drawn by a source; of given images, at most one pair is made of each."""
+        """Return what is measured of each pair of twins; of given images, at most one pair is made of each."""
         n_pairs = min(self.n_pairs, getattr(source, "n_images", self.n_pairs))
-        twins = source.twins(n_pairs, transformations=transformations)
-        Z, Z_twin = np.split(self._encode(np.concatenate(twins)), 2)  # in one call: fuller batches, one network
-        return _compare(Z, Z_twin, self._seed)
+        images = list(source.twins(n_pairs, transformations=transformations))
+        different = (images[0] != images[1]).any(axis=(1, 2, 3))
+        knows_objects = "object" in getattr(source, "changes", ())
+        if knows_objects:
+            images.append(source.twins(n_pairs, transformations=transformations, changed="object")[1])
+        # in one call: fuller batches, one network
+        Z, Z_twin, *others = np.split(self._encode(np.concatenate(images)), len(images))
+        pair_distances = distances(Z, Z_twin)
+        random_distances, nearer = compare_within_blocks(Z, Z_twin)
+        object_distances = np.full(n_pairs, np.nan)
+        if knows_objects:
+            object_distances = distances(Z, others[0])
+            nearer = (object_distances > pair_distances) + 0.5 * (object_distances == pair_distances)
+        values = {
+            "pair_distances": pair_distances, "random_distances": random_distances,
+            "object_distances": object_distances, "nearer": nearer, "different": different.astype(float),
+        }  # fmt: skip
+        measured = xr.Dataset({name: ("pair", value) for name, value in values.items()})
+        for name in ("pair_distances", "random_distances", "object_distances"):
+            measured[name].attrs["units"] = "units of the features"
+        return measured.assign(participation_ratio=participation_ratio(Z))
 
     def __sklearn_is_fitted__(self):
         """Tell whether `fit` has been called, whatever the encoder is."""
@@ -397,15 +380,37 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         return tags
 
 
-def _compare(Z, Z_twin, seed):
-    """Return the distances of pairs and of random pairs, and the permutation that makes the latter."""
-    partners = _ring(len(Z), seed)
-    return distances(Z, Z_twin), distances(Z, Z_twin[partners]), partners
+def _summarise_companions(measured):
+    """Return the companions of the sensitivities from what was measured of each pair."""
+    normaliser = np.array([mean_random_distance(values) for values in measured.random_distances.values])
+    normaliser = xr.DataArray(np.where(normaliser > 0, normaliser, np.nan), dims="transformation")
+    means = measured.mean("pair")
+    apart = measured.pair_distances.where(measured.different > 0).mean("pair")
+    companions = {
+        "object_sensitivity": (
+            means.pair_distances / means.object_distances.where(means.object_distances > 0),
+            "distance of twins over that to another object on the same background",
+        ),
+        "abx": (measured.nearer.mean("pair"), "share of cases in which the twin is nearer than another image"),
+        "participation_ratio": (measured.participation_ratio, "number of directions in which the features vary"),
+        "different": (means.different, "share of the twins whose images differ"),
+        "sensitivity_if_different": (apart / normaliser, "sensitivity, of the twins whose images differ"),
+    }
+    return xr.Dataset(
+        {name: value.assign_attrs(units="1", long_name=text) for name, (value, text) in companions.items()}
+    )
 
 
-def _ring(n, seed):
-    """Return a random permutation without a fixed point: the successors in a random ring."""
-    order = np.random.default_rng(seed).permutation(n)
-    partners = np.empty(n, dtype=np.int64)
-    partners[order] = np.roll(order, 1)
-    return partners
+def _warn_of_few(measured):
+    """Warn of intervals that cannot be known, because a mean distance rests on too few pairs."""
+    few = []
+    for name, (pair_distances, random_distances) in measured.items():
+        moved = pair_distances[pair_distances > ROUNDING * mean_random_distance(random_distances)]
+        if 0 < count_effective_pairs(moved) < FEW_PAIRS:
+            few.append(name)
+    if few:
+        warnings.warn(
+            f"the sensitivity to {', '.join(few)} rests on fewer than {FEW_PAIRS} pairs of twins, so its interval may"
+            " be too narrow: measure more pairs",
+            stacklevel=3,
+        )

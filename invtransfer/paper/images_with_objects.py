@@ -14,7 +14,8 @@ from invtransfer.estimators.sensitivity import twin_sensitivity
 from invtransfer.objects import load_objects
 from invtransfer.paper.datasets import CIFAR, load_cifar, load_objects_and_backgrounds
 from invtransfer.paper.inputs import Inputs, check_available, find_objects
-from invtransfer.paper.tasks import divide_images, keep_known, sample_task
+from invtransfer.paper.tasks import PARTS, divide_images, keep_known, sample_task
+from invtransfer.randomness import derive_generator, derive_seed
 from invtransfer.sources import ObjectsOnImages, Transforms2D
 
 TASKS = ("C/C", "C+O/C", "C+O/O", "O/O")  # what is shown / what is the label
@@ -119,7 +120,7 @@ def combined_task(
     ...     load_objects("procedural")[:10], (images, labels), (images, labels), shown="C+O", label="O"
     ... )
     >>> train
-    ObjectsOnImages(10 objects, 90 images, label='object', no transformations, random_state=0)
+    ObjectsOnImages(10 objects, 90 images, label='object', no transformations, random_state=...)
     """
     if shown not in ("C", "C+O", "O"):
         raise ValueError(f"shown is {shown!r}, expected 'C', 'C+O' or 'O'")
@@ -145,9 +146,9 @@ def combined_task(
             position=position,
             correlation=correlation,
             availability=0 if shown == "C" else availability,
-            random_state=3 * random_state + i,
+            random_state=derive_seed(random_state, name),
         )
-        for i, part in enumerate(parts)
+        for name, part in zip(PARTS, parts, strict=True)
     )
 
 
@@ -185,7 +186,7 @@ def make_combined(name, *, dataset, data, folder, n_objects, seed, **more):
         objects = objects[:-N_STAND_IN]  # the others are what images show
     if not 2 <= n_objects <= len(objects):
         raise ValueError(f"n_objects is {n_objects}, expected 2 to {len(objects)}, as many as there are")
-    chosen = objects[np.random.default_rng([seed, 1]).permutation(len(objects))[:n_objects]]
+    chosen = objects[derive_generator(seed, "pasted objects").permutation(len(objects))[:n_objects]]
     shown, label = name.split("/")
     images = load_labelled_images(dataset, data)
     return combined_task(chosen, *images, shown=shown, label=label, random_state=seed, **more)
@@ -226,7 +227,7 @@ def measure_combined(
     sensitivities = []
     for changed in CHANGED.values():
         pairs = targets["C+O/C"][-1].twins(n_pairs, changed=changed)
-        sensitivities.append(twin_sensitivity(encoder, *pairs, random_state=seed))
+        sensitivities.append(twin_sensitivity(encoder, *pairs))
     sensitivity, low, high = map(list, zip(*sensitivities, strict=True))
     text = "sensitivity to changing the image (C) or the object (O), all else the same"
     variables = {

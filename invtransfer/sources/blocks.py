@@ -28,10 +28,11 @@ class Source(ABC):
     """Samples and twins, made block by block: what all sources share.
 
     A subclass sets `transformations`, `image_shape`, `dtype` and `random_state`, and defines which images and labels
-    belong to consecutive indices.
+    belong to consecutive indices. `changes` is what `twins` can change beside the transformations.
     """
 
     dtype = np.uint8
+    changes = ()
 
     @abstractmethod
     def _fill_block(self, X, indices, transformations, twin):
@@ -71,8 +72,8 @@ class Source(ABC):
         X = self._fill(n, start, self._chosen(transformations), twin=False)
         return X, np.concatenate([self._labels_at(indices) for indices in _blocks(n, start)])
 
-    def twins(self, n, start=0, transformations=None):
-        """Make pairs of images that differ only in how they are transformed.
+    def twins(self, n, start=0, transformations=None, *, changed=None):
+        """Make pairs of images that differ in one respect only.
 
         Parameters
         ----------
@@ -81,20 +82,39 @@ class Source(ABC):
         start : int
             Index of the first pair.
         transformations : sequence of str or Transformation
-            Drawn twice for each pair; no others are applied. None: the source's own.
+            Applied, and no others. None: the source's own.
+        changed : {None, "object", "image"}
+            None: the transformations are drawn twice for each pair, everything else is the same. "object", in sources
+            that know objects: another object, uniform among the others, in the same place on the same background.
+            "image", in `ObjectsOnImages`: the same object in the same place on another image, uniform among the others.
+            For "object" and "image", the transformations are drawn once for each pair.
 
         Returns
         -------
         X, X_twin : ndarray of shape (n, height, width, 3), with the dtype of samples
-            The same images, transformed by two draws.
+            `X` holds the samples, if `transformations` is None.
 
         Raises
         ------
         TypeError, ValueError
-            As for `sample`.
+            As for `sample`; ValueError also if `changed` is none of `changes`, what the source can change.
+
+        Examples
+        --------
+        >>> from invtransfer import ObjectsOnImages, load_objects
+        >>> source = ObjectsOnImages(load_objects("procedural"), np.zeros((1, 32, 32, 3), "uint8"), position=(0, 20))
+        >>> X, X_twin = source.twins(50, changed="object")
+        >>> bool((X != X_twin).any()), bool((X != X_twin)[:, :20].any()), bool((X != X_twin)[:, :, 12:].any())
+        (True, False, False)
         """
         chosen = self._chosen(transformations)
-        return self._fill(n, start, chosen, twin=False), self._fill(n, start, chosen, twin=True)
+        if changed is not None and changed not in self.changes:
+            known = "".join(f"{name!r} or " for name in self.changes) + "None"
+            raise ValueError(f"changed is {changed!r}, expected {known}{self._explain(changed)}")
+        first = self._fill(n, start, chosen, twin=False)
+        if changed is None:
+            return first, self._fill(n, start, chosen, twin=True)
+        return first, self._fill(n, start, chosen, twin=False, changed=changed)
 
     def _chosen(self, transformations):
         return self.transformations if transformations is None else get_transformations(transformations)
@@ -117,6 +137,14 @@ class Source(ABC):
     def _block_generator(self, stream, indices):
         """Return the generator of a stream for the block that the indices are in."""
         return derive_generator(self.random_state, stream, indices[0] // BLOCK)
+
+    def _explain(self, changed):
+        """Return the end of a sentence that says why `twins` cannot change something."""
+        return ": the source knows no objects" if changed == "object" else ""
+
+    def _others(self, numbers, n, indices, stream):
+        """Draw for each of `numbers` another number below `n`."""
+        return (numbers + 1 + self._integers(stream, indices, n - 1)) % n
 
     def _format_draws(self):
         names = ", ".join(t.name for t in self.transformations) or "no transformations"

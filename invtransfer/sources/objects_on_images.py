@@ -134,58 +134,16 @@ class ObjectsOnImages(Source):
         counts = f"{len(self.class_names)} objects, {len(self._images)} images"
         return f"ObjectsOnImages({counts}, label={self._label!r}, {self._format_draws()})"
 
-    def twins(self, n, start=0, transformations=None, *, changed=None):
-        """Make pairs of images that differ in one respect only.
+    @property
+    def changes(self):
+        """What `twins` can change: the object if every image has one and there are others, and the image likewise."""
+        there = {"object": len(self._objects) > 1 and self._availability == 1, "image": len(self._images) > 1}
+        return tuple(name for name, possible in there.items() if possible)
 
-        Parameters
-        ----------
-        n : int
-            Number of pairs.
-        start : int
-            Index of the first pair.
-        transformations : sequence of str or Transformation
-            Applied to the objects; no others are applied. None: the source's own.
-        changed : {None, "object", "image"}
-            None: the transformations are drawn twice for each pair, everything else is the same. "object": another
-            object, uniform among the others, in the same place on the same image. "image": the same object in the same
-            place on another image, uniform among the others. For "object" and "image", the transformations are drawn
-            once for each pair.
-
-        Returns
-        -------
-        X, X_twin : ndarray of shape (n, height, width, 3), with the dtype of samples
-            `X` holds the samples, if `transformations` is None.
-
-        Raises
-        ------
-        TypeError
-            If `transformations` is not a list of names or transformations.
-        ValueError
-            If `n` or `start` is not a whole number in range, the images would take more than 2**40 bytes, a
-            transformation is unknown, `changed` is another word, there is no other object or image, or `changed` is
-            "object" and some images have no object.
-
-        Examples
-        --------
-        >>> from invtransfer import ObjectsOnImages, load_objects
-        >>> source = ObjectsOnImages(load_objects("procedural"), np.zeros((1, 32, 32, 3), "uint8"), position=(0, 20))
-        >>> X, X_twin = source.twins(50, changed="object")
-        >>> bool((X != X_twin).any()), bool((X != X_twin)[:, :20].any()), bool((X != X_twin)[:, :, 12:].any())
-        (True, False, False)
-        """
-        if changed is None:
-            return super().twins(n, start, transformations)
-        if changed not in ("object", "image"):
-            raise ValueError(f"changed is {changed!r}, expected 'object', 'image' or None")
+    def _explain(self, changed):
         if changed == "object" and self._availability < 1:
-            raise ValueError(
-                f"changed is 'object', expected 'image' or None with availability {self._availability}: images without"
-                " objects have none to change"
-            )
-        if len(self._objects if changed == "object" else self._images) < 2:
-            raise ValueError(f"changed is {changed!r}, expected at least 2 {changed}s to choose from: there is one")
-        chosen = self._chosen(transformations)
-        return self._fill(n, start, chosen, twin=False), self._fill(n, start, chosen, twin=False, changed=changed)
+            return f" with availability {self._availability}: images without objects have none to change"
+        return f": there is one {changed}" if changed in ("object", "image") else ""
 
     def _object_numbers(self, indices):
         numbers = self._integers("objects", indices, len(self._objects))
@@ -202,10 +160,6 @@ class ObjectsOnImages(Source):
     def _uniform(self, stream, indices):
         """Draw a number in [0, 1) per index, inside one block."""
         return self._block_generator(stream, indices).random(BLOCK)[indices % BLOCK]
-
-    def _others(self, numbers, n, indices, stream):
-        """Draw for each of `numbers` another number below `n`."""
-        return (numbers + 1 + self._integers(stream, indices, n - 1)) % n
 
     def _fill_block(self, X, indices, transformations, twin, changed=None):
         shown, numbers = indices % len(self._images), self._object_numbers(indices)

@@ -5,7 +5,8 @@ import torch
 
 from invtransfer.images import check_count
 from invtransfer.objects import Objects
-from invtransfer.sources.blocks import BLOCK, Source, draw_in_parts
+from invtransfer.randomness import derive_generator
+from invtransfer.sources.blocks import Source, draw_in_parts
 from invtransfer.sources.pasting import paste, place_objects, prepare_backgrounds
 from invtransfer.transformations import apply_transformations, get_transformations
 
@@ -87,13 +88,24 @@ class Transforms2D(Source):
 
     def _backgrounds_at(self, indices):
         if self._backgrounds is None:
-            shape = (BLOCK, 3, *self.image_shape[:2])
-            generator = self._block_generator("backgrounds", indices)
-            return generator.integers(256, size=shape, dtype=np.uint8)[indices % BLOCK]
+            seeds, shape = self._integers("backgrounds", indices, 2**63 - 1), (3, *self.image_shape[:2])
+            generators = (derive_generator(seed, "field") for seed in seeds)
+            return np.stack([generator.integers(256, size=shape, dtype=np.uint8) for generator in generators])
         return self._backgrounds[self._integers("backgrounds", indices, len(self._backgrounds))]
 
-    def _fill_block(self, X, indices, transformations, twin):
-        numbers = torch.from_numpy(self._object_numbers(indices))
+    @property
+    def changes(self):
+        """What `twins` can change: the object, if there is another one."""
+        return ("object",) if len(self._objects) > 1 else ()
+
+    def _explain(self, changed):
+        return ": there is one object" if changed == "object" else ""
+
+    def _fill_block(self, X, indices, transformations, twin, changed=None):
+        numbers = self._object_numbers(indices)
+        if changed == "object":
+            numbers = self._others(numbers, len(self._objects), indices, "other objects")
+        numbers = torch.from_numpy(numbers)
         backgrounds = self._backgrounds_at(indices)
         for rows, parameters in draw_in_parts(transformations, indices, self.image_shape[:2], self.random_state, twin):
             objects = self._objects.index_select(0, numbers[rows])

@@ -3,7 +3,6 @@
 import zlib
 
 import numpy as np
-from sklearn.utils.validation import check_random_state
 
 
 def derive_generator(seed, stream, index=0):
@@ -55,6 +54,8 @@ def derive_seed(random_state, stage):
     >>> derive_seed(0, "pretraining") == derive_seed(0, "pretraining") != derive_seed(0, "sensitivity")
     True
     """
+    from sklearn.utils.validation import check_random_state  # here, so that cubes load no scikit-learn
+
     if random_state is None:
         entropy = np.random.SeedSequence().entropy
     else:

@@ -36,6 +36,7 @@ from invtransfer.paper.command_line import default_path, exit_on_error, parse_co
 from invtransfer.paper.datasets import CIFAR, OBJECT_SIZE, load_objects_and_backgrounds
 from invtransfer.paper.images_with_objects import POSITIONS, STAND_IN, load_labelled_images, make_combined
 from invtransfer.plots.gallery import draw_groups, draw_named, draw_panels
+from invtransfer.randomness import derive_generator
 from invtransfer.sources.cifar import CIFAR10_CLASSES, cifar100_classes
 from invtransfer.sources.pasting import centred_box
 from invtransfer.storage import check_writable
@@ -55,7 +56,7 @@ def object_sources(folder, image_size, seed):
         objects = load_objects(folder, max(OBJECT_SIZE, image_size))
         own = (Path(folder) / "backgrounds").is_dir() and folder != "procedural"
         backgrounds = load_backgrounds(folder if own else "procedural", max(8, image_size))
-        order = np.random.default_rng([seed, 1]).permutation(len(backgrounds))
+        order = derive_generator(seed, "backgrounds of the gallery").permutation(len(backgrounds))
 
     def make_source(number, names):
         behind = "random" if folder == "random" else backgrounds[order[[number % len(order)]]]
@@ -77,7 +78,7 @@ def photograph_sources(dataset, folder, seed):
         print(f"CIFAR-10 is not there; in Figures 6 and 15 a stand-in takes its place ({error})")
         wanted, title, names = STAND_IN, "stand-in for CIFAR-10, which was not there", load_objects().names[-10:]
         images, labels = load_labelled_images(wanted, folder)[1]
-    generator = np.random.default_rng([seed, 1])
+    generator = derive_generator(seed, "photographs of the gallery")
     chosen = [generator.choice(np.flatnonzero(labels == label)) for label in range(len(names))]
 
     def make_source(number, names):
@@ -88,7 +89,7 @@ def photograph_sources(dataset, folder, seed):
 
 def make_rows(make_source, names, n_classes, n_draws, seed):
     """Make, for each transformation, one image without and n_draws with it; a class to each row."""
-    order = np.random.default_rng([seed, 0]).permutation(n_classes)
+    order = derive_generator(seed, "rows of the gallery").permutation(n_classes)
     sources = {name: make_source(order[row % n_classes], [name]) for row, name in enumerate(names)}
     return {
         name: np.concatenate([source.sample(1, transformations=())[0], source.sample(n_draws)[0]])
@@ -98,7 +99,7 @@ def make_rows(make_source, names, n_classes, n_draws, seed):
 
 def make_overview(make_source, names, seed, n_rows=4, n_draws=3):
     """Make panels of some classes: without transformation, and n_draws images for each set of them."""
-    chosen = np.random.default_rng([seed, 2]).permutation(len(names))[:n_rows]
+    chosen = derive_generator(seed, "overview of the gallery").permutation(len(names))[:n_rows]
     panels = {"without": np.stack([make_source(number, ()).sample(1)[0] for number in chosen])}
     for row_names in OVERVIEW:
         rows = [make_source(number, row_names).sample(n_draws, start=i * n_draws)[0] for i, number in enumerate(chosen)]

@@ -102,3 +102,13 @@ def test_the_example_of_the_design(objects):
     scorer = SensitivityScorer(encoder, n_pairs=20, random_state=0).fit(target)
     assert scorer.sensitivity_.dims == ("transformation",)
     assert np.isfinite(scorer.sensitivity_).all()
+
+
+def test_random_numbers_come_from_named_streams():
+    """Every generator is made in randomness.py; resampling takes a generator of the user's own, as numpy does."""
+    made = {
+        str(file.relative_to(PACKAGE)) for file in PACKAGE.rglob("*.py")
+        for line in file.read_text().splitlines()
+        if "default_rng(" in line and not line.lstrip().startswith((">>>", "..."))
+    }  # fmt: skip
+    assert made == {"randomness.py", "analysis/variance.py"}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from invtransfer.transformations import TRANSFORMATIONS
+from invtransfer.transformations.draws import normal_fields, uniform_fields
 
 NAMES = list(TRANSFORMATIONS)
 SWITCHED = ["v_flip", "h_flip", "grayscale", "posterize", "invert", "sharpen"]
@@ -45,17 +46,18 @@ def test_half_of_the_images_are_changed(name):
     assert applied.mean() == pytest.approx(0.5, abs=5 * 0.0035)
 
 
-@pytest.mark.parametrize(("name", "channels"), [("noise", 3), ("elastic", 2)])
-def test_fields_are_drawn_where_they_are_applied(name, channels):
-    parameters = TRANSFORMATIONS[name].draw(200, np.random.default_rng(0), (8, 12))
-    assert parameters["field"].shape == (200, channels, 8, 12)
-    assert parameters["field"].dtype == np.float32
-    assert not parameters["field"][~parameters["applied"]].any()
-    drawn = parameters["field"][parameters["applied"]]
-    # About 20,000 numbers: the mean of normal ones is within 0.04 of 0. Uniform in [-1, 1] has variance 1/3.
-    assert drawn.mean() == pytest.approx(0, abs=0.04)
-    assert drawn.var() == pytest.approx({"noise": 1, "elastic": 1 / 3}[name], rel=0.05)
-    assert name == "noise" or np.abs(drawn).max() <= 1
+@pytest.mark.parametrize(("make", "variance"), [(normal_fields, 1), (uniform_fields, 1 / 3)])
+def test_fields(make, variance):
+    seeds = range(200)
+    fields = make(seeds, (2, 8, 12))
+    assert (fields.shape, fields.dtype) == ((200, 2, 8, 12), np.float32)
+    # 38,400 numbers: the mean of normal ones is within 0.03 of 0. Uniform in [-1, 1] has variance 1/3.
+    assert fields.mean() == pytest.approx(0, abs=0.03)
+    assert fields.var() == pytest.approx(variance, rel=0.05)
+    assert make is normal_fields or np.abs(fields).max() <= 1
+    correlations = np.corrcoef(fields.reshape(200, -1))[np.triu_indices(200, 1)]
+    assert correlations.std() == pytest.approx(1 / np.sqrt(192), rel=0.05)  # as of independent fields
+    np.testing.assert_array_equal(make([seeds[7]], (2, 8, 12))[0], fields[7])
 
 
 @pytest.mark.parametrize("name", NAMES)

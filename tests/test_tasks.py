@@ -166,8 +166,8 @@ def test_tasks_have_the_transformations_of_their_relation(dataset, seed, request
     for relation, (source, target) in tasks.items():
         for parts, names in ((source, drawn[relation]), (target, drawn["same"])):
             assert [[each.name for each in part.transformations] for part in parts] == [names] * 3
-        # 3 parts of each task, of which number 2 * seed is the source's and 2 * seed + 1 the target's
-        assert [part.random_state for part in (*source, *target)] == [6 * seed + i for i in range(6)]
+        # each of the 3 parts of both tasks has images of its own
+        assert len({part.random_state for part in (*source, *target)}) == 6
         for part, same in zip(target, tasks["same"][1], strict=True):
             np.testing.assert_array_equal(part.sample(20)[0], same.sample(20)[0])
 

@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image, ImageColor, ImageDraw
 from scipy.ndimage import gaussian_filter
 
+from invtransfer.randomness import derive_generator
+
 _TOWARD_LIGHT = np.array([-0.6, -0.8], np.float32)  # the light comes from the upper left
 _BLUR = 4.0  # pixels; the relief is computed at a resolution at which this blur is enough
 _MARGIN = 0.1  # margin of the sheet around the unit square, so that nothing near its border is cut off
@@ -139,7 +141,7 @@ def dots(first, second, count, radius=0.3):
 
 def _value_noise(x, y, count, seed):
     """Interpolate `count` x `count` uniform numbers in [0, 1] at the points (x, y), with period 1."""
-    grid = np.random.default_rng(seed).random((count, count), np.float32)
+    grid = derive_generator(seed, "textures").random((count, count), np.float32)
     u, v = x * count, y * count
     i, j = np.floor(u).astype(int), np.floor(v).astype(int)
     u, v = u - i, v - j

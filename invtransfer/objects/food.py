@@ -15,6 +15,7 @@ from invtransfer.objects.drawing import (
     symmetric,
     turn,
 )
+from invtransfer.randomness import derive_generator
 
 
 def _shine(c, x, y, rx, ry, angle=0, opacity=0.55):
@@ -194,7 +195,7 @@ def _doughnut(c):
     wave = 1 + 0.045 * np.sin(9 * t) + 0.03 * np.sin(5 * t + 1)
     icing = np.stack([0.5 + 0.42 * wave * np.cos(t), 0.49 + 0.385 * wave * np.sin(t)], 1)
     c.fill(icing, "#f27bb0", bulge=0.7, inside=True)
-    generator = np.random.default_rng(5)
+    generator = derive_generator(5, "seeds and sprinkles")
     for angle in np.linspace(0, 340, 18):
         r, x = generator.uniform(0.21, 0.36), np.radians(angle)
         x, y = 0.5 + r * np.cos(x), 0.49 + 0.92 * r * np.sin(x)

@@ -12,6 +12,8 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 from scipy.sparse import coo_array
 
+from invtransfer.randomness import derive_generator
+
 _N_PER_KIND = 51
 
 
@@ -376,7 +378,7 @@ def draw_backgrounds(size):
     for kind, draw in enumerate(_KINDS):
         n = 17  # pictures at a time, so that large sizes do not take much memory
         for first in range(0, _N_PER_KIND, n):
-            scene = _Scene(np.random.default_rng([kind, first]), n, size)
+            scene = _Scene(derive_generator(kind, "landscapes", first), n, size)
             draw(scene)
             images[first : first + n, kind] = scene.finish()
     images = images.reshape(-1, size, size, 3)

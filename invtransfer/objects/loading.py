@@ -13,6 +13,7 @@ from invtransfer.objects.folders import read_backgrounds, read_objects
 from invtransfer.objects.landscapes import draw_backgrounds
 from invtransfer.objects.objects import Objects
 from invtransfer.objects.things import OBJECTS, draw_objects
+from invtransfer.randomness import derive_generator
 
 
 def load_objects(source="procedural", size=128, random_state=0):
@@ -80,7 +81,7 @@ def load_objects(source="procedural", size=128, random_state=0):
         return Objects(draw_objects(size).copy(), tuple(OBJECTS))
     if source == "random":
         images = np.full((len(OBJECTS), size, size, 4), 255, np.uint8)
-        images[..., :3] = np.random.default_rng(random_state).integers(0, 256, images[..., :3].shape, np.uint8)
+        images[..., :3] = derive_generator(random_state, "patterns").integers(0, 256, images[..., :3].shape, np.uint8)
         return Objects(images, tuple(f"pattern {i:02d}" for i in range(len(OBJECTS))))
     return Objects(*read_objects(source, size))
 

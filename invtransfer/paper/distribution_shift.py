@@ -3,12 +3,11 @@
 The data of the paper's Section 5.1: encoders are pretrained on objects ("image") or on random patterns ("random").
 """
 
-import numpy as np
-
 from invtransfer.objects import load_objects
 from invtransfer.paper.datasets import CIFAR, PATTERN_SIZE, load_cifar, load_objects_and_backgrounds
 from invtransfer.paper.inputs import find_task_data
 from invtransfer.paper.tasks import draw_classes, objects_task
+from invtransfer.randomness import derive_generator, derive_seed
 from invtransfer.sources import TransformedImages
 
 KINDS = ("image", "random")
@@ -42,8 +41,8 @@ def make_kind(kind, *, folder, seed, n_classes, transformations=()):
     if kind == "random":
         objects, backgrounds = load_objects("random", size=PATTERN_SIZE, random_state=seed), "random"
     classes, others = draw_classes("disjoint", n_classes, len(objects), seed)
-    parts = objects_task(objects, classes, transformations, 2 * seed, backgrounds)
-    return parts, objects_task(objects, others, (), 2 * seed + 1, backgrounds)[-1]
+    parts = objects_task(objects, classes, transformations, derive_seed(seed, "source"), backgrounds)
+    return parts, objects_task(objects, others, (), derive_seed(seed, "other classes"), backgrounds)[-1]
 
 
 def make_shifted(names, trained_on, parts, others, *, folder, data, seed, n_classes, n_images):
@@ -74,7 +73,7 @@ def make_shifted(names, trained_on, parts, others, *, folder, data, seed, n_clas
     for name in names:
         if name in CIFAR:
             images, labels = load_cifar(name, data)[1]
-            order = np.random.default_rng([seed, 4]).permutation(len(images))[:n_images]
+            order = derive_generator(seed, "photographs").permutation(len(images))[:n_images]
             sources.append(TransformedImages(images[order], labels[order], random_state=seed))
         elif name == "strong_ood":
             other_kind = KINDS[1 - KINDS.index(trained_on)]

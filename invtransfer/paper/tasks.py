@@ -7,10 +7,12 @@ import pandas as pd
 
 from invtransfer.images import check_count
 from invtransfer.paper.datasets import CIFAR, load_cifar, load_objects_and_backgrounds
+from invtransfer.randomness import derive_generator, derive_seed
 from invtransfer.sources import TransformedImages, Transforms2D
 from invtransfer.transformations import TRANSFORMATIONS
 
 CLASS_RELATIONS = ("subset", "disjoint", "same", "superset")
+PARTS = ("training", "validation", "test")  # of a task, each with a random state of its own
 
 
 def draw_transformations(seed):
@@ -32,7 +34,7 @@ def draw_transformations(seed):
     >>> len(names["same"]), set(names["same"]) & set(names["disjoint"])
     (3, set())
     """
-    generator = np.random.default_rng([seed, 0])
+    generator = derive_generator(seed, "transformations of tasks")
     by_category = {}
     for transformation in TRANSFORMATIONS.values():
         by_category.setdefault(transformation.category, []).append(transformation.name)
@@ -83,7 +85,7 @@ def draw_classes(class_relation, n_classes, n_available, seed):
         raise ValueError(
             f"n_classes is {n_classes}: source and target need {2 * n_classes} classes, there are {n_available}"
         )
-    order = np.random.default_rng([seed, 1]).permutation(n_available)
+    order = derive_generator(seed, "classes of tasks").permutation(n_available)
     target, others = order[:n_classes], order[n_classes : 2 * n_classes]
     sources = {
         "subset": target[: max(2, round(n_classes / 3))],
@@ -126,12 +128,12 @@ def objects_task(objects, classes, transformations, random_state, backgrounds=No
     >>> from invtransfer import load_objects
     >>> train, validation, test = objects_task(load_objects("procedural"), [4, 7, 9], ["rotate"], 0)
     >>> test
-    Transforms2D(3 objects, rotate, random_state=2)
+    Transforms2D(3 objects, rotate, random_state=...)
     """
     shown = objects[classes]
     return tuple(
-        Transforms2D(shown, transformations, backgrounds=backgrounds, random_state=3 * random_state + part)
-        for part in range(3)
+        Transforms2D(shown, transformations, backgrounds=backgrounds, random_state=derive_seed(random_state, part))
+        for part in PARTS
     )
 
 
@@ -167,11 +169,12 @@ def images_task(training, test, classes, transformations, random_state):
     >>> images, labels = np.zeros((100, 8, 8, 3), dtype="uint8"), np.repeat([0, 1], 50)
     >>> train, validation, test = images_task((images, labels), (images, labels), [1], ["hue"], random_state=0)
     >>> train
-    TransformedImages(45 images, hue, random_state=0)
+    TransformedImages(45 images, hue, random_state=...)
     """
     parts = divide_images(training, test, classes, random_state)
     return tuple(
-        TransformedImages(*part, transformations, random_state=3 * random_state + i) for i, part in enumerate(parts)
+        TransformedImages(*part, transformations, random_state=derive_seed(random_state, name))
+        for name, part in zip(PARTS, parts, strict=True)
     )
 
 
@@ -214,8 +217,8 @@ def make_tasks(*, folder, dataset, class_relation, relation, seed, n_classes):
         objects, backgrounds = load_objects_and_backgrounds(folder)
         n_available, make_task = len(objects), partial(objects_task, objects, backgrounds=backgrounds)
     source_classes, target_classes = draw_classes(class_relation, n_classes, n_available, seed)
-    source = make_task(source_classes, drawn[relation], 2 * seed)
-    return source, make_task(target_classes, drawn["same"], 2 * seed + 1)
+    source = make_task(source_classes, drawn[relation], derive_seed(seed, "source"))
+    return source, make_task(target_classes, drawn["same"], derive_seed(seed, "target"))
 
 
 def count_training_images(dataset, class_relation, n_classes, n_samples):
@@ -365,7 +368,7 @@ def divide_images(training, test, classes, random_state):
         each class that depends neither on `classes` nor on `random_state`; test images.
     """
     (images, labels), (test_images, test_labels) = training, test
-    generator, is_held_out = np.random.default_rng([random_state, 2]), _hold_out(labels)
+    generator, is_held_out = derive_generator(random_state, "order of images"), _hold_out(labels)
     parts = []
     for chosen in (np.isin(labels, classes) & ~is_held_out, np.isin(labels, classes) & is_held_out):
         order = generator.permutation(np.flatnonzero(chosen))
@@ -378,7 +381,7 @@ def divide_images(training, test, classes, random_state):
 
 def _hold_out(labels):
     """Mark a tenth of each class, chosen once and for all."""
-    order = np.random.default_rng(0).permutation(len(labels))
+    order = derive_generator(0, "held-out images").permutation(len(labels))
     groups = _group_equal(labels[order])
     held_out = np.zeros(len(labels), dtype=bool)
     held_out[order] = groups.cumcount() < groups.transform("size") // 10

@@ -10,6 +10,7 @@ from invtransfer.encoders.classifier import build_network
 from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import compute_outputs
 from invtransfer.networks.training import train
+from invtransfer.randomness import derive_generator
 
 
 @lru_cache
@@ -42,7 +43,7 @@ def seconds_per_image(network, width, batch_size, image_shape=(32, 32, 3)):
     n = batch_size if device.type == "cuda" else min(batch_size, 64)
     generator = torch.Generator().manual_seed(0)
     module = build_network(network, 10, image_shape=image_shape, width=width, generator=generator)
-    X, y = np.random.default_rng(0).integers(256, size=(n, *image_shape), dtype=np.uint8), np.arange(n) % 10
+    X, y = derive_generator(0, "timing").integers(256, size=(n, *image_shape), dtype=np.uint8), np.arange(n) % 10
     settings = {"epochs": 1, "batch_size": n, "learning_rate": 1e-3, "device": device, "precision": "auto"}
 
     def step():

@@ -18,7 +18,7 @@ sharpen     photometric  multiplies by 7 the difference from a smoothed copy    
 blur        corruption   blurs with a Gaussian, cut off outside 7 x 7 px            sigma 0.1 to 1.5 px      1
 noise       corruption   adds standard normal numbers, clipped to [0, 1]                                     0.5
 pixelate    corruption   averages each block of 2 x 2 pixels                                                 0.5
-elastic     corruption   displaces pixels smoothly, by about 2.4 px in x and in y   field -1 to 1            0.5
+elastic     corruption   displaces pixels smoothly, by about 2.4 px in x and in y                            0.5
 erasing     corruption   makes 14 x 14 px black, on objects transparent             position 0 to 1          0.5
 contrast    corruption   multiplies the difference from the mean grey               factor 0 to 2            1
 ==========  ===========  =========================================================  =======================  ===========
@@ -60,7 +60,7 @@ from functools import partial
 import torch
 
 from invtransfer.transformations.corruption import blur, contrast, elastic, erase, noise, pixelate
-from invtransfer.transformations.draws import sometimes, sometimes_normal_field, sometimes_uniform_field, uniform
+from invtransfer.transformations.draws import sometimes, sometimes_seeded, uniform
 from invtransfer.transformations.geometric import h_flip, rotate, scale, shear, translate, v_flip
 from invtransfer.transformations.photometric import brightness, grayscale, hue, invert, posterize, sharpen
 
@@ -132,9 +132,9 @@ TRANSFORMATIONS = {
         Transformation("invert", "photometric", sometimes, invert),
         Transformation("sharpen", "photometric", sometimes, partial(sharpen, factor=7.0)),
         Transformation("blur", "corruption", partial(uniform, sigma=(0.1, 1.5)), partial(blur, kernel=7.0)),
-        Transformation("noise", "corruption", sometimes_normal_field, noise),
+        Transformation("noise", "corruption", sometimes_seeded, noise),
         Transformation("pixelate", "corruption", sometimes, pixelate),
-        Transformation("elastic", "corruption", sometimes_uniform_field, partial(elastic, alpha=150.0, sigma=5.0)),
+        Transformation("elastic", "corruption", sometimes_seeded, partial(elastic, alpha=150.0, sigma=5.0)),
         Transformation("erasing", "corruption", partial(sometimes, position=UNIT_SQUARE), partial(erase, side=14.0)),
         Transformation("contrast", "corruption", partial(uniform, factor=(0.0, 2.0)), contrast),
     )

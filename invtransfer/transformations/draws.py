@@ -2,10 +2,13 @@
 
 Each function is called as ``draw(n, generator, image_shape)`` once its ranges are fixed with ``functools.partial``,
 and returns a dict of arrays whose first dimension is `n`. Floats are float32, so that a draw is the same on every
-device. It depends only on `n`, the generator's state and, for fields of pixels, the image's shape.
+device. It depends only on `n` and the generator's state. Where a transformation needs random numbers for each pixel,
+the row holds a seed, from which the numbers are made when it is applied.
 """
 
 import numpy as np
+
+from invtransfer.randomness import derive_generator
 
 PROBABILITY = 0.5
 
@@ -65,41 +68,68 @@ def sometimes(n, generator, image_shape, **ranges):
     return {"applied": applied, **uniform(n, generator, image_shape, **ranges)}
 
 
-def sometimes_normal_field(n, generator, image_shape):
-    """Draw, with probability 0.5, a field of standard normal numbers, one for each pixel and colour.
+def sometimes_seeded(n, generator, image_shape):
+    """Draw whether a transformation is applied, with probability 0.5, and the seed of a field of pixels.
 
     Parameters
     ----------
     n, generator, image_shape
-        As for `uniform`; here the field has the image's shape.
+        As for `uniform`.
 
     Returns
     -------
-    parameters : dict
-        "applied", ndarray of shape (n,), bool; "field", ndarray of shape (n, 3, height, width), float32, which is 0
-        where `applied` is false: numbers that are not used are not drawn.
+    parameters : dict of ndarrays of shape (n,)
+        "applied", bool; "seed", int64, from which `normal_fields` or `uniform_fields` makes the field of an image where
+        it is needed: a draw of 256 images takes no more memory than that of one.
     """
-    applied = generator.random(n) < PROBABILITY
-    field = np.zeros((n, 3, *image_shape), dtype=np.float32)
-    field[applied] = generator.standard_normal((applied.sum(), 3, *image_shape), dtype=np.float32)
-    return {"applied": applied, "field": field}
+    return {"applied": generator.random(n) < PROBABILITY, "seed": generator.integers(2**63 - 1, size=n)}
 
 
-def sometimes_uniform_field(n, generator, image_shape):
-    """Draw, with probability 0.5, a field of uniform numbers in [-1, 1], two (x and y) for each pixel.
+def normal_fields(seeds, shape):
+    """Make fields of independent standard normal numbers, each a function of its seed and the shape.
 
     Parameters
     ----------
-    n, generator, image_shape
-        As for `uniform`; here the field has the image's shape.
+    seeds : sequence of int, of length n
+        Seed of each field.
+    shape : tuple of int
+        Shape of a field.
 
     Returns
     -------
-    parameters : dict
-        "applied", ndarray of shape (n,), bool; "field", ndarray of shape (n, 2, height, width), float32, which is 0
-        where `applied` is false: numbers that are not used are not drawn.
+    fields : ndarray of shape (n, *shape), float32
+
+    Examples
+    --------
+    >>> one, other = normal_fields([1, 2], (3, 4, 4)), normal_fields([2], (3, 4, 4))
+    >>> bool((one[1] == other[0]).all())
+    True
     """
-    applied = generator.random(n) < PROBABILITY
-    field = np.zeros((n, 2, *image_shape), dtype=np.float32)
-    field[applied] = 2 * generator.random((applied.sum(), 2, *image_shape), dtype=np.float32) - 1
-    return {"applied": applied, "field": field}
+    fields = np.empty((len(seeds), *shape), dtype=np.float32)
+    for field, seed in zip(fields, seeds, strict=True):
+        derive_generator(seed, "field").standard_normal(dtype=np.float32, out=field)
+    return fields
+
+
+def uniform_fields(seeds, shape):
+    """Make fields of independent numbers, uniform in [-1, 1), each a function of its seed and the shape.
+
+    Parameters
+    ----------
+    seeds, shape
+        As for `normal_fields`.
+
+    Returns
+    -------
+    fields : ndarray of shape (n, *shape), float32
+
+    Examples
+    --------
+    >>> fields = uniform_fields([1, 2], (2, 32, 32))
+    >>> bool((abs(fields) <= 1).all()), bool(fields.min() < -0.9), bool(fields.max() > 0.9)
+    (True, True, True)
+    """
+    fields = np.empty((len(seeds), *shape), dtype=np.float32)
+    for field, seed in zip(fields, seeds, strict=True):
+        derive_generator(seed, "field").random(dtype=np.float32, out=field)
+    return 2 * fields - 1

@@ -8,7 +8,7 @@ import torchvision
 from torch import nn
 
 from invtransfer.encoders.classifier import build_network
-from invtransfer.networks.architectures import NETWORKS, initialise
+from invtransfer.networks.architectures import NETWORKS, SelfAttention, initialise
 
 # as narrow as shows every kind of layer, for tests of two CPU cores
 NARROW = {"resnet18": 0.0625, "resnet50": 0.03125, "densenet121": 0.17, "vgg11": 0.0625, "vit": 0.25}
@@ -351,3 +351,11 @@ def test_bad_modules_are_named():
         ValueError, match=r"the output of the module has shape \(2,\) for 2 images, expected \(2, n_feat"
     ):
         build_network(nn.Sequential(nn.Flatten(), nn.Linear(3072, 1), nn.BatchNorm1d(1), nn.Flatten(0)), 10)
+
+
+def test_attention_is_torchs():
+    attention = SelfAttention(12, 3)
+    tokens = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(0))
+    query, key, value = attention.query_key_value(tokens).view(2, 5, 3, 3, 4).permute(2, 0, 3, 1, 4)
+    gathered = nn.functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(2, 5, 12)
+    torch.testing.assert_close(attention(tokens), attention.output(gathered), rtol=1e-5, atol=1e-6)

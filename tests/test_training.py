@@ -133,10 +133,19 @@ def test_schedules():
         learning_rate_factor("cosin", 0, 10)
 
 
-def test_precision():
+def test_precision(monkeypatch):
     assert resolve_precision("bfloat16", torch.device("cpu")) == "bfloat16"
     assert resolve_precision("auto", torch.device("cpu")) in ("float32", "bfloat16")
     assert resolve_precision("auto", torch.device("mps")) == "float32"
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    plain, slow = nn.Conv2d(4, 4, 3), [nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(4, 4, 3, dilation=2)]
+    for network, expected in (
+        (None, "bfloat16"), (plain, "bfloat16"), (slow[0], "float32"), (slow[1], "float32"),
+        (nn.Sequential(*slow, plain, nn.Linear(4, 2)), "float32"),  # two that are slow, one linear layer
+        (nn.Sequential(slow[0], nn.Linear(4, 2)), "bfloat16"),
+    ):  # fmt: skip
+        assert resolve_precision("auto", torch.device("cpu"), network) == expected
+        assert resolve_precision("bfloat16", torch.device("cpu"), network) == "bfloat16"
     with pytest.raises(ValueError, match="precision is 'float16', expected one of: auto, float32, bfloat16"):
         resolve_precision("float16", torch.device("cpu"))
 

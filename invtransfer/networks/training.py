@@ -151,7 +151,7 @@ def train(
     some sums are computed in an order that varies from run to run, so weights repeat only as far as training does.
     """
     device = resolve_device(device)
-    precision = resolve_precision(precision, device)
+    precision = resolve_precision(precision, device, network)
     n_batches = math.ceil(len(X) / batch_size)
     n_steps = epochs * n_batches
     history = {"loss": [], "best_epoch": epochs - 1} | ({} if X_val is None else {"val_accuracy": []})

@@ -141,18 +141,13 @@ def find_claims(cube):
     return found
 
 
-def format_results(cube):
-    """Format accuracies and sensitivities before and after, and the claims."""
-    return "\n\n".join([format_fine_tuning(cube), claims.format_claims(find_claims(cube))])
-
-
 STUDY = Study(
     name="fine_tuning", title="Full fine-tuning of encoders that share the target's transformations, and of others",
     description=__doc__, folder=DATA, presets=PRESETS,
     # on CIFAR, n_tuning is a hundredth and a twentieth or tenth of the images of 5 or 50 classes
     datasets=presets.on_cifar(["n_probe"], quick={"n_tuning": [225, 1_125]}, paper={"n_tuning": [225, 2_250]}),
     choices=presets.CHOICES, find=inputs.find_transfer_data, cell=cell, grid=make_grid, estimate=estimate,
-    table=format_results, figure=plot_fine_tuning, published="differences.csv",
+    table=format_fine_tuning, figure=plot_fine_tuning, claims=find_claims, published="differences.csv",
 )  # fmt: skip
 
 if __name__ == "__main__":

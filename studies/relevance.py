@@ -133,18 +133,18 @@ def find_claims(cube):
 
 
 def format_results(cube):
-    """Format accuracies, sensitivities and claims."""
+    """Format accuracies and sensitivities."""
     columns = {f"accuracy on {name}": cube.transfer_accuracy.sel(target=name) for name in cube.target.values}
     columns |= {f"sensitivity to {name}": cube.sensitivity.sel(changed=name) for name in cube.changed.values}
     title = f"mean ± 95 % interval over seeds (n = {cube.sizes['seed']})"
-    return "\n\n".join([title, format_means(columns, "factor"), claims.format_claims(find_claims(cube))])
+    return "\n\n".join([title, format_means(columns, "factor")])
 
 
 STUDY = Study(
     name="relevance", title="Relevance and availability of an object", description=__doc__, folder=DATA,
     presets=PRESETS, choices=presets.CHOICES | {"dataset": [*datasets.CIFAR, STAND_IN]},
     find=images_with_objects.find_images_with_objects, cell=cell, grid=make_grid, estimate=estimate,
-    table=format_results, figure=plot_relevance,
+    table=format_results, figure=plot_relevance, claims=find_claims,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ import invtransfer
 from invtransfer import analysis, randomness
 from invtransfer.networks import architectures as networks
 from invtransfer.networks import devices, training
-from invtransfer.paper import datasets, distribution_shift, grids, images_with_objects, inputs, tasks
+from invtransfer.paper import claims, datasets, distribution_shift, grids, images_with_objects, inputs, tasks
 from invtransfer.sources import pasting
 from invtransfer.transformations import TRANSFORMATIONS, apply_transformations
 
@@ -711,7 +711,10 @@ def twin_sensitivity(draw):
     assert math.isnan(sensitivity) or sensitivity == 0 or given["X"] is not given["X_twin"]
 
 
-@target("distances", "sensitivity_interval")
+@target(
+    "distances", "sensitivity_interval", "compare_within_blocks", "mean_random_distance", "count_effective_pairs",
+    "participation_ratio",
+)  # fmt: skip
 def statistics(draw):
     n = draw(st.integers(2, 9))
     generator = np.random.default_rng(draw(seeds()))
@@ -719,10 +722,14 @@ def statistics(draw):
     Z, Z_other = (generator.normal(size=(n, 3)).astype(np.float32) * scale for _ in range(2))
     measured = call(public("distances"), Z, Z_other, again=True)
     assert (measured >= 0).all()
-    partners = np.roll(np.arange(n), 1)
-    between = call(public("distances"), Z, Z_other[partners])
-    sensitivity, low, high = call(public("sensitivity_interval"), measured, between, partners, again=True)
+    between, nearer = call(public("compare_within_blocks"), Z, Z_other, again=True)
+    assert ((nearer >= 0) & (nearer <= 1)).all()
+    assert between.min() * (1 - 1e-9) <= call(public("mean_random_distance"), between) <= between.max() * (1 + 1e-9)
+    sensitivity, low, high = call(public("sensitivity_interval"), measured, between, again=True)
     assert math.isnan(low) or 0 <= low <= sensitivity <= high
+    assert 0 <= call(public("count_effective_pairs"), measured) <= n * (1 + 1e-9)
+    ratio = call(public("participation_ratio"), Z)
+    assert math.isnan(ratio) or 1 - 1e-9 <= ratio <= 3 * (1 + 1e-9)
 
 
 @check("encode", spoiled=True, keep=["X"], X=checked_images(height=(8, 8)), batch_size=st.sampled_from([1, 2, 128]))
@@ -1192,16 +1199,28 @@ def fill_relations(draw):
     assert filled.relation.values.tolist() == ["same", "disjoint"]
 
 
-@target("claim", "format_claims")
+@target("claim", "format_claims", "describe_claims", "adjust", "claims_of_parts", "Claim")
 def claim(draw):
-    over_seeds = cubes({"seed": None})
-    made, _ = call_drawn(
-        draw, "claim", spoiled=True, keep=["text"], text=names(), first=over_seeds, sign=st.sampled_from(["<", ">"]),
-        second=over_seeds | st.sampled_from([0.5, 1]), margin=st.sampled_from([0.0, 0.1]),
-    )  # fmt: skip
-    assert type(made[2]) in (bool, type(None))
-    lines = call(public("format_claims"), [made, made][: draw(st.integers(0, 2))])
-    assert lines.startswith("the paper's pattern")
+    one, two = (draw(cubes({"seed": None})) for _ in range(2))
+    given = {
+        "text": draw(names()),
+        "first": one,
+        "sign": draw(st.sampled_from(["<", ">", "="])),
+        "second": draw(st.sampled_from([two, two, 0.5, 1])),
+        "margin": draw(st.sampled_from([0.0, 0.1])),
+    }
+    made = call(claims.claim, **spoil(draw, given, keep=["text"]), again=True)
+    assert made.verdict in claims.VERDICTS
+    assert type(made.p_value) is float
+    several = [made, made][: draw(st.integers(0, 2))]
+    assert call(claims.format_claims, several).startswith("the paper's claims: ")
+    json.dumps(call(claims.describe_claims, several), allow_nan=False)
+    p_values = draw(st.lists(st.sampled_from([0.0, 0.02, 0.5, 1.0, np.nan]), max_size=4))
+    adjusted = call(claims.adjust, [call(claims.Claim, "", "", "held", p) for p in p_values])
+    np.testing.assert_equal(np.isnan(adjusted), np.isnan(p_values))
+    assert all(p <= adjusted_p <= 1 for p, adjusted_p in zip(p_values, adjusted, strict=True) if p == p)
+    found = call(claims.claims_of_parts, draw(cubes({"kind": ["a", "b"], "seed": None})), "kind", lambda part: [made])
+    assert [each.text for each in found] == [f"{kind}: {made.text}" for kind in "ab"]
 
 
 PUBLISHED = Path(__file__).parent.parent / "data" / "published"

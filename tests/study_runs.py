@@ -220,8 +220,9 @@ def find_objects(X, plain, names, position):
 
 
 def verdicts(claims):
-    """Return whether each claim holds."""
-    return [agrees for *_, agrees in claims]
+    """Return a sign for each claim: + held, ~ undecided, - contradicted, ? unknown."""
+    signs = {"held": "+", "undecided": "~", "contradicted": "-", "unknown": "?"}
+    return "".join(signs[each.verdict] for each in claims)
 
 
 def with_seeds(values, n=3, spread=0.01):

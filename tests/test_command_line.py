@@ -275,6 +275,12 @@ def test_terminal_and_folder(study, out, capsys, monkeypatch):
         "a  56.000 ± 635.310",
         "b  57.000 ± 635.310",
         "",
+        # 6.5 and 106.5: t is 56.5 / 50 = 1.13 and 943.5 / 50 = 18.87, p is 1 / 2 - arctan(t) / pi = 0.23 and 0.017,
+        # and 2 * 0.017 is above 0.025
+        "the paper's claims: 1 of 2 held, 1 undecided (by 95 % intervals over seeds; 0 held after Holm's correction)",
+        "  undecided     digits are above 0: 56.500 ± 635.310 (n = 2), Holm's p = 0.2",
+        "  held          digits are below 1000: 56.500 ± 635.310 (n = 2), Holm's p = 0.03",
+        "",
         f"figure  {out.with_suffix('.png')}",
         f"cube    {out}",
         f"paper   invtransfer compare {out} data/published/toys.csv --ignore all",
@@ -292,6 +298,27 @@ def test_second_run_computes_nothing_and_says_the_same(study, out, capsys):
     assert capsys.readouterr().out == first
     assert files(out) == before
     xr.testing.assert_identical(read(out).drop_attrs(deep=False), cube.drop_attrs(deep=False))
+
+
+def test_cube_holds_the_claims(study, out):
+    run(study, "--out", out)
+    above, below = json.loads(read(out).attrs["claims"])
+    numbers = "56.500 ± 635.310 (n = 2)"
+    p_value = 1 / 2 - np.arctan(943.5 / 50) / np.pi
+    assert below == {
+        "text": "digits are below 1000", "numbers": numbers, "verdict": "held", "p_value": pytest.approx(p_value),
+        "adjusted_p_value": pytest.approx(2 * p_value),
+    }  # fmt: skip
+    assert (above["text"], above["numbers"], above["verdict"]) == ("digits are above 0", numbers, "undecided")
+    one = out.with_name("one.nc")  # seed, which has no intervals
+    run(study, "--out", one, "--seeds", "1")
+    assert [each["p_value"] for each in json.loads(read(one).attrs["claims"])] == [None, None]
+
+
+def test_study_without_claims(study, out, capsys):
+    run(replace(study, claims=None), "--out", out)
+    assert "the paper's claims" not in capsys.readouterr().out
+    assert "claims" not in read(out).attrs
 
 
 def test_number_of_seeds_makes_no_other_study(study, out):
@@ -312,6 +339,7 @@ def test_shards_of_which_the_last_completes_the_cube(study, out, capsys):
     run(study, "--out", out, "--shard", "1/2")
     lines = capsys.readouterr().out.splitlines()  # neither table nor figure yet
     assert lines == [f"cube    {out}", "missing 4 of 8 places: the same command without --shard and --only adds them"]
+    assert "claims" not in read(out).attrs
     run(study, "--out", out, "--shard", "2/2")
     assert f"figure  {out.with_suffix('.png')}" in capsys.readouterr().out
 
@@ -440,6 +468,7 @@ def test_file_that_is_no_study(tmp_path, name, text, message):
         ("presets", {"quick": {}}, ValueError, "^preset 'quick' has no 'seeds' and no 'levels'$"),
         ("cell", None, TypeError, "^cell is None, expected a function$"),
         ("table", "table", TypeError, "^table is 'table', expected a function$"),
+        ("claims", ["it grows"], TypeError, r"^claims is \['it grows'\], expected a function or None$"),
     ],
 )
 def test_study_whose_part_is_not_as_described(study, part, value, error, message):

@@ -112,6 +112,16 @@ def test_shards_in_any_order_are_the_cube_of_one_run(tmp_path, function, n):
         assert (tmp_path / "merged.nc").read_bytes() == (tmp_path / "whole.nc").read_bytes()
 
 
+def test_claims_of_parts_are_not_those_of_the_whole(tmp_path):
+    parts = [run(tmp_path / f"{k}.nc", rich, options={"shard": (k, 2)}) for k in (1, 2)]
+    names = ["1.nc", "2.nc"]
+    for claimed in (["[]", '[{"verdict": "held"}]'], ["[]", "[]"]):
+        some = [part.assign_attrs(claims=text) for part, text in zip(parts, claimed, strict=True)]
+        for given in (some, [some[0], parts[1]]):
+            xr.testing.assert_identical(merge(given, names)[0], merge(parts, names)[0])
+    assert "claims" not in merge(parts, names)[0].attrs
+
+
 def test_integers_keep_their_type_and_minus_one(tmp_path):
     shards = [run(tmp_path / f"{k}.nc", rich, options={"shard": (k, 3)}) for k in (1, 2)]
     cube, _ = merge(shards, ["1.nc", "2.nc"])

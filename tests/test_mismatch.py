@@ -10,6 +10,7 @@ from invtransfer import TRANSFORMATIONS
 from invtransfer.analysis import compare_with_exact
 from invtransfer.cubes.cells import cell_id
 from invtransfer.paper.presets import PROTOCOL
+from invtransfer.randomness import derive_seed
 
 study = study_runs.load("mismatch")
 
@@ -105,8 +106,8 @@ def test_cell_has_one_source_and_targets_of_all_sets(monkeypatch, seed, n_pretra
     assert source_names == names[:n_pretraining]
     assert [target_names for _, target_names, _ in targets] == [names[:n] for n in range(1, 6)]
     # targets differ in transformations alone; they share neither classes nor images with the source, or another seed
-    assert {(tuple(classes), state) for classes, _, state in targets} == {(tuple(targets[0][0]), 2 * seed + 1)}
-    assert source_state == 2 * seed
+    ((_, target_state),) = {(tuple(classes), state) for classes, _, state in targets}
+    assert (source_state, target_state) == (derive_seed(seed, "source"), derive_seed(seed, "target"))
     assert len(source_classes) == len(targets[0][0]) == 20
     assert not set(source_classes) & set(targets[0][0])
 
@@ -133,14 +134,18 @@ def test_cell_has_one_source_and_targets_of_all_sets(monkeypatch, seed, n_pretra
 @pytest.mark.parametrize("architecture", ["resnet18", "vgg11", "densenet121", "vit"])
 def test_claims_hold_on_the_papers_numbers(architecture):
     accuracy = FIGURES.sel(architecture=architecture, drop=True)
-    fewer, more, rises = study.find_claims(accuracy)
-    assert verdicts([fewer, more, rises]) == verdicts(study.find_claims(accuracy.isel(seed=[1]))) == [True] * 3
-    assert verdicts(study.find_claims(1 - accuracy)) == [False] * 3
+    fewer, more, *steps = claims = study.find_claims(accuracy)
+    assert verdicts(claims) == "+" * 9
+    assert [each.text for each in steps] == [
+        f"having {n} of them missing instead of {n + 1} gains accuracy" for n in range(7)
+    ]
+    assert verdicts(study.find_claims(1 - accuracy)) == "-" * 9
+    assert verdicts(study.find_claims(accuracy.isel(seed=[1]))) == "~" * 9
     if architecture == "resnet18":  # the numbers of the docstring are the paper's
         assert "the paper: -0.002)" in study.__doc__
         assert "the paper: -0.31)" in study.__doc__
-        assert more[1].startswith("-0.002 against ")
-        assert fewer[1].startswith("-0.311 ")
+        assert more.numbers.startswith("-0.002 against ")
+        assert fewer.numbers.startswith("-0.311 ")
 
 
 def test_more_and_fewer_by_hand():
@@ -151,38 +156,39 @@ def test_more_and_fewer_by_hand():
     for both in more.fillna(fewer).transpose("seed", *NAMES):
         np.testing.assert_allclose(both, expected, atol=1e-12)
     assert more.notnull().sum() == fewer.notnull().sum() == 9
-    # means: (0.1 + 0.1 + 0.2) / 3 and (0.01 + 0.01 + 0.02) / 3, a tenth of it
-    claims = study.find_claims(accuracy)
-    assert claims[0][1].startswith("-0.133 ")
-    assert claims[1][1].startswith("-0.013 against -0.013 ")
+    # means: (0.1 + 0.1 + 0.2) / 3 and (0.01 + 0.01 + 0.02) / 3, a tenth of it; each step gains 0.1
+    numbers = [each.numbers.split(" ± ")[0] for each in study.find_claims(accuracy)]
+    assert numbers == ["-0.133", "-0.013 against -0.013 (difference +0.000", "0.100", "0.100"]
 
 
 @pytest.mark.parametrize(
     ("function", "expected"),
     [
-        (lambda source, target: 1 - 0.05 * np.maximum(target - source, 0), [True, True, True]),
-        (lambda source, target: 1 - 0.05 * abs(target - source), [True, False, True]),  # too many cost as much
-        (lambda source, target: 1 - 0.05 * target - 0.3 * (source < target), [True, True, False]),  # any missing one
-        (lambda source, target: 0.8 - 0.05 * target + 0 * source, [False, False, False]),  # targets are harder
-        (lambda source, target: 0.5 + 0.05 * np.maximum(target - source, 0), [False, False, False]),
-        (lambda source, target: 0.5 + 0.02 * source + 0 * target, [True, True, True]),
+        (lambda source, target: 1 - 0.05 * np.maximum(target - source, 0), "+++++++++"),
+        (lambda source, target: 1 - 0.05 * abs(target - source), "+-+++++++"),  # too many cost as much
+        (lambda source, target: 1 - 0.05 * target - 0.3 * (source < target), "+++~~~~~~"),  # any missing one
+        (lambda source, target: 1 - 0.05 * target - 0.3 * (source + 1 < target), "++~+~~~~~"),  # the second one
+        (lambda source, target: 0.8 - 0.05 * target + 0 * source, "~~~~~~~~~"),  # targets are harder
+        (lambda source, target: 0.5 + 0.05 * np.maximum(target - source, 0), "---------"),
+        (lambda source, target: 0.5 + 0.02 * source + 0 * target, "+++++++++"),
     ],
 )  # fmt: skip
 def test_claims_on_planted_accuracies(function, expected):
     assert verdicts(study.find_claims(planted(function))) == expected
-    assert verdicts(study.find_claims(planted(function, 1))) == [None] * 3  # there is no more and no fewer
+    assert verdicts(study.find_claims(planted(function, 1))) == "??"  # there is no more and no fewer
 
 
 def test_missing_cells_are_unknown():
     accuracy = FIGURES.sel(architecture="resnet18", drop=True)
-    assert verdicts(study.find_claims(accuracy * np.nan)) == [None, None, None]
+    assert verdicts(study.find_claims(accuracy * np.nan)) == "?" * 9
     for n in (1, 5, 8):  # one row, which is compared with itself alone
         row = accuracy.sel(n_pretraining_transformations=[n])
-        assert verdicts(study.find_claims(row)) == [None, None, None]
-        assert verdicts(study.find_claims(accuracy.where(accuracy[NAMES[0]] == n))) == [None, None, None]
+        assert set(verdicts(study.find_claims(row))) == {"?"}
+        assert set(verdicts(study.find_claims(accuracy.where(accuracy[NAMES[0]] == n)))) == {"?"}
     some = accuracy.where(accuracy.seed != 1)  # one seed has failed
-    assert verdicts(study.find_claims(some)) == [True, True, True]
-    assert study.find_claims(some)[0][1].endswith("n = 2)")
+    claims = study.find_claims(some)
+    assert verdicts(claims) == "+" * 9
+    assert all(each.numbers.endswith("n = 2)") for each in claims)
 
 
 def test_table_and_figure_of_four_architectures():
@@ -198,13 +204,13 @@ def test_table_and_figure_of_four_architectures():
     assert table[1:] == [
         [str(n), *(f"{value:.3f}" for value in row)] for n, row in zip(range(1, 9), means, strict=True)
     ]
-    assert text.count("the paper's pattern: 3 of 3 held") == 3
-    assert text.count("the paper's pattern: 0 of 3 held") == 1  # of vit, all of which is missing
-    assert text.count("?") == 8 * 8 + 3
+    assert text.count("?") == 8 * 8
+    claims = study.STUDY.claims(cube)
+    assert verdicts(claims) == "+" * 3 * 9 + "?" * 9  # all of vit is missing
+    assert [each.text.split(": ")[0] for each in claims[::9]] == cube.architecture.values.tolist()
     row = cube.sel(n_pretraining_transformations=[3], architecture=["resnet18"])
     for part in (cube, row):
         figure = study.STUDY.figure(part)
         figure.draw_without_rendering()
         titles = [axes.get_title() for axes in figure.get_axes() if axes.get_title()]
         assert titles == part.architecture.values.tolist() * 2
-    assert study.format_results(row).count("\n  unknown ") == 3

@@ -23,7 +23,7 @@ CLAIMS = (  # what they are about, in order
     "objects available", "images available",
 )  # fmt: skip
 SMALLER = (  # than the smoke preset
-    "--architecture vgg11 --epochs 1 --n-samples 64 --n-probe 64 --n-validation 32 --n-test 64 --n-pairs 8"
+    "--architecture vgg11 --epochs 1 --n-samples 64 --n-probe 64 --n-validation 32 --n-test 64 --n-pairs 16"
     " --correlation-levels 0 1 --availability-levels 0 1"
 )
 
@@ -176,12 +176,13 @@ def test_objects_alone(monkeypatch):
 
 def test_claims_hold_on_what_the_paper_describes():
     claims = study.find_claims(CUBE)
-    assert verdicts(claims) == [True] * len(CLAIMS)
-    assert len({text for text, *_ in claims}) == len(CLAIMS)
+    assert verdicts(claims) == "+" * len(CLAIMS)
+    assert len({each.text for each in claims}) == len(CLAIMS)
     opposite = CUBE.assign(transfer_accuracy=1 - CUBE.transfer_accuracy, sensitivity=1 - CUBE.sensitivity)
     found = dict(zip(CLAIMS, verdicts(study.find_claims(opposite)), strict=True))
     # that images stay as they are is no less true, within the margin
-    assert [name for name, agrees in found.items() if agrees is not False] == ["images stay", "images available"]
+    assert [name for name, verdict in found.items() if verdict != "-"] == ["images stay", "images available"]
+    assert found["images stay"] == found["images available"] == "+"
     order = np.random.default_rng(0).permutation(17)
     assert study.find_claims(CUBE.isel(factor=order)) == claims
 
@@ -189,19 +190,23 @@ def test_claims_hold_on_what_the_paper_describes():
 @pytest.mark.parametrize(
     ("factor", "accuracy", "fails"),
     [
-        ("availability=1.0", 0.89, "images available"),  # 0.06 below that at 0
-        ("availability=1.0", 0.91, None),
-        ("correlation=0.0", 1.03, "images stay"),
-        ("correlation=0.0", 1.01, None),
-        ("correlation=0.0", 0.5, None),  # correlated objects may help
-        ("correlation=1.0", 0.98, "images drop at 1"),
+        # the other accuracy is 0.95 ± 0.025 and 0.97 ± 0.025, this one the same in each seed
+        ("availability=1.0", 0.86, {"images available": "-"}),  # 0.09 below that at 0
+        ("availability=1.0", 0.91, {"images available": "~"}),  # 0.015 to 0.065 below it
+        ("availability=1.0", 0.93, {}),
+        ("correlation=0.0", 1.05, {"images stay": "-"}),
+        ("correlation=0.0", 1.01, {"images stay": "~"}),
+        ("correlation=0.0", 0.99, {}),
+        ("correlation=0.0", 0.5, {}),  # correlated objects may help
+        ("correlation=1.0", 1.0, {"images drop at 1": "-"}),
+        ("correlation=1.0", 0.98, {"images drop at 1": "~"}),
     ],
 )
 def test_claims_on_images_fail_one_by_one(factor, accuracy, fails):
     changed = CUBE.transfer_accuracy.copy()
     changed.loc[{"target": "C+O/C", "factor": factor}] = accuracy
     found = verdicts(study.find_claims(CUBE.assign(transfer_accuracy=changed)))
-    assert [name for name, agrees in zip(CLAIMS, found, strict=True) if not agrees] == ([fails] if fails else [])
+    assert {name: verdict for name, verdict in zip(CLAIMS, found, strict=True) if verdict != "+"} == fails
 
 
 def test_accuracy_that_only_jumps_at_the_end_does_not_rise_with_every_step():
@@ -210,7 +215,7 @@ def test_accuracy_that_only_jumps_at_the_end_does_not_rise_with_every_step():
     accuracy = CUBE.transfer_accuracy.copy()
     accuracy.loc[{"target": "C+O/O", "factor": CUBE.factor[:9]}] = falling[:, None]
     found = dict(zip(CLAIMS, verdicts(study.find_claims(CUBE.assign(transfer_accuracy=accuracy))), strict=True))
-    assert (found["objects at 1"], found["objects rise"]) == (True, False)
+    assert (found["objects at 1"], found["objects rise"]) == ("+", "-")
 
 
 def test_rank_correlation_by_scipy():
@@ -230,27 +235,29 @@ def test_missing_cells_are_unknown():
     def find(there):
         return verdicts(study.find_claims(CUBE.where(there)))
 
-    assert find(CUBE.seed < 0) == [None] * 8
-    assert find(CUBE.factor != "correlation=1.0") == [None] * 5 + [True] * 3
-    assert find(CUBE.factor != "availability=0.0") == [True] * 6 + [None] * 2
-    assert find(CUBE.seed != 1) == [True] * 8
+    assert find(CUBE.seed < 0) == "????????"
+    assert find(CUBE.factor != "correlation=1.0") == "?????+++"
+    assert find(CUBE.factor != "availability=0.0") == "++++++??"
+    assert find(CUBE.seed != 1) == "++++++++"
+    assert find(CUBE.seed == 1) == "~~~~~~~~"
     failed = CUBE.where((CUBE.seed != 1) | (CUBE.factor != "correlation=0.6"))  # all of that seed's rank correlation
-    fewer = ["n = 2" in numbers for _, numbers, _ in study.find_claims(failed)]
+    fewer = ["n = 2" in each.numbers for each in study.find_claims(failed)]
     assert fewer == ["rise" in name for name in CLAIMS]
 
 
 @pytest.mark.parametrize(
-    ("places", "held", "n_panels"),
+    ("places", "expected", "n_panels"),
     [
-        (slice(None), "8 of 8", 4),
-        (slice(0, 9), "6 of 6", 2),  # correlation alone
-        ([8, 11, 15], "0 of 1", 4),  # correlation 1, with nothing to compare with, and availability 0.4
-        ([15, 16], "0 of 0", 0),  # references alone, which are in the table
+        (slice(None), "++++++++", 4),
+        (slice(0, 9), "++++++", 2),  # correlation alone
+        ([8, 11, 15], "?", 4),  # correlation 1, with nothing to compare with, and availability 0.4
+        ([15, 16], "", 0),  # references alone, which are in the table
     ],
 )
-def test_table_and_figure(places, held, n_panels):
+def test_claims_table_and_figure_of_parts(places, expected, n_panels):
     part = CUBE.isel(factor=places)
-    title, table, claims = study.format_results(part).split("\n\n")
+    assert verdicts(study.find_claims(part)) == expected
+    title, table = study.format_results(part).split("\n\n")
     assert title == "mean ± 95 % interval over seeds (n = 3)"
     head, *rows = table.splitlines()
     assert " ".join(head.split()) == "accuracy on C+O/C accuracy on C+O/O sensitivity to C sensitivity to O"
@@ -258,7 +265,6 @@ def test_table_and_figure(places, held, n_panels):
         here = part.sel(factor=factor).mean("seed")
         means = [f"{mean:.3f} ± 0.025" for mean in (*here.transfer_accuracy.values, *here.sensitivity.values)]
         assert row.split() == [factor, *" ".join(means).split()]
-    assert claims.startswith(f"the paper's pattern: {held} held")
     figure = study.STUDY.figure(part)
     figure.draw_without_rendering()
     assert len([axes for axes in figure.get_axes() if axes.lines]) == n_panels

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from invtransfer.analysis import format_means
-from invtransfer.paper import Study, main
+from invtransfer.paper import Study, claims, main
 from invtransfer.paper.grids import cell_arguments, full_grid
 from invtransfer.paper.inputs import Inputs
 
@@ -56,6 +56,13 @@ def format_results(cube):
     return format_means({"digits": cube.transfer_accuracy.mean("relation")}, "factor")
 
 
+def find_claims(cube):
+    """Check what is claimed of toys."""
+    digits = cube.transfer_accuracy.mean(["factor", "relation"])
+    claimed = ("digits are above 0", ">", 0.0), ("digits are below 1000", "<", 1000.0)
+    return [claims.claim(text, digits, sign, number) for text, sign, number in claimed]
+
+
 def plot(cube):
     """Draw a figure."""
     from matplotlib.figure import Figure
@@ -69,7 +76,8 @@ STUDY = Study(
     name="toy_study", title="Toys", description=__doc__, folder=Path("data"), presets=PRESETS,
     datasets={"dolls": {"smoke": {"epochs": 3}, "quick": {}, "paper": {"epochs": 70, "levels": {"factor": ["b"]}}}},
     choices={"dataset": ["blocks", "dolls"], "solver": ["lbfgs", "adam"], "factor": ["a", "b"]},
-    find=find, cell=cell, grid=make_grid, estimate=estimate, table=format_results, figure=plot, published="toys.csv",
+    find=find, cell=cell, grid=make_grid, estimate=estimate, table=format_results, figure=plot, claims=find_claims,
+    published="toys.csv",
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def _parse_attribute(cube, attribute, kind, name):
 
 def _check_attributes(cubes, names):
     """Return the attributes that all cubes share, without those that follow from settings and origins."""
-    derived = set(make_attributes({}, [])).union(
+    derived = {"claims", *make_attributes({}, [])}.union(
         *[json.loads(text) for cube in cubes for text in cube.attrs["origins"]]
     )
     kept = [{key: value for key, value in cube.attrs.items() if key not in derived} for cube in cubes]

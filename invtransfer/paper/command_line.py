@@ -10,7 +10,9 @@ from pathlib import Path
 import torch
 
 from invtransfer.cubes.assembly import STATUS
+from invtransfer.cubes.files import write
 from invtransfer.cubes.running import UNDONE, plan_study, run_study
+from invtransfer.paper.claims import describe_claims, format_claims
 from invtransfer.paper.datasets import PAPER_OBJECTS
 from invtransfer.paper.grids import LONG_NAMES
 from invtransfer.storage import format_json
@@ -353,6 +355,10 @@ def _report(study, cube, path):
     whole = not missing.any() and done.any()
     if whole:
         print(f"\n{study.table(cube)}")
+        if study.claims is not None:
+            found = study.claims(cube)
+            print(f"\n{format_claims(found)}")
+            write(cube.assign_attrs(claims=format_json(describe_claims(found))), path)
         figure = path.with_suffix(".png")
         try:
             study.figure(cube).savefig(figure, dpi=110)

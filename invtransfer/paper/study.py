@@ -42,6 +42,8 @@ class Study:
         Function from the cube to the text that is printed.
     figure : callable
         Function from the cube to a matplotlib figure.
+    claims : callable or None
+        Function from the cube to the paper's sentences, each checked with `invtransfer.paper.claims.claim`.
     choices : dict of str to sequence
         Values that some settings may have.
     datasets : dict of str to dict
@@ -80,6 +82,7 @@ class Study:
     estimate: Callable
     table: Callable
     figure: Callable
+    claims: Callable | None = None
     choices: dict = field(default_factory=dict)
     datasets: dict = field(default_factory=dict)
     published: str | None = None
@@ -98,6 +101,8 @@ class Study:
         for part in ("find", "cell", "grid", "estimate", "table", "figure"):
             if not callable(getattr(self, part)):
                 raise TypeError(f"{part} is {getattr(self, part)!r}, expected a function")
+        if self.claims is not None and not callable(self.claims):
+            raise TypeError(f"claims is {self.claims!r}, expected a function or None")
 
     def settings(self, preset, dataset=None):
         """Return the settings of a preset on a data set.

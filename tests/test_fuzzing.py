@@ -17,6 +17,8 @@ from fuzzed_inputs import LIMIT, Hang, Refused, limit
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+# Random images and few pairs: what is warned of is asserted in test_sensitivity.py.
+pytestmark = pytest.mark.filterwarnings("ignore:the sensitivity to .* rests on fewer than:UserWarning")
 FEW, MANY = 4, 10_000  # inputs for each target in the ordinary suite; for all targets together in the long run
 COUNTED = Counter()  # name of a target -> number of inputs that it got
 

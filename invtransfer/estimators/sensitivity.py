@@ -68,6 +68,11 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None):
     TypeError
         If `encoder` is of a type that cannot be used.
 
+    Warns
+    -----
+    UserWarning
+        If fewer than 3 pairs make the mean distance, so that its interval cannot be known.
+
     Notes
     -----
     If every twin is transformed, the sensitivity is higher than that of `SensitivityScorer`, whose twins are two draws:
@@ -219,6 +224,11 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             it does not return one finite row per image.
         TypeError
             If `encoder` is of a type that cannot be used.
+
+        Warns
+        -----
+        UserWarning
+            If fewer than 3 pairs make the mean distance to a transformation, so that its interval cannot be known.
         """
         check_count(self.n_pairs, "n_pairs", low=2)
         chosen = self._transformations = self._chosen()

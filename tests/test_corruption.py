@@ -129,6 +129,14 @@ def test_displacements_are_smoothed_as_by_scipy(size):
     assert abs(displaced).max() < 0.005 * pixel
 
 
+@pytest.mark.parametrize("size", [(5, 5), (3, 9), (32, 32)])
+def test_no_bit_of_a_distorted_image_depends_on_the_others(size):
+    images, seed = whole_images(6, *size), torch.arange(6)
+    together = corruption.elastic(images, torch.ones(6, dtype=torch.bool), seed)
+    for i in range(6):
+        assert torch.equal(corruption.elastic(images[i : i + 1], torch.tensor([True]), seed[i : i + 1])[0], together[i])
+
+
 @pytest.mark.parametrize(("side", "pixels"), [(32, 2.4), (64, 4.8)])
 def test_elastic_displaces_in_proportion_to_the_image(side, pixels):
     # A ramp from 0 to 1 shows where each pixel has looked. Away from the borders, where zeros come in.

@@ -240,7 +240,8 @@ def displace(images, field, alpha=150.0, sigma=5.0):
     """
     scale = _scale(images)
     (down, to_rows), (across, to_columns) = (
-        [torch.from_numpy(matrix).to(field.device) for matrix in _smoothing_matrices(size, sigma * scale)]
+        # with a leading dimension, so that each image is multiplied by itself and no rounding depends on the others
+        [torch.from_numpy(matrix)[None].to(field.device) for matrix in _smoothing_matrices(size, sigma * scale)]
         for size in images.shape[2:]
     )
     smooth = to_rows @ (down @ (field @ across.mT)) @ to_columns.mT

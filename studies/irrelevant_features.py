@@ -13,8 +13,7 @@ Cell
     changing the object on the same image (O).
 Cube
     transfer_accuracy over position x pretraining x seed x target; sensitivity (and its interval over pairs) over
-    position x pretraining x seed x changed; source_accuracy, status. Written to
-    data/cubes/irrelevant_features.nc.
+    position x pretraining x seed x changed; source_accuracy, status. Written to data/cubes/irrelevant_features.nc.
 Claims
     C+O/C predicts objects worse than C/C does, and is less sensitive to them; C+O/O predicts images worse than O/O
     does, and is less sensitive to them; both are less sensitive to what is irrelevant than "untrained", too; of the two
@@ -84,9 +83,8 @@ def make_grid(settings):
 
 def estimate(*, n_samples, epochs, n_probe, n_validation, n_test, n_pairs, **cell):
     """Project the seconds of a cell."""
-    n_encoded = images_with_objects.count_encoded(
-        len(TASKS), epochs=epochs, n_probe=n_probe, n_validation=n_validation, n_test=n_test, n_pairs=n_pairs
-    )
+    sizes = {"n_probe": n_probe, "n_validation": n_validation, "n_test": n_test, "n_pairs": n_pairs}
+    n_encoded = images_with_objects.count_encoded(len(TASKS), epochs=epochs, **sizes)
     return timing.project_seconds(epochs * n_samples, n_encoded, **cell)
 
 
@@ -137,8 +135,7 @@ def format_results(cube):
         here = cube.sel(position=position, drop=True)
         columns = {f"accuracy on {name}": here.transfer_accuracy.sel(target=name) for name in here.target.values}
         columns |= {f"sensitivity to {name}": here.sensitivity.sel(changed=name) for name in here.changed.values}
-        n = cube.sizes["seed"]
-        parts.append(f"objects at a {position} position: mean ± 95 % interval over seeds (n = {n})")
+        parts.append(f"objects at a {position} position: mean ± 95 % interval over seeds (n = {cube.sizes['seed']})")
         parts.append(format_means(columns, "pretraining"))
     return "\n\n".join(parts)
 

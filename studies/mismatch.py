@@ -93,11 +93,8 @@ def make_grid(settings):
     n_sets = settings["n_transformations"]
     if n_sets > len(TRANSFORMATIONS):
         raise ValueError(f"n_transformations is {n_sets}, but there are only {len(TRANSFORMATIONS)}")
-    coordinates = {
-        "architecture": settings["levels"]["architecture"],
-        "n_pretraining_transformations": list(range(1, n_sets + 1)),
-        "seed": list(range(settings["seeds"])),
-    }
+    coordinates = settings["levels"] | {"n_pretraining_transformations": list(range(1, n_sets + 1))}
+    coordinates |= {"seed": list(range(settings["seeds"]))}
     return grids.full_grid(coordinates, lambda **labels: grids.cell_arguments(settings, **labels))
 
 

@@ -95,9 +95,8 @@ def make_grid(settings):
 
 def estimate(*, n_samples, epochs, n_probe, n_validation, n_test, n_pairs, **cell):
     """Project the seconds of a cell."""
-    n_encoded = images_with_objects.count_encoded(
-        len(TARGETS), epochs=epochs, n_probe=n_probe, n_validation=n_validation, n_test=n_test, n_pairs=n_pairs
-    )
+    sizes = {"n_probe": n_probe, "n_validation": n_validation, "n_test": n_test, "n_pairs": n_pairs}
+    n_encoded = images_with_objects.count_encoded(len(TARGETS), epochs=epochs, **sizes)
     return timing.project_seconds(epochs * n_samples, n_encoded, **cell)
 
 

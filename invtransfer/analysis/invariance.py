@@ -124,6 +124,11 @@ def spillover_in_distribution(sensitivity):
     change : xarray.DataArray over "pretraining_transformation", "transformation" and "seed", or None
         None for a part of the grid that has nothing to compare: no encoder "none", no encoder that was pretrained with
         one of the transformations, or nothing evaluated on "in_distribution".
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `spillover`.
     """
     encoders = {*sensitivity.pretraining_transformation.values}
     known = "none" in encoders and "in_distribution" in sensitivity.evaluated_on

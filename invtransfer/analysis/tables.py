@@ -16,6 +16,11 @@ def format_fine_tuning(cube):
     Returns
     -------
     text : str
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `summarise`.
     """
     parts, moved = [], stack_encoders(target_sensitivity(cube).assign_coords(factor_name=cube.factor_name))
     for n in cube.n_tuning.values:
@@ -47,6 +52,11 @@ def format_invariance(sensitivity, n_spillovers=8):
     Returns
     -------
     text : str
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `invariance_by_relation`.
     """
     table = invariance_by_relation(sensitivity).stack(encoder=("trained_on", "relation"), create_index=False)
     labels = zip(table.trained_on.values, table.relation.values, strict=True)

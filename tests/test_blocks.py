@@ -73,3 +73,11 @@ def test_bad_numbers_of_samples_are_named(source, n, start, message):
     for method in (source.sample, source.twins):
         with pytest.raises(ValueError, match=message):
             method(n, start=start)
+
+
+def test_counts_of_any_type_of_integer(objects):
+    source = Transforms2D(objects[:5], ["hue"], image_size=8, random_state=0)
+    X, y = source.sample(np.uint8(200), np.uint8(199))  # 199 + 200 is more than 255, and so is where the block ends
+    expected, labels = source.sample(200, 199)
+    np.testing.assert_array_equal(X, expected)
+    np.testing.assert_array_equal(y, labels)

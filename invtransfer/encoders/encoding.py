@@ -52,7 +52,7 @@ def encode(encoder, X, batch_size=128, *, layer=None):
     >>> encode(lambda X: X.mean(axis=(1, 2)), images).shape
     (5, 3)
     """
-    check_count(batch_size, "batch_size", high=65_536)
+    batch_size = check_count(batch_size, "batch_size", high=65_536)
     if isinstance(encoder, type):
         raise TypeError(f"encoder is the class {encoder.__name__}, expected an instance of it")
     if layer is not None and not isinstance(encoder, nn.Module):

@@ -120,7 +120,8 @@ class Source(ABC):
         return self.transformations if transformations is None else get_transformations(transformations)
 
     def _fill(self, n, start, transformations, twin, **options):
-        n_bytes = check_count(n, "n") * math.prod(self.image_shape) * np.dtype(self.dtype).itemsize
+        n, start = check_count(n, "n"), check_count(start, "start", low=0, high=LAST)
+        n_bytes = n * math.prod(self.image_shape) * np.dtype(self.dtype).itemsize
         if n_bytes > MOST_BYTES:
             raise ValueError(f"n is {n}: that many images take {n_bytes:,} bytes, expected at most {MOST_BYTES:,}")
         X = np.empty((n, *self.image_shape), dtype=self.dtype)
@@ -228,8 +229,8 @@ def draw_rows(transformation, indices, image_shape, random_state, twin=False):
 
 def _blocks(n, start):
     """Yield the consecutive indices from `start` on, cut where a block ends."""
-    check_count(n, "n")
-    stop = check_count(start, "start", low=0, high=LAST) + n
+    n, start = check_count(n, "n"), check_count(start, "start", low=0, high=LAST)  # as ints, which do not overflow
+    stop = start + n
     while start < stop:
         end = min(stop, (start // BLOCK + 1) * BLOCK)
         yield np.arange(start, end)

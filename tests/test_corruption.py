@@ -129,7 +129,7 @@ def test_displacements_are_smoothed_as_by_scipy(size):
     assert abs(displaced).max() < 0.005 * pixel
 
 
-@pytest.mark.parametrize("size", [(5, 5), (3, 9), (32, 32)])
+@pytest.mark.parametrize("size", [(5, 5), (3, 9), (9, 9), (11, 7), (32, 32)])
 def test_no_bit_of_a_distorted_image_depends_on_the_others(size):
     images, seed = whole_images(6, *size), torch.arange(6)
     together = corruption.elastic(images, torch.ones(6, dtype=torch.bool), seed)

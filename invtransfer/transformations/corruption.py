@@ -202,7 +202,7 @@ def elastic(images, applied, seed, alpha=150.0, sigma=5.0):
     """
     rows = applied.nonzero()[:, 0]
     field = torch.from_numpy(uniform_fields(seed[rows].tolist(), (2, *images.shape[2:])))
-    distorted = displace(images.index_select(0, rows), field.to(images.device), alpha, sigma)
+    distorted = displace(images.index_select(0, rows), field, alpha, sigma)
     return images.index_copy(0, rows, distorted)
 
 
@@ -240,11 +240,11 @@ def displace(images, field, alpha=150.0, sigma=5.0):
     """
     scale = _scale(images)
     (down, to_rows), (across, to_columns) = (
-        # with a leading dimension, so that each image is multiplied by itself and no rounding depends on the others
-        [torch.from_numpy(matrix)[None].to(field.device) for matrix in _smoothing_matrices(size, sigma * scale)]
-        for size in images.shape[2:]
+        map(torch.from_numpy, _smoothing_matrices(size, sigma * scale)) for size in images.shape[2:]
     )
-    smooth = to_rows @ (down @ (field @ across.mT)) @ to_columns.mT
+    # In double precision: how products round depends on where in memory they are, which single precision would show.
+    smooth = to_rows @ (down @ (field.cpu().double() @ across.mT)) @ to_columns.mT
+    smooth = smooth.to(images.device, images.dtype)
     x, y = centred_pixels(images)
     pixels = torch.stack(torch.broadcast_tensors(x, y))
     return resample_(images, smooth.mul_(alpha / 2 * scale**2).add_(pixels))
@@ -263,7 +263,7 @@ def _smoothing_matrices(size, sigma):
     interpolation = np.ones((1, 1))
     if size > 1:
         interpolation = make_interp_spline(nodes, np.eye(len(nodes)), k=3, bc_type="clamped")(np.arange(size))
-    return smoothing.astype(np.float32), interpolation.astype(np.float32)
+    return smoothing, interpolation
 
 
 def erase(images, applied, position, side=14.0):

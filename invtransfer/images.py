@@ -42,7 +42,7 @@ def check_images(X, name="X"):
     ValueError: X has shape (2, 3, 32, 32), expected (n_samples, height, width, 3): channels come first,
     use X.transpose(0, 2, 3, 1)
     """
-    X = _as_array(X, name)
+    X = as_array(X, name)
     if X.ndim != 4 or X.shape[3] != 3:
         raise ValueError(f"{name} has shape {X.shape}, expected (n_samples, height, width, 3){_shape_hint(X, name)}")
     if 0 in X.shape:
@@ -62,7 +62,30 @@ def check_images(X, name="X"):
     return X.astype(np.float32, copy=False)
 
 
-def _as_array(values, name):
+def as_array(values, name):
+    """Convert what a person has to an array.
+
+    Parameters
+    ----------
+    values : array-like
+        Array, tensor of any library, or list.
+    name : str
+        Name of the argument in the caller's signature.
+
+    Returns
+    -------
+    values : ndarray
+
+    Raises
+    ------
+    ValueError
+        If `values` is a path or a data set, holds images of several sizes, or numpy cannot convert it.
+
+    Examples
+    --------
+    >>> as_array([1, 2], "y")
+    array([1, 2])
+    """
     if isinstance(values, (str, PathLike, Dataset)):
         raise ValueError(
             f"{name} is of type {type(values).__name__}, expected an array: read the images first, and stack them with"
@@ -71,7 +94,7 @@ def _as_array(values, name):
     try:
         return np.asarray(values)
     except Exception as error:  # ValueError of lists of several lengths, RuntimeError of tensors that need a gradient
-        shapes = sorted({_shape(value) for value in values}) if isinstance(values, (list, tuple)) else []
+        shapes = sorted({shape_of(value) for value in values}) if isinstance(values, (list, tuple)) else []
         if len(shapes) > 1 and all(len(shape) == 3 for shape in shapes):
             raise ValueError(
                 f"{name} holds images of {len(shapes)} sizes, such as {shapes[0]} and {shapes[-1]}: resize them to one"
@@ -82,8 +105,24 @@ def _as_array(values, name):
         ) from error
 
 
-def _shape(value):
-    """Return the shape of what may be an image of any library, () if numpy cannot tell."""
+def shape_of(value):
+    """Return the shape of what may be an image of any library.
+
+    Parameters
+    ----------
+    value : object
+        Anything.
+
+    Returns
+    -------
+    shape : tuple of int
+        () if numpy cannot tell.
+
+    Examples
+    --------
+    >>> shape_of([[1, 2, 3]]), shape_of("image")
+    ((1, 3), ())
+    """
     try:
         return np.shape(value)
     except Exception:
@@ -131,7 +170,7 @@ def check_labels(y, n_samples, name="y"):
     ...
     ValueError: y has shape (2,), expected (3,): one label per image
     """
-    y = _as_array(y, name)
+    y = as_array(y, name)
     if y.shape != (n_samples,):
         raise ValueError(f"{name} has shape {y.shape}, expected ({n_samples},): one label per image")
     return y

@@ -40,12 +40,13 @@ from invtransfer.analysis import summarise
 from invtransfer.cubes.files import write
 from invtransfer.cubes.provenance import find_origin, make_attributes
 from invtransfer.encoders.classifier import build_network
+from invtransfer.networks.architectures import initialise
 from invtransfer.paper import tasks
 from invtransfer.paper.command_line import exit_on_error, make_parser
 from invtransfer.paper.datasets import load_objects_and_backgrounds
 from invtransfer.paper.presets import PROTOCOL
 from invtransfer.paper.pretraining import pretrain
-from invtransfer.randomness import derive_generator
+from invtransfer.randomness import derive_generator, derive_seed
 from invtransfer.sources.pasting import place_objects
 from invtransfer.storage import check_writable
 
@@ -135,7 +136,7 @@ def run_released(seed, settings):
     behind = [Image.fromarray(image) for image in load_backgrounds(size=SIDE)]
 
     def images(classes, part, n, names=names, twin=False):
-        return OneByOne(shown, behind, classes, names, 10 * seed + part, n, twin)
+        return OneByOne(shown, behind, classes, names, derive_seed(seed, part), n, twin)
 
     generator = torch.Generator().manual_seed(seed)
     network = build_network(
@@ -144,18 +145,24 @@ def run_released(seed, settings):
     sizes, released = [settings[name] for name in ("n_validation", "n_test", "batch_size")], settings["released"]
     times = [time.perf_counter()]
     more = {"learning_rate": released["learning_rate"], "batch_size": sizes[2], "generator": generator}
-    training = images(source, 0, settings["n_samples"])
-    fit(network, network, training, images(source, 1, sizes[0]), epochs=released["epochs"], **more)
-    source_accuracy = score(network, images(source, 2, sizes[1]))
+    training = images(source, "training", settings["n_samples"])
+    validation = images(source, "validation", sizes[0])
+    fit(network, network, training, validation, epochs=released["epochs"], **more)
+    source_accuracy = score(network, images(source, "test", sizes[1]))
     times.append(time.perf_counter())
     backbone = network[:-1].eval().requires_grad_(False)
     head = nn.Linear(network[-1].in_features, settings["n_classes"])
-    probe, training = nn.Sequential(backbone, head), images(target, 3, settings["n_probe"])
-    fit(probe, head, training, images(target, 4, sizes[0]), epochs=released["probe_epochs"], **more)
-    accuracy = score(probe, images(target, 5, sizes[1]))
+    initialise(head, generator)
+    probe, training = nn.Sequential(backbone, head), images(target, "probing", settings["n_probe"])
+    validation = images(target, "validation of the probe", sizes[0])
+    fit(probe, head, training, validation, epochs=released["probe_epochs"], **more)
+    accuracy = score(probe, images(target, "test of the probe", sizes[1]))
     times.append(time.perf_counter())
     sensitivities = [
-        measure_sensitivity(*[images(target, 5, settings["n_pairs"], [name], twin) for twin in (False, True)], backbone)
+        measure_sensitivity(
+            *[images(target, "test of the probe", settings["n_pairs"], [name], twin) for twin in (False, True)],
+            backbone,
+        )
         for name in TRANSFORMATIONS
     ]
     times.append(time.perf_counter())

@@ -58,6 +58,7 @@ from invtransfer.encoders.classifier import build_network
 from invtransfer.images import to_tensor
 from invtransfer.networks.training import train
 from invtransfer.paper.command_line import make_parser
+from invtransfer.randomness import derive_generator
 from invtransfer.sources.pasting import place_objects
 from invtransfer.storage import check_writable
 
@@ -202,7 +203,7 @@ def time_images(settings):
     placed = np.round(place_objects(images.images, SIDE) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
     pil_objects = [Image.fromarray(np.ascontiguousarray(image)) for image in placed]
     pil_backgrounds = [Image.fromarray(image) for image in backgrounds]
-    n, draw, times = settings["n_images"], np.random.default_rng(0), []
+    n, draw, times = settings["n_images"], derive_generator(0, "images one by one"), []
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -254,7 +255,7 @@ def time_sensitivity(settings):
     """Time the scoring of 18 transformations, and as many bare forward passes: seconds, (width, work, repetition)."""
     n_pairs, times = settings["n_pairs"], []
     source = Transforms2D(load_objects(size=64), image_size=SIDE, random_state=0)
-    batches = to_tensor(source.sample(2 * n_pairs)[0]).split(BATCH)
+    batches = to_tensor(source.sample(3 * n_pairs)[0]).split(BATCH)  # twins, and another object beside each pair
     for width in settings["widths"]:
         generator = torch.Generator().manual_seed(0)
         encoder = build_network("resnet18", 10, width=width, generator=generator)[:-1].eval()

@@ -1484,6 +1484,8 @@ RESULTS = {  # name -> type of the result, or what is true of it, and how to cal
     "channel_statistics": (lambda result: (result[0] >= 0).all() and (result[0] <= 1).all() and (result[1] > 0).all(), {
         "X": checked_images(), "block": st.sampled_from([1, 1024]),
     }),
+    "as_array": (np.ndarray, {"values": odd() | odd_arrays(), "name": "values"}),
+    "shape_of": (tuple, {"value": odd() | odd_arrays()}),
     "check_study_cube": (type(None), {"cube": assembled() | factor_cubes()}),
     "decorrelate": (lambda matrix: np.isfinite(matrix).all(), {"Z": FEATURES, "ridge": st.sampled_from([0.1, 1e-6])}),
     "describe_layer": ((str, type(None)), {"spoiled": True}),

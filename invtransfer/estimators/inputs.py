@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 from torch.utils.data import Dataset
 
-from invtransfer.images import _as_array, _shape, check_images, check_labels
+from invtransfer.images import as_array, check_images, check_labels, shape_of
 
 FEW_SAMPLES = "The number of unique classes is greater than 50%"  # scikit-learn's warning; few samples are usual here
 
@@ -51,10 +51,10 @@ def validate_input(estimator, X, y="no_validation", *, reset):
     DataConversionWarning
         If `y` has shape (n_samples, 1).
     """
-    listed = isinstance(X, (list, tuple)) and len(X) and len(_shape(X[0])) == 3
+    listed = isinstance(X, (list, tuple)) and len(X) and len(shape_of(X[0])) == 3
     if listed or isinstance(X, (torch.Tensor, str, PathLike, Dataset)):
-        X = _as_array(X, "X")
-    y = _as_array(y, "y") if isinstance(y, torch.Tensor) else y
+        X = as_array(X, "X")
+    y = as_array(y, "y") if isinstance(y, torch.Tensor) else y
     if estimator.image_shape is not None:
         check_image_shape(estimator.image_shape)
     expected = estimator.image_shape if reset else estimator.image_shape_

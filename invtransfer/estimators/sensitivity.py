@@ -251,7 +251,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         )
         composed = (np.nan, np.nan, np.nan)
         if len(source.transformations):
-            together = self._measure(source, None)
+            together = self._measure(source, None, companions=False)
             composed = sensitivity_interval(together.pair_distances.values, together.random_distances.values)
         self.composed_sensitivity_, self.composed_sensitivity_interval_ = composed[0], composed[1:]
         self.layer_ = describe_layer(self.encoder, self.layer)
@@ -300,7 +300,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         source = self._source(X, reset=False)
-        measured = [self._measure(source, [transformation]) for transformation in self._transformations]
+        measured = [self._measure(source, [t], companions=False) for t in self._transformations]
         ratios = [sensitivity_interval(one.pair_distances.values, one.random_distances.values)[0] for one in measured]
         return 1.0 - float(np.mean(ratios))
 
@@ -354,12 +354,12 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             images = images.mean(axis=3, keepdims=True) * extent + low
         return encode(self.encoder, images, layer=self.layer)
 
-    def _measure(self, source, transformations):
+    def _measure(self, source, transformations, companions=True):
         """Return what is measured of each pair of twins; of given images, at most one pair is made of each."""
         n_pairs = min(self.n_pairs, getattr(source, "n_images", self.n_pairs))
         images = list(source.twins(n_pairs, transformations=transformations))
         different = (images[0] != images[1]).any(axis=(1, 2, 3))
-        knows_objects = "object" in getattr(source, "changes", ())
+        knows_objects = companions and "object" in getattr(source, "changes", ())
         if knows_objects:
             images.append(source.twins(n_pairs, transformations=transformations, changed="object")[1])
         # in one call: fuller batches, one network

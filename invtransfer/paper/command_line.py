@@ -70,7 +70,8 @@ def main(study, arguments=None):
             long_names=LONG_NAMES, attributes=attributes, jobs=options.jobs, threads=options.threads,
             scheduler=options.scheduler, **chosen,
         )  # fmt: skip
-    _report(study, cube, path)
+    with exit_on_error(parser):
+        _report(study, cube, path)
 
 
 def make_parser(description, presets, default="quick", *, settings=None, choices=None):

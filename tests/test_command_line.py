@@ -315,6 +315,16 @@ def test_cube_holds_the_claims(study, out):
     assert [each["p_value"] for each in json.loads(read(one).attrs["claims"])] == [None, None]
 
 
+def test_claims_that_cannot_be_written_leave_the_cube_whole(study, out, monkeypatch):
+    def full(*_):
+        raise OSError("disk is full")
+
+    monkeypatch.setattr("invtransfer.paper.command_line.write", full)
+    with pytest.raises(SystemExit, match="the cube is whole, but its claims cannot be added to it: disk is full"):
+        run(study, "--out", out)
+    assert (read(out).status == 1).all()
+
+
 def test_study_without_claims(study, out, capsys):
     run(replace(study, claims=None), "--out", out)
     assert "the paper's claims" not in capsys.readouterr().out

@@ -70,8 +70,7 @@ def main(study, arguments=None):
             long_names=LONG_NAMES, attributes=attributes, jobs=options.jobs, threads=options.threads,
             scheduler=options.scheduler, **chosen,
         )  # fmt: skip
-    with exit_on_error(parser):
-        _report(study, cube, path)
+    _report(study, cube, path)
 
 
 def make_parser(description, presets, default="quick", *, settings=None, choices=None):
@@ -359,7 +358,10 @@ def _report(study, cube, path):
         if study.claims is not None:
             found = study.claims(cube)
             print(f"\n{format_claims(found)}")
-            write(cube.assign_attrs(claims=format_json(describe_claims(found))), path)
+            try:
+                write(cube.assign_attrs(claims=format_json(describe_claims(found))), path)
+            except OSError as error:
+                raise SystemExit(f"the cube is whole, but its claims cannot be added to it: {error}") from error
         figure = path.with_suffix(".png")
         try:
             study.figure(cube).savefig(figure, dpi=110)

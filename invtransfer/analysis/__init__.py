@@ -1,4 +1,7 @@
-"""What cubes say: spread over seeds, and how much invariance decides compared with other factors. Loads no torch."""
+"""What cubes say: spread over seeds, and how much invariance decides compared with other factors. Loads no torch.
+
+`representations` holds the statistics of features, among them the sensitivity and its interval.
+"""
 
 from invtransfer.analysis.checks import REFERENCE
 from invtransfer.analysis.contrasts import (

@@ -36,7 +36,7 @@ from torchvision.transforms import functional as tv
 from tqdm import tqdm
 
 from invtransfer import TRANSFORMATIONS, FrozenFeatureProbe, SensitivityScorer, load_backgrounds
-from invtransfer.analysis import summarise
+from invtransfer.analysis import format_mean
 from invtransfer.cubes.files import write
 from invtransfer.cubes.provenance import find_origin, make_attributes
 from invtransfer.encoders.classifier import build_network
@@ -225,9 +225,8 @@ def print_results(cube):
     for name in ("source_accuracy", "transfer_accuracy"):
         values = cube[name]
         both = " against ".join(f"{values.sel(protocol=which).mean():.3f}" for which in cube.protocol.values)
-        difference = summarise(values.sel(protocol="invtransfer") - values.sel(protocol="released"))
-        half = (difference["high"] - difference["mean"]).item()
-        print(f"  {name.replace('_', ' ')}: {both} (difference {difference['mean'].item():+.3f} ± {half:.3f})")
+        difference = values.sel(protocol="invtransfer") - values.sel(protocol="released")
+        print(f"  {name.replace('_', ' ')}: {both} (difference {format_mean(difference, '+')})")
 
 
 def main():

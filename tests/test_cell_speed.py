@@ -38,6 +38,7 @@ def test_results_are_printed(cube, capsys):
     study.print_results(cube.assign(seconds=seconds))
     lines = capsys.readouterr().out.splitlines()
     assert "  whole cell        3.00      30.0    10.0 (10.0 to 10.0)" in lines
+    assert "nan" not in "".join(lines)  # one seed has no interval
 
 
 def test_an_image_is_a_function_of_its_number():

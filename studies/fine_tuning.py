@@ -48,6 +48,7 @@ PRESETS = presets.make_presets(
     smoke={"tuning_epochs": 2, "levels": {"class_relation": ["disjoint", "same"], "n_tuning": [32, 64]}},
     quick={"tuning_epochs": 10, "n_pairs": 100,
            "levels": RELATIONS | {"n_samples": N_SAMPLES["quick"], "n_tuning": [200, 1_000]}},
+    overnight={"tuning_epochs": 20, "levels": RELATIONS | {"n_samples": [2_000, 10_000], "n_tuning": [200, 2_000]}},
     paper={"levels": RELATIONS | {"architecture": list(presets.CHOICES["architecture"]),
                                   "n_samples": N_SAMPLES["paper"], "n_tuning": [200, 2_000]}},
 )  # fmt: skip

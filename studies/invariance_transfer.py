@@ -52,7 +52,8 @@ PRESETS = presets.make_presets(
     leave_out=["architecture", "solver", "n_probe", "adam_epochs", "adam_learning_rate"],  # it has levels; no probes
     smoke={"levels": LEVELS | {"pretraining_transformation": ["h_flip", "hue", "none", "untrained"],
                                "evaluated_on": list(EVALUATED_ON[:3])}},
-    quick={"n_samples": 1_000, "n_pairs": 64, "levels": LEVELS | {"evaluated_on": list(EVALUATED_ON[:4])}},
+    quick={"n_samples": 4_000, "n_pairs": 64, "levels": LEVELS | {"evaluated_on": list(EVALUATED_ON[:4])}},
+    overnight={"levels": LEVELS | {"evaluated_on": list(EVALUATED_ON[:4])}},
     paper={"levels": LEVELS | {"architecture": ["resnet18", "vgg11", "densenet121", "vit"],
                                "evaluated_on": list(EVALUATED_ON)}},
 )  # fmt: skip

@@ -44,9 +44,11 @@ PRESETS = presets.make_presets(
     {"n_objects": 10, "dataset": "cifar10", "levels": {"position": list(POSITIONS), "pretraining": list(ENCODERS)}},
     leave_out=["n_classes"],  # all classes are used
     smoke={"dataset": STAND_IN},
-    quick={"n_samples": 6_000, "epochs": 8},
-    paper={"n_samples": 45_000, "n_validation": 5_000, "n_probe": 45_000, "epochs": 200, "adam_epochs": 100},
-)
+    quick={"n_samples": 20_000},
+    overnight={"n_samples": 45_000},
+    paper={"n_samples": 45_000, "n_validation": 5_000, "n_probe": 45_000, "epochs": 200,
+           "vit_epochs": 200, "adam_epochs": 100},
+)  # fmt: skip
 
 
 def cell(

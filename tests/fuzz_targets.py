@@ -52,7 +52,7 @@ from torch import nn
 import invtransfer
 from invtransfer import analysis, randomness
 from invtransfer.networks import architectures as networks
-from invtransfer.networks import devices, training
+from invtransfer.networks import devices, optimizers, training
 from invtransfer.paper import claims, datasets, distribution_shift, grids, images_with_objects, inputs, tasks
 from invtransfer.sources import pasting
 from invtransfer.transformations import TRANSFORMATIONS, apply_transformations
@@ -69,7 +69,8 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "invtransfer.cubes.records", "invtransfer.cubes.running", "invtransfer.cubes.status",
     ],
     "called by functions that have targets": [
-        "invtransfer.analysis.checks", "invtransfer.networks.checkpoints", "invtransfer.objects.folders",
+        "invtransfer.analysis.checks", "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers",
+        "invtransfer.objects.folders",
         "invtransfer.plots.axes", "invtransfer.plots.panels", "invtransfer.published.joins",
         "invtransfer.published.tables",
     ],
@@ -388,6 +389,7 @@ ARGUMENTS = {  # name of a parameter -> what is drawn for it, if a target has no
     "n_pairs": st.sampled_from([2, 3, 8]),
     "name": names(),
     "objects": st.integers(1, 8).map(lambda n: few_objects()[:n]),
+    "optimizer": st.sampled_from(optimizers.OPTIMIZERS),
     "precision": st.sampled_from(devices.PRECISIONS),
     "random_state": seeds(),
     "scale": st.sampled_from([0.55, 1, 1e-9]),

@@ -24,7 +24,7 @@ VIT = {"learning_rate": 1e-3, "schedule": "cosine", "weight_decay": 1e-5}
 CHECKPOINTS = Path("checkpoints")
 PRETRAINING = {  # arguments of a cell
     "architecture": "vgg11", "width": 0.3, "epochs": 7, "batch_size": 11, "learning_rate": 0.02, "schedule": "cosine",
-    "weight_decay": 0.4, "checkpoints": CHECKPOINTS,
+    "weight_decay": 0.4, "optimizer": "muon", "checkpoints": CHECKPOINTS,
 }  # fmt: skip
 PAPER_LEVELS = {  # of studies in which one factor varies at a time; on CIFAR, n_samples is of each class
     dataset: {

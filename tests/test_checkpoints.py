@@ -77,6 +77,7 @@ def assert_same(one, other, X):
 SETTINGS = {"epochs": EPOCHS, "batch_size": 16, "learning_rate": 0.02, "random_state": 0, "device": "cpu"}
 KINDS = {
     "resnet18": lambda **more: InvariantPretrainer(width=0.0625, weight_decay=1e-3, **SETTINGS, **more),
+    "muon": lambda **more: InvariantPretrainer(width=0.0625, optimizer="muon", **SETTINGS, **more),
     "bfloat16": lambda **more: InvariantPretrainer(width=0.0625, precision="bfloat16", **SETTINGS, **more),
     "vit": lambda **more: InvariantPretrainer("vit", width=0.125, schedule="cosine", **SETTINGS, **more),
     "dropout": lambda **more: InvariantPretrainer(drops(), **SETTINGS, **more),

@@ -39,13 +39,16 @@ class InvariantPretrainer(NetworkClassifier):
     batch_size : int
         Number of images per step, at least 2. If 2 would leave one image over, steps have up to 3.
     learning_rate : float
-        Learning rate of Adam; its largest value if the schedule varies it.
+        Learning rate of the optimizer; its largest value if the schedule varies it.
     schedule : str
         Schedule of the learning rate: "constant"; "one-cycle", which rises linearly over the first fifth of the steps
         and then falls linearly to 0; "cosine", which rises over 5 epochs, but at most a tenth of the steps, and then
         falls to 1 % along a cosine (the paper's for "vit"); "linear", which falls linearly to 0.
     weight_decay : float
-        Coefficient of Adam's L2 penalty.
+        Coefficient of the L2 penalty.
+    optimizer : str
+        "adam" (the paper's), or "muon", which orthogonalises the updates of matrices and convolutions (Jordan et al.,
+        2024) and needs fewer steps. Good learning rates are a few times those of Adam.
     precision : str
         Number format of the training: "float32", "bfloat16", or "auto", which is bfloat16 where the hardware computes
         it. On a CPU, training is in float32 if the stride of a convolution exceeds its input. Features and predictions
@@ -122,6 +125,7 @@ class InvariantPretrainer(NetworkClassifier):
         learning_rate=1e-3,
         schedule="constant",
         weight_decay=0.0,
+        optimizer="adam",
         precision="auto",
         device="auto",
         image_shape=None,
@@ -138,6 +142,7 @@ class InvariantPretrainer(NetworkClassifier):
         self.learning_rate = learning_rate
         self.schedule = schedule
         self.weight_decay = weight_decay
+        self.optimizer = optimizer
         self.precision = precision
         self.device = device
         self.image_shape = image_shape
@@ -197,6 +202,7 @@ class InvariantPretrainer(NetworkClassifier):
             learning_rate=self.learning_rate,
             schedule=self.schedule,
             weight_decay=self.weight_decay,
+            optimizer=self.optimizer,
             device=self.device,
             precision=self.precision,
             generator=generator,

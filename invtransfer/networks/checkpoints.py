@@ -11,7 +11,7 @@ import torch
 
 from invtransfer.storage import DamagedFileError, check_writable, read_arrays, remove_leftovers, write_arrays
 
-FORMAT = 1  # changes with the state or the training loop, so that older files are refused
+FORMAT = 2  # changes with the state or the training loop, so that older files are refused
 CONTENT = "state of a training"
 DIGEST = "sha256:"
 BLOCK_BYTES = 2**24  # size of the parts in which an array is copied for its digest
@@ -142,7 +142,8 @@ class Checkpoint:
 
     def _restore(self, arrays, description):
         """Make all tensors first, in the memory layout of an uninterrupted training, and then change the state."""
-        weights, parameters = _weights(self.network), self.optimizer.param_groups[0]["params"]
+        weights = _weights(self.network)
+        parameters = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         try:
             history = description["history"]
             restored = {name: _like(value, arrays[f"network/{name}"]) for name, value in weights.items()}

@@ -2,7 +2,6 @@
 
 import math
 from contextlib import contextmanager
-from numbers import Real
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from invtransfer.images import to_tensor
 from invtransfer.networks.checkpoints import Checkpoint, fingerprint_training
 from invtransfer.networks.devices import resolve_device, resolve_precision, strides_beyond_input
 from invtransfer.networks.inference import compute_outputs
+from invtransfer.networks.optimizers import make_optimizer
 
 SCHEDULES = ("constant", "one-cycle", "cosine", "linear")
 
@@ -79,6 +79,7 @@ def train(
     learning_rate,
     schedule="constant",
     weight_decay=0.0,
+    optimizer="adam",
     device="cpu",
     precision="float32",
     generator,
@@ -86,7 +87,7 @@ def train(
     checkpoint=None,
     verbose=False,
 ):
-    """Train a network with Adam to minimise the cross-entropy, and keep the epoch with the best validation accuracy.
+    """Train a network to minimise the cross-entropy, and keep the epoch with the best validation accuracy.
 
     Parameters
     ----------
@@ -104,11 +105,13 @@ def train(
     batch_size : int
         Largest number of samples per step. An epoch is split into batches of nearly equal size.
     learning_rate : float
-        Learning rate of Adam; its largest value if the schedule varies it.
+        Learning rate; its largest value if the schedule varies it.
     schedule : str
         Schedule of the learning rate, see `learning_rate_factor`.
     weight_decay : float
-        Coefficient of Adam's L2 penalty.
+        Coefficient of the L2 penalty.
+    optimizer : str
+        "adam", or "muon" (see `Muon`).
     device : str or torch.device
         Device on which the network is trained: "auto" (a GPU if there is one, else the CPU), "cpu", "cuda", "cuda:1".
     precision : str
@@ -137,8 +140,8 @@ def train(
     Raises
     ------
     ValueError
-        If `device`, `precision`, `learning_rate`, `schedule` or `weight_decay` is not as described, the loss or a
-        weight becomes NaN or infinite, or `checkpoint` belongs to another training.
+        If `device`, `precision`, `learning_rate`, `schedule`, `weight_decay` or `optimizer` is not as described, the
+        loss or a weight becomes NaN or infinite, or `checkpoint` belongs to another training.
     TypeError
         If `checkpoint` is not a path.
     OSError
@@ -158,12 +161,15 @@ def train(
     best_weights = saved = None
     with _seeded_global_generators(generator.initial_seed(), device):
         network.to(device)
+        if device.type != "mps":
+            network.to(memory_format=torch.channels_last)  # which convolutions prefer
         if precision == "bfloat16" and device.type == "cpu" and strides_beyond_input(network, X):
             precision = "float32"
-        optimizer = _make_optimizer(network, learning_rate, weight_decay)
+        settings = {"epochs": epochs, "batch_size": batch_size, "schedule": schedule, "optimizer": optimizer,
+                    "precision": precision}  # fmt: skip
+        optimizer = make_optimizer(optimizer, network, learning_rate, weight_decay)
+        settings |= {"learning_rate": float(learning_rate), "weight_decay": float(weight_decay)}
         if checkpoint is not None:
-            settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": float(learning_rate),
-                        "schedule": schedule, "weight_decay": float(weight_decay), "precision": precision}  # fmt: skip
             data = {"X": X, "y": y, "X_val": X_val, "y_val": y_val}
             saved = _open_checkpoint(checkpoint, network, optimizer, generator, data, renew, settings)
             restored, best_weights = saved.restore()
@@ -187,19 +193,6 @@ def train(
         bar.close()
     _finish(network, best_weights, learning_rate)
     return history
-
-
-def _make_optimizer(network, learning_rate, weight_decay):
-    """Return Adam for the weights of a network, and put these into the memory layout that convolutions prefer."""
-    if not isinstance(learning_rate, Real) or not 0 < learning_rate < math.inf:
-        raise ValueError(f"learning_rate is {learning_rate!r}, expected a number above 0")
-    if not isinstance(weight_decay, Real) or not 0 <= weight_decay < math.inf:
-        raise ValueError(f"weight_decay is {weight_decay!r}, expected a number of at least 0")
-    device = next(network.parameters()).device
-    if device.type != "mps":
-        network.to(memory_format=torch.channels_last)
-    fused = device.type in ("cpu", "cuda")
-    return torch.optim.Adam(network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=fused)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The numbers of the paper's protocol of transfer, in three sizes.
+"""The numbers of the paper's protocol of transfer, in four sizes.
 
 A source task and a target task are drawn from a data set, an encoder is pretrained on the source, and probes of its
 frozen features are fitted on the target.
@@ -6,56 +6,70 @@ frozen features are fitted on the target.
 
 from invtransfer.estimators.probing import SOLVERS
 from invtransfer.networks.architectures import NETWORKS
+from invtransfer.networks.optimizers import OPTIMIZERS
 from invtransfer.networks.training import SCHEDULES
 from invtransfer.paper.tasks import CLASS_RELATIONS
 
 CHOICES = {  # values that some settings may have
     "class_relation": CLASS_RELATIONS, "architecture": list(NETWORKS), "solver": SOLVERS, "schedule": SCHEDULES,
-    "vit_schedule": SCHEDULES, "dataset": ["transforms2d", "cifar10", "cifar100"],
+    "vit_schedule": SCHEDULES, "optimizer": OPTIMIZERS, "dataset": ["transforms2d", "cifar10", "cifar100"],
 }  # fmt: skip
 _ALL = {  # settings that all sizes share
     "architecture": "resnet18", "weight_decay": 0.0,
-    "vit_learning_rate": 1e-3, "vit_schedule": "cosine", "vit_weight_decay": 1e-5,
     "adam_epochs": 200, "adam_learning_rate": 1e-3,  # of the probe's solver "adam"
 }  # fmt: skip
+# A recipe that learns the task in few steps; its learning rates were chosen on seeds that no preset has.
+_RECIPE = {
+    "optimizer": "muon", "schedule": "one-cycle", "learning_rate": 2e-2, "batch_size": 32,
+    "vit_learning_rate": 5e-3, "vit_schedule": "one-cycle", "vit_weight_decay": 0.0, "solver": "lbfgs",
+}  # fmt: skip
 PROTOCOL = {
-    "smoke": _ALL | {
-        "seeds": 1, "n_classes": 4, "n_samples": 128, "width": 0.0625, "epochs": 2, "batch_size": 32,
-        "learning_rate": 1e-2, "schedule": "one-cycle", "n_validation": 64, "solver": "lbfgs", "n_probe": 128,
-        "n_test": 128, "n_pairs": 16,
+    "smoke": _ALL | _RECIPE | {
+        "seeds": 1, "n_classes": 4, "n_samples": 128, "width": 0.0625, "epochs": 2, "vit_epochs": 2,
+        "n_validation": 64, "n_probe": 128, "n_test": 128, "n_pairs": 16,
     },
-    "quick": _ALL | {
-        "seeds": 3, "n_classes": 15, "n_samples": 2_000, "width": 0.125, "epochs": 6, "batch_size": 64,
-        "learning_rate": 1e-2, "schedule": "one-cycle", "n_validation": 500, "solver": "lbfgs", "n_probe": 2_000,
-        "n_test": 2_000, "n_pairs": 200,
+    "quick": _ALL | _RECIPE | {
+        "seeds": 5, "n_classes": 10, "n_samples": 8_000, "width": 0.125, "epochs": 1, "vit_epochs": 2,
+        "n_validation": 500, "n_probe": 2_000, "n_test": 2_000, "n_pairs": 200,
+    },
+    "overnight": _ALL | _RECIPE | {
+        "seeds": 10, "n_classes": 30, "n_samples": 10_000, "width": 0.25, "epochs": 5, "vit_epochs": 10,
+        "n_validation": 2_000, "n_probe": 10_000, "n_test": 5_000, "n_pairs": 500,
     },
     "paper": _ALL | {
-        "seeds": 10, "n_classes": 30, "n_samples": 50_000, "width": 1.0, "epochs": 50, "batch_size": 512,
-        "learning_rate": 1e-3, "schedule": "constant", "n_validation": 10_000, "solver": "adam", "n_probe": 50_000,
-        "n_test": 10_000, "n_pairs": 10_000,
+        "seeds": 10, "n_classes": 30, "n_samples": 50_000, "width": 1.0, "epochs": 50, "vit_epochs": 50,
+        "batch_size": 512, "optimizer": "adam", "learning_rate": 1e-3, "schedule": "constant",
+        "vit_learning_rate": 1e-3, "vit_schedule": "cosine", "vit_weight_decay": 1e-5, "solver": "adam",
+        "n_validation": 10_000, "n_probe": 50_000, "n_test": 10_000, "n_pairs": 10_000,
     },
 }  # fmt: skip
 # What differs on CIFAR: there n_samples is of each class. A tenth of each class's training images is held out for
 # validation, so that 450 of CIFAR-100's 500 are trained on. There are 5,000 test images for pairs.
 _CIFAR_PAPER = {"n_validation": 2_500, "n_probe": 22_500, "n_test": 5_000, "n_pairs": 5_000}
+_CIFAR_OVERNIGHT = {"n_validation": 2_000, "n_probe": 10_000, "n_test": 5_000, "epochs": 10, "vit_epochs": 20}
 CIFAR_PROTOCOL = {
     "cifar10": {
         "smoke": {"n_samples": 32},
-        "quick": {"n_classes": 5, "n_samples": 400},
+        "quick": {"n_classes": 5, "n_samples": 1_600, "epochs": 3, "vit_epochs": 6},
+        "overnight": _CIFAR_OVERNIGHT | {"n_classes": 5, "n_samples": 4_500},
         "paper": _CIFAR_PAPER | {"n_classes": 5, "n_samples": 4_500},
     },
     "cifar100": {
         "smoke": {"n_samples": 32},
-        "quick": {"n_classes": 50, "n_samples": 40},
+        "quick": {"n_classes": 50, "n_samples": 160, "epochs": 3, "vit_epochs": 6},
+        "overnight": _CIFAR_OVERNIGHT | {"n_classes": 50, "n_samples": 500},
         "paper": _CIFAR_PAPER | {"n_classes": 50, "n_samples": 500},
     },
 }
 
 N_SAMPLES = {  # levels of the factor n_samples
-    "transforms2d": {"quick": [500, 2_000], "paper": [1_000, 10_000, 50_000, 100_000, 500_000]},
-    "cifar10": {"quick": [100, 400], "paper": [10, 50, 200, 1_000, 4_500]},
-    "cifar100": {"quick": [10, 40], "paper": [10, 50, 100, 250, 500]},
-}
+    "transforms2d": {
+        "quick": [2_000, 8_000], "overnight": [2_000, 10_000, 50_000],
+        "paper": [1_000, 10_000, 50_000, 100_000, 500_000],
+    },
+    "cifar10": {"quick": [400, 1_600], "overnight": [200, 1_000, 4_500], "paper": [10, 50, 200, 1_000, 4_500]},
+    "cifar100": {"quick": [40, 160], "overnight": [50, 500], "paper": [10, 50, 100, 250, 500]},
+}  # fmt: skip
 
 
 def make_presets(more=None, leave_out=(), **changes):
@@ -73,7 +87,7 @@ def make_presets(more=None, leave_out=(), **changes):
     Returns
     -------
     presets : dict of str to dict
-        The presets "smoke", "quick" and "paper".
+        The presets "smoke", "quick", "overnight" and "paper".
 
     Examples
     --------

@@ -6,7 +6,7 @@ from invtransfer.paper.tasks import count_available, sample_training
 
 def pretrain(
     source, *, seed, n_samples, n_validation, n_test, architecture, width, epochs, batch_size, learning_rate, schedule,
-    weight_decay, checkpoints=None,
+    weight_decay, optimizer="adam", checkpoints=None,
 ):  # fmt: skip
     """Pretrain an encoder on a source task, and test it there.
 
@@ -20,7 +20,7 @@ def pretrain(
         Numbers of images to train and to validate on, see `sample_training`.
     n_test : int
         Number of images to test on, or all where there are fewer.
-    architecture, width, epochs, batch_size, learning_rate, schedule, weight_decay
+    architecture, width, epochs, batch_size, learning_rate, schedule, weight_decay, optimizer
         As in `InvariantPretrainer`. After 0 epochs the encoder has its initial weights.
     checkpoints : Path or None
         Folder for checkpoints of the training. None: there are none.
@@ -35,7 +35,7 @@ def pretrain(
     data, transformations = sample_training(source, n_samples, n_validation)
     encoder = InvariantPretrainer(
         architecture, width=width, transformations=transformations, epochs=epochs, batch_size=batch_size,
-        learning_rate=learning_rate, schedule=schedule, weight_decay=weight_decay, random_state=seed,
-        checkpoint=checkpoints and checkpoints / "pretraining.npz",
+        learning_rate=learning_rate, schedule=schedule, weight_decay=weight_decay, optimizer=optimizer,
+        random_state=seed, checkpoint=checkpoints and checkpoints / "pretraining.npz",
     ).fit(*data)  # fmt: skip
     return encoder, encoder.score(*source[-1].sample(count_available(source[-1], n_test)))

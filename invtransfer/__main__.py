@@ -8,7 +8,7 @@ from pathlib import Path
 
 from invtransfer.cubes.assembly import check_study_cube
 from invtransfer.cubes.export import export_csv
-from invtransfer.cubes.files import read, write
+from invtransfer.cubes.files import load_cube, read, write
 from invtransfer.cubes.merging import merge
 from invtransfer.cubes.reproduction import reproduce
 from invtransfer.cubes.status import format_status
@@ -159,7 +159,7 @@ def _compare(options):
     from invtransfer.published import compare_to_published, format_comparison
 
     ignore = "all" if "all" in options.ignore else options.ignore
-    comparison = compare_to_published(read(options.cube), options.csv, ignore)
+    comparison = compare_to_published(load_cube(options.cube), options.csv, ignore)
     sys.stdout.write(format_comparison(comparison) + "\n")
     if options.figure:
         plot_comparison(comparison).savefig(options.figure, dpi=110)

@@ -7,7 +7,7 @@ Grid
 
     gallery.png           Figure 5 of the paper: each of the 18 transformations, one object (or photograph) to a row
     gallery-overview.png  Figure 1: several objects, rotated, in other hues, blurred, and under two sets of three
-    gallery-combined.png  Figure 6: photographs (C), the same with objects on them (C+O), and objects on black (O)
+    gallery-combined.png  Figure 6: photographs, the same with objects on them, and objects on black
     gallery-patterns.png  Figure 15: random patterns, and photographs, under four transformations
     gallery-classes.png   no figure of the paper: every class, without transformation
 
@@ -112,11 +112,11 @@ def make_combinations(photographs, data, folder, seed):
     n_objects = min(N_COMBINED, len(load_objects_and_backgrounds(folder)[0]))
     more = {"dataset": photographs, "data": data, "folder": folder, "n_objects": n_objects, "seed": seed}
     images, labels = {}, {}
-    for task in ("C/C", "C+O/O", "O/O"):
-        for position in ("random",) if task == "C/C" else ("random", "fixed"):
+    for task in ("images alone", "objects on images", "objects alone"):
+        for position in ("random",) if task == "images alone" else ("random", "fixed"):
             source = make_combined(task, position=POSITIONS[position], **more)[0]
-            images[task.split("/")[0], position], labels[task] = source.sample(N_COMBINED)
-    return images, labels["C/C"], [source.class_names[label] for label in labels["O/O"]]
+            images[task, position], labels[task] = source.sample(N_COMBINED)
+    return images, labels["images alone"], [source.class_names[label] for label in labels["objects alone"]]
 
 
 def draw_transformations(rows):
@@ -130,13 +130,13 @@ def draw_transformations(rows):
 def draw_combined(images, title, class_names, object_names):
     """Draw the paper's Figure 6; in a column, the photograph and the object stay the same."""
     heads = {
-        "C": f"C: {title}",
-        "C+O": "C+O: the same images with objects at a random position, or at the fixed one in the upper right corner",
-        "O": "O: the same objects at the same positions, on black",
+        "images alone": title,
+        "objects on images": "the same images with objects, at a random position or in the upper right corner",
+        "objects alone": "the same objects at the same positions, on black",
     }
     groups = {}
     for (shown, position), strip in images.items():
-        groups.setdefault(heads[shown], {})["alone" if shown == "C" else position] = strip
+        groups.setdefault(heads[shown], {})["alone" if shown == "images alone" else position] = strip
     return draw_groups(groups, above=class_names, below=object_names, tile=96)
 
 

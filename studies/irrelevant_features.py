@@ -1,24 +1,25 @@
 """Do encoders become invariant to what their task does not need, and does that harm transfer?
 
 Question
-    Images of CIFAR-10 (C) with small objects (O) pasted on them can be labelled with either; what is not the label is
+    Images of CIFAR-10 with small objects pasted on them can be labelled with either; what is not the label is
     irrelevant. The paper finds that encoders become invariant to features that were there and irrelevant, and so
     predict them less well than encoders that never saw them (Section 4.2; Table 1, Figure 6).
 Grid
     position of the objects ("random", or "fixed" in the upper right corner) x pretraining x seed. Pretraining is on one
-    of four tasks, "shown/label": C/C (images alone), C+O/C and C+O/O (objects on images), O/O (objects on black), or
-    "untrained". A seed draws the objects, which of them is pasted on which image, and weights anew.
+    of four tasks, named after what is labelled: "images alone", "images with objects", "objects on images", "objects
+    alone" (on black); the paper calls them C/C, C+O/C, C+O/O and O/O. Or it is "untrained". A seed draws the objects,
+    which of them is pasted on which image, and weights anew.
 Cell
-    Pretrain on one task, probe on all four, score sensitivity to changing the image under the same object (C) and to
-    changing the object on the same image (O).
+    Pretrain on one task, probe on all four, score sensitivity to changing the image under the same object and to
+    changing the object on the same image.
 Cube
     transfer_accuracy over position x pretraining x seed x target; sensitivity (and its interval over pairs) over
     position x pretraining x seed x changed; source_accuracy, status. Written to data/cubes/irrelevant_features.nc.
 Claims
-    C+O/C predicts objects worse than C/C does, and is less sensitive to them; C+O/O predicts images worse than O/O
-    does, and is less sensitive to them; both are less sensitive to what is irrelevant than "untrained", too; of the two
-    that saw both, each is better at its own label. Over all encoders, the accuracy on what is exchanged correlates with
-    the sensitivity to exchanging it.
+    An encoder of images with objects predicts objects worse than one of images alone, and is less sensitive to them;
+    one of objects on images predicts images worse than one of objects alone, and is less sensitive to them; both are
+    less sensitive to what is irrelevant than "untrained", too; of the two that saw both, each is better at its own
+    label. Over all encoders, the accuracy on what is exchanged correlates with the sensitivity to exchanging it.
 Cost
     On two CPU cores: smoke half a minute, quick a quarter of an hour; paper needs GPUs for days (--dry-run says). quick
     and paper need CIFAR-10 (python data/fetch.py cifar10); smoke takes a stand-in.
@@ -39,6 +40,7 @@ from invtransfer.paper.pretraining import pretrain
 from invtransfer.plots import plot_irrelevant_features
 
 DATA = Path(__file__).resolve().parent.parent / "data"
+SAW_BOTH = {"image": "images with objects", "object": "objects on images"}  # by the label
 ENCODERS, DATASETS = (*TASKS, "untrained"), (*datasets.CIFAR, STAND_IN)
 PRESETS = presets.make_presets(
     {"n_objects": 10, "dataset": "cifar10", "levels": {"position": list(POSITIONS), "pretraining": list(ENCODERS)}},
@@ -62,7 +64,7 @@ def cell(
     """
     drawn = {"dataset": dataset, "data": data, "folder": folder, "n_objects": n_objects, "seed": seed}
     targets = {name: images_with_objects.make_combined(name, position=POSITIONS[position], **drawn) for name in TASKS}
-    source = targets["C/C" if pretraining == "untrained" else pretraining]
+    source = targets["images alone" if pretraining == "untrained" else pretraining]
     encoder, accuracy = pretrain(
         source, seed=seed, n_validation=n_validation, n_test=n_test, checkpoints=checkpoints, **training
     )
@@ -91,13 +93,13 @@ def estimate(*, n_samples, epochs, n_probe, n_validation, n_test, n_pairs, **cel
 
 
 def select_label(cube, label):
-    """Return accuracy on images with objects, labelled C or O, and sensitivity to exchanging what is the label."""
-    accuracy = cube.transfer_accuracy.sel(target=f"C+O/{label}", drop=True)
+    """Return accuracy on images with objects, labelled with either, and sensitivity to exchanging what is the label."""
+    accuracy = cube.transfer_accuracy.sel(target=SAW_BOTH[label], drop=True)
     return accuracy, cube.sensitivity.sel(changed=label, drop=True)
 
 
 def correlate(cube, label):
-    """Return, for each seed, the correlation over all encoders of accuracy on C or O and sensitivity to it.
+    """Return, for each seed, the correlation over all encoders of the accuracy on a label and the sensitivity to it.
 
     NaN for seeds that lack an encoder, and for one or two encoders, whose correlation says nothing.
     """
@@ -116,16 +118,18 @@ def find_claims(cube):
     def compare(values, first, sign, second, words):
         if {first, second} <= there:
             one, two = (values.sel(pretraining=name) for name in (first, second))
-            found.append(claims.claim(f"{first} {words} than {second}", one, sign, two))
+            known = "an untrained one" if second == "untrained" else f"one of {second}"
+            found.append(claims.claim(f"an encoder of {first} {words} than {known}", one, sign, two))
 
-    for saw_both, saw_one, label, name in (("C+O/C", "C/C", "O", "objects"), ("C+O/O", "O/O", "C", "images")):
+    for label, other in (("object", "image"), ("image", "object")):  # of the target, and of pretraining
+        saw_both, saw_one, name = SAW_BOTH[other], f"{other}s alone", f"{label}s"
         accuracy, sensitivity = select_label(cube, label)
         compare(accuracy, saw_both, "<", saw_one, f"predicts {name} worse")
-        for other in (saw_one, "untrained"):
-            compare(sensitivity, saw_both, "<", other, f"is less sensitive to {name}")
-        compare(accuracy, f"C+O/{label}", ">", saw_both, f"predicts {name} better")
-    for label in ("C", "O"):
-        text = f"accuracy on {label} correlates with sensitivity to {label} over {len(there)} encoders"
+        for reference in (saw_one, "untrained"):
+            compare(sensitivity, saw_both, "<", reference, f"is less sensitive to {name}")
+        compare(accuracy, SAW_BOTH[label], ">", saw_both, f"predicts {name} better")
+    for label in SAW_BOTH:
+        text = f"accuracy on {label}s correlates with sensitivity to them over {len(there)} encoders"
         found.append(claims.claim(text, correlate(cube, label), ">", 0.0))
     return found
 

@@ -1,22 +1,22 @@
 """How does invariance to a feature depend on its relevance for the task, and on how often it is there?
 
 Question
-    Encoders learn the classes of CIFAR-10 (C) from images with a small object (O) in the upper right corner. Relevance:
+    Encoders learn the classes of CIFAR-10 from images with a small object in the upper right corner. Relevance:
     in a fraction of the images the object is the one of the class, else any object ("correlation"). Availability:
     objects say nothing about the class, and are there in a fraction of the images only. The paper finds that more
     relevant objects are predicted better from the features, and that objects are predicted worse as soon as they are
     there but irrelevant; the accuracy on the classes stays, up to the correlation of 1, where it drops (Appendix C.3;
     Figure 14).
 Grid
-    factor x seed: 9 values of correlation, 6 of availability, and two references, trained on images alone (C/C) and on
-    objects alone (O/O). A seed draws the objects, which of them is pasted on which image, and weights anew.
+    factor x seed: 9 values of correlation, 6 of availability, and two references, trained on images alone and on
+    objects alone. A seed draws the objects, which of them is pasted on which image, and weights anew.
 Cell
     Pretrain on one of the data sets; probe on images with objects that are always there and uncorrelated, for the class
-    of the image (C+O/C) and of the object (C+O/O); score sensitivity to changing either.
+    of the image ("images with objects") and of the object ("objects on images"); score sensitivity to changing either.
 Cube
     transfer_accuracy over factor x seed x target; sensitivity (and its interval over pairs) over factor x seed x
-    changed; source_accuracy, status. correlation=0 is availability=1, and availability=0 is C/C: these places
-    share a cell. Written to data/cubes/relevance.nc.
+    changed; source_accuracy, status. correlation=0 is availability=1, and availability=0 is the reference trained on
+    images alone: these places share a cell. Written to data/cubes/relevance.nc.
 Claims
     Objects are predicted better, and sensitivity to them is higher, at correlation 1 than at 0, and both rise with the
     correlation (Spearman's rank correlation is above 0.5). Images are predicted worse at correlation 1 than between
@@ -40,8 +40,8 @@ from invtransfer.paper.pretraining import pretrain
 from invtransfer.plots import plot_relevance
 
 DATA = Path(__file__).resolve().parent.parent / "data"
-TARGETS = ("C+O/C", "C+O/O")
-REFERENCES, FIXED = ("C/C", "O/O"), POSITIONS["fixed"]
+TARGETS = ("images with objects", "objects on images")  # the same pictures, labelled with either
+REFERENCES, FIXED = ("images alone", "objects alone"), POSITIONS["fixed"]
 LEVELS = {
     "correlation": [0.0, 0.2, 0.4, 0.6, 0.8, 0.85, 0.9, 0.95, 1.0], "availability": [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
 }  # fmt: skip
@@ -85,9 +85,9 @@ def make_grid(settings):
     coordinates = grids.factor_coordinates(factors, seed=list(range(settings["seeds"])))
     grid = []
     for factor, (name, level) in zip(coordinates["factor"], factors, strict=True):
-        chosen = {"pretraining": "C+O/C", "correlation": 0.0, "availability": 1.0}
-        if name == REFERENCE or (name, level) == ("availability", 0):  # images without objects are C/C
-            chosen["pretraining"] = level if name == REFERENCE else "C/C"
+        chosen = {"pretraining": "images with objects", "correlation": 0.0, "availability": 1.0}
+        if name == REFERENCE or (name, level) == ("availability", 0):
+            chosen["pretraining"] = level if name == REFERENCE else "images alone"
         else:
             chosen[name] = float(level)
         for seed in coordinates["seed"]:
@@ -111,8 +111,8 @@ def find_claims(cube):
             found.append(claims.claim(text, values.sel({dim: 1}), sign, values.sel({dim: 0}), margin))
 
     part = select_factor(cube, "correlation")
-    objects, images = (part.transfer_accuracy.sel(target=target, drop=True) for target in ("C+O/O", "C+O/C"))
-    sensitivity = part.sensitivity.sel(changed="O", drop=True)
+    images, objects = (part.transfer_accuracy.sel(target=target, drop=True) for target in TARGETS)
+    sensitivity = part.sensitivity.sel(changed="object", drop=True)
     for values, text in ((objects, "objects are predicted better"), (sensitivity, "objects change features more")):
         compare(values, "correlation", ">", f"{text} at correlation 1 than at 0")
         if part.sizes["correlation"] > 2:
@@ -126,7 +126,7 @@ def find_claims(cube):
         text = "images are predicted between 0 and 1 as well as at 0 (within 0.05, or better)"
         found.append(claims.claim(text, between, ">", images.sel(correlation=0), margin=0.05))
     part = select_factor(cube, "availability")
-    objects, images = (part.transfer_accuracy.sel(target=target, drop=True) for target in ("C+O/O", "C+O/C"))
+    images, objects = (part.transfer_accuracy.sel(target=target, drop=True) for target in TARGETS)
     compare(objects, "availability", "<", "objects are predicted worse at availability 1 than at 0")
     text = "images are predicted as well at availability 1 as at 0 (within 0.05, or better)"
     compare(images, "availability", ">", text, margin=0.05)

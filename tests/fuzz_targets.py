@@ -989,8 +989,7 @@ def make_tasks_of_data(draw):
         draw, name, spoiled=name == "combined_task", keep=["objects", "training", "test", "random_state"], again=False,
         objects=few_objects(), training=labelled(draw), test=labelled(draw), random_state=st.integers(0, 2**40),
         classes=st.lists(st.integers(0, 7), min_size=1, unique=True), backgrounds=st.sampled_from([None, "random"]),
-        shown=st.sampled_from(["C", "C+O", "O"]), label=st.sampled_from(["C", "O"]),
-        position=st.sampled_from(["random", (0, 0)]),
+        task=st.sampled_from([*images_with_objects.TASKS]), position=st.sampled_from(["random", (0, 0)]),
     )  # fmt: skip
     assert len(parts) == 3
     for part in parts:
@@ -1238,8 +1237,14 @@ GRIDS = {
         "n_target_transformations": [1, 3], "seed": None,
     }},
     "irrelevant_features": {
-        "transfer_accuracy": {"position": ["fixed"], "pretraining": ["C/C", "O/O"], "target": ["C/C"], "seed": [0, 1]},
-        "sensitivity": {"position": ["fixed"], "pretraining": ["C/C", "O/O"], "changed": ["C", "O"], "seed": [0, 1]},
+        "transfer_accuracy": {
+            "position": ["fixed"], "pretraining": ["images alone", "objects alone"], "target": ["images alone"],
+            "seed": [0, 1],
+        },
+        "sensitivity": {
+            "position": ["fixed"], "pretraining": ["images alone", "objects alone"], "changed": ["image", "object"],
+            "seed": [0, 1],
+        },
     },
     "invariance_transfer": {"sensitivity": {
         "architecture": ["resnet18"], "trained_on": ["image", "random"], "evaluated_on": ["mild_ood", "cifar10"],

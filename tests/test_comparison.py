@@ -10,6 +10,7 @@ import xarray as xr
 
 from invtransfer.analysis import CONTRASTS, factor_contrasts, summarise
 from invtransfer.cubes.files import load_cube, read, write
+from invtransfer.paper import images_with_objects
 from invtransfer.published import compare_to_published, format_comparison
 
 PUBLISHED = Path(__file__).parent.parent / "data" / "published"
@@ -370,7 +371,8 @@ def test_published_values_agree_with_each_other(dataset):
 LABELS = {
     "architecture": ["resnet18", "vgg11", "densenet121", "vit"], "n_pretraining_transformations": list(range(1, 9)),
     "n_target_transformations": list(range(1, 9)), "position": ["fixed", "random"],
-    "pretraining": ["C/C", "C+O/C", "C+O/O", "O/O"], "target": ["C/C", "C+O/C", "C+O/O", "O/O"], "changed": ["C", "O"],
+    "pretraining": list(images_with_objects.TASKS), "target": list(images_with_objects.TASKS),
+    "changed": ["image", "object"],
     "trained_on": ["image", "random"], "relation": ["same", "other", "none"],
     "evaluated_on": ["in_distribution", "mild_ood", "strong_ood", "cifar10", "cifar100"],
 }  # fmt: skip
@@ -435,12 +437,17 @@ def test_known_differences(kind, tmp_path):
 def test_places_of_other_tables():
     comparison = compare("irrelevant_features", cube_of("irrelevant_features"))
     assert comparison.ours.dims == ("position", "pretraining", "measured")
-    row = comparison.sel(position="random", pretraining="C+O/O", measured="sensitivity C")
-    assert (row.published, row.published_std, row.measure, row.target) == (0.13, 0.02, "sensitivity", "C")
-    assert comparison.sel(position="fixed", pretraining="C+O/C", measured="accuracy C+O/O").published == 0.53
+    row = comparison.sel(position="random", pretraining="objects on images", measured="sensitivity image")
+    assert (row.published, row.published_std, row.measure, row.target) == (0.13, 0.02, "sensitivity", "image")
+    assert (
+        comparison.sel(
+            position="fixed", pretraining="images with objects", measured="accuracy objects on images"
+        ).published
+        == 0.53
+    )
     assert comparison.attrs["quantity"] == "accuracy on the target task, and sensitivity"
     lines = [line.split() for line in format_comparison(comparison).splitlines()]
-    expected = "random C+O/O sensitivity C 0.130 0.080 to 0.180 3 0.130 0.020 +0.000 compared"
+    expected = "random objects on images sensitivity image 0.130 0.080 to 0.180 3 0.130 0.020 +0.000 compared"
     assert expected.split() in lines
     comparison = compare("invariance_transfer", cube_of("invariance_transfer"))
     assert comparison.ours.dims == ("architecture", "trained_on", "relation", "evaluated_on")

@@ -284,6 +284,29 @@ def test_cube_that_is_loaded_can_be_selected_by_further_coordinates(tmp_path):
     xr.testing.assert_identical(loaded.drop_indexes(["factor_name", "level"]), cube)
 
 
+def test_labels_of_earlier_versions_are_those_of_today(tmp_path):
+    old = {
+        "factor": ["correlation=0.2", "reference=C/C"], "level": ("factor", ["0.2", "C/C"]),
+        "pretraining": ["C+O/C", "untrained"], "target": ["C+O/O", "O/O"], "changed": ["C", "O"], "seed": [0],
+    }  # fmt: skip
+    accuracy = (("factor", "pretraining", "target", "changed", "seed"), np.arange(16.0).reshape(2, 2, 2, 2, 1))
+    write(xr.Dataset({"accuracy": accuracy}, old), tmp_path / "cube.nc")
+    cube = load_cube(tmp_path / "cube.nc")
+    labels = {name: cube[name].values.tolist() for name in old}
+    assert labels == {
+        "factor": ["correlation=0.2", "reference=images alone"], "level": ["0.2", "images alone"],
+        "pretraining": ["images with objects", "untrained"], "target": ["objects on images", "objects alone"],
+        "changed": ["image", "object"], "seed": [0],
+    }  # fmt: skip
+    assert (
+        cube.accuracy.sel(level="images alone", pretraining="untrained", target="objects alone").sel(
+            changed="object", seed=0
+        )
+        == 15
+    )
+    assert read(tmp_path / "cube.nc").level.values.tolist() == ["0.2", "C/C"]
+
+
 def test_a_flipped_bit_is_noticed(tmp_path):
     path = tmp_path / "cell.nc"
     write(xr.Dataset({"accuracy": ("pair", np.array([0.571, 0.25]))}), path)

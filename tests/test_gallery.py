@@ -58,7 +58,13 @@ def test_images_are_crisp(smoke, name, top):
 
 
 def test_figure_6_shows_the_images_of_the_study(smoke):
-    rows = [("C/C", "random"), ("C+O/C", "random"), ("C+O/C", (21, 2)), ("O/O", "random"), ("O/O", (21, 2))]
+    rows = [
+        ("images alone", "random"),
+        ("images with objects", "random"),
+        ("images with objects", (21, 2)),
+        ("objects alone", "random"),
+        ("objects alone", (21, 2)),
+    ]
     tops = [58, 180, 280, 402, 502]  # a row takes 32 * 3 + 4 pixels, a heading 22, the first one 14 + 2 * 22
     for (task, position), top in zip(rows, tops, strict=True):
         X, _ = make_combined(task, position=position, **COMBINED)[0].sample(10)
@@ -70,11 +76,11 @@ def test_figure_6_shows_the_images_of_the_study(smoke):
 def test_columns_of_figure_6_share_their_object():
     images, _, object_names = gallery.make_combinations("transforms2d", "", "procedural", seed=1)
     assert [len(strip) for strip in images.values()] == [10] * 5
-    source = make_combined("C+O/O", position="random", **COMBINED)[0]
+    source = make_combined("objects on images", position="random", **COMBINED)[0]
     assert object_names == [source.class_names[label] for label in source.sample(10)[1]]
     for position in ("random", "fixed"):  # what differs from the photograph is what is not black, but for a few pixels
-        changed = (images["C+O", position] != images["C", "random"]).any(axis=-1)
-        not_black = (images["O", position] > 0).any(axis=-1)
+        changed = (images["objects on images", position] != images["images alone", "random"]).any(axis=-1)
+        not_black = (images["objects alone", position] > 0).any(axis=-1)
         assert ((changed != not_black).sum(axis=(1, 2)) < 0.15 * changed.sum(axis=(1, 2))).all()
 
 

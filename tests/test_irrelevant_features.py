@@ -11,10 +11,10 @@ from invtransfer.paper.images_with_objects import POSITIONS, STAND_IN
 
 study = study_runs.load("irrelevant_features")
 
-TASKS = ["C/C", "C+O/C", "C+O/O", "O/O"]
+TASKS = ["images alone", "images with objects", "objects on images", "objects alone"]
 SMALLER = (  # than the smoke preset
     "--architecture vgg11 --epochs 1 --n-samples 64 --n-probe 64 --n-validation 32 --n-test 64 --n-pairs 16"
-    " --pretraining-levels C/C untrained"
+    " --pretraining-levels images alone untrained"
 )
 
 
@@ -29,12 +29,12 @@ def test_cube(tmp_path):
     cube = study_runs.run(study, tmp_path, SMALLER)
     own = {"transfer_accuracy": ("target",), "source_accuracy": ()}
     own |= dict.fromkeys(("sensitivity", "sensitivity_low", "sensitivity_high"), ("changed",))
-    labels = {"position": ["fixed", "random"], "pretraining": ["C/C", "untrained"], "seed": [0]}
-    study_runs.check_cube(cube, labels | {"target": TASKS, "changed": ["C", "O"]}, own)
+    labels = {"position": ["fixed", "random"], "pretraining": ["images alone", "untrained"], "seed": [0]}
+    study_runs.check_cube(cube, labels | {"target": TASKS, "changed": ["image", "object"]}, own)
     # images without objects do not depend on the position of objects
-    for values in (cube.source_accuracy, cube.transfer_accuracy.sel(target="C/C")):
+    for values in (cube.source_accuracy, cube.transfer_accuracy.sel(target="images alone")):
         np.testing.assert_array_equal(values.sel(position="fixed"), values.sel(position="random"))
-    objects = cube.transfer_accuracy.sel(target="O/O")
+    objects = cube.transfer_accuracy.sel(target="objects alone")
     assert (objects.sel(position="fixed") > objects.sel(position="random")).all()
 
 
@@ -83,7 +83,7 @@ def test_other_presets_than_smoke_need_cifar(tmp_path, preset):
 def test_cell_trains_on_one_task_and_is_probed_on_all(monkeypatch, pretraining, position):
     encoder, targets = compute_combined(study, monkeypatch, pretraining=pretraining, position=position)
     assert list(targets) == TASKS
-    own = targets["C/C" if pretraining == "untrained" else pretraining]
+    own = targets["images alone" if pretraining == "untrained" else pretraining]
     given = [encoder.fitted[0][:2], encoder.fitted[0][2:], encoder.scored[0]]
     for source, (X, y) in zip(own, given, strict=True):
         images, labels = source.sample(len(X))
@@ -92,14 +92,14 @@ def test_cell_trains_on_one_task_and_is_probed_on_all(monkeypatch, pretraining, 
 
 
 def test_targets_show_and_label_what_their_names_say(monkeypatch):
-    _, targets = compute_combined(study, monkeypatch, pretraining="C/C", position="fixed")
+    _, targets = compute_combined(study, monkeypatch, pretraining="images alone", position="fixed")
     samples = {name: targets[name][0].sample(300) for name in TASKS}
-    images, of_image = samples["C/C"]
-    both, of_object = samples["C+O/O"]
-    on_black, alone = samples["O/O"]
-    names, place = targets["C+O/O"][0].class_names, POSITIONS["fixed"]
-    np.testing.assert_array_equal(samples["C+O/C"][0], both)
-    np.testing.assert_array_equal(samples["C+O/C"][1], of_image)
+    images, of_image = samples["images alone"]
+    both, of_object = samples["objects on images"]
+    on_black, alone = samples["objects alone"]
+    names, place = targets["objects on images"][0].class_names, POSITIONS["fixed"]
+    np.testing.assert_array_equal(samples["images with objects"][0], both)
+    np.testing.assert_array_equal(samples["images with objects"][1], of_image)
     np.testing.assert_array_equal(find_objects(both, images, names, place), of_object)
     np.testing.assert_array_equal(find_objects(on_black, np.zeros_like(on_black), names, place), alone)
     assert (find_objects(images, images, names, place) == -1).all()
@@ -108,7 +108,7 @@ def test_targets_show_and_label_what_their_names_say(monkeypatch):
 
 @pytest.mark.parametrize(("position", "fewest", "most"), [("fixed", 10, 10), ("random", 60, 100)])
 def test_positions(monkeypatch, position, fewest, most):
-    encoder, _ = compute_combined(study, monkeypatch, pretraining="O/O", position=position)
+    encoder, _ = compute_combined(study, monkeypatch, pretraining="objects alone", position=position)
     X = encoder.fitted[0][0][:100]
     assert fewest <= len(np.unique(X, axis=0)) <= most  # each of 10 objects in one place, or anywhere
 
@@ -130,11 +130,16 @@ def test_claims_hold_on_the_papers_numbers(position):
 
 def test_numbers_by_hand():
     claims = {each.text: each.numbers for each in study.find_claims(RANDOM)}
-    assert claims["C+O/C predicts objects worse than C/C"].startswith("0.150 against 0.560 ")
-    assert claims["C+O/O is less sensitive to images than O/O"].startswith("0.130 against 1.000 ")
+    assert claims["an encoder of images with objects predicts objects worse than one of images alone"].startswith(
+        "0.150 against 0.560 "
+    )
+    text = "an encoder of objects on images is less sensitive to images than one of objects alone"
+    assert claims[text].startswith("0.130 against 1.000 ")
     # accuracy on images 0.89 0.97 0.13 0.28, sensitivity to them 0.99 1.00 0.13 1.00
     expected = np.corrcoef([0.89, 0.97, 0.13, 0.28], [0.99, 1.0, 0.13, 1.0])[0, 1]
-    assert claims["accuracy on C correlates with sensitivity to C over 4 encoders"].startswith(f"{expected:.3f} ")
+    assert claims["accuracy on images correlates with sensitivity to them over 4 encoders"].startswith(
+        f"{expected:.3f} "
+    )
 
 
 def with_untrained(accuracy, sensitivity):
@@ -147,7 +152,11 @@ def with_untrained(accuracy, sensitivity):
     ("accuracy", "sensitivity", "expected"),
     [
         (0.3, 0.5, "++++++++++"),
-        (0.3, 0.12, "++++++~+++"),  # C+O/C: 0.08 ± 0.025 to objects, C+O/O: 0.13 ± 0.025 to images
+        (
+            0.3,
+            0.12,
+            "++++++~+++",
+        ),  # images with objects: 0.08 ± 0.025 to objects, objects on images: 0.13 ± 0.025 to images
         (0.3, 0.1, "++~+++-+++"),
         (0.3, 0.05, "++-+++-+++"),
         (0.0, 2.0, "++++++++--"),  # it predicts worst, and is most sensitive to both
@@ -157,7 +166,8 @@ def test_untrained_encoders_count(accuracy, sensitivity, expected):
     claims = study.find_claims(with_untrained(accuracy, sensitivity).sel(position="random"))
     assert verdicts(claims) == expected
     assert [each.text for each in claims if "untrained" in each.text] == [
-        "C+O/C is less sensitive to objects than untrained", "C+O/O is less sensitive to images than untrained",
+        "an encoder of images with objects is less sensitive to objects than an untrained one",
+        "an encoder of objects on images is less sensitive to images than an untrained one",
     ]  # fmt: skip
     assert claims[-1].text == "accuracy on O correlates with sensitivity to O over 5 encoders"
 
@@ -165,7 +175,12 @@ def test_untrained_encoders_count(accuracy, sensitivity, expected):
 def test_one_or_two_encoders_do_not_correlate():
     """Their correlation would be 1 or -1, whatever they are like."""
     cube = with_untrained(0.3, 0.5).sel(position="random")
-    for names in (["C/C", "C+O/C"], ["C+O/O", "O/O"], ["O/O", "untrained"], ["O/O"]):
+    for names in (
+        ["images alone", "images with objects"],
+        ["objects on images", "objects alone"],
+        ["objects alone", "untrained"],
+        ["objects alone"],
+    ):
         assert verdicts(study.find_claims(cube.sel(pretraining=names))[-2:]) == "??"
 
 
@@ -205,7 +220,9 @@ def test_table_and_figure_of_the_papers_numbers():
     assert [each.text.split(": ")[0] for each in claims[::8]] == ["fixed", "random"]
 
 
-@pytest.mark.parametrize(("names", "expected"), [(["untrained"], "??"), (["C/C", "C+O/C"], "++??")])
+@pytest.mark.parametrize(
+    ("names", "expected"), [(["untrained"], "??"), (["images alone", "images with objects"], "++??")]
+)
 def test_part_of_the_grid(names, expected):
     cube = with_untrained(0.3, 0.3).sel(position=["fixed"], pretraining=names)
     study.STUDY.figure(cube).draw_without_rendering()

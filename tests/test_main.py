@@ -68,7 +68,7 @@ def test_figure_is_written(cube, tmp_path):
 
 def make_other(kind):
     """Return a small cube of the kind that a file of published values is about, with 0.5 everywhere."""
-    both = ["C/C", "C+O/C", "C+O/O", "O/O"]
+    both = ["images alone", "images with objects", "objects on images", "objects alone"]
     dims, *variables = {
         "mismatch": (
             {"architecture": ["vit"], "n_pretraining_transformations": [1, 2]},
@@ -76,7 +76,7 @@ def make_other(kind):
         ),
         "irrelevant_features": (
             {"position": ["fixed"], "pretraining": both},
-            ("transfer_accuracy", {"target": both}), ("sensitivity", {"changed": ["C", "O"]}),
+            ("transfer_accuracy", {"target": both}), ("sensitivity", {"changed": ["image", "object"]}),
         ),
         "invariance_transfer": (
             {"architecture": ["vgg11"], "trained_on": ["image"], "pretraining_transformation": ["hue", "blur", "none"]},

@@ -38,8 +38,8 @@ def plant():
     images = [0.97] * 8 + [0.6] + [0.95, 0.97, 0.97, 0.97, 0.97, 0.97] + [0.95, 0.1]
     to_objects = [0.08, 0.1, 0.12, 0.16, 0.2, 0.24, 0.3, 0.45, 0.9] + [0.21, 0.15, 0.12, 0.1, 0.09, 0.08] + [0.21, 0.9]
     places = product(["correlation"], CORRELATIONS), product(["availability"], AVAILABILITIES)
-    coordinates = factor_coordinates([*chain(*places), ("reference", "C/C"), ("reference", "O/O")])
-    coordinates |= {"target": ["C+O/C", "C+O/O"], "changed": ["C", "O"]}
+    coordinates = factor_coordinates([*chain(*places), ("reference", "images alone"), ("reference", "objects alone")])
+    coordinates |= {"target": ["images with objects", "objects on images"], "changed": ["image", "object"]}
     variables = {"transfer_accuracy": (("target", "factor"), [images, objects])}
     variables["sensitivity"] = (("changed", "factor"), [np.ones(17), to_objects])
     return xr.Dataset(variables, coordinates).map(with_seeds).assign_attrs(title="Title")
@@ -53,12 +53,17 @@ def test_cube(tmp_path):
     own = {"transfer_accuracy": ("target",), "source_accuracy": ()}
     own |= dict.fromkeys(("sensitivity", "sensitivity_low", "sensitivity_high"), ("changed",))
     names = ["correlation", "correlation", "availability", "availability", "reference", "reference"]
-    levels = ["0.0", "1.0", "0.0", "1.0", "C/C", "O/O"]
+    levels = ["0.0", "1.0", "0.0", "1.0", "images alone", "objects alone"]
     factors = [f"{name}={level}" for name, level in zip(names, levels, strict=True)]
-    labels = {"factor": factors, "seed": [0], "target": ["C+O/C", "C+O/O"], "changed": ["C", "O"]}
+    labels = {
+        "factor": factors,
+        "seed": [0],
+        "target": ["images with objects", "objects on images"],
+        "changed": ["image", "object"],
+    }
     study_runs.check_cube(cube, labels, own)
     assert (cube.factor_name.values.tolist(), cube.level.values.tolist()) == (names, levels)
-    assert len(np.unique(cube.cell)) == len(np.unique(cube.sensitivity.sel(changed="O"))) == 4
+    assert len(np.unique(cube.cell)) == len(np.unique(cube.sensitivity.sel(changed="object"))) == 4
 
 
 # the grid
@@ -77,12 +82,12 @@ def test_grid(preset, n_places, n_cells):
     assert {factor for factor, _ in at} == set(coordinates["factor"])
     for seed in coordinates["seed"]:
         assert at["correlation=0.0", seed] == at["availability=1.0", seed]
-        assert at["availability=0.0", seed] == at["reference=C/C", seed]
+        assert at["availability=0.0", seed] == at["reference=images alone", seed]
     for (factor, seed), arguments in at.items():
         name, level = factor.split("=")
-        expected = {"pretraining": "C+O/C", "correlation": 0.0, "availability": 1.0, "seed": seed}
+        expected = {"pretraining": "images with objects", "correlation": 0.0, "availability": 1.0, "seed": seed}
         if name == "reference" or factor == "availability=0.0":
-            expected["pretraining"] = level if name == "reference" else "C/C"
+            expected["pretraining"] = level if name == "reference" else "images alone"
         else:
             expected[name] = float(level)
         assert {key: arguments[key] for key in expected} == expected
@@ -123,7 +128,7 @@ def test_what_there_is_not(tmp_path, chosen, message):
 # what a cell does
 
 
-DEFAULT = {"pretraining": "C+O/C", "correlation": 0.0, "availability": 1.0}
+DEFAULT = {"pretraining": "images with objects", "correlation": 0.0, "availability": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -137,14 +142,16 @@ DEFAULT = {"pretraining": "C+O/C", "correlation": 0.0, "availability": 1.0}
         ({"availability": 0.8}, 0.8, 0.1),  # they say nothing about the label
         ({"availability": 0.5}, 0.5, 0.1),
         ({"availability": 0.0}, 0, 0),
-        ({"pretraining": "C/C"}, 0, 0),
+        ({"pretraining": "images alone"}, 0, 0),
     ],
 )
 def test_cell_shows_objects(monkeypatch, chosen, available, right):
     """Objects are told by their pixels, in what is trained, validated and tested on; targets show all of them."""
     encoder, targets = compute_combined(study, monkeypatch, **DEFAULT | chosen)
-    without, _ = compute_combined(study, monkeypatch, **DEFAULT | {"pretraining": "C/C", "seed": chosen.get("seed", 1)})
-    names, place = targets["C+O/C"][0].class_names, POSITIONS["fixed"]
+    without, _ = compute_combined(
+        study, monkeypatch, **DEFAULT | {"pretraining": "images alone", "seed": chosen.get("seed", 1)}
+    )
+    names, place = targets["images with objects"][0].class_names, POSITIONS["fixed"]
     (X, y, X_val, y_val), (images, labels, images_val, _) = encoder.fitted[0], without.fitted[0]
     np.testing.assert_array_equal(y, labels)
     for shown, plain, label in (
@@ -156,19 +163,21 @@ def test_cell_shows_objects(monkeypatch, chosen, available, right):
         if available:
             assert set(found[there].tolist()) == set(range(10)) or len(found) < 100
             assert abs((found == label)[there].mean() - right) <= 3 * np.sqrt(right * (1 - right) / there.sum())
-    assert list(targets) == ["C+O/C", "C+O/O"]
-    both, of_image = targets["C+O/C"][0].sample(600)
-    np.testing.assert_array_equal(both, targets["C+O/O"][0].sample(600)[0])
+    assert list(targets) == ["images with objects", "objects on images"]
+    both, of_image = targets["images with objects"][0].sample(600)
+    np.testing.assert_array_equal(both, targets["objects on images"][0].sample(600)[0])
     np.testing.assert_array_equal(of_image, labels)
-    of_object = targets["C+O/O"][0].sample(600)[1]
+    of_object = targets["objects on images"][0].sample(600)[1]
     np.testing.assert_array_equal(find_objects(both, images, names, place), of_object)
     assert abs((of_object == of_image).mean() - 0.1) <= 3 * np.sqrt(0.1 * 0.9 / 600)
 
 
 def test_objects_alone(monkeypatch):
-    encoder, targets = compute_combined(study, monkeypatch, **DEFAULT | {"pretraining": "O/O"})
+    encoder, targets = compute_combined(study, monkeypatch, **DEFAULT | {"pretraining": "objects alone"})
     X, y, *_ = encoder.fitted[0]
-    np.testing.assert_array_equal(find_objects(X, 0 * X, targets["C+O/C"][0].class_names, POSITIONS["fixed"]), y)
+    np.testing.assert_array_equal(
+        find_objects(X, 0 * X, targets["images with objects"][0].class_names, POSITIONS["fixed"]), y
+    )
 
 
 # claims, table and figure
@@ -204,7 +213,7 @@ def test_claims_hold_on_what_the_paper_describes():
 )
 def test_claims_on_images_fail_one_by_one(factor, accuracy, fails):
     changed = CUBE.transfer_accuracy.copy()
-    changed.loc[{"target": "C+O/C", "factor": factor}] = accuracy
+    changed.loc[{"target": "images with objects", "factor": factor}] = accuracy
     found = verdicts(study.find_claims(CUBE.assign(transfer_accuracy=changed)))
     assert {name: verdict for name, verdict in zip(CLAIMS, found, strict=True) if verdict != "+"} == fails
 
@@ -213,7 +222,7 @@ def test_accuracy_that_only_jumps_at_the_end_does_not_rise_with_every_step():
     falling = np.linspace(0.6, 0.4, 9)
     falling[-1] = 1.0
     accuracy = CUBE.transfer_accuracy.copy()
-    accuracy.loc[{"target": "C+O/O", "factor": CUBE.factor[:9]}] = falling[:, None]
+    accuracy.loc[{"target": "objects on images", "factor": CUBE.factor[:9]}] = falling[:, None]
     found = dict(zip(CLAIMS, verdicts(study.find_claims(CUBE.assign(transfer_accuracy=accuracy))), strict=True))
     assert (found["objects at 1"], found["objects rise"]) == ("+", "-")
 
@@ -260,7 +269,10 @@ def test_claims_table_and_figure_of_parts(places, expected, n_panels):
     title, table = study.format_results(part).split("\n\n")
     assert title == "mean ± 95 % interval over seeds (n = 3)"
     head, *rows = table.splitlines()
-    assert " ".join(head.split()) == "accuracy on C+O/C accuracy on C+O/O sensitivity to C sensitivity to O"
+    assert (
+        " ".join(head.split())
+        == "accuracy on images with objects accuracy on objects on images sensitivity to C sensitivity to O"
+    )
     for row, factor in zip(rows, part.factor.values, strict=True):
         here = part.sel(factor=factor).mean("seed")
         means = [f"{mean:.3f} ± 0.025" for mean in (*here.transfer_accuracy.values, *here.sensitivity.values)]

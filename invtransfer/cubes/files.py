@@ -10,6 +10,13 @@ import xarray as xr
 from invtransfer.storage import DamagedFileError, replacing
 
 CHECKSUM = "checksum"
+_TASKS = {
+    "C/C": "images alone", "C+O/C": "images with objects", "C+O/O": "objects on images", "O/O": "objects alone",
+}  # fmt: skip
+RENAMED = {  # labels of earlier versions, by coordinate
+    "pretraining": _TASKS, "target": _TASKS, "level": _TASKS, "changed": {"C": "image", "O": "object"},
+    "factor": {f"reference={old}": f"reference={new}" for old, new in _TASKS.items()},
+}  # fmt: skip
 
 
 def write(dataset, path):
@@ -122,6 +129,7 @@ def load_cube(path):
     cube : xarray.Dataset
         As `read` returns it, with an index on every further coordinate along one dimension: where "factor" has the
         coordinates "factor_name" and "level", ``cube.sel(factor_name="architecture")`` selects all levels of a factor.
+        Cubes of earlier versions get the labels that tasks have now, such as "images with objects" for "C+O/C".
 
     Raises
     ------
@@ -137,10 +145,20 @@ def load_cube(path):
     ...     load_cube(f"{folder}/cube.nc").sel(factor_name="a").accuracy.values
     array([0.5 , 0.75])
     """
-    cube = read(path)
+    cube = _with_present_labels(read(path))
     for name, coordinate in cube.coords.items():
         if coordinate.ndim == 1 and name not in cube.indexes:
             cube = cube.set_xindex(name)
+    return cube
+
+
+def _with_present_labels(cube):
+    """Replace the labels that tasks had in earlier versions."""
+    for name, renamed in RENAMED.items():
+        if name in cube.coords and cube[name].ndim == 1 and cube[name].dtype.kind in "UO":
+            labels = [renamed.get(label, label) for label in cube[name].values.tolist()]
+            if labels != cube[name].values.tolist():
+                cube = cube.assign_coords({name: (cube[name].dims, labels, cube[name].attrs)})
     return cube
 
 

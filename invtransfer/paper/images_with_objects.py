@@ -1,7 +1,8 @@
 """Images with objects on them: tasks on images or objects, and what an encoder keeps of both.
 
-"C" stands for labelled images such as CIFAR's and "O" for small objects pasted on them; "C+O/C" is a task on images
-with objects, labelled with the class of the image. The data of the paper's Section 4.2 and Appendix C.3.
+A task is named after what is labelled, and what else is shown: "images with objects" are labelled images such as
+CIFAR's on which small objects were pasted, and "objects on images" are the same pictures, labelled with the object. The
+data of the paper's Section 4.2 and Appendix C.3, where the four tasks are C/C, C+O/C, C+O/O and O/O.
 """
 
 from functools import lru_cache
@@ -18,8 +19,13 @@ from invtransfer.paper.tasks import PARTS, divide_images, keep_known, sample_tas
 from invtransfer.randomness import derive_generator, derive_seed
 from invtransfer.sources import ObjectsOnImages, Transforms2D
 
-TASKS = ("C/C", "C+O/C", "C+O/O", "O/O")  # what is shown / what is the label
-CHANGED = {"C": "image", "O": "object"}
+TASKS = {  # what is shown, and which of it is the label
+    "images alone": (("image",), "image"),
+    "images with objects": (("image", "object"), "image"),
+    "objects on images": (("image", "object"), "object"),
+    "objects alone": (("object",), "object"),
+}
+CHANGED = ("image", "object")  # what twins differ in
 POSITIONS = {"fixed": (21, 2), "random": "random"}  # of the object's box: x and y in pixels of a 32 x 32 image
 STAND_IN = "transforms2d"
 N_STAND_IN = 10  # classes of the stand-in, the last of the procedural objects
@@ -67,8 +73,7 @@ def combined_task(
     training,
     test,
     *,
-    shown,
-    label,
+    task,
     position="random",
     correlation=0.0,
     availability=1.0,
@@ -83,15 +88,13 @@ def combined_task(
     training, test : tuple of (images, labels)
         Both parts of a data set, as `load_cifar10` returns them. Validation images are held out as in `images_task`,
         and the classes take turns as there.
-    shown : {"C", "C+O", "O"}
-        What the samples show: the images alone, objects on the images, or objects on black.
-    label : {"C", "O"}
-        What the samples are labelled with: the labels of the images, or the numbers of the objects. Only what is shown
-        can be the label.
+    task : {"images alone", "images with objects", "objects on images", "objects alone"}
+        What the samples show and are labelled with: images, with their labels, without or with objects on them; or
+        objects, with their numbers, on images or on black.
     position : "random" or tuple of int
         Position of the objects, as in `ObjectsOnImages`.
     correlation, availability : float in [0, 1]
-        As in `ObjectsOnImages`; values other than the defaults need "C+O".
+        As in `ObjectsOnImages`; values other than the defaults need objects on images.
     random_state : int
         Random state of the task, which decides the order of the training images and the objects. Each of the three
         sources has one of its own.
@@ -103,8 +106,8 @@ def combined_task(
     Raises
     ------
     ValueError
-        If `shown` or `label` is another word, the label is not shown, `correlation` or `availability` is given without
-        "C+O", or one of the three has no image.
+        If `task` is another word, `correlation` or `availability` is given without objects on images, or one of the
+        three has no image.
     TypeError, ValueError
         As `ObjectsOnImages`.
 
@@ -117,23 +120,20 @@ def combined_task(
     >>> from invtransfer import load_objects
     >>> images, labels = np.zeros((100, 32, 32, 3), dtype="uint8"), np.repeat([0, 1], 50)
     >>> train, validation, test = combined_task(
-    ...     load_objects("procedural")[:10], (images, labels), (images, labels), shown="C+O", label="O"
+    ...     load_objects("procedural")[:10], (images, labels), (images, labels), task="objects on images"
     ... )
     >>> train
     ObjectsOnImages(10 objects, 90 images, label='object', no transformations, random_state=...)
     """
-    if shown not in ("C", "C+O", "O"):
-        raise ValueError(f"shown is {shown!r}, expected 'C', 'C+O' or 'O'")
-    if label not in ("C", "O"):
-        raise ValueError(f"label is {label!r}, expected 'C' or 'O'")
-    if label not in shown:
-        raise ValueError(f"label is {label!r}, expected {shown!r}: nothing else is shown")
-    if shown != "C+O" and (correlation, availability) != (0, 1):
+    if task not in TASKS:
+        raise ValueError(f"task is {task!r}, expected one of: {', '.join(TASKS)}")
+    shown, label = TASKS[task]
+    if len(shown) == 1 and (correlation, availability) != (0, 1):
         raise ValueError(
-            f"correlation is {correlation!r} and availability {availability!r}, expected 0 and 1 where {shown!r} is"
-            " shown: they are of objects on images"
+            f"correlation is {correlation!r} and availability {availability!r}, expected 0 and 1 in the task {task!r}:"
+            " they are of objects on images"
         )
-    if shown == "O":
+    if "image" not in shown:
         images = training[0]
         parts = [(np.zeros((1, *images.shape[1:]), dtype=images.dtype), None)] * 3
     else:
@@ -142,10 +142,10 @@ def combined_task(
         ObjectsOnImages(
             objects,
             *part,
-            label=CHANGED[label],
+            label=label,
             position=position,
             correlation=correlation,
-            availability=0 if shown == "C" else availability,
+            availability=availability if "object" in shown else 0,
             random_state=derive_seed(random_state, name),
         )
         for name, part in zip(PARTS, parts, strict=True)
@@ -157,8 +157,8 @@ def make_combined(name, *, dataset, data, folder, n_objects, seed, **more):
 
     Parameters
     ----------
-    name : {"C/C", "C+O/C", "C+O/O", "O/O"}
-        What is shown / what is the label.
+    name : str
+        Name of the task, as for `combined_task`.
     dataset, data : str
         Labelled images and where they are, see `load_labelled_images`.
     folder : str
@@ -187,9 +187,8 @@ def make_combined(name, *, dataset, data, folder, n_objects, seed, **more):
     if not 2 <= n_objects <= len(objects):
         raise ValueError(f"n_objects is {n_objects}, expected 2 to {len(objects)}, as many as there are")
     chosen = objects[derive_generator(seed, "pasted objects").permutation(len(objects))[:n_objects]]
-    shown, label = name.split("/")
     images = load_labelled_images(dataset, data)
-    return combined_task(chosen, *images, shown=shown, label=label, random_state=seed, **more)
+    return combined_task(chosen, *images, task=name, random_state=seed, **more)
 
 
 def measure_combined(
@@ -202,7 +201,7 @@ def measure_combined(
     encoder : InvariantPretrainer
         Fitted encoder.
     targets : dict of str to tuple of (train, validation, test)
-        Tasks by name, "C+O/C" among them.
+        Tasks by name, "images with objects" among them.
     seed : int
         Random state of the probes and of random pairs.
     solver : {"lbfgs", "adam"}
@@ -225,11 +224,11 @@ def measure_combined(
         )
         accuracies.append(probe.fit(*train, *keep_known(validation, train[1])).score(*test))
     sensitivities = []
-    for changed in CHANGED.values():
-        pairs = targets["C+O/C"][-1].twins(n_pairs, changed=changed)
+    for changed in CHANGED:
+        pairs = targets["images with objects"][-1].twins(n_pairs, changed=changed)
         sensitivities.append(twin_sensitivity(encoder, *pairs))
     sensitivity, low, high = map(list, zip(*sensitivities, strict=True))
-    text = "sensitivity to changing the image (C) or the object (O), all else the same"
+    text = "sensitivity to changing the image or the object, all else the same"
     variables = {
         "transfer_accuracy": ("target", accuracies, "accuracy of the probe on the target task"),
         "sensitivity": ("changed", sensitivity, text),
@@ -298,7 +297,7 @@ def find_images_with_objects(
     found = find_objects(objects)
     where = found.where | {"data": str(data)}
     (_, labels), (_, test_labels) = load_labelled_images(dataset, where["data"])
-    make_combined("C+O/C", **where, dataset=dataset, n_objects=n_objects, seed=0, correlation=correlation)
+    make_combined("images with objects", **where, dataset=dataset, n_objects=n_objects, seed=0, correlation=correlation)
     n_held_out = int((np.unique(labels, return_counts=True)[1] // 10).sum())
     n_train, n_test_images = len(labels) - n_held_out, len(test_labels)
     check_available(

@@ -29,7 +29,7 @@ PROTOCOL = {
         "n_validation": 64, "n_probe": 128, "n_test": 128, "n_pairs": 16,
     },
     "quick": _ALL | _RECIPE | {
-        "seeds": 5, "n_classes": 10, "n_samples": 8_000, "width": 0.125, "epochs": 1, "vit_epochs": 2,
+        "seeds": 5, "n_classes": 10, "n_samples": 6_000, "width": 0.125, "epochs": 1, "vit_epochs": 2,
         "n_validation": 500, "n_probe": 2_000, "n_test": 2_000, "n_pairs": 200,
     },
     "overnight": _ALL | _RECIPE | {
@@ -64,7 +64,7 @@ CIFAR_PROTOCOL = {
 
 N_SAMPLES = {  # levels of the factor n_samples
     "transforms2d": {
-        "quick": [2_000, 8_000], "overnight": [2_000, 10_000, 50_000],
+        "quick": [2_000, 6_000], "overnight": [2_000, 10_000, 50_000],
         "paper": [1_000, 10_000, 50_000, 100_000, 500_000],
     },
     "cifar10": {"quick": [400, 1_600], "overnight": [200, 1_000, 4_500], "paper": [10, 50, 200, 1_000, 4_500]},

@@ -60,11 +60,11 @@ def plot_irrelevant_features(cube):
     upper, lower = figure.subfigures(2, 1)
     draw_matrices(
         upper, cube.transfer_accuracy, rows="pretraining", columns="target", panel="position",
-        label="accuracy on the target", row_label="pretrained on", column_label="target: shown / label", limits=(0, 1),
+        label="accuracy on the target", row_label="pretrained on", column_label="target", limits=(0, 1),
     )  # fmt: skip
     draw_matrices(
         lower, cube.sensitivity, rows="pretraining", columns="changed", panel="position", limits=(0, 1),
-        label="sensitivity (0: invariant)", row_label="pretrained on", column_label="changed: image (C) or object (O)",
+        label="sensitivity (0: invariant)", row_label="pretrained on", column_label="changed",
     )  # fmt: skip
     return figure
 

@@ -66,9 +66,9 @@ def compare_to_published(cube, csv, ignore=()):
         "compared"; otherwise it says why not: "other settings", "not in the cube", "not done" (failed or missing) or
         "not published". Contrasts also have "ours_levels" and "published_levels", and are compared only where all
         published levels, at least two, are done. Several variables lie along "measured", with labels such as
-        "accuracy C/C" and "sensitivity O". Attributes: `quantity` (in words), `dataset` (if the settings have it),
-        `tuning` (if only one was taken), `differing_settings` (JSON: our value and the paper's by name) and `ignored`
-        (JSON).
+        "accuracy images alone" and "sensitivity object". Attributes: `quantity` (in words), `dataset` (if the settings
+        have it), `tuning` (if only one was taken), `differing_settings` (JSON: our value and the paper's by name) and
+        `ignored` (JSON).
 
     Raises
     ------

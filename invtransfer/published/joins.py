@@ -141,7 +141,7 @@ def _summarise_contrasts(accuracy, spanned):
 
 
 def _fold(summaries, tables, path):
-    """Put several variables along one dimension "measured", with labels such as "accuracy C/C"."""
+    """Put several variables along one dimension "measured", with labels such as "accuracy images alone"."""
     shared = set.intersection(*(set(summary["n"].dims) for summary in summaries.values()))
     parts, folded = [], {}
     for name, summary in summaries.items():

@@ -140,7 +140,7 @@ def format_results(cube):
     for position in cube.position.values:
         here = cube.sel(position=position, drop=True)
         columns = {f"accuracy on {name}": here.transfer_accuracy.sel(target=name) for name in here.target.values}
-        columns |= {f"sensitivity to {name}": here.sensitivity.sel(changed=name) for name in here.changed.values}
+        columns |= {f"sensitivity to the {name}": here.sensitivity.sel(changed=name) for name in here.changed.values}
         parts.append(f"objects at a {position} position: mean ± 95 % interval over seeds (n = {cube.sizes['seed']})")
         parts.append(format_means(columns, "pretraining"))
     return "\n\n".join(parts)

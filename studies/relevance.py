@@ -136,7 +136,7 @@ def find_claims(cube):
 def format_results(cube):
     """Format accuracies and sensitivities."""
     columns = {f"accuracy on {name}": cube.transfer_accuracy.sel(target=name) for name in cube.target.values}
-    columns |= {f"sensitivity to {name}": cube.sensitivity.sel(changed=name) for name in cube.changed.values}
+    columns |= {f"sensitivity to the {name}": cube.sensitivity.sel(changed=name) for name in cube.changed.values}
     title = f"mean ± 95 % interval over seeds (n = {cube.sizes['seed']})"
     return "\n\n".join([title, format_means(columns, "factor")])
 

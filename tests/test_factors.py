@@ -55,7 +55,7 @@ def test_one_encoder_is_the_default_of_all_factors_and_a_reference_of_both_relat
 
 
 @pytest.mark.parametrize("dataset", ["transforms2d", "cifar10", "cifar100"])
-@pytest.mark.parametrize("preset", ["smoke", "quick", "paper"])
+@pytest.mark.parametrize("preset", ["smoke", "quick", "overnight", "paper"])
 def test_grid_varies_one_factor_at_a_time(preset, dataset):
     settings = study.STUDY.settings(preset, dataset) | {"seeds": 2}
     cells, coordinates = study.make_grid(settings)
@@ -75,6 +75,8 @@ def test_grid_varies_one_factor_at_a_time(preset, dataset):
             expected |= {"epochs": 0} if level == "untrained" else {}
         elif name != "n_probe":
             expected[name] = type(defaults[name])(level)
+        if expected["architecture"] == "vit":
+            expected["epochs"] = settings["vit_epochs"]
         assert {name: arguments[name] for name in expected} == expected
         if expected == defaults and name != "reference" and (place["relation"], place["seed"]) == ("same", 0):
             default_ids.add(cell_id(arguments))

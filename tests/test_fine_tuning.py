@@ -83,11 +83,11 @@ def test_cube(smoke):
     ("preset", "dataset", "levels", "n_cells"),
     [
         ("smoke", "transforms2d", 2, 2 * 2 + 2),
-        ("quick", "transforms2d", 4 + 2, 3 * (2 * 5 + 2)),  # the default is a level of each factor, and one cell
+        ("quick", "transforms2d", 4 + 2, 5 * (2 * 5 + 2)),  # the default is a level of each factor, and one cell
         ("paper", "transforms2d", 4 + 5 + 5, 10 * (2 * 12 + 2)),
-        ("quick", "cifar10", 4 + 2, 3 * (2 * 5 + 2)),
+        ("quick", "cifar10", 4 + 2, 5 * (2 * 5 + 2)),
         ("paper", "cifar10", 4 + 5 + 5, 10 * (2 * 12 + 2)),
-        ("quick", "cifar100", 4 + 2, 3 * (2 * 5 + 2)),
+        ("quick", "cifar100", 4 + 2, 5 * (2 * 5 + 2)),
         ("paper", "cifar100", 4 + 5 + 5, 10 * (2 * 12 + 2)),
     ],
 )

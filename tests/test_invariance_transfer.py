@@ -68,7 +68,7 @@ def test_cube(smoke):
 
 
 @pytest.mark.parametrize(
-    ("preset", "n_cells"), [("smoke", 1 * 2 * 4 * 1), ("quick", 1 * 2 * 20 * 3), ("paper", 4 * 2 * 20 * 10)]
+    ("preset", "n_cells"), [("smoke", 1 * 2 * 4 * 1), ("quick", 1 * 2 * 20 * 5), ("paper", 4 * 2 * 20 * 10)]
 )
 def test_grid(preset, n_cells):
     settings = study.STUDY.settings(preset)

@@ -37,7 +37,7 @@ def test_cube(tmp_path):
 # the grid
 
 
-@pytest.mark.parametrize(("preset", "n_cells"), [("smoke", 1 * 3 * 1), ("quick", 1 * 8 * 3), ("paper", 4 * 8 * 10)])
+@pytest.mark.parametrize(("preset", "n_cells"), [("smoke", 1 * 3 * 1), ("quick", 1 * 8 * 5), ("paper", 4 * 8 * 10)])
 def test_grid(preset, n_cells):
     settings = study.STUDY.settings(preset)
     cells, coordinates = study.make_grid(settings)
@@ -53,11 +53,17 @@ def test_presets(monkeypatch):
     study_runs.check_presets(study.STUDY, monkeypatch)
     expected = {name: value for name, value in PROTOCOL["paper"].items() if name not in ("architecture", "n_pairs")}
     architectures = ["resnet18", "vgg11", "densenet121", "vit"]
-    expected |= {"epochs": 100, "batch_size": 256, "n_transformations": 8, "levels": {"architecture": architectures}}
+    expected |= {
+        "epochs": 100,
+        "vit_epochs": 100,
+        "batch_size": 256,
+        "n_transformations": 8,
+        "levels": {"architecture": architectures},
+    }
     assert study.STUDY.settings("paper") == expected  # Section 5.2 and Appendix D.3
     assert set(architectures) == set(FIGURES.architecture.values)
     quick = study.STUDY.settings("quick")
-    assert (quick["n_transformations"], quick["seeds"]) == (8, 3)
+    assert (quick["n_transformations"], quick["seeds"]) == (8, 5)
 
 
 def test_more_transformations_than_there_are_and_too_few_objects():

@@ -104,7 +104,8 @@ def test_parameters_come_back(data, tmp_path):
     parameters = {
         "width": np.float64(0.0625), "transformations": ("hue", TRANSFORMATIONS["blur"]), "epochs": np.int64(1),
         "batch_size": 16, "learning_rate": np.float32(0.5), "schedule": "linear", "weight_decay": 0.1,
-        "precision": "float32", "device": torch.device("cpu"), "image_shape": (np.int64(16), 16, 3),
+        "optimizer": "muon", "precision": "float32", "device": torch.device("cpu"),
+        "image_shape": (np.int64(16), 16, 3),
         "random_state": np.random.RandomState(0), "checkpoint": tmp_path / "state", "verbose": 0,
     }  # fmt: skip
     encoder = InvariantPretrainer(**parameters).fit(X.reshape(len(X), -1), y)

@@ -1446,7 +1446,7 @@ def combined(draw):
 
 @target(
     "format_means", "select_factor", "drop_references", "stack_encoders",
-    "target_sensitivity", "compare_with_exact", "rank_correlation",
+    "target_sensitivity", "compare_with_exact", "change_by_mismatch", "rank_correlation",
 )  # fmt: skip
 def of_studies(draw):
     accuracy = draw(accuracies())
@@ -1459,7 +1459,9 @@ def of_studies(draw):
         stacked = call(analysis.stack_encoders, accuracy)
         assert call(analysis.format_means, {"accuracy": stacked}, "encoder").startswith(" ")
     numbers = {"n_pretraining_transformations": [1, 2], "n_target_transformations": [1, 2], "seed": None}
-    more, fewer = call(analysis.compare_with_exact, draw(cubes(numbers)))
+    accuracy = draw(cubes(numbers))
+    more, fewer = call(analysis.compare_with_exact, accuracy)
+    assert "n_surplus" in call(analysis.change_by_mismatch, accuracy).dims
     assert not (more.notnull() & fewer.notnull()).any()
     assert call(analysis.rank_correlation, draw(cubes({"level": [0, 1, 2], "seed": None})), "level").dims == ("seed",)
 

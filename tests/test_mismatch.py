@@ -219,4 +219,6 @@ def test_table_and_figure_of_four_architectures():
         figure = study.STUDY.figure(part)
         figure.draw_without_rendering()
         titles = [axes.get_title() for axes in figure.get_axes() if axes.get_title()]
-        assert titles == part.architecture.values.tolist() * 2
+        assert titles == part.architecture.values.tolist()  # of the matrices
+        (upper, *_) = figure.get_axes()
+        assert len(upper.get_lines()) == part.sizes["architecture"]

@@ -112,8 +112,8 @@ def draw(cube):
     figure.savefig(file, dpi=50)
     assert file.getvalue().startswith(b"\x89PNG")
     n = len(set(cube.factor_name.values) - {"reference"})
-    assert len(figure.axes) == n + 2
-    return figure, figure.axes[:n], *figure.axes[n:]
+    assert len(figure.axes) == 2 * n + 2
+    return figure, figure.axes[:n], *figure.axes[2 * n :]
 
 
 @pytest.mark.parametrize(
@@ -167,6 +167,26 @@ def test_levels_show_each_seed_and_their_spread(n_seeds):
     same, disjoint = (np.stack(lines.get_segments()) for lines in levels[0].collections)
     np.testing.assert_allclose(same[..., 1], expected, atol=2e-3)  # also below 0, though the axis ends there
     assert (same[..., 0] < disjoint[..., 0]).all()  # beside each other
+
+
+@pytest.mark.parametrize("n_seeds", [1, 2, 6])
+def test_differences_are_of_the_same_seed(n_seeds):
+    cube = make_cube(n_seeds)
+    figure = draw(cube)[0]
+    difference = (cube.transfer_accuracy.sel(relation="same") - cube.transfer_accuracy.sel(relation="disjoint")).values
+    for i, axes in enumerate(figure.axes[2:4]):
+        here = difference[2 * i : 2 * i + 2]
+        means, *seeds = [line for line in axes.get_lines() if len(line.get_ydata(orig=False)) == 2][: 1 + n_seeds]
+        np.testing.assert_allclose(means.get_ydata(orig=False), here.mean(axis=1))
+        found = np.sort([line.get_ydata(orig=False) for line in seeds], axis=0)
+        np.testing.assert_allclose(found, np.sort(here.T, axis=0))
+        if n_seeds > 1:
+            half = STUDENT[n_seeds] * here.std(1, ddof=1) / np.sqrt(n_seeds)
+            ends = np.stack(axes.collections[0].get_segments())[..., 1]
+            np.testing.assert_allclose(ends, np.stack([here.mean(1) - half, here.mean(1) + half], 1), atol=2e-3)
+        low, high = axes.get_ylim()
+        assert low < min(0, difference.min())
+        assert high > difference.max()
 
 
 def test_an_encoder_in_several_places_counts_once():

@@ -6,6 +6,7 @@
 from invtransfer.analysis.checks import REFERENCE
 from invtransfer.analysis.contrasts import (
     CONTRASTS,
+    change_by_mismatch,
     compare_with_exact,
     factor_contrasts,
     paired_contrast,
@@ -30,7 +31,8 @@ from invtransfer.analysis.tables import format_fine_tuning, format_invariance
 from invtransfer.analysis.variance import COMPONENTS, variance_explained
 
 __all__ = [
-    "COMPONENTS", "CONTRASTS", "REFERENCE", "WITHOUT", "compare_with_exact", "count_once", "drop_references",
+    "COMPONENTS", "CONTRASTS", "REFERENCE", "WITHOUT", "change_by_mismatch", "compare_with_exact", "count_once",
+    "drop_references",
     "factor_contrasts", "fill_relations", "format_fine_tuning", "format_invariance", "format_mean", "format_means",
     "format_table", "invariance_by_relation", "paired_contrast", "rank_correlation", "select_factor", "spillover",
     "spillover_in_distribution", "stack_encoders", "summarise", "target_sensitivity", "variance_explained",

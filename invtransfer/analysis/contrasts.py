@@ -165,11 +165,43 @@ def compare_with_exact(accuracy):
     >>> more.sum().item(), fewer.sum().item()  # 0.8 - 0.9 and 0.5 - 0.75
     (-0.09..., -0.25)
     """
+    change = _minus_exact(accuracy)
+    n_missing = change.n_target_transformations - change.n_pretraining_transformations
+    return change.where(n_missing < 0), change.where(n_missing > 0)
+
+
+def change_by_mismatch(accuracy):
+    """Compute what an encoder's surplus of transformations changes, by its size, as a mean over targets.
+
+    Parameters
+    ----------
+    accuracy : xarray.DataArray over "n_pretraining_transformations", "n_target_transformations" and others
+        Transfer accuracy of encoders that were pretrained with nested sets of transformations.
+
+    Returns
+    -------
+    change : xarray.DataArray over "n_surplus" and the other dimensions
+        Accuracy minus that of the encoder with precisely the target's transformations. A negative surplus is a number
+        of missing transformations.
+
+    Examples
+    --------
+    >>> labels = {"n_pretraining_transformations": [1, 2], "n_target_transformations": [1, 2]}
+    >>> change_by_mismatch(xr.DataArray([[0.9, 0.5], [0.8, 0.75]], labels, list(labels))).to_series().round(3).to_dict()
+    {-1: -0.25, 0: 0.0, 1: -0.1}
+    """
+    sets = ["n_pretraining_transformations", "n_target_transformations"]
+    change = _minus_exact(accuracy)
+    surplus = change.n_pretraining_transformations - change.n_target_transformations
+    sizes = np.unique(surplus)
+    return xr.concat([change.where(surplus == size).mean(sets) for size in sizes], xr.Variable("n_surplus", sizes))
+
+
+def _minus_exact(accuracy):
+    """Subtract the accuracy of the encoder with precisely the target's transformations."""
     n = accuracy.n_target_transformations
     accuracy = accuracy.reindex(n_pretraining_transformations=n.values)  # a part of the grid may lack some
-    change = accuracy - accuracy.sel(n_pretraining_transformations=n).reset_coords(drop=True)
-    n_missing = n - accuracy.n_pretraining_transformations
-    return change.where(n_missing < 0), change.where(n_missing > 0)
+    return accuracy - accuracy.sel(n_pretraining_transformations=n).reset_coords(drop=True)
 
 
 def rank_correlation(values, dim):

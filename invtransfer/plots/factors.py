@@ -1,9 +1,17 @@
-"""The figure of the factors study: accuracy over levels, contrasts, and sensitivity."""
+"""The figure of the factors study: accuracy over levels, paired differences, contrasts, and sensitivity."""
 
 import numpy as np
 import xarray as xr
 
-from invtransfer.analysis import REFERENCE, count_once, drop_references, factor_contrasts, fill_relations, summarise
+from invtransfer.analysis import (
+    REFERENCE,
+    count_once,
+    drop_references,
+    factor_contrasts,
+    fill_relations,
+    paired_contrast,
+    summarise,
+)
 from invtransfer.plots.axes import (
     COLOURS,
     CONTRAST_COLOURS,
@@ -19,7 +27,7 @@ from invtransfer.plots.axes import (
 
 
 def plot_factors(cube):
-    """Draw accuracy over the levels of each factor, the contrasts between them, and sensitivity.
+    """Draw accuracy over the levels of each factor, differences between the relations, contrasts, and sensitivity.
 
     Parameters
     ----------
@@ -30,18 +38,20 @@ def plot_factors(cube):
     -------
     figure : matplotlib.figure.Figure
         Figure with the method `savefig`. The upper panels correspond to the paper's Figures 2, 7 and 8, the lower left
-        one to its Figure 3. Points are means over seeds, small ones the seeds themselves, and whiskers 95 % intervals
-        of the mean. The axes show all means and all seeds, and cut whiskers that are longer. Encoders of the
-        factor_name "reference" are horizontal lines at their mean accuracy on the target. Cells that failed or are
-        missing leave gaps, which are named below the axis.
+        one to its Figure 3; between them is "same" minus "disjoint" of the same seed, which tells more than the two
+        accuracies, because tasks differ from seed to seed. Points are means over seeds, small ones the seeds
+        themselves, and whiskers 95 % intervals of the mean. The axes show all means and all seeds, and cut whiskers
+        that are longer. Encoders of the factor_name "reference" are horizontal lines at their mean accuracy on the
+        target. Cells that failed or are missing leave gaps, which are named below the axis.
     """
     from matplotlib.figure import Figure  # here, so that studies run without the extra
 
     cube = fill_relations(cube)
     names = list(dict.fromkeys(drop_references(cube).factor_name.values.tolist()))
-    figure = Figure(figsize=(max(10, 4.4 * len(names)), 9.2), layout="constrained")
-    upper, *lower = np.atleast_1d(figure.subfigures(2 if names else 1, 1))
-    panels = np.atleast_1d(upper.subplots(1, max(1, len(names)), sharey=True))
+    figure = Figure(figsize=(max(10, 4.4 * len(names)), 12 if names else 9.2), layout="constrained")
+    upper, *lower = np.atleast_1d(figure.subfigures(2 if names else 1, 1, height_ratios=[1.7, 1] if names else None))
+    rows = {"sharey": "row", "squeeze": False, "height_ratios": [1.6, 1] if names else [1]}
+    panels, *differences = upper.subplots(len(rows["height_ratios"]), max(1, len(names)), **rows)
     for axes, name in zip(panels, names or [REFERENCE], strict=True):
         if name != REFERENCE:
             _plot_levels(axes, cube.isel(factor=np.flatnonzero(cube.factor_name.values == name)), name)
@@ -49,6 +59,8 @@ def plot_factors(cube):
     drawn = cube.source_accuracy.isel(factor=cube.factor_name.values != REFERENCE).mean("seed")
     limit_accuracy(panels[0], cube.transfer_accuracy, drawn)
     panels[0].set_ylabel("accuracy")
+    for row in differences:
+        _plot_differences(row, cube, names)
     handles, labels = panels[0].get_legend_handles_labels()
     n_columns = -(-len(labels) // 2)  # one for each relation and one for references, which fits above a single panel
     upper.legend(handles, labels, loc="outside upper center", ncols=max(1, n_columns), frameon=False)
@@ -81,6 +93,21 @@ def _plot_levels(axes, levels, name):
     label_levels(axes, levels.level.values, _format_gaps(levels))
     axes.set_xlabel(format_name(name))
     axes.grid(axis="y", alpha=0.3)
+
+
+def _plot_differences(row, cube, names):
+    """Draw how much more accurate "same" is than "disjoint" of the same seed, over the levels of each factor."""
+    differences = paired_contrast(cube.transfer_accuracy, "relation", "same", "disjoint").transpose("factor", "seed")
+    for axes, name in zip(row, names, strict=True):
+        here = differences.isel(factor=np.flatnonzero(cube.factor_name.values == name))
+        x, colour = np.arange(here.sizes["factor"]), CONTRAST_COLOURS["same_minus_disjoint"]
+        draw_means(axes, x, summarise(here), color=colour, marker="o", ms=4)
+        axes.plot(x, here.values, ".", color=colour, alpha=0.6, ms=5)
+        axes.axhline(0, color="black", lw=0.8)
+        label_levels(axes, here.level.values, [""] * len(x))
+        axes.grid(axis="y", alpha=0.3)
+    limit_differences(row[0], differences.isel(factor=cube.factor_name.values != REFERENCE))
+    row[0].set_ylabel("same minus disjoint\n(on the target, same seed)")
 
 
 def _format_gaps(levels):

@@ -1,13 +1,17 @@
 """Figures of the studies, each made from the cube of one study."""
 
+from itertools import product
+
 import numpy as np
 import xarray as xr
 
 from invtransfer.analysis import (
     REFERENCE,
+    change_by_mismatch,
     count_once,
     drop_references,
     invariance_by_relation,
+    paired_contrast,
     select_factor,
     target_sensitivity,
 )
@@ -17,7 +21,7 @@ from invtransfer.plots.matrices import draw_matrices
 
 
 def plot_mismatch(cube):
-    """Draw the paper's Figure 4 for each architecture, and the same numbers as a matrix.
+    """Draw what more and fewer transformations than the target's change, and the paper's Figure 4 as a matrix.
 
     Parameters
     ----------
@@ -30,15 +34,16 @@ def plot_mismatch(cube):
     """
     figure = _make_figure(cube, max(10, 5 * cube.sizes["architecture"]), 9)
     upper, lower = figure.subfigures(2, 1)
-    names = {"x_label": "transformations of the target", "y_label": "accuracy on the target"}
     draw_curves(
-        upper, cube.transfer_accuracy, x="n_target_transformations", line="n_pretraining_transformations",
-        panel="architecture", line_label="transformations in pretraining", **names,
+        upper, change_by_mismatch(cube.transfer_accuracy), x="n_surplus", line="architecture",
+        line_label="architecture",
+        x_label="transformations in pretraining minus those of the target, which they include or are part of",
+        y_label="accuracy on the target minus that\nof the encoder with as many (same seed)",
     )  # fmt: skip
     draw_matrices(
         lower, cube.transfer_accuracy, rows="n_pretraining_transformations", columns="n_target_transformations",
         panel="architecture", label="accuracy on the target", row_label="transformations in pretraining",
-        column_label=names["x_label"],
+        column_label="transformations of the target",
     )  # fmt: skip
     return figure
 
@@ -118,25 +123,32 @@ def plot_fine_tuning(cube):
     """
     pairs = drop_references(cube)
     names = list(dict.fromkeys(pairs.factor_name.values))
-    figure = _make_figure(cube, max(11, 4.5 * len(names)), 4.6 * (1 + cube.sizes["n_tuning"]))
+    n_rows = 1 + 2 * cube.sizes["n_tuning"]
+    figure = _make_figure(cube, max(11, 4.5 * len(names)), 3.6 * n_rows)
     if not names:
         figure.text(0.5, 0.5, "no pairs of encoders: references alone are in the table", ha="center")
         return figure
-    *uppers, lower = figure.subfigures(1 + cube.sizes["n_tuning"], 1)
-    stages = {"before": pairs.accuracy_before, "after": pairs.transfer_accuracy}
-    lines = xr.concat(
-        [values.sel(relation=relation, drop=True) for values in stages.values() for relation in pairs.relation.values],
-        xr.Variable("line", [f"{stage}, {relation}" for stage in stages for relation in pairs.relation.values]),
-        coords="minimal",
+    *uppers, lower = figure.subfigures(n_rows, 1)
+    stages = xr.Variable("stage", ["before", "after"])
+    accuracy = xr.concat([pairs.accuracy_before, pairs.transfer_accuracy], stages, coords="minimal")
+    lines = accuracy.stack(line=["stage", "relation"], create_index=False)
+    lines = lines.assign_coords(
+        line=[f"{stage}, {relation}" for stage in stages.values for relation in pairs.relation.values]
     )
-    for part, n in zip(uppers, cube.n_tuning.values, strict=True):
+    both = accuracy.reindex(relation=["same", "disjoint"])
+    gains = paired_contrast(both, "relation", "same", "disjoint").rename(stage="line")
+    low = min(0.0, gains.min().item()) - 0.05
+    shown = {"accuracy on the target": (lines, (0, 1)), "same minus disjoint\nof a seed": (gains, (low, None))}
+    rows = product(cube.n_tuning.values, shown.items())
+    for part, (n, (label, (values, limits))) in zip(uppers, rows, strict=True):
         for panel, name in zip(np.atleast_1d(part.subfigures(1, len(names))), names, strict=True):
-            levels = lines.sel(n_tuning=n, drop=True).isel(factor=np.flatnonzero(pairs.factor_name.values == name))
+            levels = values.sel(n_tuning=n, drop=True).isel(factor=np.flatnonzero(pairs.factor_name.values == name))
             levels = levels.assign_coords(factor=levels.level.values).rename(factor=name)
             draw_curves(
-                panel, levels.drop_vars(["factor_name", "level"]), x=name, line="line", line_label="fine-tuning",
-                x_label=f"{format_name(name)}{' of the source' * (name == 'n_samples')}", limits=(0, 1),
-                y_label=f"accuracy on the target\n({n} samples)",
+                panel, levels.drop_vars(set(levels.coords) - {name, "line", "seed"}), x=name, line="line",
+                line_label="fine-tuning",
+                x_label=f"{format_name(name)}{' of the source' * (name == 'n_samples')}", limits=limits,
+                y_label=f"{label}\n({n:,} samples)",
             )  # fmt: skip
     moved = count_once(target_sensitivity(pairs), pairs.cell).mean("factor")
     moved = moved.assign_coords(n_tuning=["0 (before)", *map(str, cube.n_tuning.values)])

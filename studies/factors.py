@@ -63,11 +63,12 @@ def cell(
     source, target = tasks.make_tasks(
         folder=folder, dataset=dataset, class_relation=class_relation, relation=relation, seed=seed, n_classes=n_classes
     )
-    encoder, source_accuracy = pretrain(
+    encoder, measured = pretrain(
         source, seed=seed, n_validation=n_validation, n_test=n_test, checkpoints=checkpoints, **training
     )
     # features are computed once: each probe sees the first of them
     samples = tasks.sample_task(target, max(n_probe), n_validation, n_test)
+    seen = tasks.share_seen(samples[0][0], samples[-1][0])
     (Z, labels), validation, test = ((encoder.transform(X), y) for X, y in samples)
     probe = FrozenFeatureProbe(solver=solver, epochs=adam_epochs, learning_rate=adam_learning_rate, random_state=seed)
     fits = (probe.fit(Z[:n], labels[:n], *tasks.keep_known(validation, labels[:n])) for n in n_probe)
@@ -75,9 +76,9 @@ def cell(
     scorer = SensitivityScorer(encoder, n_pairs=n_pairs, random_state=seed).fit(target[-1])
     composed, (low, high) = scorer.composed_sensitivity_, scorer.sensitivity_interval_.transpose("bound", ...).values
     names, along = scorer.sensitivity_.transformation.values, "transformation"
-    variables = {
-        "source_accuracy": ((), source_accuracy, "accuracy on the source task"),
+    variables = measured | {
         "transfer_accuracy": ("n_probe", accuracies, "accuracy of the probe on the target task"),
+        "target_seen": ((), seen, "share of the target's test images that the largest probe was fitted on"),
         "sensitivity": (along, scorer.sensitivity_.values, "sensitivity on the target's images"),
         "sensitivity_low": (along, low, "lower end of its 95 % interval over pairs"),
         "sensitivity_high": (along, high, "upper end of its 95 % interval over pairs"),

@@ -67,7 +67,7 @@ def cell(
     source, target = tasks.make_tasks(
         folder=folder, dataset=dataset, class_relation=class_relation, relation=relation, seed=seed, n_classes=n_classes
     )
-    encoder, source_accuracy = pretrain(
+    encoder, measured = pretrain(
         source, seed=seed, batch_size=batch_size, n_validation=n_validation, n_test=n_test, checkpoints=checkpoints,
         **training,
     )  # fmt: skip
@@ -76,7 +76,7 @@ def cell(
     anew = dataset in datasets.CIFAR  # photographs are transformed anew in every epoch, images of Transforms-2D never
     probe = FrozenFeatureProbe(solver=solver, epochs=adam_epochs, learning_rate=adam_learning_rate, random_state=seed)
     scorer = partial(SensitivityScorer, n_pairs=n_pairs, random_state=seed)
-    before, after, sensitivities = [], [], []
+    before, after, sensitivities, seen = [], [], [], []
     for n in n_tuning:
         X, y = train_target.sample(n, transformations=() if anew else None)
         tuner = FineTuner(
@@ -84,15 +84,16 @@ def cell(
             batch_size=batch_size, learning_rate=tuning_learning_rate, random_state=seed,
             checkpoint=checkpoints and checkpoints / f"tuning-{n}.npz",
         ).fit(X, y, *tasks.keep_known(validation, y))  # fmt: skip
+        seen.append(tasks.share_seen(X, test[0]))
         before.append(tuner.probe_.score(*test))
         after.append(tuner.score(*test))
         sensitivities.append(scorer(tuner).fit(target[-1]).sensitivity_.values)
     sensitivity = scorer(encoder).fit(target[-1]).sensitivity_
     names, along = sensitivity.transformation.values, "transformation"
-    variables = {
-        "source_accuracy": ((), source_accuracy, "accuracy on the source task"),
+    variables = measured | {
         "accuracy_before": ("n_tuning", before, "accuracy of the probe on the target task"),
         "transfer_accuracy": ("n_tuning", after, "accuracy on the target task after fine-tuning"),
+        "target_seen": ("n_tuning", seen, "share of the target's test images that were tuned on"),
         "sensitivity_before": (along, sensitivity.values, "sensitivity of the encoder on the target"),
         "sensitivity": (("n_tuning", along), sensitivities, "sensitivity after fine-tuning, on the target"),
         "source_transformation": (along, tasks.mark_used(names, source), "used by the source"),

@@ -37,6 +37,7 @@ import xarray as xr
 
 from invtransfer import SensitivityScorer
 from invtransfer.analysis import format_invariance, invariance_by_relation, spillover_in_distribution
+from invtransfer.cubes.assembly import make_cell
 from invtransfer.paper import Study, claims, grids, main, presets, timing
 from invtransfer.paper.distribution_shift import EVALUATED_ON, KINDS, find_shifted, make_kind, make_shifted
 from invtransfer.paper.pretraining import pretrain
@@ -71,17 +72,13 @@ def cell(
     transformations = [pretraining_transformation] if pretraining_transformation in TRANSFORMATIONS else []
     drawn = {"folder": folder, "seed": seed, "n_classes": n_classes}
     source, others = make_kind(trained_on, transformations=transformations, **drawn)
-    encoder, accuracy = pretrain(source, seed=seed, checkpoints=checkpoints, **training)
+    encoder, measured = pretrain(source, seed=seed, checkpoints=checkpoints, **training)
     shown = make_shifted(evaluated_on, trained_on, source, others, data=data, n_images=n_pairs, **drawn)
     scorer = SensitivityScorer(encoder, n_pairs=n_pairs, random_state=seed)
     sensitivity = xr.concat([scorer.fit(images).sensitivity_ for images in shown], "evaluated_on")
     sensitivity = sensitivity.assign_coords(evaluated_on=list(evaluated_on))
-    return xr.Dataset(
-        {
-            "sensitivity": sensitivity.assign_attrs(units="1", long_name="sensitivity to the transformation"),
-            "source_accuracy": ((), accuracy, {"units": "1", "long_name": "accuracy on the source task"}),
-        }
-    )
+    sensitivity = sensitivity.assign_attrs(units="1", long_name="sensitivity to the transformation")
+    return make_cell(measured).assign(sensitivity=sensitivity)
 
 
 def make_grid(settings):

@@ -65,14 +65,14 @@ def cell(
     drawn = {"dataset": dataset, "data": data, "folder": folder, "n_objects": n_objects, "seed": seed}
     targets = {name: images_with_objects.make_combined(name, position=POSITIONS[position], **drawn) for name in TASKS}
     source = targets["images alone" if pretraining == "untrained" else pretraining]
-    encoder, accuracy = pretrain(
+    encoder, pretrained = pretrain(
         source, seed=seed, n_validation=n_validation, n_test=n_test, checkpoints=checkpoints, **training
     )
     measured = images_with_objects.measure_combined(
         encoder, targets, seed=seed, solver=solver, n_probe=n_probe, n_validation=n_validation, n_test=n_test,
         n_pairs=n_pairs, adam_epochs=adam_epochs, adam_learning_rate=adam_learning_rate,
     )  # fmt: skip
-    return measured.merge(make_cell({"source_accuracy": ((), accuracy, "accuracy on the source task")}))
+    return measured.merge(make_cell(pretrained))
 
 
 def make_grid(settings):

@@ -70,21 +70,22 @@ def cell(
     source_classes, target_classes = tasks.draw_classes("disjoint", n_classes, len(shown), seed)
     source_names = names[:n_pretraining_transformations]
     source = tasks.objects_task(shown, source_classes, source_names, derive_seed(seed, "source"), backgrounds)
-    encoder, source_accuracy = pretrain(
+    encoder, measured = pretrain(
         source, seed=seed, n_validation=n_validation, n_test=n_test, checkpoints=checkpoints, **training
     )
     probe = FrozenFeatureProbe(
         encoder, solver=solver, epochs=adam_epochs, learning_rate=adam_learning_rate, random_state=seed
     )
-    accuracies = []
+    accuracies, seen = [], []
     for n in range(1, n_transformations + 1):
         parts = tasks.objects_task(shown, target_classes, names[:n], derive_seed(seed, "target"), backgrounds)
         train, validation, test = tasks.sample_task(parts, n_probe, n_validation, n_test)
         accuracies.append(probe.fit(*train, *tasks.keep_known(validation, train[1])).score(*test))
+        seen.append(tasks.share_seen(train[0], test[0]))
     along = "n_target_transformations"
-    variables = {
+    variables = measured | {
         "transfer_accuracy": (along, accuracies, "accuracy of the probe on the target task"),
-        "source_accuracy": ((), source_accuracy, "accuracy on the source task"),
+        "target_seen": (along, seen, "share of the target's test images that the probe was fitted on"),
         "transformation": (along, names, "transformation that joins the set"),
     }
     return make_cell(variables, {along: np.arange(1, n_transformations + 1)})

@@ -67,7 +67,7 @@ def cell(
     """
     make = partial(make_combined, dataset=dataset, data=data, folder=folder, n_objects=n_objects, seed=seed)
     source = make(pretraining, position=FIXED, correlation=correlation, availability=availability)
-    encoder, accuracy = pretrain(
+    encoder, pretrained = pretrain(
         source, seed=seed, n_validation=n_validation, n_test=n_test, checkpoints=checkpoints, **training
     )
     targets = {name: make(name, position=FIXED) for name in TARGETS}
@@ -75,7 +75,7 @@ def cell(
         encoder, targets, seed=seed, solver=solver, n_probe=n_probe, n_validation=n_validation, n_test=n_test,
         n_pairs=n_pairs, adam_epochs=adam_epochs, adam_learning_rate=adam_learning_rate,
     )  # fmt: skip
-    return measured.merge(make_cell({"source_accuracy": ((), accuracy, "accuracy on the source task")}))
+    return measured.merge(make_cell(pretrained))
 
 
 def make_grid(settings):

@@ -1370,7 +1370,7 @@ def find_and_make(draw):
     assert call(tasks.count_available, source[0], 10**9) == 10**9
 
 
-@target("sample_training", "sample_task", "keep_known", "mark_used", "divide_images")
+@target("sample_training", "sample_task", "share_seen", "keep_known", "mark_used", "divide_images")
 def training_data(draw):
     source = tasks.images_task(labelled(draw), labelled(draw), [0, 1], draw(CHOSEN), 0)
     (X, y, X_val, y_val), chosen = call(tasks.sample_training, source, draw(st.integers(1, 9)), draw(st.integers(1, 9)))
@@ -1380,6 +1380,7 @@ def training_data(draw):
     assert [len(y) for _, y in call(tasks.sample_task, source, *sizes)] == sizes
     assert call(tasks.mark_used, ["hue", "blur"], source).shape == (2,)
     assert set(call(tasks.keep_known, (X_val, y_val), np.array([0]))[1]) <= {0}
+    assert call(tasks.share_seen, X_val, X_val) == 1
     assert len(call(tasks.divide_images, labelled(draw), labelled(draw), [0, 1], draw(seeds()))) == 3
 
 

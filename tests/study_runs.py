@@ -188,6 +188,7 @@ def compute_combined(module, monkeypatch, *, seed=1, **chosen):
         **measured, **chosen,
     )  # fmt: skip
     assert (made.transfer_accuracy, made.source_accuracy) == (0.7, 0.1)
+    assert 0 <= made.source_seen <= 1
     (encoder,), ((probed, targets, more),) = encoders, given
     assert probed is encoder
     assert more == measured | {"seed": seed}

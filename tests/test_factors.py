@@ -32,7 +32,9 @@ def smoke(tmp_path_factory):
 
 
 def test_cube(smoke):
-    own = dict.fromkeys(["source_accuracy", "transfer_accuracy", "composed_sensitivity"], ())
+    own = dict.fromkeys(
+        ["source_accuracy", "transfer_accuracy", "composed_sensitivity", "source_seen", "target_seen"], ()
+    )
     names = ["sensitivity", "sensitivity_low", "sensitivity_high", "source_transformation", "target_transformation"]
     own |= dict.fromkeys(names, ("transformation",))
     labels = {"factor": FACTORS, "relation": ["same", "disjoint"], "seed": [0], "transformation": MEASURED}

@@ -64,7 +64,8 @@ def cube():
 
 
 def test_cube(smoke):
-    own = dict.fromkeys(("accuracy_before", "transfer_accuracy"), ("n_tuning",)) | {"source_accuracy": ()}
+    own = dict.fromkeys(("accuracy_before", "transfer_accuracy", "target_seen"), ("n_tuning",))
+    own |= {"source_accuracy": (), "source_seen": ()}
     names = ("sensitivity_before", "source_transformation", "target_transformation")
     own |= dict.fromkeys(names, ("transformation",)) | {"sensitivity": ("n_tuning", "transformation")}
     labels = {"factor": FACTORS, "relation": ["same", "disjoint"], "seed": [0], "n_tuning": [32, 64]}

@@ -60,7 +60,8 @@ def test_cube(smoke):
         "pretraining_transformation": ["h_flip", "hue", "none", "untrained"], "seed": [0],
         "evaluated_on": PLACES[:3], "transformation": MEASURED,
     }  # fmt: skip
-    study_runs.check_cube(smoke, labels, {"sensitivity": ("evaluated_on", "transformation"), "source_accuracy": ()})
+    own = {"sensitivity": ("evaluated_on", "transformation"), "source_accuracy": (), "source_seen": ()}
+    study_runs.check_cube(smoke, labels, own)
     assert smoke.category.values.tolist() == [TRANSFORMATIONS[name].category for name in MEASURED]
 
 

@@ -27,7 +27,7 @@ RANDOM = TABLE_1.sel(position="random", drop=True)
 
 def test_cube(tmp_path):
     cube = study_runs.run(study, tmp_path, SMALLER)
-    own = {"transfer_accuracy": ("target",), "source_accuracy": ()}
+    own = {"transfer_accuracy": ("target",), "target_seen": ("target",), "source_accuracy": (), "source_seen": ()}
     own |= dict.fromkeys(("sensitivity", "sensitivity_low", "sensitivity_high"), ("changed",))
     labels = {"position": ["fixed", "random"], "pretraining": ["images alone", "untrained"], "seed": [0]}
     study_runs.check_cube(cube, labels | {"target": TASKS, "changed": ["image", "object"]}, own)

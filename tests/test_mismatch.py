@@ -29,7 +29,8 @@ def planted(function, n=8):
 
 def test_cube(tmp_path):
     cube = study_runs.run(study, tmp_path, SMALLER)
-    own = dict.fromkeys(("transfer_accuracy", "transformation"), NAMES[1:]) | {"source_accuracy": ()}
+    own = dict.fromkeys(("transfer_accuracy", "target_seen", "transformation"), NAMES[1:])
+    own |= {"source_accuracy": (), "source_seen": ()}
     study_runs.check_cube(cube, {"architecture": ["vgg11"], NAMES[0]: [1, 2], "seed": [0], NAMES[1]: [1, 2]}, own)
     assert cube.transformation.values.reshape(-1, 2).tolist() == [study.draw_nested(0, 2)] * 2
 

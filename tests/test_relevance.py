@@ -50,7 +50,7 @@ CUBE = plant()
 
 def test_cube(tmp_path):
     cube = study_runs.run(study, tmp_path, SMALLER)
-    own = {"transfer_accuracy": ("target",), "source_accuracy": ()}
+    own = {"transfer_accuracy": ("target",), "target_seen": ("target",), "source_accuracy": (), "source_seen": ()}
     own |= dict.fromkeys(("sensitivity", "sensitivity_low", "sensitivity_high"), ("changed",))
     names = ["correlation", "correlation", "availability", "availability", "reference", "reference"]
     levels = ["0.0", "1.0", "0.0", "1.0", "images alone", "objects alone"]

@@ -15,7 +15,7 @@ from invtransfer.estimators.sensitivity import twin_sensitivity
 from invtransfer.objects import load_objects
 from invtransfer.paper.datasets import CIFAR, load_cifar, load_objects_and_backgrounds
 from invtransfer.paper.inputs import Inputs, check_available, find_objects
-from invtransfer.paper.tasks import PARTS, divide_images, keep_known, sample_task
+from invtransfer.paper.tasks import PARTS, divide_images, keep_known, sample_task, share_seen
 from invtransfer.randomness import derive_generator, derive_seed
 from invtransfer.sources import ObjectsOnImages, Transforms2D
 
@@ -214,15 +214,17 @@ def measure_combined(
     Returns
     -------
     cell : xarray.Dataset
-        transfer_accuracy over target; sensitivity, with the ends of its 95 % interval over pairs, over changed.
+        transfer_accuracy, and target_seen, the share of test images that the probe was fitted on, over target;
+        sensitivity, with the ends of its 95 % interval over pairs, over changed.
     """
-    accuracies = []
+    accuracies, seen = [], []
     for parts in targets.values():
         train, validation, test = sample_task(parts, n_probe, n_validation, n_test)
         probe = FrozenFeatureProbe(
             encoder, solver=solver, epochs=adam_epochs, learning_rate=adam_learning_rate, random_state=seed
         )
         accuracies.append(probe.fit(*train, *keep_known(validation, train[1])).score(*test))
+        seen.append(share_seen(train[0], test[0]))
     sensitivities = []
     for changed in CHANGED:
         pairs = targets["images with objects"][-1].twins(n_pairs, changed=changed)
@@ -231,6 +233,7 @@ def measure_combined(
     text = "sensitivity to changing the image or the object, all else the same"
     variables = {
         "transfer_accuracy": ("target", accuracies, "accuracy of the probe on the target task"),
+        "target_seen": ("target", seen, "share of the target's test images that the probe was fitted on"),
         "sensitivity": ("changed", sensitivity, text),
         "sensitivity_low": ("changed", low, "lower end of its 95 % interval over pairs"),
         "sensitivity_high": ("changed", high, "upper end of its 95 % interval over pairs"),

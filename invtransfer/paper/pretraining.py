@@ -1,7 +1,7 @@
 """Pretraining, the first step of every cell: an encoder that has learned a source task, and how well."""
 
 from invtransfer.estimators.pretraining import InvariantPretrainer
-from invtransfer.paper.tasks import count_available, sample_training
+from invtransfer.paper.tasks import count_available, sample_training, share_seen
 
 
 def pretrain(
@@ -29,8 +29,9 @@ def pretrain(
     -------
     encoder : InvariantPretrainer
         Fitted encoder.
-    accuracy : float
-        Its accuracy on test images of the source task.
+    measured : dict
+        "source_accuracy", the accuracy on test images of the source task, and "source_seen", the share of these that
+        are identical to a training image, as `make_cell` takes them.
     """
     data, transformations = sample_training(source, n_samples, n_validation)
     encoder = InvariantPretrainer(
@@ -38,4 +39,8 @@ def pretrain(
         learning_rate=learning_rate, schedule=schedule, weight_decay=weight_decay, optimizer=optimizer,
         random_state=seed, checkpoint=checkpoints and checkpoints / "pretraining.npz",
     ).fit(*data)  # fmt: skip
-    return encoder, encoder.score(*source[-1].sample(count_available(source[-1], n_test)))
+    X_test, y_test = source[-1].sample(count_available(source[-1], n_test))
+    return encoder, {
+        "source_accuracy": ((), encoder.score(X_test, y_test), "accuracy on the source task"),
+        "source_seen": ((), share_seen(data[0], X_test), "share of the source's test images that were trained on"),
+    }

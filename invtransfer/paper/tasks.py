@@ -1,5 +1,6 @@
 """Source and target tasks of transfer: their classes, their transformations, and sources of their images."""
 
+import hashlib
 from functools import partial
 
 import numpy as np
@@ -292,6 +293,33 @@ def sample_task(task, *sizes):
     training, validation, test : tuple of (X, y)
     """
     return tuple(part.sample(n) for part, n in zip(task, sizes, strict=True))
+
+
+def share_seen(training, test):
+    """Compute the share of test images that are identical to a training image.
+
+    Few objects, little variation and a finite number of backgrounds make some images come twice: without
+    transformations, images of an object differ in nothing but the background.
+
+    Parameters
+    ----------
+    training, test : sequence of ndarray of shape (height, width, n_channels)
+        Images that a network or a probe is fitted on, and tested on.
+
+    Returns
+    -------
+    share : float
+        From 0 to 1.
+
+    Examples
+    --------
+    >>> share_seen(np.zeros((5, 1, 1, 3)), np.arange(12.0).reshape(4, 1, 1, 3) * [[[0, 1, 2]]])
+    0.0
+    >>> share_seen(np.zeros((5, 1, 1, 3)), [np.zeros((1, 1, 3)), np.ones((1, 1, 3))])
+    0.5
+    """
+    seen = {hashlib.sha256(image.tobytes()).digest() for image in training}
+    return float(np.mean([hashlib.sha256(image.tobytes()).digest() in seen for image in test]))
 
 
 def keep_known(validation, y):

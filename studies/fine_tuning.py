@@ -17,14 +17,16 @@ Cell
 Cube
     accuracy_before and transfer_accuracy (after) over factor x relation x seed x n_tuning; sensitivity_before over
     factor x relation x seed x transformation, and sensitivity (after) over n_tuning as well; source_accuracy, the
-    transformations that source and target use, status. The coordinate "tuning" names the paper's tables. Written
-    to data/cubes/fine_tuning.nc.
+    transformations that source and target use, source_seen and target_seen (see studies/factors.py), status. The
+    coordinate "tuning" names the paper's tables. Written to data/cubes/fine_tuning.nc.
 Claims
     After fine-tuning on few samples "same" is above "disjoint"; with the most samples the difference is smaller, and
     not below 0 (within 0.02). Fine-tuning makes "disjoint" encoders less sensitive to the target's transformations,
     more so with more samples.
+Departures
+    Those of studies/factors.py; and quick fine-tunes for 10 epochs, overnight for 20, where the paper does for 50.
 Cost
-    On two CPU cores: smoke a minute, quick a quarter of an hour; paper needs GPUs for days (--dry-run says how long).
+    On two CPU cores: smoke a minute, quick a quarter of an hour, overnight hours; paper needs GPUs for days.
 Reference
     Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Appendix C.2.
 """

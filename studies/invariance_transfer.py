@@ -15,15 +15,18 @@ Cell
     of CIFAR-10 and of CIFAR-100.
 Cube
     sensitivity over architecture x trained_on x pretraining_transformation x seed x evaluated_on x transformation;
-    source_accuracy, status. Written to data/cubes/invariance_transfer.nc.
+    source_accuracy, source_seen (see studies/factors.py), status. Written to data/cubes/invariance_transfer.nc.
 Claims
     On every kind of images, an encoder is less sensitive to its own transformation ("same") than to others ("other"),
     and than the encoder trained without any ("none"); invariances reach random patterns less well than objects; rotate
     and shear spill over to both flips, hue and grayscale to each other. Claims are over the transformations that were
     trained with, and seeds that have all encoders. "same" is compared with untrained encoders, too: a low sensitivity
     is no learned invariance where theirs is as low.
+Departures
+    See invtransfer/paper/presets.py for the recipes.
 Cost
-    On two CPU cores: smoke half a minute, quick a quarter of an hour; paper needs GPUs for days (--dry-run says).
+    On two CPU cores: smoke half a minute, quick a quarter of an hour, overnight hours (--dry-run says how many);
+    paper needs GPUs for days.
     CIFAR is used if --evaluated-on-levels names it, as quick does with CIFAR-10, and paper with both.
 Reference
     Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Section 5.1 and

@@ -14,15 +14,20 @@ Cell
     changing the object on the same image.
 Cube
     transfer_accuracy over position x pretraining x seed x target; sensitivity (and its interval over pairs) over
-    position x pretraining x seed x changed; source_accuracy, status. Written to data/cubes/irrelevant_features.nc.
+    position x pretraining x seed x changed; source_accuracy, source_seen and target_seen (see studies/factors.py),
+    status. Written to data/cubes/irrelevant_features.nc.
 Claims
     An encoder of images with objects predicts objects worse than one of images alone, and is less sensitive to them;
     one of objects on images predicts images worse than one of objects alone, and is less sensitive to them; both are
     less sensitive to what is irrelevant than "untrained", too; of the two that saw both, each is better at its own
     label. Over all encoders, the accuracy on what is exchanged correlates with the sensitivity to exchanging it.
+Departures
+    A changed object is always another one, so that sensitivity to it can exceed 1, by about a ninth with 10 objects.
+    Objects alone at the fixed position are 10 different images, so that all test images are among those trained on; at
+    a random position most are. See invtransfer/paper/presets.py for the recipes.
 Cost
-    On two CPU cores: smoke half a minute, quick a quarter of an hour; paper needs GPUs for days (--dry-run says). quick
-    and paper need CIFAR-10 (python data/fetch.py cifar10); smoke takes a stand-in.
+    On two CPU cores: smoke half a minute, quick a quarter of an hour, overnight hours; paper needs GPUs for days. All
+    but smoke, which takes a stand-in, need CIFAR-10 (python data/fetch.py cifar10).
 Reference
     Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Section 4.2.
 """

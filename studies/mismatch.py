@@ -11,15 +11,18 @@ Cell
     Pretrain on the source with one set, probe on the target with each of the sets.
 Cube
     transfer_accuracy over architecture x n_pretraining_transformations x seed x n_target_transformations;
-    source_accuracy, the names of the transformations (the first n of which are the n-th set), status. Written
-    to data/cubes/mismatch.nc.
+    source_accuracy, the names of the transformations (the first n of which are the n-th set), source_seen and
+    target_seen (see studies/factors.py), status. Written to data/cubes/mismatch.nc.
 Claims
     Against an encoder that has precisely the target's transformations, one that has more loses nothing (mean over all
     such pairs; the paper: -0.002), and one that lacks some loses accuracy (the paper: -0.31). Each missing one
     that is added gains accuracy on the same target. The first claim presupposes that encoders have learned their
-    source, for which many transformations need more samples and epochs than quick has.
+    source, which takes the more samples, the more transformations there are.
+Departures
+    The order of the sets is drawn anew for each seed. See invtransfer/paper/presets.py for the recipes.
 Cost
-    On two CPU cores: smoke half a minute, quick a quarter of an hour; paper needs GPUs for days (--dry-run says).
+    On two CPU cores: smoke half a minute, quick a quarter of an hour, overnight hours (--dry-run says how many);
+    paper needs GPUs for days.
 Reference
     Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Section 5.2 and
     Appendix D.3.

@@ -15,16 +15,19 @@ Cell
     of the image ("images with objects") and of the object ("objects on images"); score sensitivity to changing either.
 Cube
     transfer_accuracy over factor x seed x target; sensitivity (and its interval over pairs) over factor x seed x
-    changed; source_accuracy, status. correlation=0 is availability=1, and availability=0 is the reference trained on
-    images alone: these places share a cell. Written to data/cubes/relevance.nc.
+    changed; source_accuracy, source_seen and target_seen (see studies/factors.py), status. correlation=0 is
+    availability=1, and availability=0 is the reference trained on images alone: these places share a cell. Written to
+    data/cubes/relevance.nc.
 Claims
     Objects are predicted better, and sensitivity to them is higher, at correlation 1 than at 0, and both rise with the
     correlation (Spearman's rank correlation is above 0.5). Images are predicted worse at correlation 1 than between
     0 and 1, and between 0 and 1 as well as at 0 (within 0.05). Objects are predicted worse at availability 1 than
     at 0; images equally well (within 0.05).
+Departures
+    Those of studies/irrelevant_features.py.
 Cost
-    On two CPU cores: smoke half a minute, quick a quarter of an hour; paper needs GPUs for days (--dry-run says). quick
-    and paper need CIFAR-10 (python data/fetch.py cifar10); smoke takes a stand-in.
+    On two CPU cores: smoke half a minute, quick a quarter of an hour, overnight hours; paper needs GPUs for days. All
+    but smoke, which takes a stand-in, need CIFAR-10 (python data/fetch.py cifar10).
 Reference
     Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Appendix C.3.
 """

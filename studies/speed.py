@@ -3,19 +3,23 @@
 Question
     Do batches of tensors make images much faster than PIL does one by one? Is the data set in memory only once?
     Does scoring sensitivity cost little more than the forward passes? Is the reduced precision faster, and harmless?
-    What does the runner add to a cell, and do two processes compute cells of one thread twice as fast as one?
+    Does the recipe of the presets learn as much as Adam in less time? What does the runner add to a cell, and do two
+    processes compute cells of one thread twice as fast as one?
 Grid
-    Making images: 18 transformations x two implementations. Memory: made; made and trained on. Sensitivity: widths.
-    Training: formats, and seeds for the accuracy. Running: cells that do nothing and cells that train, computed in this
+    Making images: 18 transformations x two implementations; and of whole photographs. Memory: made; made and trained
+    on. Sensitivity: widths. Training: formats, and seeds for the accuracy; all architectures in both precisions; two
+    kinds of attention; two recipes x seeds. Running: cells that do nothing and cells that train, computed in this
     process and in two others.
 Cell
     None: times and memory are not cached. What is compared runs in turn, A B A B, in one process; memory is measured
     in a new process for each size.
 Cube
-    image_time (transformation x implementation x repetition), memory (stage x size), sensitivity_time (width x work x
-    repetition), training_time (format x repetition), accuracy (precision x seed), cell_time (kind x engine x
-    repetition), and value, low, high, target and
-    verdict over measure, computed from them. Times mean little on another machine, ratios more. Written to data/cubes/.
+    image_time (transformation x implementation x repetition), photograph_time (transformation x repetition), memory
+    (stage x size), sensitivity_time (width x work x repetition), training_time (format x repetition), network_time
+    (network x precision x repetition), attention_time (attention x repetition), accuracy (precision x seed),
+    recipe_time and recipe_accuracy (recipe x relation x recipe_seed), cell_time (kind x engine x repetition), and
+    value, low, high, target and verdict over measure, computed from them. Times mean little on another machine, ratios
+    more. Written to data/cubes/.
 Cost
     On two CPU cores, which nothing else uses: smoke a minute, quick about a quarter of an hour and 3 GB of memory.
 Reference
@@ -31,21 +35,26 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
 import xarray as xr
 from PIL import Image, ImageOps
 from threadpoolctl import threadpool_limits
+from torch import nn
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as tv
 from tqdm import tqdm
 
 from invtransfer import (
     TRANSFORMATIONS,
+    FrozenFeatureProbe,
     InvariantPretrainer,
     SensitivityScorer,
+    TransformedImages,
     Transforms2D,
     load_backgrounds,
     load_objects,
@@ -56,14 +65,18 @@ from invtransfer.cubes.provenance import find_origin, make_attributes
 from invtransfer.cubes.running import run_study
 from invtransfer.encoders.classifier import build_network
 from invtransfer.images import to_tensor
+from invtransfer.networks.architectures import NETWORKS, SelfAttention
 from invtransfer.networks.training import train
+from invtransfer.paper import tasks
 from invtransfer.paper.command_line import make_parser
+from invtransfer.paper.grids import RELATIONS
 from invtransfer.randomness import derive_generator
 from invtransfer.sources.pasting import place_objects
 from invtransfer.storage import check_writable
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 SIDE = 32  # pixels
+LARGE = 224  # pixels of photographs
 SOURCE = ("rotate", "hue", "blur")  # of images that are trained on: one of each category
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)  # that both implementations normalise with
 BATCH = 128  # images in a tensor
@@ -74,6 +87,11 @@ FORMATS = {  # precision, and whether the channels come last in memory
     "bfloat16": ("bfloat16", True),
 }
 PRECISIONS = ("float32", "bfloat16")
+ATTENTION = ("plain formula", "torch's kernel")
+RECIPES = {  # training of quick's narrow ResNet-18
+    "adam": {"optimizer": "adam", "learning_rate": 1e-2, "batch_size": 64, "epochs": 6, "n_samples": 2_000},
+    "muon": {"optimizer": "muon", "learning_rate": 2e-2, "batch_size": 32, "epochs": 1, "n_samples": 4_000},
+}
 ENGINES = {"this process": 1, "two processes": 2}  # number of jobs
 OVERHEAD = 0.05  # seconds that the runner may add to a cell
 VERDICTS = ("missed", "met", "not_judged")
@@ -81,12 +99,14 @@ PRESETS = {
     "smoke": {
         "repetitions": 1, "n_images": 256, "n_held": 5_000, "n_few": 1_024, "n_pairs": 128, "widths": [0.02],
         "n_steps": 1, "seeds": 2, "n_train": 128, "n_test": 128, "epochs": 1,
-        "n_empty": 10, "n_training": 2, "n_images_each": 128,
+        "n_empty": 10, "n_training": 2, "n_images_each": 128, "n_photographs": 2, "n_images_step": 32,
+        "recipe_seeds": 1, "recipe_share": 0.02,
     },
     "quick": {
         "repetitions": 5, "n_images": 2_048, "n_held": 500_000, "n_few": 5_000, "n_pairs": 128, "widths": [0.125, 0.25],
         "n_steps": 10, "seeds": 5, "n_train": 1_500, "n_test": 2_000, "epochs": 6,
-        "n_empty": 100, "n_training": 12, "n_images_each": 512,
+        "n_empty": 100, "n_training": 12, "n_images_each": 512, "n_photographs": 32, "n_images_step": 512,
+        "recipe_seeds": 10, "recipe_share": 1,
     },
 }  # fmt: skip
 
@@ -219,6 +239,20 @@ def time_images(settings):
     return np.stack(times)
 
 
+def time_photographs(settings):
+    """Time one transformation of a photograph of 224 x 224 pixels on one thread; return seconds, as for images."""
+    n = settings["n_photographs"]
+    photographs = load_backgrounds(size=SIDE)[:n].repeat(LARGE // SIDE, axis=1).repeat(LARGE // SIDE, axis=2)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        sources = [TransformedImages(photographs, np.zeros(n, int), [name], random_state=0) for name in TRANSFORMATIONS]
+        functions = [lambda source=source: source.sample(n) for source in sources]
+        return alternate(functions, settings["repetitions"], "photographs") / n
+    finally:
+        torch.set_num_threads(before)
+
+
 def peak_bytes():
     """Return the most memory that this process has held so far, in bytes."""
     try:
@@ -290,6 +324,52 @@ def time_training(settings):
     return alternate(functions, settings["repetitions"], "training") / n_steps
 
 
+def time_networks(settings):
+    """Time the training on one image for each architecture and precision; return seconds."""
+    n, times = settings["n_images_step"], []
+    X, y = Transforms2D(load_objects(size=64), SOURCE, image_size=SIDE, random_state=0).sample(n)
+
+    def step(name, precision):
+        generator = torch.Generator().manual_seed(0)
+        network = build_network(name, 61, width=0.125, generator=generator)
+        train(network, X, y, epochs=1, batch_size=32, learning_rate=1e-3, precision=precision, generator=generator)
+
+    for name in NETWORKS:
+        functions = [partial(step, name, precision) for precision in ("float32", "auto")]
+        times.append(alternate(functions, settings["repetitions"], f"training of {name}") / n)
+
+    def step_with_kernel():
+        with mock.patch.object(SelfAttention, "attend", nn.functional.scaled_dot_product_attention):
+            step("vit", "auto")
+
+    functions = [partial(step, "vit", "auto"), step_with_kernel]
+    return np.stack(times), alternate(functions, settings["repetitions"], "attention") / n
+
+
+def compare_recipes(settings):
+    """Train and probe by each recipe; return seconds and accuracy, (recipe, relation, seed)."""
+    share, shape = settings["recipe_share"], (len(RECIPES), len(RELATIONS), settings["recipe_seeds"])
+    seconds, accuracy = np.empty(shape), np.empty(shape)
+    for seed in tqdm(range(shape[2]), desc="recipes"):
+        for column, relation in enumerate(RELATIONS):
+            source, target = tasks.make_tasks(
+                folder="procedural", dataset="transforms2d", class_relation="disjoint", relation=relation, seed=seed,
+                n_classes=15,
+            )  # fmt: skip
+            train_set, test_set = (part.sample(int(2_000 * share)) for part in (target[0], target[2]))
+            for row, recipe in enumerate(RECIPES.values()):
+                given = {name: value for name, value in recipe.items() if name != "n_samples"}
+                encoder = InvariantPretrainer(
+                    "resnet18", width=0.125, schedule="one-cycle", device="cpu", random_state=seed, **given
+                )
+                images = source[0].sample(int(recipe["n_samples"] * share))
+                start = time.perf_counter()
+                encoder.fit(*images)
+                seconds[row, column, seed] = time.perf_counter() - start
+                accuracy[row, column, seed] = FrozenFeatureProbe(encoder).fit(*train_set).score(*test_set)
+    return seconds, accuracy
+
+
 def compare_accuracy(settings, seeds):
     """Return the test accuracy after training in each precision, (precision, seed)."""
     objects = load_objects(size=64)[:15]
@@ -348,10 +428,22 @@ def time_cells(settings):
 
 def measure(settings, seeds):
     """Measure everything, and return the cube without its conclusions."""
+    network_time, attention_time = time_networks(settings)
+    recipe_time, recipe_accuracy = compare_recipes(settings)
+    of_recipes = ("recipe", "relation", "recipe_seed")
     values = {
         "image_time": (
             ("transformation", "implementation", "repetition"), time_images(settings), "s", "time to make one image",
         ),
+        "photograph_time": (
+            ("transformation", "repetition"), time_photographs(settings), "s", "time to transform one photograph",
+        ),
+        "network_time": (
+            ("network", "chosen_precision", "repetition"), network_time, "s", "training time of one image",
+        ),
+        "attention_time": (("attention", "repetition"), attention_time, "s", "training time of one image by a ViT"),
+        "recipe_time": (of_recipes, recipe_time, "s", "time of the training"),
+        "recipe_accuracy": (of_recipes, recipe_accuracy, "1", "accuracy of a probe on the target task"),
         "memory": (("stage", "size"), measure_memory(settings), "byte", "peak memory of a process"),
         "sensitivity_time": (
             ("width", "work", "repetition"), time_sensitivity(settings), "s", "time for 18 transformations",
@@ -370,6 +462,12 @@ def measure(settings, seeds):
         "work": ["SensitivityScorer.fit", "forward passes"],
         "format": list(FORMATS),
         "precision": list(PRECISIONS),
+        "network": list(NETWORKS),
+        "chosen_precision": ["float32", "auto"],
+        "attention": list(ATTENTION),
+        "recipe": list(RECIPES),
+        "relation": list(RELATIONS),
+        "recipe_seed": np.arange(settings["recipe_seeds"]),
         "seed": seeds,
         "kind": ["empty", "training"],
         "engine": list(ENGINES),
@@ -411,6 +509,26 @@ def conclude(cube, judged):
     in_stds = difference / cube.accuracy.sel(precision="float32", drop=True).std("seed", ddof=1)
     rows["bfloat16's accuracy less float32's, in std over seeds"] = (
         float(in_stds.mean()), float(in_stds.min()), float(in_stds.max()), "at most", 1.0,
+    )  # fmt: skip
+    for name in cube.network.values:
+        float32, auto = cube.network_time.sel(network=name, drop=True).transpose("chosen_precision", ...)
+        rows[f"auto precision of {name}, times as fast as float32"] = (*compare(float32, auto), "at least", 0.9)
+    plain, kernel = cube.attention_time.transpose("attention", ...)
+    rows["plain attention, times as fast as torch's kernel"] = (*compare(kernel, plain), "at least", 1.0)
+    photographs = cube.photograph_time * 1_000
+    name = photographs.transformation.values[photographs.median("repetition").argmax("transformation").item()]
+    slowest, mean = photographs.sel(transformation=name), photographs.mean("transformation")
+    for text, row, most in ((f"{name}, the slowest,", slowest, 3.0), ("the mean of 18", mean, 1.0)):
+        statistics = (float(row.median()), float(row.min()), float(row.max()))
+        rows[f"transforming {LARGE} x {LARGE} pixels, {text} in ms"] = (*statistics, "at most", most)
+    adam, muon = cube.recipe_time.mean("relation").transpose("recipe", ...)
+    ratio = muon / adam
+    rows["training time of the recipe, in that of Adam"] = (
+        float(muon.mean() / adam.mean()), float(ratio.min()), float(ratio.max()), "at most", 1 / 3,
+    )  # fmt: skip
+    adam, muon = cube.recipe_accuracy.mean("relation").transpose("recipe", ...)
+    rows["transfer accuracy of the recipe less that of Adam"] = (
+        float((muon - adam).mean()), float((muon - adam).min()), float((muon - adam).max()), "at least", -0.01,
     )  # fmt: skip
     empty, training = (cube.cell_time.sel(kind=name, drop=True) for name in cube.kind.values)
     for name in ENGINES:

@@ -20,6 +20,7 @@ speed = study_runs.load("speed")
 MEASURED = ["rotate", "grayscale", "blur"]  # of the 18, so that a run takes seconds
 SMALLER = {  # than the smoke preset
     "n_images": 32, "n_pairs": 16, "n_train": 32, "n_test": 64, "n_empty": 2, "n_training": 1, "n_images_each": 16,
+    "n_images_step": 4,
 }  # fmt: skip
 
 
@@ -32,6 +33,7 @@ def cube(tmp_path_factory):
         patch.setattr(sys, "argv", ["speed.py", "--preset", "smoke", "--out", str(out)])
         patch.setattr(speed, "BATCH", 16)
         patch.setattr(speed, "TRANSFORMATIONS", {name: TRANSFORMATIONS[name] for name in MEASURED})
+        patch.setattr(speed, "NETWORKS", ["vgg11"])
         patch.setattr(speed, "ProcessPoolExecutor", lambda n, context: ThreadPoolExecutor(n))
         patch.setattr(speed, "hold", lambda n, threads: (5_000 * n, 6_000 * n))
         patch.setitem(speed.PRESETS, "smoke", speed.PRESETS["smoke"] | SMALLER)

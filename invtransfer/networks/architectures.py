@@ -296,12 +296,18 @@ class SelfAttention(nn.Module):
         n_samples, n_tokens, n_features = tokens.shape
         parts = self.query_key_value(tokens).view(n_samples, n_tokens, 3, self.n_heads, n_features // self.n_heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # each (n_samples, n_heads, n_tokens, features per head)
-        if tokens.device.type == "cpu":  # torch's fused kernel takes half of a training step, in bfloat16 even more
-            shares = (query @ key.mT / math.sqrt(query.shape[-1])).softmax(dim=-1)
-            gathered = shares @ value
-        else:
-            gathered = nn.functional.scaled_dot_product_attention(query, key, value)
+        gathered = self.attend(query, key, value)
         return self.output(gathered.transpose(1, 2).reshape(tokens.shape))
+
+    @staticmethod
+    def attend(query, key, value):
+        """Return for each query the values of all tokens, weighted by the softmax of its products with their keys.
+
+        On a CPU, torch's fused kernel would take half of a training step, in bfloat16 even more.
+        """
+        if query.device.type != "cpu":
+            return nn.functional.scaled_dot_product_attention(query, key, value)
+        return (query @ key.mT / math.sqrt(query.shape[-1])).softmax(dim=-1) @ value
 
 
 class TransformerLayer(nn.Module):

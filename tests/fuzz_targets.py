@@ -1517,7 +1517,7 @@ RESULTS = {  # name -> type of the result, or what is true of it, and how to cal
     }),
     "make_attributes": (dict, {"again": False, "settings": SETTINGS, "origins": ORIGINS}),
     "make_cell": (xr.Dataset, {"variables": CELLS}),
-    "make_presets": (lambda made: list(made) == ["smoke", "quick", "paper"], {
+    "make_presets": (lambda made: list(made) == ["smoke", "quick", "overnight", "paper"], {
         "more": SETTINGS, "leave_out": st.sampled_from([(), ["epochs"], ["none"]]),
     }),
     "official_dataset": (lambda dataset: dataset.base_folder, {"name": st.sampled_from(["CIFAR10", "CIFAR100"])}),

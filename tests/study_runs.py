@@ -100,7 +100,7 @@ def check_presets(study, monkeypatch):
     monkeypatch.setattr(images_with_objects, "load_cifar", lambda *_: cifar10)
     monkeypatch.setattr(distribution_shift, "load_cifar", lambda *_: cifar10)
     for dataset in (None, *study.datasets):
-        for preset in ("smoke", "quick", "paper"):
+        for preset in ("smoke", "quick", "overnight", "paper"):
             settings = study.settings(preset, dataset)
             assert settings.keys() == study.presets["paper"].keys()
             values = {name: [value] for name, value in settings.items()} | settings["levels"]

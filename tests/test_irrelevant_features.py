@@ -69,7 +69,7 @@ def test_estimate_counts_what_passes_through_the_network(monkeypatch):
     assert study_runs.count_images(study, monkeypatch) == expected
 
 
-@pytest.mark.parametrize("preset", ["quick", "paper"])
+@pytest.mark.parametrize("preset", ["quick", "overnight", "paper"])
 def test_other_presets_than_smoke_need_cifar(tmp_path, preset):
     with pytest.raises(FileNotFoundError, match="get one with `python data/fetch.py cifar10 --to "):
         study.STUDY.find(objects=None, data=tmp_path, **study.STUDY.settings(preset))

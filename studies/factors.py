@@ -53,6 +53,7 @@ PRESETS = presets.make_presets(
     overnight={"levels": LEVELS | {"n_samples": N_SAMPLES["overnight"], "n_probe": [50, 500, 2_000, 10_000, 50_000]}},
     paper={"levels": LEVELS | {"n_samples": N_SAMPLES["paper"], "n_probe": [50, 200, 500, 2_000, 5_000]}},
 )  # fmt: skip
+ON_CIFAR = presets.on_cifar(smoke={"n_samples": [16, 32]}, overnight={"n_probe": [50, 500, 2_000, 10_000]})
 
 
 def cell(
@@ -140,7 +141,7 @@ def format_results(cube):
 
 STUDY = Study(
     name="factors", title="Invariance and other factors of transfer", description=__doc__, folder=DATA,
-    presets=PRESETS, datasets=presets.on_cifar(smoke={"n_samples": [16, 32]}), choices=presets.CHOICES,
+    presets=PRESETS, datasets=ON_CIFAR, choices=presets.CHOICES,
     find=inputs.find_transfer_data, cell=cell, grid=make_grid, estimate=estimate, table=format_results,
     figure=plot_factors, claims=find_claims, published="factors.csv",
 )  # fmt: skip

@@ -1370,6 +1370,13 @@ def find_and_make(draw):
     assert call(tasks.count_available, source[0], 10**9) == 10**9
 
 
+@target("Transformation.always")
+def always(draw):
+    transformation = call(draw(st.sampled_from([*TRANSFORMATIONS.values()])).always)
+    drawn = transformation.draw(draw(st.integers(1, 9)), np.random.default_rng(draw(seeds())), (8, 9))
+    assert np.all(drawn.get("applied", True))
+
+
 @target("sample_training", "sample_task", "share_seen", "keep_known", "mark_used", "divide_images")
 def training_data(draw):
     source = tasks.images_task(labelled(draw), labelled(draw), [0, 1], draw(CHOSEN), 0)

@@ -33,6 +33,20 @@ IDENTITY = {
 }
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_always_changes_nothing_but_whether_it_is_applied(name):
+    usual, always = TRANSFORMATIONS[name], pickle.loads(pickle.dumps(TRANSFORMATIONS[name].always()))
+    one, other = (t.draw(50, np.random.default_rng(3), (32, 32)) for t in (usual, always))
+    assert (always.name, always.category) == (usual.name, usual.category)
+    assert one.keys() == other.keys()
+    for parameter, values in one.items():
+        if parameter == "applied":
+            assert other[parameter].all()
+            assert not values.all()
+        else:
+            np.testing.assert_array_equal(other[parameter], values)
+
+
 @pytest.mark.parametrize("name", ["rotate", "scale", "shear", "blur", "pixelate", "elastic", "sharpen"])
 def test_invisible_colours_do_not_show(name):
     # The same object with black, white and noise where it is invisible.

@@ -53,14 +53,14 @@ torch.Size([2, 3, 32, 32])
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
 
 import torch
 
 from invtransfer.transformations.corruption import blur, contrast, elastic, erase, noise, pixelate
-from invtransfer.transformations.draws import sometimes, sometimes_seeded, uniform
+from invtransfer.transformations.draws import draw_applied, sometimes, sometimes_seeded, uniform
 from invtransfer.transformations.geometric import h_flip, rotate, scale, shear, translate, v_flip
 from invtransfer.transformations.photometric import brightness, grayscale, hue, invert, posterize, sharpen
 
@@ -112,6 +112,23 @@ class Transformation:
         for name in ("draw", "apply"):
             if not callable(getattr(self, name)):
                 raise TypeError(f"{name} is {getattr(self, name)!r}, expected a function")
+
+    def always(self):
+        """Return the transformation as it is where it is applied: to every image, not with a probability of 0.5.
+
+        Returns
+        -------
+        transformation : Transformation
+            Its other parameters are the same draws. A transformation that acts on every image stays as it is, and so
+            does one of your own whose draw has no entry "applied".
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> TRANSFORMATIONS["h_flip"].always().draw(3, np.random.default_rng(0), (32, 32))
+        {'applied': array([ True,  True,  True])}
+        """
+        return replace(self, draw=partial(draw_applied, self.draw))
 
 
 UNIT_SQUARE = ((0.0, 1.0), (0.0, 1.0))

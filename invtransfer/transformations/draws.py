@@ -85,6 +85,25 @@ def sometimes_seeded(n, generator, image_shape):
     return {"applied": generator.random(n) < PROBABILITY, "seed": generator.integers(2**63 - 1, size=n)}
 
 
+def draw_applied(draw, n, generator, image_shape):
+    """Draw the parameters of a transformation, and apply it to all images.
+
+    Parameters
+    ----------
+    draw : callable
+        Function from the other arguments to a dict of parameters, one row per image.
+    n, generator, image_shape
+        As for `uniform`.
+
+    Returns
+    -------
+    parameters : dict of ndarrays
+        Those of `draw`, but for "applied", which is true for all images where there is such an entry.
+    """
+    parameters = draw(n, generator, image_shape)
+    return parameters | ({"applied": np.ones(n, dtype=bool)} if "applied" in parameters else {})
+
+
 def normal_fields(seeds, shape):
     """Make fields of independent standard normal numbers, each a function of its seed and the shape.
 

@@ -97,10 +97,10 @@ def load_model(name, *, weights="default", size=None, random_state=0):
     'shorter side 73 (bilinear), centre 64 x 64, mean (0.485, 0.456, 0.406), std (0.229, 0.224, 0.225)'
     >>> model(torch.rand(2, 3, 100, 120)).shape
     torch.Size([2, 1000])
-    >>> load_model("torchvision:resnet81")
+    >>> load_model("torchvision:alexnut")
     Traceback (most recent call last):
     ...
-    ValueError: name is 'torchvision:resnet81', but torchvision has no such model (nearest: resnet18, resnet152, resnet101)
+    ValueError: name is 'torchvision:alexnut', but torchvision has no such model (nearest: alexnet)
     """
     if not isinstance(name, (str, os.PathLike)) or not isinstance(os.fspath(name), str):
         raise TypeError(f"name is {name!r}, expected a text: {FORMS}")

@@ -87,8 +87,8 @@ class Preprocessing(nn.Module):
         if self.resize is None or self.size is None:
             return size
         if isinstance(self.resize, int):
-            return self.resize * size // min(self.size)
-        return tuple(side * size // shown for side, shown in zip(self.resize, self.size, strict=True))
+            return max(1, self.resize * size // min(self.size))
+        return tuple(max(1, side * size // shown) for side, shown in zip(self.resize, self.size, strict=True))
 
     def _resize(self, images):
         shape = images.shape[-2:]

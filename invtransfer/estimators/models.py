@@ -100,7 +100,7 @@ def load_model(name, *, weights="default", size=None, random_state=0):
     >>> load_model("torchvision:alexnut")
     Traceback (most recent call last):
     ...
-    ValueError: name is 'torchvision:alexnut', but torchvision has no such model (nearest: alexnet)
+    ValueError: name is 'torchvision:alexnut', but torchvision has no such model (nearest: alexnet, googlenet)
     """
     if not isinstance(name, (str, os.PathLike)) or not isinstance(os.fspath(name), str):
         raise TypeError(f"name is {name!r}, expected a text: {FORMS}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what editors and type checkers read
     from invtransfer.cubes.files import load_cube
+    from invtransfer.estimators.models import load_model
     from invtransfer.estimators.pretraining import InvariantPretrainer
     from invtransfer.estimators.probing import FrozenFeatureProbe
     from invtransfer.estimators.saving import load_encoder, save_encoder
@@ -39,6 +40,7 @@ _HOMES = {
     "load_cifar100": "sources",
     "load_cube": "cubes",
     "load_encoder": "estimators",
+    "load_model": "estimators",
     "load_objects": "objects",
     "save_encoder": "estimators",
     "twin_sensitivity": "estimators",

@@ -69,7 +69,8 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "invtransfer.cubes.records", "invtransfer.cubes.running", "invtransfer.cubes.status",
     ],
     "called by functions that have targets": [
-        "invtransfer.analysis.checks", "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers",
+        "invtransfer.analysis.checks", "invtransfer.encoders.libraries",
+        "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers",
         "invtransfer.objects.folders",
         "invtransfer.plots.axes", "invtransfer.plots.panels", "invtransfer.published.joins",
         "invtransfer.published.tables",
@@ -1099,6 +1100,60 @@ def load_encoder(draw):
             assert np.isfinite(encoder.transform(X)).all()
             assert len(encoder.predict_proba(X)[0]) == len(encoder.classes_)
             assert set(encoder.predict(X)) <= set(encoder.classes_.tolist())
+
+
+MINE = b"""
+from torch import nn
+def make(): return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+def needs(argument): return make()
+def fails(): raise KeyError
+module, value = make(), 3
+"""
+
+
+@target("load_model", cost=4)
+def load_model(draw):
+    with folder_of({"mine.py": MINE, "encoder.npz": saved("resnet18"), "own.npz": saved("module")}) as folder:
+        files = ["mine.py:make", "mine.py:module", "encoder.npz"] * 2
+        files += ["mine.py:needs", "mine.py:fails", "mine.py:value", "mine.py:é", "mine.py", "own.npz", "none.py:make"]
+        ours = st.sampled_from(files).map(lambda name: f"{folder}/{name}"), st.sampled_from(["default"] * 5 + [None])
+        names = ["torchvision:squeezenet1_1"] * 3 + [
+            "torchvision:🦆",
+            "timm:🦆",
+            "hf:./🦆",
+            "hf:",
+            LONG,
+            f"hf:./{LONG}",
+        ]
+        theirs = st.sampled_from(names) | odd(), st.none() | odd()  # not the default, which is a download
+        name, weights = map(draw, draw(st.sampled_from([ours, ours, theirs])))
+        size, seed = draw(st.sampled_from([None, None, 8, 33]) | odd()), draw(seeds())
+        model = call(public("load_model"), name, weights=weights, size=size, random_state=seed)
+        assert not any(module.training for module in model.modules())
+        assert size is None or model.preprocessing.size == (size, size)
+
+
+@target("Preprocessing", methods=("forward", "at_size", "extra_repr"))
+def preprocessing(draw):
+    sides = st.tuples(st.integers(1, 9), st.integers(1, 9))
+    made, given = call_drawn(
+        draw, "Preprocessing", size=st.none() | sides, resize=st.none() | st.integers(1, 9) | sides,
+        mean=st.just((0.5, 0.4, 0.3)), std=st.just((0.2, 0.2, 0.1)),
+        interpolation=st.sampled_from(["nearest", "bilinear", "bicubic"]), again=False,
+    )  # fmt: skip
+    size = given["size"]
+    if draw(st.booleans()):
+        side = draw(st.integers(1, 20))
+        made, size = call(made.at_size, side), (side, side)
+    assert made.description in repr(made)
+    dtype = draw(st.sampled_from([torch.uint8, torch.float16, torch.float32, torch.float64]))
+    shape = 2, 3, *draw(sides)
+    X = (255 * torch.rand(shape, generator=torch.Generator().manual_seed(0))).to(torch.uint8)
+    X = X if dtype == torch.uint8 else (X / 255).to(dtype)
+    seen = call(made, X)
+    assert seen.dtype == (torch.float32 if dtype == torch.uint8 else dtype)
+    assert size is None or seen.shape[2:] == size
+    assert seen.isfinite().all()
 
 
 @target("write_arrays", "read_arrays")

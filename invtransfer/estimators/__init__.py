@@ -1,10 +1,12 @@
 """Estimators that follow scikit-learn's contract.
 
 `pretraining`, `probing`, `tuning` and `sensitivity` have one estimator each, and `saving` their files.
+`models` finds models by name.
 `network_classifier` has what those that train a network share, `inputs` the checks of what estimators are given, and
 `frozen` the handling of encoders.
 """
 
+from invtransfer.estimators.models import load_model
 from invtransfer.estimators.pretraining import InvariantPretrainer
 from invtransfer.estimators.probing import FrozenFeatureProbe
 from invtransfer.estimators.saving import load_encoder, save_encoder
@@ -17,6 +19,7 @@ __all__ = [
     "InvariantPretrainer",
     "SensitivityScorer",
     "load_encoder",
+    "load_model",
     "save_encoder",
     "twin_sensitivity",
 ]

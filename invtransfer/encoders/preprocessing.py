@@ -1,0 +1,139 @@
+"""What a model of a library expects to be done with images before it sees them: size, crop and normalisation."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class Preprocessing(nn.Module):
+    """Resize images, cut out their centre, and normalise their channels.
+
+    Parameters
+    ----------
+    size : tuple of int or None
+        Height and width of the centre that is cut out, in pixels. Images that are smaller get a black border. None: all
+        of the image.
+    resize : int, tuple of int or None
+        Before that, the length of the shorter side in pixels, or height and width whatever the shape was. None: images
+        are not resized.
+    mean, std : tuple of float
+        Mean and standard deviation of each channel, for values in [0, 1].
+    interpolation : str
+        "nearest", "bilinear" or "bicubic". The last two average over pixels that are merged, as PIL does.
+
+    Attributes
+    ----------
+    description : str
+        What is done, in words.
+
+    Notes
+    -----
+    Equivalent to torchvision's ``Resize``, ``CenterCrop`` and ``Normalize`` for PIL images, without the rounding to 8
+    bits in between. Images that have the size already are not resampled. It has no weights or buffers, and works on the
+    device of the images.
+
+    Examples
+    --------
+    >>> preprocessing = Preprocessing(size=(224, 224), resize=256, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
+    >>> preprocessing(torch.zeros(2, 3, 60, 80)).shape
+    torch.Size([2, 3, 224, 224])
+    >>> preprocessing.at_size(112).description
+    'shorter side 128 (bilinear), centre 112 x 112, mean (0.5, 0.5, 0.5), std (0.2, 0.2, 0.2)'
+    """
+
+    def __init__(self, *, size=None, resize=None, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), interpolation="bilinear"):
+        super().__init__()
+        self.size, self.resize, self.interpolation = size, resize, interpolation
+        self.mean, self.std = tuple(mean), tuple(std)
+        self.description = ", ".join(self._describe())
+
+    def forward(self, images):
+        """Return the images of shape (n_samples, 3, height, width), floats in [0, 1] or uint8, as the model gets them.
+
+        Floats keep their dtype; uint8 becomes float32.
+        """
+        if images.dtype == torch.uint8:
+            images = images.float() / 255
+        if self.resize is not None:
+            images = self._resize(images)
+        if self.size is not None:
+            images = _cut_centre(images, self.size)
+        mean, std = (images.new_tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
+        return (images - mean) / std
+
+    def at_size(self, size):
+        """Return the same preprocessing for images of another size.
+
+        Parameters
+        ----------
+        size : int
+            Height and width of what the model gets, in pixels. Images are resized by as much more or less, so that as
+            large a part of them is cut out.
+
+        Returns
+        -------
+        preprocessing : Preprocessing
+        """
+        return Preprocessing(
+            size=(size, size), resize=self._scale_resize(size), mean=self.mean, std=self.std,
+            interpolation=self.interpolation,
+        )  # fmt: skip
+
+    def extra_repr(self):
+        """Return the description, for what is printed."""
+        return self.description
+
+    def _scale_resize(self, size):
+        if self.resize is None or self.size is None:
+            return size
+        if isinstance(self.resize, int):
+            return max(1, self.resize * size // min(self.size))
+        return tuple(max(1, side * size // shown) for side, shown in zip(self.resize, self.size, strict=True))
+
+    def _resize(self, images):
+        shape = images.shape[-2:]
+        if isinstance(self.resize, int):
+            short, long = sorted(shape)
+            longer = self.resize * long // short
+            height, width = (self.resize, longer) if shape[0] <= shape[1] else (longer, self.resize)
+        else:
+            height, width = self.resize
+        if (height, width) == tuple(shape):
+            return images
+        smooth = self.interpolation != "nearest"
+        exact = images if images.dtype == torch.float64 else images.float()  # torch resizes no halves on a CPU
+        exact = functional.interpolate(
+            exact, (height, width), mode=self.interpolation if smooth else "nearest-exact", antialias=smooth
+        )
+        if self.interpolation == "bicubic":  # which overshoots at edges, where PIL stays in range
+            exact = exact.clamp(0, 1)
+        return exact.to(images.dtype)
+
+    def _describe(self):
+        if self.resize is not None:
+            sides = self.resize if isinstance(self.resize, int) else " x ".join(map(str, self.resize))
+            yield f"{'shorter side' if isinstance(self.resize, int) else 'resized to'} {sides} ({self.interpolation})"
+        if self.size is not None:
+            yield f"centre {' x '.join(map(str, self.size))}"
+        if self.size is None and self.resize is None:
+            yield "size as it is"
+        if set(self.mean) == {0} and set(self.std) == {1}:
+            yield "no normalisation"
+        else:
+            yield "mean " + _format_values(self.mean)
+            yield "std " + _format_values(self.std)
+
+
+def _format_values(values):
+    return f"({', '.join(f'{value:.4g}' for value in values)})"
+
+
+def _cut_centre(images, size):
+    """Cut out the centre; where the margin is odd, as torchvision does it."""
+    margins = [side - wanted for side, wanted in zip(images.shape[-2:], size, strict=True)]
+    if min(margins) < 0:
+        vertical, horizontal = (max(-margin, 0) for margin in margins)
+        borders = (horizontal // 2, (horizontal + 1) // 2, vertical // 2, (vertical + 1) // 2)
+        images = functional.pad(images, borders)
+    top, left = (round(max(margin, 0) / 2) for margin in margins)
+    return images[..., top : top + size[0], left : left + size[1]]

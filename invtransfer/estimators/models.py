@@ -1,0 +1,196 @@
+"""Models by name: of a library, of a Python file, or of a file of `save_encoder`."""
+
+import difflib
+import importlib.util
+import os
+import sys
+from collections import OrderedDict
+from contextlib import contextmanager
+from pathlib import Path
+
+from torch import nn
+
+from invtransfer.encoders.libraries import load_hf, load_timm, load_torchvision
+from invtransfer.encoders.preprocessing import Preprocessing
+from invtransfer.estimators.saving import load_encoder
+from invtransfer.images import check_count
+from invtransfer.randomness import derive_seed
+from invtransfer.storage import DamagedFileError
+
+LIBRARIES = {"torchvision": load_torchvision, "timm": load_timm, "hf": load_hf}
+FORMS = "torchvision:NAME, timm:NAME, hf:NAME, hf:./FOLDER, FILE.py:FUNCTION or FILE.npz"
+
+
+def load_model(name, *, weights="default", size=None, random_state=0):
+    """Load a model by name, with what it expects to be done with images in front.
+
+    Parameters
+    ----------
+    name : str or path-like
+        One of:
+
+        - "torchvision:resnet50", a classifier of torchvision;
+        - "timm:vit_small_patch14_dinov2", a model of timm, also with the tag of its weights ("timm:resnet50.a1_in1k"),
+          or from a folder ("timm:./folder");
+        - "hf:facebook/dinov2-small", a model on the Hugging Face hub, or from a folder that `save_pretrained` wrote
+          ("hf:./folder");
+        - "mine.py:make_encoder", a module in a Python file, or a function without arguments that returns one; **the
+          file is run**, with all the code in it;
+        - "encoder.npz", a file of `save_encoder`, in which no code is run.
+    weights : str or None
+        "default": the trained weights, which the library downloads if they are not on the disk. None: random ones; only
+        the configuration is needed. For torchvision also the name of weights, such as "IMAGENET1K_V1".
+    size : int or None
+        Height and width of what the model gets, in pixels. None: as its configuration says; a module of a Python file
+        gets images as they are.
+    random_state : int, RandomState or None
+        Seed of random weights. No global generator is used.
+
+    Returns
+    -------
+    model : torch.nn.Sequential
+        Module in evaluation mode; that of a library is on the CPU, with float32 weights. Its part `preprocessing` takes
+        images of shape (n_samples, 3, height, width), floats in [0, 1] or uint8, and resizes and normalises them as its
+        `description` says. Its part `model` is the model, so that names of layers begin with "model.". The output is
+        what the model gives.
+
+    Raises
+    ------
+    TypeError
+        If `name` is no text, or a Python file gives something that is not a torch module.
+    ValueError
+        If there is no such library, model, weights or function; if a Python file raises an error, images of `size` do
+        not fit the model, or it expects something to be done with images that is not supported.
+    FileNotFoundError
+        If there is no such file or folder.
+    OSError
+        If the weights cannot be downloaded or read. The message says where they are looked for, and how to get them.
+    DamagedFileError
+        If a file of `save_encoder` was cut short or changed.
+    ImportError
+        If the library is missing: timm and transformers come with ``pip install 'invtransfer[models]'``.
+
+    Warns
+    -----
+    UserWarning
+        If the file of a model of the hub lacks some of the weights, which then are random.
+
+    See Also
+    --------
+    load_encoder : The estimator in a file of `save_encoder`, whose `transform` gives the same features.
+
+    Notes
+    -----
+    Sizes, crop, mean and standard deviation are those of torchvision's ``weights.transforms()``, timm's
+    ``resolve_data_config`` or the image processor of transformers. A folder without preprocessor_config.json gets the
+    default image processor for its kind of model, at the image size of its configuration. With random weights they
+    are those of the default ones.
+
+    Of models of images and texts, such as CLIP, it is the part `vision_model`, before the projection to the common
+    space. A pooler that the file has no weights for is left out.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = load_model("torchvision:resnet18", weights=None, size=64)
+    >>> model.preprocessing.description
+    'shorter side 73 (bilinear), centre 64 x 64, mean (0.485, 0.456, 0.406), std (0.229, 0.224, 0.225)'
+    >>> model(torch.rand(2, 3, 100, 120)).shape
+    torch.Size([2, 1000])
+    >>> load_model("torchvision:alexnut")
+    Traceback (most recent call last):
+    ...
+    ValueError: name is 'torchvision:alexnut', but torchvision has no such model (nearest: alexnet, googlenet)
+    """
+    if not isinstance(name, (str, os.PathLike)) or not isinstance(os.fspath(name), str):
+        raise TypeError(f"name is {name!r}, expected a text: {FORMS}")
+    if weights is not None and not isinstance(weights, str):
+        raise TypeError(f"weights is {weights!r}, expected 'default', None or the name of weights")
+    size = None if size is None else check_count(size, "size", high=65_536)
+    name = os.fspath(name)
+    library, _, rest = name.partition(":")
+    path, _, attribute = name.rpartition(":")
+    if library in LIBRARIES and rest:
+        seed = derive_seed(random_state, "weights of a model")
+        model, preprocessing = LIBRARIES[library](rest, weights=weights, size=size, seed=seed)
+    elif weights != "default" and (path.endswith(".py") or name.endswith(".npz")):
+        raise ValueError(f"weights is {weights!r}, expected 'default': {name} has weights of its own")
+    elif path.endswith(".py"):
+        model = _load_attribute(Path(os.path.expanduser(path)), attribute)
+        preprocessing = Preprocessing() if size is None else Preprocessing(size=(size, size), resize=size)
+    elif name.endswith(".npz"):
+        model, preprocessing = _load_saved(Path(os.path.expanduser(name)), size)
+    else:
+        raise ValueError(f"name is {name!r}, expected {FORMS}{_hint(name, library)}")
+    return nn.Sequential(OrderedDict(preprocessing=preprocessing, model=model)).eval()
+
+
+def _hint(name, library):
+    if name.endswith(".py"):
+        return ": say what in the file it is"
+    nearest = difflib.get_close_matches(library.lower(), LIBRARIES, n=1)
+    return f" (nearest: {nearest[0]}:)" if nearest else ""
+
+
+def _load_saved(path, size):
+    try:
+        encoder = load_encoder(path)
+    except DamagedFileError:
+        raise
+    except ValueError as error:  # made from a person's own module
+        raise ValueError(
+            f"{error}: in a Python file, return load_encoder({str(path)!r}, network=...).module() from a function"
+        ) from error
+    height, width, n_channels = encoder.image_shape_
+    if n_channels != 3:
+        raise ValueError(f"{path} holds an encoder of images of shape {encoder.image_shape_}, expected 3 channels")
+    preprocessing = Preprocessing(size=(height, width), resize=height if height == width else (height, width))
+    return encoder.module(), preprocessing if size is None else preprocessing.at_size(size)
+
+
+def _load_attribute(path, name):
+    """Run a Python file, and return the module that it has under a name, or that its function returns."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}, expected FILE.py:FUNCTION")
+    with _running(path) as module:
+        known = [one for one in vars(module) if not one.startswith("_")]
+        if name not in vars(module):
+            nearest = difflib.get_close_matches(name, known, n=3) or known
+            raise ValueError(f"{path} has no {name!r} (nearest: {', '.join(nearest) or 'it has nothing'})")
+        value = getattr(module, name)
+        if isinstance(value, nn.Module) or not callable(value):
+            what = f"{path}:{name} is"
+        else:
+            what = f"{path}:{name} returns"
+            value = _try(value, f"{path}:{name} without arguments")
+    if not isinstance(value, nn.Module):
+        raise TypeError(f"{what} of type {type(value).__name__}, expected a torch.nn.Module")
+    return value
+
+
+@contextmanager
+def _running(path):
+    """Run a Python file as a module, which finds the files beside it, as a script does.
+
+    Nothing remains, so that its classes are pickled with their code, not by the name of a module that others lack.
+    """
+    spec = importlib.util.spec_from_file_location(path.name, path)
+    module = importlib.util.module_from_spec(spec)
+    folder = str(path.parent.resolve())
+    sys.path.insert(0, folder)
+    sys.modules[path.name] = module  # where dataclasses look for their names
+    try:
+        _try(lambda: spec.loader.exec_module(module), path)
+        yield module
+    finally:
+        sys.modules.pop(path.name, None)
+        if folder in sys.path:
+            sys.path.remove(folder)
+
+
+def _try(function, what):
+    """Call a function of a person's own; its error says what was run."""
+    try:
+        return function()
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"running {what} raises {type(error).__name__}: {error}") from error

@@ -1498,7 +1498,6 @@ RESULTS = {  # name -> type of the result, or what is true of it, and how to cal
     "shape_of": (tuple, {"value": odd() | odd_arrays()}),
     "check_study_cube": (type(None), {"cube": assembled() | factor_cubes()}),
     "decorrelate": (lambda matrix: np.isfinite(matrix).all(), {"Z": FEATURES, "ridge": st.sampled_from([0.1, 1e-6])}),
-    "describe_layer": ((str, type(None)), {"spoiled": True}),
     "factor_contrasts": (lambda contrasts: contrasts.dims == ("factor_name", "contrast", "seed"), {
         "accuracy": accuracies().flatmap(mutated),
     }),

@@ -158,7 +158,7 @@ def test_a_function_and_a_transformer_get_copies(images):
     encode(spoil, X, 40)
     rows = X.reshape(40, -1).copy()
     encode(StandardScaler(copy=False).fit(rows.copy()), X)
-    assert (X == before).all()
+    assert (before == X).all()
 
 
 def test_networks_that_flatten_with_view_can_be_trained(images):

@@ -190,9 +190,10 @@ def _hides_layers(module):
     """Name what made a module whose layers are no modules that are called, or return None."""
     if isinstance(module, torch.jit.ScriptModule):
         return "torch.jit"
-    graph = getattr(module, "graph", None) if isinstance(module, torch.fx.GraphModule) else None
-    if graph is not None and all(node.op != "call_module" for node in graph.nodes):
-        return "torch.export"
+    if isinstance(module, torch.fx.GraphModule) and next(module.parameters(), None) is not None:
+        called = [module.get_submodule(node.target) for node in module.graph.nodes if node.op == "call_module"]
+        if all(next(part.parameters(), None) is None for part in called):
+            return "torch.export"
     return None
 
 

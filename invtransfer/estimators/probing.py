@@ -20,6 +20,7 @@ from invtransfer.images import check_count
 from invtransfer.networks.architectures import initialise
 from invtransfer.networks.training import train
 from invtransfer.randomness import derive_seed
+from invtransfer.surroundings import usual_torch
 
 SOLVERS = ("lbfgs", "adam")
 
@@ -176,9 +177,9 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
             self._fit_lbfgs(Z, codes)
             return self
         generator = torch.Generator().manual_seed(derive_seed(self.random_state, "probing"))
-        classifier = nn.Linear(Z.shape[1], len(self.classes_), device="meta", dtype=torch.float32)
-        classifier = classifier.to_empty(device="cpu")
-        initialise(classifier, generator)
+        with usual_torch():
+            classifier = nn.Linear(Z.shape[1], len(self.classes_), device="meta").to_empty(device="cpu")
+            initialise(classifier, generator)
         decorrelation = decorrelate(Z)
         if X_val is not None:
             X_val = self.scaler_.transform(self._encode(X_val)) @ decorrelation

@@ -32,8 +32,7 @@ class FineTuner(AroundEncoder, NetworkClassifier):
         Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
         the output of the module; a part of an output that is no tensor follows in brackets, as in "lstm[0]". None: what
         the module itself calls its feature; else the input of the last linear layer if that is the last layer with
-        weights (the head of a classifier), else the output of the module. See
-        `invtransfer.encoders.LayerFeatures`.
+        weights (the head of a classifier), else the output of the module. See `invtransfer.encoders.LayerFeatures`.
     probe : FrozenFeatureProbe or None
         Probe with the settings to use, of which a copy is fitted; its `pool` is that of the tuned network, too. Its
         `encoder`, `layer` and `image_shape` are those given here, and a `random_state` of None is derived from the one
@@ -300,7 +299,7 @@ def fold_standardisation(probe):
     """
     weight = probe.coef_ / probe.scaler_.scale_
     bias = probe.intercept_ - weight @ probe.scaler_.mean_
-    head = nn.Linear(weight.shape[1], weight.shape[0], device="meta", dtype=torch.float32).to_empty(device="cpu")
+    head = nn.Linear(weight.shape[1], weight.shape[0], device="meta").to_empty(device="cpu")
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(weight))
         head.bias.copy_(torch.from_numpy(bias))

@@ -5,7 +5,6 @@ import difflib
 import inspect
 import itertools
 import re
-from functools import partial
 
 import torch
 from torch import nn
@@ -109,8 +108,9 @@ class LayerFeatures(nn.Module):
         # a copy, which the module may change in place
         images = images.to(first_weight(self.module).dtype, memory_format=torch.contiguous_format, copy=True)
         size = images.shape[2:]
+        call = self.module if self._method is None else getattr(self.module, self._method)
         if self._layer == "":
-            return self._pool(self._run(images), self._place, size)
+            return self._pool(call(images), self._place, size)
         kept, check = {}, self._takes_input and not self._is_checked and not self.training
 
         def keep(_, args, kwargs, output):  # copied, because a layer that follows may work in place
@@ -121,41 +121,33 @@ class LayerFeatures(nn.Module):
 
         given = images.clone() if check else None
         layer = self.module.get_submodule(self._layer)
-        # only during this pass, because a module with this hook could not be pickled
-        handle = layer.register_forward_hook(keep, with_kwargs=True)
-        try:
-            output = self._run(images, eager=True)
-        finally:
-            handle.remove()
-        if self._takes_input and find_feature(output, self.pool) is not None:
-            return self._pool(output, "output of the module", size)
-        if not kept:
-            raise ValueError(
-                f"layer {self._layer!r} of {type(self.module).__name__} is not reached by its forward pass: name"
-                " another layer, or '' for its output"
-            )
-        if check:
-            self._check_head(layer, given, kept["output"], output)
+        with _uncompiled(self.module):
+            # only during this pass, because a module with this hook could not be pickled
+            handle = layer.register_forward_hook(keep, with_kwargs=True)
+            try:
+                output = call(images)
+            finally:
+                handle.remove()
+            if self._takes_input and find_feature(output, self.pool) is not None:
+                return self._pool(output, "output of the module", size)
+            if not kept:
+                raise ValueError(
+                    f"layer {self._layer!r} of {type(self.module).__name__} is not reached by its forward pass: name"
+                    " another layer, or '' for its output"
+                )
+            if check:
+                self._check_head(call, layer, given, kept["output"], output)
         return self._pool(kept["input" if self._takes_input else "output"], self._place, size)
 
-    def _run(self, images, eager=False):
-        call = self.module if self._method is None else getattr(self.module, self._method)
-        if eager and any(getattr(part, "_compiled_call_impl", None) is not None for part in self.module.modules()):
-            with torch.compiler.set_stance("force_eager"):  # compiled code does not call hooks
-                return call(images)
-        return call(images)
-
-    def _check_head(self, head, images, given, output):
+    def _check_head(self, call, head, images, logits, output):
         """Raise an error if what seems to be the head is not the only way to the output."""
-        same = isinstance(output, torch.Tensor) and isinstance(given, torch.Tensor) and torch.equal(output, given)
-        if not same and isinstance(given, torch.Tensor):
-            run = partial(self._run, eager=True)
-            if is_bypassed(run, head, images, given):
-                raise ValueError(
-                    f"layer is None, expected the name of a layer: {self._layer}, the last layer with weights of"
-                    f" {type(self.module).__name__}, is not the only way to its output, so what goes into it need not"
-                    " be the features; '' is the output"
-                )
+        comparable = isinstance(output, torch.Tensor) and isinstance(logits, torch.Tensor)
+        if comparable and not torch.equal(output, logits) and is_bypassed(call, head, images, logits):
+            raise ValueError(
+                f"layer is None, expected the name of a layer: {self._layer}, the last layer with weights of"
+                f" {type(self.module).__name__}, is not the only way to its output, so what goes into it need not be"
+                " the features; '' is the output"
+            )
         self._is_checked = True
 
     def _pool(self, output, place, image_size):
@@ -173,6 +165,14 @@ class LayerFeatures(nn.Module):
 
 IMAGE_METHODS = ("get_image_features", "encode_image")  # of models of images and text
 CLASS_TOKENS = ("cls_token", "class_token", "class_embedding")
+
+
+def _uncompiled(module):
+    """Return a context in which no part of a module runs as compiled code, which does not call hooks."""
+    compiled = ("_compiled_call_impl", "_orig_mod")  # of module.compile() and torch.compile(module)
+    if any(getattr(part, name, None) is not None for part in module.modules() for name in compiled):
+        return torch.compiler.set_stance("force_eager")
+    return contextlib.nullcontext()
 
 
 def _copy(value):

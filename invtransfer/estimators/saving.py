@@ -307,7 +307,7 @@ def _rebuild(description, arrays, prefix, network):
         elif original is not None:
             original = _check_given(network)
         if probe is not None:
-            probe = FrozenFeatureProbe(**_rebuild_parameters(probe, FrozenFeatureProbe))
+            probe = FrozenFeatureProbe(**_rebuild_parameters({"pool": "auto"} | probe, FrozenFeatureProbe))
         encoder = FineTuner(original, probe=probe, **parameters)
     encoder.classes_ = _check_labels(arrays.get(f"{prefix}classes"), description["labels_are_objects"])
     encoder.image_shape_ = _check_shape(description["image_shape"])

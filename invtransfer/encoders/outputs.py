@@ -111,6 +111,7 @@ def take_part(output, names, pool):
             hint = f", or a part of this one{_format_parts(parts)}" if parts else ""
             raise ValueError(f"is of type {type(output).__name__}, expected a tensor: name another layer{hint}")
         output, taken = parts[name], (*taken, name)
+        output = list(output) if name == "feature_maps" and isinstance(output, tuple) else output  # one after another
     return output, taken
 
 

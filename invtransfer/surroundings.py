@@ -36,8 +36,7 @@ def usual_torch(device="cpu", dtype=torch.float32):
                 stack.enter_context(torch.autocast(kind, enabled=False))
         if torch.get_default_device().type not in ("cpu", torch.device(device).type):
             stack.enter_context(torch.device(device))  # only then, because it slows every call down
-        torch.set_default_dtype(dtype)
-        try:
-            yield
-        finally:
-            torch.set_default_dtype(before)
+        if before != dtype:  # only then, because all threads share it
+            stack.callback(torch.set_default_dtype, before)
+            torch.set_default_dtype(dtype)
+        yield

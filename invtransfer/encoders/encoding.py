@@ -96,12 +96,9 @@ def encode_and_describe(encoder, X, batch_size=128, *, layer=None, pool="auto"):
     check_pool(pool)
     if isinstance(encoder, type):
         raise TypeError(f"encoder is the class {encoder.__name__}, expected an instance of it")
-    for name, value, default in (("layer", layer, None), ("pool", pool, "auto")):
-        if value != default and not isinstance(encoder, nn.Module):
-            raise ValueError(
-                f"{name} is {value!r}, expected {default!r}: encoder is of type {type(encoder).__name__}, which is no"
-                " torch module"
-            )
+    if not isinstance(encoder, nn.Module) and (layer is not None or pool != "auto"):
+        wrong = f"layer is {layer!r}, expected None" if layer is not None else f"pool is {pool!r}, expected 'auto'"
+        raise ValueError(f"{wrong}: encoder is of type {type(encoder).__name__}, which is no torch module")
     description = None
     if encoder is None:
         outputs = X

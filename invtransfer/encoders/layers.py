@@ -77,7 +77,7 @@ class LayerFeatures(nn.Module):
                 " layers cannot be reached: give the module that it was made from, or a version of it that returns the"
                 " features"
             )
-        if layer != "":
+        if not (isinstance(layer, str) and layer == ""):
             module = getattr(module, "_orig_mod", module)  # of torch.compile, whose layers cannot be watched
         self._method = next((name for name in IMAGE_METHODS if callable(getattr(module, name, None))), None)
         if self._method is None:
@@ -199,7 +199,10 @@ def _hides_layers(module):
 
 def _check_takes_images(module):
     """Raise an error if a module takes text first."""
-    first = next(iter(inspect.signature(module.forward).parameters), None)
+    try:
+        first = next(iter(inspect.signature(module.forward).parameters), None)
+    except ValueError:  # of compiled functions, which have no signature
+        return
     if first == "input_ids":
         names = [name for name, _ in module.named_modules() if re.search("vision|visual|image", name.split(".")[-1])]
         part = f", such as its part .{names[0]}" if names else ""

@@ -314,7 +314,14 @@ class Sum(nn.Module):
         return self.short(x) + self.long(x)
 
 
-@pytest.mark.parametrize("last", [None, nn.Softmax(dim=1)])
+class Names(nn.Module):
+    """Give the logits a name, as Hugging Face's classifiers do."""
+
+    def forward(self, x):
+        return {"loss": None, "logits": x}
+
+
+@pytest.mark.parametrize("last", [None, nn.Softmax(dim=1), Names()])
 @pytest.mark.parametrize("make", [lambda: Adapter("linear", nn.Linear(8, 5)), lambda: Sum(3)])
 def test_what_is_no_head_is_not_guessed_to_be_one(images, make, last):
     module = classifier(make() if last is None else nn.Sequential(make(), last))

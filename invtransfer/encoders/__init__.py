@@ -1,6 +1,7 @@
 """Encoders, which compute features of images.
 
-`encoding` has `encode`, for any type of encoder; `layers` the features of a layer of a torch module; `classifier` the
+`encoding` has `encode`, for any type of encoder; `layers` the features of a layer of a torch module, `outputs`
+and `heads` which part of it they are and how they are pooled; `classifier` the
 network that is trained to classify images.
 """
 

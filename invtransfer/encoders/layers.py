@@ -9,9 +9,12 @@ import re
 import torch
 from torch import nn
 
-from invtransfer.encoders.heads import find_head, is_bypassed
+from invtransfer.encoders.heads import find_head, is_bypassed, logits_of
 from invtransfer.encoders.outputs import check_pool, find_feature, pool_places, take_part
 from invtransfer.networks.inference import first_weight
+
+IMAGE_METHODS = ("get_image_features", "encode_image")  # of models of images and text
+CLASS_TOKENS = ("cls_token", "class_token", "class_embedding")  # names of parameters
 
 
 class LayerFeatures(nn.Module):
@@ -141,6 +144,7 @@ class LayerFeatures(nn.Module):
 
     def _check_head(self, call, head, images, logits, output):
         """Raise an error if what seems to be the head is not the only way to the output."""
+        output = logits_of(output)
         comparable = isinstance(output, torch.Tensor) and isinstance(logits, torch.Tensor)
         if comparable and not torch.equal(output, logits) and is_bypassed(call, head, images, logits):
             raise ValueError(
@@ -161,10 +165,6 @@ class LayerFeatures(nn.Module):
         named = f" ({', '.join(names)})" if names else ""
         self.description = f"{place}{named}{', ' * bool(how)}{how}"
         return features.float()
-
-
-IMAGE_METHODS = ("get_image_features", "encode_image")  # of models of images and text
-CLASS_TOKENS = ("cls_token", "class_token", "class_embedding")
 
 
 def _uncompiled(module):

@@ -69,7 +69,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "invtransfer.cubes.records", "invtransfer.cubes.running", "invtransfer.cubes.status",
     ],
     "called by functions that have targets": [
-        "invtransfer.analysis.checks", "invtransfer.encoders.libraries",
+        "invtransfer.analysis.checks", "invtransfer.encoders.heads", "invtransfer.encoders.libraries",
         "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers",
         "invtransfer.objects.folders",
         "invtransfer.plots.axes", "invtransfer.plots.panels", "invtransfer.published.joins",
@@ -276,7 +276,8 @@ BAD_ENCODERS = (
 
 
 ENCODERS = st.sampled_from(GOOD_ENCODERS * 6 + BAD_ENCODERS).map(lambda make: make())
-LAYERS = st.sampled_from([*[None] * 8, "", "0", "1", "3", "no such layer"])
+PARTS = st.sampled_from(["0", "-1", "features", "last_hidden_state", "feature_maps", "é"])
+LAYERS = st.sampled_from(["[features]", "0[0]", *[None] * 8, "", "0", "1", "3", "no such layer"])
 
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | names()
@@ -391,6 +392,7 @@ ARGUMENTS = {  # name of a parameter -> what is drawn for it, if a target has no
     "name": names(),
     "objects": st.integers(1, 8).map(lambda n: few_objects()[:n]),
     "optimizer": st.sampled_from(optimizers.OPTIMIZERS),
+    "pool": st.sampled_from([*["auto"] * 4, "class", "mean", "flatten", "no such pooling"]),
     "precision": st.sampled_from(devices.PRECISIONS),
     "random_state": seeds(),
     "scale": st.sampled_from([0.55, 1, 1e-9]),
@@ -740,6 +742,51 @@ def encode(Z, X):
     assert Z.ndim == 2
     assert Z.dtype == np.float32
     assert np.isfinite(Z).all()
+
+
+@check("encode_and_describe", spoiled=True, keep=["X"], X=checked_images(height=(8, 8)), batch_size=2)
+def encode_and_describe(made, X, encoder):
+    assert made[0].shape[0] == len(X)
+    assert isinstance(made[1], str) == isinstance(encoder, nn.Module)
+
+
+TENSORS = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(lambda shape: torch.ones(2, *shape))
+OUTPUTS = st.recursive(
+    TENSORS | st.none() | names(),
+    lambda one: (
+        st.lists(one, max_size=3).flatmap(lambda some: st.sampled_from([some, tuple(some)]))
+        | st.dictionaries(PARTS, one, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@target("find_feature", "take_part", "pool_places", "check_pool")
+def parts(draw):
+    output, pool = draw(OUTPUTS), draw(ARGUMENTS["pool"])
+    call(public("check_pool"), pool)
+    assert isinstance(call(public("find_feature"), output, pool), str | None)
+    chosen = draw(st.lists(PARTS, max_size=2))
+    part, chosen = call(public("take_part"), output, chosen, pool)
+    assert isinstance(part, torch.Tensor)
+    image_size = draw(st.tuples(st.integers(1, 64), st.integers(1, 64)))
+    features, how = call(public("pool_places"), part, pool, image_size, draw(st.integers(0, 5)), again=True)
+    assert features.ndim == 2
+    assert len(features) == 2
+    assert isinstance(how, str)
+
+
+@target("first_weight")
+def first_weight(draw):
+    assert call(public("first_weight"), draw(SOME_MODULE)).is_floating_point()
+
+
+@target("usual_torch")
+def usual_torch(draw):
+    dtype = draw(st.sampled_from([torch.float32, torch.float64]))
+    with public("usual_torch")(draw(st.sampled_from(["cpu", torch.device("cpu")])), dtype):
+        assert torch.ones(1).dtype == dtype
+    assert torch.get_default_dtype() == torch.float32
 
 
 @target("LayerFeatures", methods=("forward",))
@@ -1560,7 +1607,6 @@ RESULTS = {  # name -> type of the result, or what is true of it, and how to cal
     "shape_of": (tuple, {"value": odd() | odd_arrays()}),
     "check_study_cube": (type(None), {"cube": assembled() | factor_cubes()}),
     "decorrelate": (lambda matrix: np.isfinite(matrix).all(), {"Z": FEATURES, "ridge": st.sampled_from([0.1, 1e-6])}),
-    "describe_layer": ((str, type(None)), {"spoiled": True}),
     "factor_contrasts": (lambda contrasts: contrasts.dims == ("factor_name", "contrast", "seed"), {
         "accuracy": accuracies().flatmap(mutated),
     }),

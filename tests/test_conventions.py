@@ -14,9 +14,9 @@ import invtransfer
 from invtransfer import FineTuner, FrozenFeatureProbe, InvariantPretrainer, SensitivityScorer
 
 PACKAGE = Path(invtransfer.__file__).parent
-GROUND = {"images", "randomness", "storage", "analysis", "transformations", "objects"}
+GROUND = {"images", "randomness", "storage", "surroundings", "analysis", "transformations", "objects"}
 MAY_IMPORT = {  # beside itself; a room is a module or folder of the package
-    "images": set(), "randomness": set(), "storage": set(), "analysis": set(),
+    "images": set(), "randomness": set(), "storage": set(), "surroundings": set(), "analysis": set(),
     "transformations": GROUND - {"objects"},
     "objects": GROUND - {"transformations"},
     "sources": GROUND,

@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from invtransfer import InvariantPretrainer
-from invtransfer.encoders.encoding import encode
-from invtransfer.encoders.layers import LayerFeatures, describe_layer
+from invtransfer.encoders.encoding import encode, encode_and_describe
+from invtransfer.encoders.layers import LayerFeatures
 from invtransfer.networks.inference import compute_outputs
 
 
@@ -153,7 +153,8 @@ def tensor(images):
         ("fc", "output of fc", 2),
         ("hidden", "output of hidden", 6),
         ("relu", "output of relu", 6),
-        ("conv", "output of conv", 4 * 14 * 14),
+        ("conv", "output of conv, mean over places", 4),
+        ("lstm[0]", "output of lstm (0)", 6),
     ],
 )
 def test_features_of_each_layer(images, layer, description, n_features):
@@ -163,9 +164,9 @@ def test_features_of_each_layer(images, layer, description, n_features):
         conv = net.conv(x)
         hidden = net.hidden(conv.relu().mean(dim=(2, 3)))
         expected = {None: hidden.relu(), "": net(x), "fc": net.fc(hidden.relu()), "hidden": hidden}
-        expected |= {"relu": hidden.relu(), "conv": conv.flatten(1)}
-    Z = encode(net, images, layer=layer)
-    assert describe_layer(net, layer) == description
+        expected |= {"relu": hidden.relu(), "conv": conv.mean((2, 3)), "lstm[0]": net.lstm(hidden.relu())[0]}
+    Z, place = encode_and_describe(net, images, 40, layer=layer)
+    assert place == description
     assert Z.shape == (40, n_features)
     assert np.allclose(Z, expected[layer], atol=1e-5)  # the ReLU after them works in place, but on a copy
     if layer in ("conv", "hidden"):
@@ -190,8 +191,8 @@ def test_features_of_torchvisions_are_those_without_their_head(build, head, n_fe
     module = build().eval()
     if build is torchvision_vit:  # as made, its head is all zeros
         nn.init.normal_(module.heads.head.weight)
-    assert describe_layer(module, None) == f"input of {head}"
-    logits, Z = encode(module, X, 3, layer=""), encode(module, X, 3)
+    logits, (Z, place) = encode(module, X, 3, layer=""), encode_and_describe(module, X, 3)
+    assert place == f"input of {head}"
     assert Z.shape == (3, n_features)
     layer = module.get_submodule(head)
     with torch.no_grad():
@@ -216,18 +217,17 @@ def test_of_a_module_without_its_head_a_linear_layer_below_counts_as_one(images)
 
 def test_a_module_that_does_not_end_in_a_linear_layer_gives_its_output(images):
     module = nn.Sequential(nn.Flatten(), nn.Linear(16 * 16 * 3, 4), nn.BatchNorm1d(4))
-    assert describe_layer(module, None) == "output of the module"
     assert (encode(module, images) == encode(module, images, layer="")).all()
-    assert describe_layer(nn.Flatten(), None) == "output of the module"
-    assert describe_layer(PCA(2), None) is None
+    for encoder, place in ((module, "output of the module"), (nn.Flatten(), "output of the module"), (None, None)):
+        assert encode_and_describe(encoder, images)[1] == place
 
 
 def test_a_layer_inside_of_a_layers_features_is_not_their_head(images):
     inner = LayerFeatures(Net(), "hidden")
     for module in (inner, nn.Sequential(nn.Identity(), inner)):
-        assert describe_layer(module, None) == "output of the module"
+        assert encode_and_describe(module, images)[1] == "output of the module"
         assert (encode(module, images) == encode(Net(), images, layer="hidden")).all()
-    assert describe_layer(nn.Sequential(inner, nn.Linear(6, 2)), None) == "input of 1"
+    assert encode_and_describe(nn.Sequential(inner, nn.Linear(6, 2)), images)[1] == "input of 1"
 
 
 def test_a_layer_with_two_names_is_found_by_both(images):
@@ -271,7 +271,10 @@ def test_gradients_go_through_the_features(images):
             "unused",
             "layer 'unused' of Net is not reached by its forward pass: name another layer, or '' for its output",
         ),
-        ("lstm", r"the output of lstm \(Net\) is of type tuple, expected a tensor: name another layer"),
+        (
+            "lstm",
+            r"the output of lstm \(Net\) is of type tuple, expected a tensor: .*: \[0\] \(128, 6\), \[1\] tuple",
+        ),
     ],
 )
 def test_bad_layers_are_named(images, layer, message):

@@ -315,7 +315,7 @@ class Net(nn.Module):
         return self.fc(self.dropout(self.pool(self.conv(images)).flatten(1)))
 
 
-@pytest.mark.parametrize(("layer", "n_features"), [(None, 5), ("fc", 7), ("", 7), ("conv", 5 * 6 * 4)])
+@pytest.mark.parametrize(("layer", "n_features"), [(None, 5), ("fc", 7), ("", 7), ("conv", 5)])
 def test_a_module_keeps_its_weights_under_a_new_head(layer, n_features):
     module, state = Net(), torch.random.get_rng_state()
     one, other = (build(module, seed, layer=layer, image_shape=(8, 6, 3)) for seed in (0, 1))
@@ -331,11 +331,11 @@ def test_a_module_keeps_its_weights_under_a_new_head(layer, n_features):
 
 def test_a_layer_of_a_named_network():
     network = build("resnet18", width=0.125, layer="stage2", image_shape=(8, 8, 3))
-    assert network.head.in_features == 16 * 4 * 4
+    assert network.head.in_features == 16
     whole = build("resnet18", width=0.125, image_shape=(8, 8, 3))
     images = random_images(2, 8)
-    expected = whole.eval().backbone[:3](images).flatten(1)  # the same seed, so the same weights
-    assert torch.equal(network.eval().backbone(images), expected)
+    expected = whole.eval().backbone[:3](images).mean((2, 3))  # the same seed, so the same weights
+    assert torch.allclose(network.eval().backbone(images), expected, atol=1e-6)
     with pytest.raises(
         ValueError, match=r"layer is 'stage9', expected the name of a layer of Sequential \(nearest: stage"
     ):

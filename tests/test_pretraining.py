@@ -56,11 +56,11 @@ def test_other_networks(source, name, width):
 def test_a_layer_of_a_named_network(source):
     X, y = source.sample(64)
     encoder = InvariantPretrainer(width=0.125, layer="stage3", epochs=1, random_state=0).fit(X, y)
-    assert encoder.layer_ == "output of stage3"
-    assert encoder.transform(X).shape == (64, 32 * 4 * 4)
-    assert len(encoder.get_feature_names_out()) == 32 * 4 * 4
+    assert encoder.layer_ == "output of stage3, mean over places"
+    assert encoder.transform(X).shape == (64, 32)
+    assert len(encoder.get_feature_names_out()) == 32
     module = encoder.module()  # by hand: the first four parts of the backbone
-    by_hand = nn.Sequential(module.normalise, *module.backbone.module[:4], nn.Flatten())
+    by_hand = nn.Sequential(module.normalise, *module.backbone.module[:4], nn.AdaptiveAvgPool2d(1), nn.Flatten())
     assert np.allclose(encoder.transform(X), outputs(by_hand, X), atol=1e-4)
     by_hand = nn.Sequential(by_hand, module.head, nn.Softmax(dim=1))
     assert np.allclose(encoder.predict_proba(X), outputs(by_hand, X), atol=1e-4)
@@ -100,7 +100,8 @@ def test_no_epochs_leave_an_own_module_as_it_is(source):
 
 def test_the_layer_of_an_own_module(source):
     X, y = source.sample(40)
-    for layer, description, n_features in (("conv", "output of conv", 16 * 6 * 6), ("", "output of the module", 1000)):
+    pooled = "output of conv, mean over places"
+    for layer, description, n_features in (("conv", pooled, 16), ("", "output of the module", 1000)):
         encoder = InvariantPretrainer(own(), layer=layer, epochs=1, random_state=0).fit(X, y)
         assert encoder.layer_ == description
         assert encoder.transform(X).shape == (40, n_features)

@@ -274,7 +274,11 @@ def test_bad_data_are_named(images, objects):
 
 @pytest.mark.parametrize(
     ("layer", "description", "used"),
-    [(None, "input of 3.1", slice(3)), ("1", "output of 1", slice(2)), ("", "output of the module", slice(4))],
+    [
+        (None, "input of 3.1", slice(3)),
+        ("1", "output of 1, mean over places", slice(2)),
+        ("", "output of the module", slice(4)),
+    ],
 )
 def test_the_layer_of_a_module(source, images, layer, description, used):
     torch.manual_seed(0)

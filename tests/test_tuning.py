@@ -247,7 +247,7 @@ def test_the_settings_of_the_probe(encoder, target):
 
 def test_the_layer_of_a_module(target):
     X, y = target.sample(64)
-    for layer, description, n_features in ((None, "input of fc", 8), ("norm", "output of norm", 8 * 14 * 14)):
+    for layer, description, n_features in ((None, "input of fc", 8), ("norm", "output of norm, mean over places", 8)):
         tuner = FineTuner(red(), layer=layer, **QUICK).fit(X, y)
         assert tuner.layer_ == tuner.probe_.layer_ == description
         assert tuner.transform(X).shape == (64, n_features)
@@ -263,9 +263,12 @@ def test_no_step_has_one_image(objects, n, batch_size):
     assert np.isfinite(tuner.history_["loss"]).all()
 
 
-def test_a_module_of_another_dtype_cannot_be_probed(target):
-    with pytest.raises(ValueError, match="Red fails on images of 16 x 16 x 3: "):
-        FineTuner(red().double(), **QUICK).fit(*target.sample(64))
+def test_a_module_of_another_dtype_is_tuned_in_float32(target):
+    X, y = target.sample(64)
+    double, single = (FineTuner(module, **QUICK | {"epochs": 0}).fit(X, y) for module in (red().double(), red()))
+    assert {weight.dtype for weight in double.module().parameters()} == {torch.float32}
+    np.testing.assert_allclose(double.transform(X), single.transform(X), atol=1e-6)
+    np.testing.assert_allclose(double.probe_.predict_proba(X), single.probe_.predict_proba(X), atol=1e-3)
 
 
 # scikit-learn, pickles, and being an encoder

@@ -10,6 +10,8 @@ from torch import nn
 
 from invtransfer.encoders.layers import LayerFeatures, explain_failure
 from invtransfer.networks.architectures import NETWORKS, initialise
+from invtransfer.networks.inference import first_weight
+from invtransfer.surroundings import usual_torch
 
 
 class Normalise(nn.Module):
@@ -31,8 +33,18 @@ class Normalise(nn.Module):
         return (images - self.mean) / self.std
 
 
+@usual_torch()
 def build_network(
-    network, n_classes, *, image_shape=(32, 32, 3), width=1.0, layer=None, mean=None, std=None, generator=None
+    network,
+    n_classes,
+    *,
+    image_shape=(32, 32, 3),
+    width=1.0,
+    layer=None,
+    pool="auto",
+    mean=None,
+    std=None,
+    generator=None,
 ):
     """Build a network of a normalisation, a backbone and a linear head.
 
@@ -49,7 +61,9 @@ def build_network(
         Multiple of the standard numbers of channels of a named backbone, of heads for "vit". 1.0 for a module.
     layer : str or None
         Layer of the backbone whose output is taken as the features, see `LayerFeatures`. None: the features of a named
-        backbone; for a module, the input of its last linear layer.
+        backbone; for a module, what it calls its feature, or the input of its last linear layer.
+    pool : str
+        How maps and token sequences of a layer or module become features, see `LayerFeatures`.
     mean, std : array-like of shape (n_channels,) or None
         Mean and standard deviation of the training images, whose values are in [0, 1]. None: 0 and 1.
     generator : torch.Generator or None
@@ -87,7 +101,8 @@ def build_network(
                 f"width is {width!r}, expected 1.0: network is a module, {type(network).__name__}, whose layers have a"
                 " fixed width"
             )
-        backbone = LayerFeatures(copy.deepcopy(network).cpu().float(), layer)
+        network = getattr(network, "_orig_mod", network)  # of torch.compile
+        backbone = LayerFeatures(copy.deepcopy(network).cpu().float(), layer, pool)
         n_features = _count_features(backbone, image_shape)
     else:
         builder = _get_builder(network)
@@ -96,7 +111,7 @@ def build_network(
         with torch.device("meta"):  # shapes only, because torch would draw weights from its global generator
             backbone, n_features = builder(tuple(image_shape), width)
             if layer is not None:
-                backbone = LayerFeatures(backbone, layer)
+                backbone = LayerFeatures(backbone, layer, pool)
                 n_features = _count_features(backbone, image_shape)
         if generator is not None:
             backbone = backbone.to_empty(device="cpu")
@@ -123,7 +138,7 @@ def _get_builder(name):
 def _count_features(backbone, image_shape):
     """Return the number of features, by computing those of two black images."""
     height, width, n_channels = image_shape
-    device = next(backbone.parameters(), torch.empty(0)).device
+    device = first_weight(backbone).device
     with torch.random.fork_rng([]), torch.no_grad(), explain_failure(backbone, image_shape):
         features = backbone.eval()(torch.zeros(2, n_channels, height, width, device=device))
     backbone.train()

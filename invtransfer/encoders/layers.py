@@ -2,40 +2,61 @@
 
 import contextlib
 import difflib
+import inspect
+import itertools
+import re
 
 import torch
 from torch import nn
 
+from invtransfer.encoders.heads import find_head, is_bypassed, logits_of
+from invtransfer.encoders.outputs import check_pool, find_feature, pool_places, take_part
+from invtransfer.networks.inference import first_weight
+
+IMAGE_METHODS = ("get_image_features", "encode_image")  # of models of images and text
+CLASS_TOKENS = ("cls_token", "class_token", "class_embedding")  # names of parameters
+
 
 class LayerFeatures(nn.Module):
-    """Return the features that a layer of another module computes, flattened to one row per image.
+    """Return the features that a layer of another module computes, pooled to one row per image.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Module that takes images. It is not copied, and a forward pass leaves no hooks on it.
+        Module that takes images. It is not copied, and a forward pass leaves no hooks on it. Its images are plain,
+        contiguous copies in its own dtype.
     layer : str or None
         Layer whose output is taken as the features: a name listed by ``named_modules()``, or "" for the output of the
-        module. None: the input of the last linear layer if that is the last layer with weights (the head of a
-        classifier, also if dropout or softmax follow it), else the output of the module.
+        module. A part of an output that is a dict, tuple or list follows in brackets: "lstm[0]", "[last_hidden_state]".
+        None: the part of the module's output that it calls its feature ("pooler_output", "image_embeds", "features",
+        "embeddings", "last_hidden_state" or "feature_maps"); else the input of the last linear layer if that is the
+        last layer with weights (the head of a classifier, also if dropout or softmax follow it); else the output.
+    pool : {"auto", "class", "mean", "flatten"}
+        How token sequences (n_samples, n_tokens, n_features) and maps (n_samples, n_features, height, width) become
+        rows. "auto": as the module itself does, else the class token if it has one, else the mean over tokens or
+        places. "class": the first token. "mean": the mean over all tokens or places. "flatten": one long row.
 
     Attributes
     ----------
     description : str
-        Where the features are taken, such as "output of the module", "input of fc" or "output of layer3".
+        Where the features are taken and, after a forward pass, which part that is and how it is pooled, such as "input
+        of fc", "output of layer3, mean over places" or "output of the module (pooler_output)".
 
     Raises
     ------
     TypeError
-        If a layer inside a module made by ``torch.jit`` is asked for.
+        If a layer inside a module made by ``torch.jit`` or ``torch.export`` is asked for, or the module takes text.
     ValueError
-        If there is no such layer; or, in a forward pass, if it is not reached or its output is not a tensor.
+        If there is no such layer, `pool` is not one of the four, or a layer has no weights yet; or, in a forward pass,
+        if the layer is not reached, its output holds no tensor that can be told from others, or what was taken for the
+        head is not the only way to the output of the module.
 
     Notes
     -----
     The last layer is the last one in ``module.named_modules()``, which lists layers in the order in which they were
     made. If a layer runs more than once in a forward pass, the last run counts. If the head of a module was removed and
-    the layer below it is linear, that layer is taken for the head; with ``layer=""`` it is not.
+    the layer below it is linear, that layer is taken for the head; with ``layer=""`` it is not. Of models of images and
+    text, `get_image_features` or `encode_image` is run.
 
     Examples
     --------
@@ -45,102 +66,166 @@ class LayerFeatures(nn.Module):
     ('input of 3', torch.Size([3, 5]))
     >>> LayerFeatures(network, layer="")(torch.zeros(3, 3, 2, 2)).shape
     torch.Size([3, 2])
+    >>> maps = LayerFeatures(nn.Conv2d(3, 4, 3))
+    >>> maps(torch.zeros(3, 3, 8, 8)).shape, maps.description
+    (torch.Size([3, 4]), 'output of the module, mean over places')
     """
 
-    def __init__(self, module, layer=None):
+    def __init__(self, module, layer=None, pool="auto"):
         super().__init__()
-        if isinstance(module, torch.jit.ScriptModule) and layer != "":
+        check_pool(pool)
+        if _hides_layers(module) and not (isinstance(layer, str) and layer.partition("[")[0] == ""):
             raise TypeError(
-                f"layer is {layer!r}, expected '' (its output) for a module made by torch.jit, whose layers cannot be"
-                " reached: give the module that it was made from, or a version of it that returns the features"
+                f"layer is {layer!r}, expected '' (its output) for a module made by {_hides_layers(module)}, whose"
+                " layers cannot be reached: give the module that it was made from, or a version of it that returns the"
+                " features"
             )
-        self._takes_input = layer is None and (head := _find_head(module)) is not None
-        self._layer = head if self._takes_input else "" if layer is None else layer
+        if not (isinstance(layer, str) and layer == ""):
+            module = getattr(module, "_orig_mod", module)  # of torch.compile, whose layers cannot be watched
+        self._method = next((name for name in IMAGE_METHODS if callable(getattr(module, name, None))), None)
+        if self._method is None:
+            _check_takes_images(module)
+        _check_weights(module)
+        head = find_head(module, LayerFeatures) if layer is None and self._method is None else None
         names = [name for name, _ in module.named_modules(remove_duplicate=False)]
+        self._layer, self._parts, self._takes_input = head or "", (), head is not None
+        if isinstance(layer, str) and layer not in names:
+            self._layer, parts = re.fullmatch(r"([^\[]*)((?:\[[^\[\]]+\])*)|.*", layer, re.DOTALL).groups()
+            self._parts = tuple(re.findall(r"\[([^\]]+)\]", parts or ""))
+        elif layer is not None:
+            self._layer = layer
         if not isinstance(self._layer, str) or self._layer not in names:
             nearest = difflib.get_close_matches(str(layer), names, n=3) or [name for name, _ in module.named_children()]
             raise ValueError(
                 f"layer is {layer!r}, expected the name of a layer of {type(module).__name__}"
                 f" (nearest: {', '.join(nearest) or 'it has none'}), '' for its output, or None"
             )
-        side = "input" if self._takes_input else "output"
-        self.description = f"{side} of {self._layer or 'the module'}"
-        self.module = module
+        self.layer, self.pool, self.module = layer, pool, module
+        self._place = f"{'input' if self._takes_input else 'output'} of {self._layer or self._method or 'the module'}"
+        self.description = self._place
+        self._n_prefix = _count_prefix_tokens(module)
+        self._is_checked = False
 
     def forward(self, images):
-        """Return features of shape (n_samples, n_features)."""
+        """Return features of shape (n_samples, n_features), float32."""
+        # a copy, which the module may change in place
+        images = images.to(first_weight(self.module).dtype, memory_format=torch.contiguous_format, copy=True)
+        size = images.shape[2:]
+        call = self.module if self._method is None else getattr(self.module, self._method)
         if self._layer == "":
-            return _flatten(self.module(images), self.description, self.module)
-        seen = []
-        layer = self.module.get_submodule(self._layer)
+            return self._pool(call(images), self._place, size)
+        kept, check = {}, self._takes_input and not self._is_checked and not self.training
 
-        def keep(_, args, kwargs, output):
+        def keep(_, args, kwargs, output):  # copied, because a layer that follows may work in place
             if self._takes_input:
-                seen.append(args[0] if args else kwargs["input"])
-            else:  # copied, because a layer that follows may work in place
-                seen.append(output.clone() if isinstance(output, torch.Tensor) else output)
+                kept["input"] = _copy(args[0] if args else next(iter(kwargs.values())))
+            if check or not self._takes_input:
+                kept["output"] = _copy(output)
 
-        # only during this pass, because a module with this hook could not be pickled
-        handle = layer.register_forward_hook(keep, with_kwargs=True)
-        try:
-            self.module(images)
-        finally:
-            handle.remove()
-        if not seen:
+        given = images.clone() if check else None
+        layer = self.module.get_submodule(self._layer)
+        with _uncompiled(self.module):
+            # only during this pass, because a module with this hook could not be pickled
+            handle = layer.register_forward_hook(keep, with_kwargs=True)
+            try:
+                output = call(images)
+            finally:
+                handle.remove()
+            if self._takes_input and find_feature(output, self.pool) is not None:
+                return self._pool(output, "output of the module", size)
+            if not kept:
+                raise ValueError(
+                    f"layer {self._layer!r} of {type(self.module).__name__} is not reached by its forward pass: name"
+                    " another layer, or '' for its output"
+                )
+            if check:
+                self._check_head(call, layer, given, kept["output"], output)
+        return self._pool(kept["input" if self._takes_input else "output"], self._place, size)
+
+    def _check_head(self, call, head, images, logits, output):
+        """Raise an error if what seems to be the head is not the only way to the output."""
+        output = logits_of(output)
+        comparable = isinstance(output, torch.Tensor) and isinstance(logits, torch.Tensor)
+        if comparable and not torch.equal(output, logits) and is_bypassed(call, head, images, logits):
             raise ValueError(
-                f"layer {self._layer!r} of {type(self.module).__name__} is not reached by its forward pass: name"
-                " another layer, or '' for its output"
+                f"layer is None, expected the name of a layer: {self._layer}, the last layer with weights of"
+                f" {type(self.module).__name__}, is not the only way to its output, so what goes into it need not be"
+                " the features; '' is the output"
             )
-        return _flatten(seen[-1], self.description, self.module)
+        self._is_checked = True
+
+    def _pool(self, output, place, image_size):
+        try:
+            part, names = take_part(output, self._parts, self.pool)
+            # a half is too coarse for a sum over many places
+            part = part if part.dtype == torch.float64 else part.float()
+            features, how = pool_places(part, self.pool, image_size, self._n_prefix)
+        except ValueError as error:
+            raise ValueError(f"the {place} ({type(self.module).__name__}) {error}") from error
+        named = f" ({', '.join(names)})" if names else ""
+        self.description = f"{place}{named}{', ' * bool(how)}{how}"
+        return features.float()
 
 
-def _flatten(output, description, module):
-    if not isinstance(output, torch.Tensor):
-        raise ValueError(
-            f"the {description} ({type(module).__name__}) is of type {type(output).__name__}, expected a tensor: name"
-            " another layer"
-        )
-    return output.flatten(1) if output.ndim > 2 else output
+def _uncompiled(module):
+    """Return a context in which no part of a module runs as compiled code, which does not call hooks."""
+    compiled = ("_compiled_call_impl", "_orig_mod")  # of module.compile() and torch.compile(module)
+    if any(getattr(part, name, None) is not None for part in module.modules() for name in compiled):
+        return torch.compiler.set_stance("force_eager")
+    return contextlib.nullcontext()
 
 
-def _find_head(module):
-    """Return the name of the last layer with weights of its own if that layer is linear, else None."""
-    layers = dict(module.named_modules())
-    # a head inside LayerFeatures is not in use, because LayerFeatures defines its own features
-    closed = tuple(f"{name}." if name else "" for name, layer in layers.items() if isinstance(layer, LayerFeatures))
-    last = None
-    for name, layer in layers.items():
-        if next(layer.parameters(recurse=False), None) is not None:
-            last = name
-    return last if last is not None and isinstance(layers[last], nn.Linear) and not last.startswith(closed) else None
+def _copy(value):
+    """Copy the tensors in a value that may be a dict, list or tuple, such as the output of a layer."""
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    if isinstance(value, dict):
+        return {name: _copy(one) for name, one in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_copy, value))
+    return value
 
 
-def describe_layer(encoder, layer):
-    """Describe where the features of an encoder are taken.
+def _hides_layers(module):
+    """Name what made a module whose layers are no modules that are called, or return None."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return "torch.jit"
+    if isinstance(module, torch.fx.GraphModule) and next(module.parameters(), None) is not None:
+        called = [module.get_submodule(node.target) for node in module.graph.nodes if node.op == "call_module"]
+        if all(next(part.parameters(), None) is None for part in called):
+            return "torch.export"
+    return None
 
-    Parameters
-    ----------
-    encoder : object
-        Encoder, as for `encode`.
-    layer : str or None
-        Layer of a torch module, as for `encode`.
 
-    Returns
-    -------
-    description : str or None
-        Description such as "input of fc", see `LayerFeatures`; None if `encoder` is not a torch module.
+def _check_takes_images(module):
+    """Raise an error if a module takes text first."""
+    try:
+        first = next(iter(inspect.signature(module.forward).parameters), None)
+    except ValueError:  # of compiled functions, which have no signature
+        return
+    if first == "input_ids":
+        names = [name for name, _ in module.named_modules() if re.search("vision|visual|image", name.split(".")[-1])]
+        part = f", such as its part .{names[0]}" if names else ""
+        raise TypeError(f"{type(module).__name__} takes text (input_ids) first: give a module that takes images{part}")
 
-    Raises
-    ------
-    TypeError, ValueError
-        As `LayerFeatures`.
 
-    Examples
-    --------
-    >>> describe_layer(nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), None)
-    'input of 1'
-    """
-    return LayerFeatures(encoder, layer).description if isinstance(encoder, nn.Module) else None
+def _check_weights(module):
+    """Raise an error if a layer gets its weights, at random, in the first forward pass."""
+    for name, weight in itertools.chain(module.named_parameters(), module.named_buffers()):
+        if torch.nn.parameter.is_lazy(weight):
+            raise ValueError(
+                f"{name} of {type(module).__name__} has no values before the first forward pass: run it on some images"
+                " first"
+            )
+
+
+def _count_prefix_tokens(module):
+    """Return how many tokens precede those of the places, the first of which is the class token, or 0."""
+    counts = [getattr(part, "num_prefix_tokens", 0) for part in module.modules()]
+    known = max((count for count in counts if isinstance(count, int)), default=0)
+    has_token = any(name.split(".")[-1] in CLASS_TOKENS for name, _ in module.named_parameters())
+    denied = any(getattr(part, "has_class_token", True) is False for part in module.modules())
+    return max(known, 1) if has_token or (known and not denied) else 0
 
 
 @contextlib.contextmanager

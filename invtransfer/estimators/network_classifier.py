@@ -16,6 +16,7 @@ from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import compute_outputs
 from invtransfer.randomness import derive_seed
 from invtransfer.sources.transformed_images import TransformedImages
+from invtransfer.surroundings import usual_torch
 from invtransfer.transformations import get_transformations
 
 
@@ -63,6 +64,7 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         source = TransformedImages.from_checked(X, chosen, random_state=seed)
         return lambda epoch: source.sample(len(X), start=epoch * len(X))[0]
 
+    @usual_torch()
     def module(self):
         """Return the trained network as a torch module on the CPU.
 

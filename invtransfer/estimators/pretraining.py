@@ -28,8 +28,9 @@ class InvariantPretrainer(NetworkClassifier):
     layer : str or None
         Layer whose output is taken as the features, under the new head: a name listed by ``named_modules()`` of the
         backbone of a named network or of the module, or "" for its output. None: the pooled features of a named
-        network; for a module, the input of the last linear layer if that is the last layer with weights (the head of a
-        classifier), else its output. Maps and token sequences are flattened.
+        network; for a module, what it calls its feature, else the input of the last linear layer if that is the last
+        layer with weights (the head of a classifier), else its output. Maps and token sequences are pooled. See
+        `invtransfer.encoders.LayerFeatures`.
     transformations : sequence of str or Transformation, or None
         Transformations of whole images during training, applied in this order. Those that act with probability 0.5
         leave about half of the images as they are. Validation and prediction use the images as given. A second copy of
@@ -77,7 +78,7 @@ class InvariantPretrainer(NetworkClassifier):
     weights_ : dict of str to ndarray
         Weights and statistics of the network, on the CPU; `module` makes a torch module of them.
     layer_ : str
-        Where the features are taken, such as "output of the module", "input of fc" or "output of layer3".
+        Where the features are taken, such as "input of fc" or "output of layer3, mean over places".
     history_ : dict
         "loss" and, if there are validation data, "val_accuracy", lists over epochs; and "best_epoch", the number of the
         epoch whose weights are kept.
@@ -191,6 +192,7 @@ class InvariantPretrainer(NetworkClassifier):
             std=std,
             generator=generator,
         )
+        named = not isinstance(self.network, nn.Module)
         self.history_ = train(
             network,
             X,
@@ -207,11 +209,11 @@ class InvariantPretrainer(NetworkClassifier):
             precision=self.precision,
             generator=generator,
             renew=self._transformed(X, seed),
+            channels_last=named,
             checkpoint=self.checkpoint,
             verbose=self.verbose,
         )
         self.n_iter_ = epochs
-        named = not isinstance(self.network, nn.Module)
         self._keep(network, {"network": self.network, "width": self.width, "layer": self.layer} if named else None)
         return self
 

@@ -13,14 +13,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from invtransfer.encoders.encoding import encode
-from invtransfer.encoders.layers import describe_layer
+from invtransfer.encoders.encoding import encode, encode_and_describe
 from invtransfer.estimators.frozen import AroundEncoder
 from invtransfer.estimators.inputs import FEW_SAMPLES, find_classes, validate_input, validate_validation
 from invtransfer.images import check_count
 from invtransfer.networks.architectures import initialise
 from invtransfer.networks.training import train
 from invtransfer.randomness import derive_seed
+from invtransfer.surroundings import usual_torch
 
 SOLVERS = ("lbfgs", "adam")
 
@@ -40,8 +40,13 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
         receives each image as one row. None: the pixels are the features.
     layer : str or None
         Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
-        the output of the module. None: the input of the last linear layer if that is the last layer with weights (the
-        head of a classifier), else the output of the module. Maps and token sequences are flattened.
+        the output of the module; a part of an output that is no tensor follows in brackets, as in "lstm[0]". None: what
+        the module itself calls its feature; else the input of the last linear layer if that is the last layer with
+        weights (the head of a classifier), else the output of the module. See `invtransfer.encoders.LayerFeatures`.
+    pool : {"auto", "class", "mean", "flatten"}
+        How token sequences and maps of a torch module become one row of features. "auto": as the module itself does,
+        else the class token if it has one, else the mean over tokens or places. "class": the first token. "mean": the
+        mean over all tokens or places. "flatten": one long row.
     solver : str
         "lbfgs", scikit-learn's `LogisticRegression`, which converges; or "adam", the paper's, which takes steps on
         batches for a number of `epochs`.
@@ -74,8 +79,8 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
     scaler_ : StandardScaler
         Mean and standard deviation of the features seen in fit.
     layer_ : str or None
-        Where the features are taken in a torch module, such as "output of the module", "input of fc" or "output of
-        layer3"; None for other encoders.
+        Where the features are taken in a torch module and how they are pooled, such as "input of fc", "output of
+        layer3, mean over places" or "output of the module (pooler_output)"; None for other encoders.
     image_shape_ : tuple of int
         Shape (height, width, n_channels) of the images seen in fit.
     n_features_in_ : int
@@ -109,6 +114,7 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
         encoder=None,
         *,
         layer=None,
+        pool="auto",
         solver="lbfgs",
         C=100.0,
         max_iter=1000,
@@ -120,6 +126,7 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
     ):
         self.encoder = encoder
         self.layer = layer
+        self.pool = pool
         self.solver = solver
         self.C = C
         self.max_iter = max_iter
@@ -163,19 +170,19 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
         """Fit on images and class indices that were checked by `fit` or by a `FineTuner`."""
         if self.solver not in SOLVERS:
             raise ValueError(f"solver is {self.solver!r}, expected one of: {', '.join(SOLVERS)}")
-        Z = encode(self.encoder, X, layer=self.layer)
-        self.layer_ = describe_layer(self.encoder, self.layer)
+        Z, self.layer_ = encode_and_describe(self.encoder, X, layer=self.layer, pool=self.pool)
         self.scaler_ = StandardScaler().fit(Z)
         Z = self.scaler_.transform(Z)
         if self.solver == "lbfgs":
             self._fit_lbfgs(Z, codes)
             return self
         generator = torch.Generator().manual_seed(derive_seed(self.random_state, "probing"))
-        classifier = nn.Linear(Z.shape[1], len(self.classes_), device="meta").to_empty(device="cpu")
-        initialise(classifier, generator)
+        with usual_torch():
+            classifier = nn.Linear(Z.shape[1], len(self.classes_), device="meta").to_empty(device="cpu")
+            initialise(classifier, generator)
         decorrelation = decorrelate(Z)
         if X_val is not None:
-            X_val = self.scaler_.transform(encode(self.encoder, X_val, layer=self.layer)) @ decorrelation
+            X_val = self.scaler_.transform(self._encode(X_val)) @ decorrelation
         batch_size = min(512, math.ceil(len(Z) / 98)) if self.batch_size is None else self.batch_size
         train(
             classifier,
@@ -192,6 +199,9 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
         self.intercept_ = classifier.bias.detach().double().numpy()
         self.n_iter_ = self.epochs
         return self
+
+    def _encode(self, X):
+        return encode(self.encoder, X, layer=self.layer, pool=self.pool)
 
     def _fit_lbfgs(self, Z, codes):
         with warnings.catch_warnings():
@@ -222,7 +232,7 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_input(self, X, reset=False)
-        Z = self.scaler_.transform(encode(self.encoder, X, layer=self.layer))
+        Z = self.scaler_.transform(self._encode(X))
         return softmax(Z @ self.coef_.T + self.intercept_, axis=1)
 
     def predict(self, X):

@@ -28,7 +28,7 @@ STATE = {"layer": str, "image_shape": list, "history": dict, "n_iter": int}  # a
 ENCODER = {"estimator": str, "parameters": dict, "recipe": dict} | STATE | {"labels_are_objects": bool}
 KINDS = {  # types of the values in the JSON objects of a file
     "the file": {"content": str, "format": int, "module": (str, NONE), "encoder": dict},
-    "recipe": {"network": (str, NONE), "width": NUMBER, "layer": (str, NONE)},
+    "recipe": {"network": (str, NONE), "width": NUMBER, "layer": (str, NONE), "pool": str},
     "InvariantPretrainer": ENCODER | {"network": (str, NONE)},
     "FineTuner": ENCODER | {"encoder": (str, dict, NONE), "probe": (dict, NONE)},
 }
@@ -122,10 +122,11 @@ def _recipe(encoder):
     """Return the arguments that build the network again; "network" is None for a module, which no file holds."""
     made = encoder._architecture
     if isinstance(made, dict):
-        return {"network": str(made["network"]), "width": float(made["width"]), "layer": made["layer"]}
-    side, _, name = encoder.layer_.partition(" of ")
-    layer = None if side == "input" else "" if name == "the module" else name
-    return {"network": PIXELS if isinstance(made.backbone.module, nn.Flatten) else None, "width": 1.0, "layer": layer}
+        recipe = {"network": str(made["network"]), "width": float(made["width"]), "layer": made["layer"]}
+        return recipe | {"pool": "auto"}
+    taken = made.backbone
+    network = PIXELS if isinstance(taken.module, nn.Flatten) else None
+    return {"network": network, "width": 1.0, "layer": taken.layer, "pool": taken.pool}
 
 
 def _own_module(encoder):
@@ -306,13 +307,13 @@ def _rebuild(description, arrays, prefix, network):
         elif original is not None:
             original = _check_given(network)
         if probe is not None:
-            probe = FrozenFeatureProbe(**_rebuild_parameters(probe, FrozenFeatureProbe))
+            probe = FrozenFeatureProbe(**_rebuild_parameters({"pool": "auto"} | probe, FrozenFeatureProbe))
         encoder = FineTuner(original, probe=probe, **parameters)
     encoder.classes_ = _check_labels(arrays.get(f"{prefix}classes"), description["labels_are_objects"])
     encoder.image_shape_ = _check_shape(description["image_shape"])
     encoder.n_features_in_ = math.prod(encoder.image_shape_)
     encoder.history_, encoder.n_iter_ = _check_history(description), description["n_iter"]
-    recipe = description["recipe"]
+    recipe = {"pool": "auto"} | description["recipe"]  # which older files do not have
     _check_kinds(recipe, KINDS["recipe"], "recipe")
     trained = _make_network(recipe, network, len(encoder.classes_), encoder.image_shape_)
     start = f"{prefix}weights/"
@@ -331,13 +332,13 @@ def _check_given(network):
 
 def _make_network(recipe, network, n_classes, image_shape):
     """Build the network of a recipe, without memory for new weights, because the file decides how many there are."""
-    name, layer = recipe["network"], recipe["layer"]
+    name, layer, pool = (recipe[name] for name in ("network", "layer", "pool"))
     if name in NETWORKS:
         return build_network(name, n_classes, image_shape=image_shape, width=recipe["width"], layer=layer)
     if name not in (None, PIXELS):
         raise ValueError(f"network is {shorten(name)}, expected one of: {', '.join(NETWORKS)}")
     module = nn.Flatten() if name == PIXELS else _check_given(network)
-    return build_network(module, n_classes, image_shape=image_shape, layer=layer)
+    return build_network(module, n_classes, image_shape=image_shape, layer=layer, pool=pool)
 
 
 def _load_weights(network, arrays):

@@ -22,8 +22,7 @@ from invtransfer.analysis.representations import (
     participation_ratio,
     sensitivity_interval,
 )
-from invtransfer.encoders.encoding import encode
-from invtransfer.encoders.layers import describe_layer
+from invtransfer.encoders.encoding import encode, encode_and_describe
 from invtransfer.estimators.frozen import AroundEncoder
 from invtransfer.estimators.inputs import validate_input
 from invtransfer.images import check_count, check_images
@@ -35,7 +34,7 @@ ROUNDING = 1e-5  # distances of twins, as a share of that of different images, t
 N_ROW_DRAWS = 512  # number of draws of each transformation from which `transform` chooses
 
 
-def twin_sensitivity(encoder, X, X_twin, *, layer=None):
+def twin_sensitivity(encoder, X, X_twin, *, layer=None, pool="auto"):
     """Measure how sensitive a representation is to the difference between the two images of given pairs.
 
     Parameters
@@ -49,8 +48,13 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None):
         First and second image of each pair.
     layer : str or None
         Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
-        the output of the module. None: the input of the last linear layer if that is the last layer with weights (the
-        head of a classifier), else the output of the module. Maps and token sequences are flattened.
+        the output of the module; a part of an output that is no tensor follows in brackets, as in "lstm[0]". None: what
+        the module itself calls its feature; else the input of the last linear layer if that is the last layer with
+        weights (the head of a classifier), else the output of the module. See `invtransfer.encoders.LayerFeatures`.
+    pool : {"auto", "class", "mean", "flatten"}
+        How token sequences and maps of a torch module become one row of features. "auto": as the module itself does,
+        else the class token if it has one, else the mean over tokens or places. "class": the first token. "mean": the
+        mean over all tokens or places. "flatten": one long row.
 
     Returns
     -------
@@ -90,7 +94,7 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None):
         raise ValueError(f"X_twin has shape {X_twin.shape}, expected the shape of X, {X.shape}")
     if len(X) < 2:
         raise ValueError("X has 1 pair, expected at least 2: twins are compared with different images")
-    Z, Z_twin = (encode(encoder, images, layer=layer) for images in (X, X_twin))
+    Z, Z_twin = (encode(encoder, images, layer=layer, pool=pool) for images in (X, X_twin))
     measured = distances(Z, Z_twin), compare_within_blocks(Z, Z_twin)[0]
     _warn_of_few({"the difference between X and X_twin": measured})
     return sensitivity_interval(*measured)
@@ -108,8 +112,13 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         receives each image as one row. None: the pixels are the features.
     layer : str or None
         Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
-        the output of the module. None: the input of the last linear layer if that is the last layer with weights (the
-        head of a classifier), else the output of the module. Maps and token sequences are flattened.
+        the output of the module; a part of an output that is no tensor follows in brackets, as in "lstm[0]". None: what
+        the module itself calls its feature; else the input of the last linear layer if that is the last layer with
+        weights (the head of a classifier), else the output of the module. See `invtransfer.encoders.LayerFeatures`.
+    pool : {"auto", "class", "mean", "flatten"}
+        How token sequences and maps of a torch module become one row of features. "auto": as the module itself does,
+        else the class token if it has one, else the mean over tokens or places. "class": the first token. "mean": the
+        mean over all tokens or places. "flatten": one long row.
     transformations : sequence of str or Transformation, or None
         Transformations, each of which is measured alone. None: all 18 of `TRANSFORMATIONS`.
     n_pairs : int
@@ -145,8 +154,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
     composed_sensitivity_interval_ : tuple of float
         Bounds (low, high) of its 95 % interval.
     layer_ : str or None
-        Where the features are taken in a torch module, such as "output of the module", "input of fc" or "output of
-        layer3"; None for other encoders.
+        Where the features are taken in a torch module and how they are pooled, such as "input of fc", "output of
+        layer3, mean over places" or "output of the module (pooler_output)"; None for other encoders.
     image_shape_ : tuple of int
         Shape (height, width, n_channels) of the images seen in fit.
     n_features_in_ : int
@@ -190,6 +199,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         encoder=None,
         *,
         layer=None,
+        pool="auto",
         transformations=None,
         n_pairs=10_000,
         image_shape=None,
@@ -197,6 +207,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
     ):
         self.encoder = encoder
         self.layer = layer
+        self.pool = pool
         self.transformations = transformations
         self.n_pairs = n_pairs
         self.image_shape = image_shape
@@ -234,7 +245,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         chosen = self._transformations = self._chosen()
         self._seed = derive_seed(self.random_state, "sensitivity")
         source = self._source(X, reset=True)
-        measured = [self._measure(source, [transformation]) for transformation in chosen]
+        measured, places = zip(*[self._measure(source, [transformation]) for transformation in chosen], strict=True)
+        self.layer_ = places[0]
         along = {
             "transformation": ("transformation", [t.name for t in chosen]),
             "category": ("transformation", [t.category for t in chosen]),
@@ -251,10 +263,9 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         )
         composed = (np.nan, np.nan, np.nan)
         if len(source.transformations):
-            together = self._measure(source, None, companions=False)
+            together, _ = self._measure(source, None, companions=False)
             composed = sensitivity_interval(together.pair_distances.values, together.random_distances.values)
         self.composed_sensitivity_, self.composed_sensitivity_interval_ = composed[0], composed[1:]
-        self.layer_ = describe_layer(self.encoder, self.layer)
         return self
 
     def transform(self, X):
@@ -278,7 +289,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         columns = []
         for transformation in self._transformations:
             twins = [transform_whole(images, [transformation], indices, self._seed, twin) for twin in (False, True)]
-            columns.append(distances(*[self._encode(images) for images in twins]))
+            columns.append(distances(*[self._encode(images)[0] for images in twins]))
         scales = np.array([mean_random_distance(values) for values in self.random_distances_.values])
         return np.stack(columns, axis=1) / np.where(scales > 0, scales, np.nan)
 
@@ -300,7 +311,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         source = self._source(X, reset=False)
-        measured = [self._measure(source, [t], companions=False) for t in self._transformations]
+        measured = [self._measure(source, [t], companions=False)[0] for t in self._transformations]
         ratios = [sensitivity_interval(one.pair_distances.values, one.random_distances.values)[0] for one in measured]
         return 1.0 - float(np.mean(ratios))
 
@@ -352,10 +363,13 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         if self.image_shape_[2] == 1:
             low, extent = self._pixel_range
             images = images.mean(axis=3, keepdims=True) * extent + low
-        return encode(self.encoder, images, layer=self.layer)
+        return encode_and_describe(self.encoder, images, layer=self.layer, pool=self.pool)
 
     def _measure(self, source, transformations, companions=True):
-        """Return what is measured of each pair of twins; of given images, at most one pair is made of each."""
+        """Return what is measured of each pair of twins, and where the features are taken.
+
+        Of given images, at most one pair is made of each.
+        """
         n_pairs = min(self.n_pairs, getattr(source, "n_images", self.n_pairs))
         images = list(source.twins(n_pairs, transformations=transformations))
         different = (images[0] != images[1]).any(axis=(1, 2, 3))
@@ -363,7 +377,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         if knows_objects:
             images.append(source.twins(n_pairs, transformations=transformations, changed="object")[1])
         # in one call: fuller batches, one network
-        Z, Z_twin, *others = np.split(self._encode(np.concatenate(images)), len(images))
+        features, description = self._encode(np.concatenate(images))
+        Z, Z_twin, *others = np.split(features, len(images))
         pair_distances = distances(Z, Z_twin)
         random_distances, nearer = compare_within_blocks(Z, Z_twin)
         object_distances = np.full(n_pairs, np.nan)
@@ -377,7 +392,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         measured = xr.Dataset({name: ("pair", value) for name, value in values.items()})
         for name in ("pair_distances", "random_distances", "object_distances"):
             measured[name].attrs["units"] = "units of the features"
-        return measured.assign(participation_ratio=participation_ratio(Z))
+        return measured.assign(participation_ratio=participation_ratio(Z)), description
 
     def __sklearn_is_fitted__(self):
         """Tell whether `fit` has been called, whatever the encoder is."""

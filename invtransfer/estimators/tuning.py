@@ -12,6 +12,7 @@ from invtransfer.estimators.network_classifier import NetworkClassifier
 from invtransfer.estimators.probing import FrozenFeatureProbe
 from invtransfer.images import check_count
 from invtransfer.networks.training import train
+from invtransfer.surroundings import usual_torch
 
 
 class FineTuner(AroundEncoder, NetworkClassifier):
@@ -29,11 +30,13 @@ class FineTuner(AroundEncoder, NetworkClassifier):
         features, and a linear classifier is trained further.
     layer : str or None
         Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
-        the output of the module. None: the input of the last linear layer if that is the last layer with weights (the
-        head of a classifier), else the output of the module. Maps and token sequences are flattened.
+        the output of the module; a part of an output that is no tensor follows in brackets, as in "lstm[0]". None: what
+        the module itself calls its feature; else the input of the last linear layer if that is the last layer with
+        weights (the head of a classifier), else the output of the module. See `invtransfer.encoders.LayerFeatures`.
     probe : FrozenFeatureProbe or None
-        Probe with the settings to use, of which a copy is fitted. Its `encoder`, `layer` and `image_shape` are those
-        given here, and a `random_state` of None is derived from the one given here. None: the default settings.
+        Probe with the settings to use, of which a copy is fitted; its `pool` is that of the tuned network, too. Its
+        `encoder`, `layer` and `image_shape` are those given here, and a `random_state` of None is derived from the one
+        given here. None: the default settings.
     transformations : sequence of str or Transformation, or None
         Transformations of whole images during tuning, applied in this order and drawn anew in every epoch; the probe is
         fitted on those of the first epoch. Those that act with probability 0.5 leave about half of the images as they
@@ -81,7 +84,7 @@ class FineTuner(AroundEncoder, NetworkClassifier):
     weights_ : dict of str to ndarray
         Weights and statistics of the tuned network, on the CPU; `module` makes a torch module of them.
     layer_ : str
-        Where the features are taken, such as "output of the module", "input of fc" or "output of layer3".
+        Where the features are taken, such as "input of fc" or "output of layer3, mean over places".
     history_ : dict
         "loss" and, if there are validation data, "val_accuracy", lists over epochs; and "best_epoch", the number of the
         epoch whose weights are kept.
@@ -213,6 +216,7 @@ class FineTuner(AroundEncoder, NetworkClassifier):
             precision=self.precision,
             generator=torch.Generator().manual_seed(seed),
             renew=renew,
+            channels_last=recipe is not None,
             checkpoint=self.checkpoint,
             verbose=self.verbose,
         )
@@ -245,7 +249,8 @@ class FineTuner(AroundEncoder, NetworkClassifier):
         if isinstance(encoder, NetworkClassifier):
             network, recipe = encoder.module(), encoder._architecture
         else:
-            network = build_network(encoder, len(self.classes_), image_shape=self.image_shape_, layer=self.layer)
+            options = {"image_shape": self.image_shape_, "layer": self.layer, "pool": self.probe_.pool}
+            network = build_network(encoder, len(self.classes_), **options)
             recipe = None
         network.head = fold_standardisation(self.probe_)
         for weight in network.parameters():
@@ -266,6 +271,7 @@ def _check_encoder(encoder):
         )
 
 
+@usual_torch()
 def fold_standardisation(probe):
     """Make a linear layer that computes the logits of a probe from features that are not standardised.
 

@@ -1,9 +1,14 @@
 """Outputs of a network in evaluation mode, without gradients."""
 
+import itertools
+from contextlib import contextmanager, suppress
+
 import numpy as np
 import torch
+from torch import nn
 
 from invtransfer.images import to_tensor
+from invtransfer.surroundings import usual_torch
 
 
 def compute_outputs(network, X, batch_size=128):
@@ -23,15 +28,57 @@ def compute_outputs(network, X, batch_size=128):
     outputs : ndarray of shape (n_samples, ...), float32
         One row per sample.
     """
-    device = next(network.parameters(), torch.empty(0)).device
+    weight = first_weight(network)
+    dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
+    # Not in inference mode: a tensor that a module of the person's own keeps from this pass could not be trained with.
+    with _evaluation_mode(network), usual_torch(weight.device, dtype), torch.no_grad():
+        return apply_in_batches(lambda batch: network(to_tensor(batch, weight.device)), X, batch_size)
+
+
+def first_weight(network):
+    """Return the first weight of a network, which tells the device and dtype of its inputs.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Network, perhaps without weights.
+
+    Returns
+    -------
+    weight : torch.Tensor
+        First parameter or, if there is none, buffer of a floating-point type; else an empty float32 tensor on the CPU.
+
+    Examples
+    --------
+    >>> first_weight(nn.Linear(2, 3).half()).dtype, first_weight(nn.Flatten()).dtype
+    (torch.float16, torch.float32)
+    """
+    weights = itertools.chain(network.parameters(), network.buffers())
+    none = torch.empty(0, dtype=torch.float32, device="cpu")
+    return next((weight for weight in weights if weight.is_floating_point()), none)
+
+
+@contextmanager
+def _evaluation_mode(network):
+    """Put a network into evaluation mode; afterwards its modes and weights are what they were."""
     modes = [(module, module.training) for module in network.modules()]
-    network.eval()
+    # modules whose `train` does more than setting the mode; adapters add their weights to those of a layer
+    switched = [module for module, mode in modes if mode and type(module).train is not nn.Module.train]
+    weights = [weight for module in switched for weight in module.parameters(recurse=False)]
+    before = [weight.detach().clone() for weight in weights]
     try:
-        with torch.inference_mode():
-            return apply_in_batches(lambda batch: network(to_tensor(batch, device)), X, batch_size)
+        if any(mode for _, mode in modes):
+            with suppress(NotImplementedError):  # of modules made by torch.export, which have one mode
+                network.eval()
+        yield
     finally:
+        for module in switched:
+            with suppress(NotImplementedError):
+                module.train()
         for module, mode in modes:
             module.training = mode
+        for weight, values in zip(weights, before, strict=True):
+            weight.data.copy_(values)
 
 
 def apply_in_batches(function, X, batch_size):

@@ -13,6 +13,7 @@ from invtransfer.networks.checkpoints import Checkpoint, fingerprint_training
 from invtransfer.networks.devices import resolve_device, resolve_precision, strides_beyond_input
 from invtransfer.networks.inference import compute_outputs
 from invtransfer.networks.optimizers import make_optimizer
+from invtransfer.surroundings import usual_torch
 
 SCHEDULES = ("constant", "one-cycle", "cosine", "linear")
 
@@ -84,6 +85,7 @@ def train(
     precision="float32",
     generator,
     renew=None,
+    channels_last=True,
     checkpoint=None,
     verbose=False,
 ):
@@ -124,6 +126,9 @@ def train(
     renew : callable or None
         Function from the number of an epoch to the `X` of that epoch, for transformations that are drawn anew. None:
         every epoch sees `X`.
+    channels_last : bool
+        Whether to keep the weights in channels-last memory layout, which convolutions prefer. A module that was not
+        made for it may fail, since ``view`` takes tensors in the usual layout only.
     checkpoint : path-like or None
         File to which the state of training is written: after the first epoch, after the last, and in between as often
         as that takes at most a twentieth of the time. If the file exists, training continues from it and ends with the
@@ -159,10 +164,10 @@ def train(
     n_steps = epochs * n_batches
     history = {"loss": [], "best_epoch": epochs - 1} | ({} if X_val is None else {"val_accuracy": []})
     best_weights = saved = None
-    with _seeded_global_generators(generator.initial_seed(), device):
+    with usual_torch(device), _seeded_global_generators(generator.initial_seed(), device):
         network.to(device)
-        if device.type != "mps":
-            network.to(memory_format=torch.channels_last)  # which convolutions prefer
+        if channels_last and device.type != "mps":
+            network.to(memory_format=torch.channels_last)
         if precision == "bfloat16" and device.type == "cpu" and strides_beyond_input(network, X):
             precision = "float32"
         settings = {"epochs": epochs, "batch_size": batch_size, "schedule": schedule, "optimizer": optimizer,
@@ -220,7 +225,7 @@ def _train_epoch(network, optimizer, images, y, generator, rates, precision, bar
     network.train()
     _keep_frozen_statistics(network)
     losses = []
-    batches = torch.randperm(len(y), generator=generator).tensor_split(len(rates))
+    batches = torch.randperm(len(y), generator=generator, device="cpu").tensor_split(len(rates))
     for indices, rate in zip(batches, rates, strict=True):
         for group in optimizer.param_groups:
             group["lr"] = rate

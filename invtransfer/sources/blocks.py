@@ -14,6 +14,7 @@ import numpy as np
 
 from invtransfer.images import check_count
 from invtransfer.randomness import derive_generator
+from invtransfer.surroundings import usual_torch
 from invtransfer.transformations import get_transformations
 
 BLOCK = 256  # consecutive samples whose parameters are drawn together
@@ -119,6 +120,7 @@ class Source(ABC):
     def _chosen(self, transformations):
         return self.transformations if transformations is None else get_transformations(transformations)
 
+    @usual_torch()
     def _fill(self, n, start, transformations, twin, **options):
         n, start = check_count(n, "n"), check_count(start, "start", low=0, high=LAST)
         n_bytes = n * math.prod(self.image_shape) * np.dtype(self.dtype).itemsize

@@ -6,6 +6,7 @@ import torch
 from invtransfer.images import check_count, check_images, check_labels
 from invtransfer.sources.blocks import Source, draw_in_parts
 from invtransfer.sources.pasting import write_pixels
+from invtransfer.surroundings import usual_torch
 from invtransfer.transformations import apply_transformations, get_transformations
 
 
@@ -94,6 +95,7 @@ class TransformedImages(Source):
         return self._labels[indices % self.n_images]
 
 
+@usual_torch()
 def transform_whole(images, transformations, indices, random_state, twin=False):
     """Transform whole images, from array to array, with the parameters that belong to their indices.
 

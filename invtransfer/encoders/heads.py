@@ -1,0 +1,107 @@
+"""The head of a classifier: its last linear layer, also inside adapters, parametrisations and quantised layers."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+WRAPPED = ("base_layer", "original_module")  # what adapters (peft) call the layer to which they add
+
+
+def find_head(module, closed=()):
+    """Find the last layer with weights, if it is linear.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Module whose layers are listed in the order in which they were made.
+    closed : tuple of type
+        Types of modules that define their own features, so that a linear layer at their end is no head.
+
+    Returns
+    -------
+    name : str or None
+        Name of the head; None if the last layer with weights is not linear. Of a layer with an adapter, a
+        parametrisation or packed weights it is the name of the whole.
+
+    Examples
+    --------
+    >>> find_head(nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 2), nn.Softmax(dim=1)))
+    '3'
+    """
+    layers = dict(module.named_modules())
+    last = None
+    for name, layer in layers.items():
+        if next(layer.parameters(recurse=False), None) is not None or _is_linear(layer):
+            last = name
+    if last is None:
+        return None
+    steps = last.split(".")
+    above = [".".join(steps[:i]) for i in range(1, len(steps) + 1)]  # from the outside to the inside
+    if isinstance(module, closed) or any(isinstance(layers.get(name), closed) for name in above):
+        return None
+    return next((name for name in above if name and _is_linear(layers.get(name))), None)
+
+
+def _is_linear(layer):
+    if isinstance(layer, nn.Linear):
+        return True
+    for name in WRAPPED:
+        if isinstance(inner := getattr(layer, name, None), nn.Module):
+            return _is_linear(inner)
+    # quantised layers are of types of their own, and some have no parameters
+    sized = all(isinstance(getattr(layer, name, None), int) for name in ("in_features", "out_features"))
+    return sized and all(next(child.parameters(), None) is None for child in layer.children())
+
+
+def logits_of(output):
+    """Return the logits of an output that names them, as Hugging Face's do; any other output as it is.
+
+    Parameters
+    ----------
+    output : object
+        Output of a module.
+
+    Returns
+    -------
+    logits : object
+
+    Examples
+    --------
+    >>> logits_of({"loss": None, "logits": 1}), logits_of(2)
+    (1, 2)
+    """
+    return output["logits"] if isinstance(output, Mapping) and "logits" in output else output
+
+
+def is_bypassed(run, head, images, expected):
+    """Tell whether the output of a module depends on the images in another way than through its head.
+
+    Parameters
+    ----------
+    run : callable
+        Function from images to the output of the module, which is a tensor or has logits.
+    head : torch.nn.Module
+        Layer of the module.
+    images : torch.Tensor of shape (n, ...)
+        Images, which are not changed.
+    expected : torch.Tensor
+        What the head gave for them.
+
+    Returns
+    -------
+    bypassed : bool
+
+    Notes
+    -----
+    The module runs once more on different images, but its head gives the same for all.
+    """
+    images = images.clone()
+    images[1::2] = 1 - images[1::2]
+    handle = head.register_forward_hook(lambda *_: expected[:1].expand_as(expected).clone())
+    try:
+        with torch.no_grad():
+            output = logits_of(run(images))
+    finally:
+        handle.remove()
+    return not torch.allclose(output, output[:1].expand_as(output), rtol=1e-4, atol=1e-6, equal_nan=True)

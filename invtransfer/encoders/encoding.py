@@ -66,7 +66,7 @@ def encode(encoder, X, batch_size=128, *, layer=None):
             outputs = compute_outputs(LayerFeatures(encoder, layer), X, batch_size)
     elif hasattr(encoder, "transform"):
         ours = hasattr(encoder, "image_shape_")  # takes images, and raises an error if their shape is another
-        outputs = encoder.transform(X if ours and X.shape[3] == 3 else X.reshape(len(X), -1))
+        outputs = encoder.transform(X if ours and X.shape[3] == 3 else np.asarray(X).reshape(len(X), -1))
     elif callable(encoder):
         outputs = apply_in_batches(encoder, X, batch_size)
     else:

@@ -351,7 +351,7 @@ def test_files_of_several_or_damaged_arrays_are_named(tmp_path, images):
         load_images(tmp_path / "x.npz")
     for name in ("y.npz", "y.npy"):
         (tmp_path / name).write_bytes(b"nothing")
-        with pytest.raises(OSError, match=f"{name} cannot be read as an image"):
+        with pytest.raises(OSError, match=f"{name} cannot be read as arrays"):
             load_images(tmp_path / name)
     np.save(tmp_path / "z.npy", np.array([{"code": 1}]), allow_pickle=True)
     with pytest.raises(OSError, match="z.npy cannot be read"):
@@ -474,13 +474,13 @@ def test_what_has_no_index_is_refused(data):
 
 @pytest.mark.parametrize("transform", [None, lambda label: label + 10])
 def test_labels_of_torchvision_are_not_read_from_the_images(folder, transform, monkeypatch):
+    (folder / ".hidden").rmdir()  # a class to torchvision
     data = datasets.ImageFolder(folder, target_transform=transform)
     loaded = load_images(data)
     assert loaded.class_names == ("a", "b", "c")
     if transform is None:
         monkeypatch.setattr(data, "loader", None)
     assert loaded.labels.tolist() == [0, 0, 1, 1, 2, 2] if transform is None else [10, 10, 11, 11, 12, 12]
-    assert load_images(Subset(data, [5])).class_names == ("a", "b", "c") if transform else True
 
 
 class Table:

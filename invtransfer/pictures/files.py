@@ -137,7 +137,7 @@ def open_picture(path):
 
 
 @contextmanager
-def naming(name, kind):
+def naming(name, kind, what="an image"):
     """Name the picture in whatever error its reading raises.
 
     Parameters
@@ -146,6 +146,8 @@ def naming(name, kind):
         The picture.
     kind : type of Exception
         OSError for a file, of which an error of the disk stays that error; ValueError for anything else.
+    what : str
+        What was expected.
 
     Raises
     ------
@@ -165,7 +167,7 @@ def naming(name, kind):
     except Exception as error:  # PIL raises OSError, SyntaxError, ValueError and others, depending on the damage
         if kind is OSError and isinstance(error, OSError) and error.errno is not None:
             raise OSError(error.errno, error.strerror, str(name)) from error
-        raise kind(f"{name} cannot be read as an image: {error}") from error
+        raise kind(f"{name} cannot be read as {what}: {error}") from error
 
 
 def to_normal_form(name):

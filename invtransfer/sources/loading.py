@@ -143,7 +143,7 @@ def _load_path(path, size):
         )
     if suffix in HDF5_SUFFIXES:
         return _choose(path, _open_hdf5(path), size)
-    with naming(path, OSError):
+    with naming(path, OSError, "arrays"):
         arrays = _map_archive(path) if suffix == ".npz" else {path.stem: np.load(path, mmap_mode="r")}
     return _choose(path, arrays, size)
 
@@ -249,7 +249,7 @@ def _open_hdf5(path):
         if isinstance(item, h5py.Dataset):
             arrays[name] = item
 
-    with naming(path, OSError):
+    with naming(path, OSError, "arrays"):
         h5py.File(path, "r").visititems(add)
     return arrays
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # what editors and type checkers read
     from invtransfer.objects.loading import load_backgrounds, load_objects
     from invtransfer.objects.objects import Objects
     from invtransfer.sources.cifar import load_cifar10, load_cifar100
+    from invtransfer.sources.loading import load_images
     from invtransfer.sources.objects_on_images import ObjectsOnImages
     from invtransfer.sources.transformed_images import TransformedImages
     from invtransfer.sources.transforms2d import Transforms2D
@@ -40,6 +41,7 @@ _HOMES = {
     "load_cifar100": "sources",
     "load_cube": "cubes",
     "load_encoder": "estimators",
+    "load_images": "sources",
     "load_model": "estimators",
     "load_objects": "objects",
     "save_encoder": "estimators",

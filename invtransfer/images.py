@@ -1,14 +1,19 @@
 """The image contract: what every public function accepts as images, and the conversion from arrays to tensors.
 
-Images have shape ``(n_samples, height, width, 3)`` and are uint8, or floats in [0, 1]. What estimators accept besides
-is in `invtransfer.estimators.inputs`.
+Images have shape ``(n_samples, height, width, 3)`` and are uint8, or floats in [0, 1]. Pictures of PIL's and nested
+lists are converted; an `ImageCollection` stays what it is. What estimators accept besides is in
+`invtransfer.estimators.inputs`.
 """
 
 from os import PathLike
 
 import numpy as np
 import torch
+from PIL import Image
 from torch.utils.data import Dataset
+
+from invtransfer.pictures.collection import ImageCollection
+from invtransfer.pictures.conversion import are_python_numbers, to_image
 
 
 def check_images(X, name="X"):
@@ -17,13 +22,14 @@ def check_images(X, name="X"):
     Parameters
     ----------
     X : array-like of shape (n_samples, height, width, 3), uint8 or float in [0, 1]
-        RGB images.
+        RGB images; or pictures of PIL's in a list, which are turned upright and put on white; or nested lists, whose
+        ints are 0 to 255; or an `ImageCollection`, whose images are checked when they are read.
     name : str
         Name of the argument in the caller's signature, with which errors begin.
 
     Returns
     -------
-    X : ndarray of shape (n_samples, height, width, 3), uint8 or float32
+    X : ndarray or ImageCollection of shape (n_samples, height, width, 3), uint8 or float32
         The same images; uint8 arrays are not copied.
 
     Raises
@@ -42,7 +48,12 @@ def check_images(X, name="X"):
     ValueError: X has shape (2, 3, 32, 32), expected (n_samples, height, width, 3): channels come first,
     use X.transpose(0, 2, 3, 1)
     """
-    X = as_array(X, name)
+    if isinstance(X, ImageCollection):
+        return X
+    counted = are_python_numbers(X)
+    X = as_array(_from_pil(X, name), name)
+    if counted and X.dtype.kind in "iu" and X.ndim == 4 and X.size and X.min() >= 0 and X.max() <= 255:
+        X = X.astype(np.uint8)
     if X.ndim != 4 or X.shape[3] != 3:
         raise ValueError(f"{name} has shape {X.shape}, expected (n_samples, height, width, 3){_shape_hint(X, name)}")
     if 0 in X.shape:
@@ -88,8 +99,8 @@ def as_array(values, name):
     """
     if isinstance(values, (str, PathLike, Dataset)):
         raise ValueError(
-            f"{name} is of type {type(values).__name__}, expected an array: read the images first, and stack them with"
-            " np.stack([np.asarray(image) for image in images])"
+            f"{name} is of type {type(values).__name__}, expected an array: invtransfer.load_images reads images from"
+            " folders, files and data sets"
         )
     try:
         return np.asarray(values)
@@ -97,7 +108,8 @@ def as_array(values, name):
         shapes = sorted({shape_of(value) for value in values}) if isinstance(values, (list, tuple)) else []
         if len(shapes) > 1 and all(len(shape) == 3 for shape in shapes):
             raise ValueError(
-                f"{name} holds images of {len(shapes)} sizes, such as {shapes[0]} and {shapes[-1]}: resize them to one"
+                f"{name} holds images of {len(shapes)} sizes, such as {shapes[0]} and {shapes[-1]}: bring them to one,"
+                f" for instance with invtransfer.load_images({name}, size=224)"
             ) from error
         reason = " ".join(str(error).split())
         raise ValueError(
@@ -127,6 +139,19 @@ def shape_of(value):
         return np.shape(value)
     except Exception:
         return ()
+
+
+def _from_pil(X, name):
+    """Return a list in which pictures of PIL's are images; anything else as it is."""
+    if not isinstance(X, (list, tuple)) or not any(isinstance(picture, Image.Image) for picture in X):
+        return X
+    images = []
+    for i, picture in enumerate(X):
+        try:
+            images.append(to_image(picture) if isinstance(picture, Image.Image) else picture)
+        except Exception as error:  # PIL raises many kinds if a file is damaged, which it reads now
+            raise ValueError(f"{name}[{i}] cannot be read as an image: {error}") from error
+    return images
 
 
 def _shape_hint(X, name):

@@ -70,8 +70,8 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
     ],
     "called by functions that have targets": [
         "invtransfer.analysis.checks", "invtransfer.encoders.heads", "invtransfer.encoders.libraries",
-        "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers",
-        "invtransfer.objects.folders",
+        "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers", "invtransfer.objects.folders",
+        "invtransfer.pictures.conversion", "invtransfer.pictures.files",
         "invtransfer.plots.axes", "invtransfer.plots.panels", "invtransfer.published.joins",
         "invtransfer.published.tables",
     ],
@@ -602,6 +602,29 @@ def pictures(draw):
         found, backgrounds = loaded
         assert len(found)
         assert backgrounds is None or backgrounds.dtype == np.uint8
+
+
+@target("load_images", "ImageCollection", "ImageCollection.subset")
+def own_images(draw):
+    X = draw(images(dtypes=("uint8", "float32", "float64")))
+    listed = [Image.fromarray(image) for image in X] if X.dtype == np.uint8 else X.tolist()
+    data = st.sampled_from([X, list(X), listed, torch.from_numpy(X.copy()), [*X, *listed]]) | odd() | odd_arrays()
+    size = draw(st.sampled_from([None, 1, 7, np.int64(8)]))
+    with folder_of(draw(picture_folders())) as folder:
+        places = paths_like(folder) | st.sampled_from([f"{folder}/foregrounds", Path(folder, "backgrounds")])
+        loaded, given = call_drawn(draw, "load_images", spoiled=True, keep=["data"], data=data | places, size=size)
+        with contextlib.suppress(OSError, ValueError):  # of pictures that are read now
+            pixels = loaded[:]
+            assert pixels.shape == loaded.shape
+            assert pixels.dtype == loaded.dtype
+            assert given["size"] is None or pixels.shape[1:3] == (given["size"], given["size"])
+            assert pixels.dtype == np.uint8 or (pixels.min() >= 0 and pixels.max() <= 1)
+        rows = draw(st.lists(st.integers(-2, 3), max_size=3) | odd())
+        part = call(loaded.subset, rows)
+        assert part.shape[1:] == loaded.shape[1:]
+    if given["data"] is X:
+        again = call(public("ImageCollection"), X, size=given["size"])
+        assert (again[:] == pixels).all()
 
 
 # pasting and sources

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from invtransfer.objects import load_backgrounds, load_objects
+from invtransfer.objects import Objects, load_backgrounds, load_objects
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -120,6 +120,29 @@ def test_broken_files(folder):
     (folder / "foregrounds" / "b" / "a0.png").write_text("no image")
     with pytest.raises(OSError, match="a0.png cannot be read as an image: cannot identify"):
         load_objects(folder)
+
+
+@pytest.mark.parametrize("place", ["foregrounds/d", "foregrounds/b/a0.png", "backgrounds/x.jpg"])
+def test_links_that_lead_nowhere_are_named(folder, place):
+    (folder / place).symlink_to(folder / "gone")
+    load = load_backgrounds if place.startswith("backgrounds") else load_objects
+    with pytest.raises(FileNotFoundError, match=f"{place} is a link to .*gone, where nothing is"):
+        load(folder)
+
+
+@pytest.mark.parametrize("on_disk", ["caf\u00e9", "cafe\u0301"])
+@pytest.mark.parametrize("typed", ["caf\u00e9", "cafe\u0301"])
+def test_categories_are_found_by_their_names_as_typed(folder, on_disk, typed):
+    (folder / "foregrounds" / "a").rename(folder / "foregrounds" / on_disk)
+    objects = load_objects(folder, size=16)
+    assert objects.names == ("b", "c", "caf\u00e9")
+    assert objects[typed].names == ("caf\u00e9",)
+    assert Objects(objects.images, ("b", "c", on_disk))[[typed, "b"]].names == (on_disk, "b")
+
+
+def test_transparent_backgrounds_are_put_on_white(folder):
+    Image.new("RGBA", (16, 16), (0, 0, 0, 0)).save(folder / "backgrounds" / "a.png")
+    assert (load_backgrounds(folder, size=16)[0] == 255).all()
 
 
 def test_sixteen_bits_are_refused(folder):

@@ -83,8 +83,8 @@ def test_estimators_give_the_hints_too(images):
     assert (listed.predict(images) == FrozenFeatureProbe().fit(images, y).predict(images)).all()
 
 
-SIZES = r"^X holds images of 2 sizes, such as \(4, 5, 3\) and \(4, 6, 3\): resize them to one$"
-READ = r"^X is of type .*, expected an array: read the images first, and stack them with np.stack\(\[np.asarray"
+SIZES = r"^X holds images of 2 sizes, such as \(4, 5, 3\) and \(4, 6, 3\): bring them to one, .*load_images\(X, size"
+READ = r"^X is of type .*, expected an array: invtransfer.load_images reads images from folders"
 
 
 @pytest.mark.parametrize("check", [check_images, lambda X: FrozenFeatureProbe().fit(X, [0, 1, 1])])

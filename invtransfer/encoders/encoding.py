@@ -110,7 +110,7 @@ def encode_and_describe(encoder, X, batch_size=128, *, layer=None, pool="auto"):
     elif hasattr(encoder, "transform") and hasattr(encoder, "image_shape_"):  # ours, which checks the shape of images
         outputs = encoder.transform(X if X.shape[3] == 3 else X.reshape(len(X), -1))
     elif hasattr(encoder, "transform"):
-        outputs = encoder.transform(X.reshape(len(X), -1).copy())
+        outputs = encoder.transform(np.array(X).reshape(len(X), -1))
     elif callable(encoder):
         outputs = apply_in_batches(lambda batch: encoder(batch.copy()), X, batch_size)
     else:

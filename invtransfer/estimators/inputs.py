@@ -9,11 +9,13 @@ from os import PathLike
 
 import numpy as np
 import torch
+from PIL import Image
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 from torch.utils.data import Dataset
 
 from invtransfer.images import as_array, check_images, check_labels, shape_of
+from invtransfer.pictures import ImageCollection
 
 FEW_SAMPLES = "The number of unique classes is greater than 50%"  # scikit-learn's warning; few samples are usual here
 
@@ -26,7 +28,7 @@ def validate_input(estimator, X, y="no_validation", *, reset):
     estimator : estimator
         It has the parameter `image_shape`; with `reset`, its attributes `image_shape_` and `n_features_in_` are set.
     X : array-like of shape (n_samples, height, width, 3) or (n_samples, n_features)
-        Images, flattened images, or rows of pixels.
+        Images, flattened images, or rows of pixels; or what `load_images` returns.
     y : array-like of shape (n_samples,)
         Labels; omitted if there are none.
     reset : bool
@@ -34,8 +36,8 @@ def validate_input(estimator, X, y="no_validation", *, reset):
 
     Returns
     -------
-    X : ndarray of shape (n_samples, height, width, n_channels)
-        Images with 3 channels, or rows of pixels, of shape (n_samples, 1, n_features, 1).
+    X : ndarray or ImageCollection of shape (n_samples, height, width, n_channels)
+        Images with 3 channels, or rows of pixels, of shape (n_samples, 1, n_features, 1). A collection is not read.
     y : ndarray of shape (n_samples,)
         The labels, if they were given.
 
@@ -51,14 +53,14 @@ def validate_input(estimator, X, y="no_validation", *, reset):
     DataConversionWarning
         If `y` has shape (n_samples, 1).
     """
-    listed = isinstance(X, (list, tuple)) and len(X) and len(shape_of(X[0])) == 3
-    if listed or isinstance(X, (torch.Tensor, str, PathLike, Dataset)):
+    listed = isinstance(X, (list, tuple)) and len(X) and (isinstance(X[0], Image.Image) or len(shape_of(X[0])) == 3)
+    if isinstance(X, (torch.Tensor, str, PathLike, Dataset)):
         X = as_array(X, "X")
     y = as_array(y, "y") if isinstance(y, torch.Tensor) else y
     if estimator.image_shape is not None:
         check_image_shape(estimator.image_shape)
     expected = estimator.image_shape if reset else estimator.image_shape_
-    flat = getattr(X, "ndim", 2) <= 2
+    flat = not listed and getattr(X, "ndim", 2) <= 2
     if flat:
         rules = {"dtype": [np.float32, np.float64, np.uint8]}
     else:
@@ -66,9 +68,12 @@ def validate_input(estimator, X, y="no_validation", *, reset):
         if expected is not None and X.shape[1:] != tuple(expected):
             raise ValueError(f"X has images of shape {X.shape[1:]}, expected {tuple(expected)}")
         rules = {"dtype": None, "ensure_2d": False, "allow_nd": True, "ensure_all_finite": False}
+    # what is not in memory stays there: an array of the same shape, whose values take one byte in all, is checked
+    given = np.broadcast_to(np.zeros((), X.dtype), X.shape) if isinstance(X, ImageCollection) else X
     with np.errstate(over="ignore"):  # validate_data refuses infinity
-        checked = validate_data(estimator, X, y, reset=reset, **rules)
-    X, *labels = checked if isinstance(checked, tuple) else (checked,)
+        checked = validate_data(estimator, given, y, reset=reset, **rules)
+    given, *labels = checked if isinstance(checked, tuple) else (checked,)
+    X = X if isinstance(X, ImageCollection) else given
     if flat:
         X = _unflatten(X, (1, X.shape[1], 1) if expected is None else expected)
     if reset:

@@ -1,5 +1,7 @@
 """InvariantPretrainer, which trains a network to classify images regardless of their transformation."""
 
+import math
+
 import numpy as np
 import torch
 from torch import nn
@@ -243,7 +245,7 @@ def channel_statistics(X, block=1024):
     ([0.5, 0.0, 0.0], [0.5, 1.0, 1.0])
     """
     scale = 255.0 if X.dtype == np.uint8 else 1.0
-    n_pixels = X.size // X.shape[3]
+    n_pixels = math.prod(X.shape[:3])
     mean = sum(X[i : i + block].sum(axis=(0, 1, 2), dtype=np.float64) for i in range(0, len(X), block)) / n_pixels
     variance = np.zeros(X.shape[3])
     for i in range(0, len(X), block):

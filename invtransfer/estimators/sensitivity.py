@@ -219,8 +219,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : Transforms2D, TransformedImages, or array-like of shape (n_samples, height, width, 3)
-            Source that draws the twins; or images, uint8 or float in [0, 1], which are transformed as a whole; or an
-            array of shape (n_samples, n_features), see `image_shape`.
+            Source that draws the twins; or images, uint8 or float in [0, 1], such as those of `load_images`, which are
+            transformed as a whole; or an array of shape (n_samples, n_features), see `image_shape`.
         y : object
             Ignored.
 
@@ -284,7 +284,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_input(self, X, reset=False)
-        images = self._to_images(X)
+        images = np.asarray(self._to_images(X))
         indices = np.array([zlib.crc32(np.ascontiguousarray(image).data) % N_ROW_DRAWS for image in images])
         columns = []
         for transformation in self._transformations:

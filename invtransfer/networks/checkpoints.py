@@ -1,6 +1,7 @@
 """The state of a training in a file, from which an interrupted training continues to the same weights."""
 
 import hashlib
+import math
 import os
 import re
 import time
@@ -255,6 +256,10 @@ def _digest(*arrays):
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.dtype} {array.shape}".encode())
-        for block in np.array_split(array, 1 + array.nbytes // BLOCK_BYTES) if array.ndim else [array]:
-            digest.update(block.tobytes())
+        if array.ndim == 0:
+            digest.update(array.tobytes())
+            continue
+        step = max(1, BLOCK_BYTES // max(1, math.prod(array.shape[1:]) * array.dtype.itemsize))
+        for start in range(0, len(array), step):
+            digest.update(array[start : start + step].tobytes())
     return DIGEST + digest.hexdigest()

@@ -1,11 +1,12 @@
 """Objects and backgrounds read from a folder in SI-Score's layout (see `load_objects` and `load_backgrounds`)."""
 
-import warnings
 from os import fspath
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+
+from invtransfer.pictures.files import list_folder, list_images, read_picture
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _LAYOUT = "foregrounds/<category>/<name>.png and backgrounds/<name>.jpg"
@@ -13,53 +14,31 @@ _LAYOUT = "foregrounds/<category>/<name>.png and backgrounds/<name>.jpg"
 
 def read_objects(source, size):
     """Read the first image of each category: uint8 images (n_categories, size, size, 4), and the categories' names."""
-    categories = [entry for entry in _list(source, "foregrounds", "<category>") if entry.is_dir()]
+    categories, _ = _list(source, "foregrounds", "<category>")
     if not categories:
         raise ValueError(f"source has no category in {Path(source, 'foregrounds')}, expected {_LAYOUT}")
-    images = [_read(_images_in(category)[0], "RGBA") for category in categories]
-    return np.stack([_resize(_pad(image), size) for image in images]), tuple(category.name for category in categories)
+    images = [read_picture(list_images(category, _SUFFIXES)[0], alpha=True) for category in categories.values()]
+    return np.stack([_resize(_pad(image), size) for image in images]), tuple(categories)
 
 
 def read_backgrounds(source, size):
     """Read all backgrounds, cropped to squares from the top left: uint8 images (n_backgrounds, size, size, 3)."""
     _list(source, "backgrounds", "<name>")
     backgrounds = []
-    for path in _images_in(Path(source, "backgrounds")):
-        image = _read(path, "RGB")
+    for path in list_images(Path(source, "backgrounds"), _SUFFIXES):
+        image = read_picture(path)
         side = min(image.size)
         backgrounds.append(_resize(image.crop((0, 0, side, side)), size))
     return np.stack(backgrounds)
 
 
 def _list(source, folder, entry):
-    """List the entries of a folder inside the source, sorted by name, without hidden ones."""
+    """List the folders and files of a folder inside the source."""
     root = Path(source)
     if not (root / folder).is_dir():
         found = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
         raise ValueError(f"source is {fspath(source)!r}, expected {folder}/{entry} in it, found {found}")
-    return sorted(path for path in (root / folder).iterdir() if not path.name.startswith("."))
-
-
-def _images_in(folder):
-    paths = [path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file()]
-    images = sorted(path for path in paths if path.suffix.lower() in _SUFFIXES)
-    if not images:
-        found = ", ".join(sorted(path.name for path in paths)[:5]) or "nothing"
-        raise ValueError(f"{folder} has no image, expected {', '.join(_SUFFIXES)}, found {found}")
-    return images
-
-
-def _read(path, mode):
-    """Read an image file completely and upright, as RGB or RGBA with 8 bits per channel."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)  # a file of kilobytes may ask for gigabytes
-            with Image.open(path) as image:
-                if image.mode.startswith(("I", "F")):
-                    raise ValueError(f"mode is {image.mode}, expected 8 bits per channel")
-                return ImageOps.exif_transpose(image).convert(mode)
-    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and others, depending on the damage
-        raise OSError(f"{path} cannot be read as an image: {error}") from error
+    return list_folder(root / folder)
 
 
 def _pad(image):

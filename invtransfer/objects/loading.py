@@ -27,7 +27,7 @@ def load_objects(source="procedural", size=128, random_state=0):
         - "random": 61 random patterns, opaque and square; every pixel and colour is uniform.
         - path: a folder in SI-Score's layout, ``foregrounds/<category>/*.png`` (PNG, JPEG or WebP). Each category is a
           class, and the file whose name sorts first is its object; classes are sorted by name. Images without alpha are
-          opaque. Hidden files and files of other kinds are ignored.
+          opaque. Hidden files and files of other kinds are ignored. Names are in Unicode's normal form C.
     size : int in [8, 1024], default=128
         Side of the images in pixels.
     random_state : int, default=0
@@ -42,12 +42,12 @@ def load_objects(source="procedural", size=128, random_state=0):
     TypeError
         If `size` or `random_state` is not an int, or `source` is neither a str nor a path.
     ValueError
-        If `size` is not in [8, 1024], `random_state` is negative, a folder does not have the layout, or a category
-        in it has no image.
+        If `size` is not in [8, 1024], `random_state` is negative, a folder does not have the layout, a category in it
+        has no image, or two names differ in their normal form only.
     FileNotFoundError
         If the folder does not exist.
     OSError
-        If an image file cannot be read.
+        If an image file cannot be read, or a link leads nowhere.
 
     Notes
     -----
@@ -94,7 +94,7 @@ def load_backgrounds(source="procedural", size=32):
     source : "procedural" or path, default="procedural"
         - "procedural": 867 landscapes drawn in code: mountains, sea, desert, forest and so on, by day and by night.
         - path: a folder in SI-Score's layout, ``backgrounds/*`` (PNG, JPEG or WebP), sorted by file name. Hidden
-          files and files of other kinds are ignored.
+          files and files of other kinds are ignored. Transparency is put on white.
     size : int in [8, 1024], default=32
         Side of the images in pixels.
 
@@ -107,11 +107,12 @@ def load_backgrounds(source="procedural", size=32):
     TypeError
         If `size` is not an int, or `source` is neither a str nor a path.
     ValueError
-        If `size` is not in [8, 1024], or a folder does not have the layout or has no image.
+        If `size` is not in [8, 1024], a folder does not have the layout or has no image, or two names differ in their
+        normal form only.
     FileNotFoundError
         If the folder does not exist.
     OSError
-        If an image file cannot be read.
+        If an image file cannot be read, or a link leads nowhere.
 
     Notes
     -----

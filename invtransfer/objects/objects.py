@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from invtransfer.pictures.files import to_normal_form
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Objects:
@@ -113,6 +115,9 @@ class Objects:
     def _row(self, name):
         if name in self.names:
             return self.names.index(name)
+        typed, there = to_normal_form(str(name)), [to_normal_form(one) for one in self.names]
+        if typed in there:
+            return there.index(typed)
         nearest = difflib.get_close_matches(str(name), self.names, n=1)
         hint = f"did you mean {nearest[0]!r}?" if nearest else f"expected one of {', '.join(self.names)}"
         raise KeyError(f"no object has the name {str(name)!r}; {hint}")

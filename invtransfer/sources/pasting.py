@@ -179,7 +179,7 @@ def prepare_backgrounds(backgrounds, size):
                 f"backgrounds is {backgrounds!r}, expected images (see load_backgrounds), 'random' or None"
             )
         return None
-    backgrounds = check_images(backgrounds, "backgrounds")
+    backgrounds = np.asarray(check_images(backgrounds, "backgrounds"))
     if backgrounds.dtype != np.uint8:
         backgrounds = np.round(backgrounds * 255).astype(np.uint8)
     return np.ascontiguousarray(_resize(backgrounds, size).transpose(0, 3, 1, 2))

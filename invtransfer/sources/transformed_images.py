@@ -16,7 +16,8 @@ class TransformedImages(Source):
     Parameters
     ----------
     images : array-like of shape (n_images, height, width, 3), uint8 or float in [0, 1]
-        Sample i shows image i modulo `n_images`: a second round shows the same images in new draws.
+        Sample i shows image i modulo `n_images`: a second round shows the same images in new draws. Those of
+        `load_images` are read when they are shown.
     labels : array-like of shape (n_images,)
         Labels of the images. None: each image's label is its number.
     transformations : sequence of str or Transformation
@@ -62,7 +63,7 @@ class TransformedImages(Source):
 
         Parameters
         ----------
-        images : ndarray of shape (n_images, height, width, 3), uint8 or float32 in [0, 1]
+        images : ndarray or ImageCollection of shape (n_images, height, width, 3), uint8 or float32 in [0, 1]
             As `check_images` returns them.
         transformations : tuple of Transformation
             As `get_transformations` returns them.

@@ -1,0 +1,172 @@
+"""From a picture of any kind (PIL's, an array, a tensor, nested lists) to an image: RGB, upright, of one size."""
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+CHANNELS = (1, 3, 4)  # grey, RGB, RGB and alpha
+
+
+def to_image(picture, size=None):
+    """Convert a picture to an image.
+
+    Parameters
+    ----------
+    picture : PIL.Image.Image or array-like
+        A picture of PIL's, see `to_rgb`; or a tensor, array or nested lists of shape (height, width),
+        (height, width, n_channels) or (n_channels, height, width), with 1, 3 or 4 channels, uint8 or float in [0, 1].
+        The fourth channel is alpha.
+    size : int or None
+        The shorter side is resized to this number of pixels (bilinear, antialiased), and the square in the centre is
+        cut out. None: the size is kept.
+
+    Returns
+    -------
+    image : ndarray of shape (height, width, 3), uint8 or float32 in [0, 1]
+
+    Raises
+    ------
+    ValueError
+        If `picture` is none of these, its shape does not tell where the channels are, or its values are out of range.
+
+    Examples
+    --------
+    >>> to_image(torch.ones(1, 6, 8)).shape
+    (6, 8, 3)
+    >>> to_image(np.zeros((60, 80, 4), "uint8"), size=32)[0, 0].tolist()  # transparent
+    [255, 255, 255]
+    """
+    if not isinstance(picture, Image.Image):
+        picture = _to_array(picture)
+        if picture.dtype != np.uint8:
+            return _fit_floats(_flatten_floats(picture), size)
+        if picture.shape[2] == 3 and size is None:
+            return picture
+        picture = Image.fromarray(np.ascontiguousarray(picture if picture.shape[2] > 1 else picture[..., 0]))
+    return np.asarray(_fit(to_rgb(picture), size))
+
+
+def to_rgb(picture, *, alpha=False):
+    """Turn a picture of PIL's upright, as its EXIF orientation says, and convert it to 8 bits per channel.
+
+    Parameters
+    ----------
+    picture : PIL.Image.Image
+        Picture of any mode with up to 8 bits per channel: grey, palette, CMYK and others.
+    alpha : bool
+        Whether to keep the transparency. If not, the picture is put on white.
+
+    Returns
+    -------
+    picture : PIL.Image.Image of mode "RGB", or "RGBA" with `alpha`
+
+    Raises
+    ------
+    ValueError
+        If `picture` has more bits per channel, or another mode that PIL cannot convert.
+
+    Examples
+    --------
+    >>> to_rgb(Image.new("LA", (1, 1), (0, 127))).getpixel((0, 0))
+    (128, 128, 128)
+    """
+    if picture.mode.startswith(("I", "F")):
+        raise ValueError(f"mode is {picture.mode}, expected 8 bits per channel")
+    picture = ImageOps.exif_transpose(picture)
+    if alpha:
+        return picture.convert("RGBA")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return picture.convert("RGB")
+
+
+def are_python_numbers(values):
+    """Tell whether the first value inside nested lists is an int of Python's, which has no dtype.
+
+    Parameters
+    ----------
+    values : object
+        Anything.
+
+    Returns
+    -------
+    are_numbers : bool
+
+    Examples
+    --------
+    >>> are_python_numbers([[1, 2]]), are_python_numbers([np.array([1, 2])])
+    (True, False)
+    """
+    for _ in range(5):  # images, rows, columns, channels, value
+        if not isinstance(values, (list, tuple)) or not len(values):
+            break
+        values = values[0]
+    return isinstance(values, int) and not isinstance(values, bool)
+
+
+def _to_array(picture):
+    """Return a picture as an array of shape (height, width, n_channels), uint8 or float32."""
+    known = picture
+    if isinstance(picture, torch.Tensor):
+        picture = picture.detach().cpu()
+        picture = picture.float().numpy() if picture.is_floating_point() else picture.numpy()
+    array = _channels_last(np.asarray(picture), isinstance(known, torch.Tensor))
+    if array.dtype.kind in "iu" and are_python_numbers(known) and array.min() >= 0 and array.max() <= 255:
+        return array.astype(np.uint8)
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind != "f":
+        raise ValueError(f"it has dtype {array.dtype}, expected uint8 (0 to 255) or floats in [0, 1]")
+    low, high = float(array.min()), float(array.max())
+    if not (low >= 0 and high <= 1):  # or NaN
+        raise ValueError(
+            f"it holds floats from {low:.4g} to {high:.4g}, expected [0, 1]: leave a normalisation out, as it belongs"
+            " into the encoder"
+        )
+    return array.astype(np.float32, copy=False)
+
+
+def _channels_last(array, is_tensor):
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or 0 in array.shape:
+        raise ValueError(
+            f"it has shape {array.shape}, expected an image: (height, width), (height, width, channels) or (channels,"
+            " height, width)"
+        )
+    first, last = array.shape[0] in CHANNELS, array.shape[2] in CHANNELS
+    if first and last and (is_tensor or array.shape[2] != 3):  # arrays are (height, width, 3) in the whole package
+        raise ValueError(f"it has shape {array.shape}, where the channels may be the first dimension or the last")
+    if not first and not last:
+        raise ValueError(f"it has shape {array.shape}, expected 1, 3 or 4 channels, first or last")
+    return array if last else array.transpose(1, 2, 0)
+
+
+def _flatten_floats(array):
+    """Return float images with 1, 3 or 4 channels as RGB on white."""
+    if array.shape[2] == 4:
+        alpha = array[..., 3:]
+        return array[..., :3] * alpha + (1 - alpha)
+    return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array
+
+
+def _fit_floats(array, size):
+    if size is None or array.shape[:2] == (size, size):
+        return array
+    channels = [_fit(Image.fromarray(np.ascontiguousarray(array[..., channel])), size) for channel in range(3)]
+    return np.stack([np.asarray(channel) for channel in channels], axis=2).clip(0, 1)  # weights sum to 1 up to rounding
+
+
+def _fit(picture, size):
+    """Resize the shorter side to `size` and cut out the centre; only what remains is resized."""
+    if size is None or picture.size == (size, size):
+        return picture
+    shorter = min(picture.size)
+    resized = [size * side // shorter for side in picture.size]
+    starts = [round((side - size) / 2) for side in resized]
+    scales = [side / after for side, after in zip(picture.size, resized, strict=True)]
+    low = [start * scale for start, scale in zip(starts, scales, strict=True)]
+    high = [min((start + size) * scale, side) for start, scale, side in zip(starts, scales, picture.size, strict=True)]
+    # Pillow's bilinear filter widens when it shrinks an image, and looks beyond the box
+    return picture.resize((size, size), Image.Resampling.BILINEAR, box=(*low, *high))

@@ -1,0 +1,348 @@
+"""Images from wherever a person has them, see `load_images`."""
+
+import os
+import struct
+import zipfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from os import PathLike, fspath
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, SequentialSampler, Subset
+
+from invtransfer.images import check_count
+from invtransfer.pictures.collection import N_THREADS, ImageCollection
+from invtransfer.pictures.conversion import to_image
+from invtransfer.pictures.files import list_folder, list_images, naming, open_picture
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
+IMAGE_COLUMNS, LABEL_COLUMNS = ("image", "img"), ("label", "labels")
+N_READ_TWICE = 4  # entries of a data set; one of a random flip stays unnoticed once in 16 times
+
+
+def load_images(data, *, size=None):
+    """Load a person's own images: whatever holds them, they are read as they are needed.
+
+    Parameters
+    ----------
+    data : path, array-like, or data set
+        One of:
+
+        - a folder with one folder of image files per class, or a folder of image files;
+        - a file of arrays: ``.npy`` or ``.npz``, which are mapped into memory unless they are compressed, or HDF5
+          (with h5py installed). Of several arrays, one holds the images;
+        - an array of shape (n_images, height, width, 3), in memory or on a disk; 1 or 4 channels, and channels that
+          come first, are converted;
+        - a list of arrays, tensors, pictures of PIL's, nested lists, or paths of image files, of any sizes;
+        - a map-style data set of torch's, whose entries are an image or (image, label), or a `DataLoader` of one, of
+          which the data set is read, in its own order;
+        - a data set of Hugging Face's, with images in the column "image" or "img".
+    size : int or None
+        Side of the images in pixels, at most 4096: the shorter side is resized to it (bilinear, antialiased), and the
+        square in the centre is cut out. None: all images must be of one size, which is kept.
+
+    Returns
+    -------
+    images : ImageCollection
+        All estimators and sources take it in place of an array of images. Its `labels` are the names of the folders,
+        or what a data set or a file of arrays has, or None.
+
+    Raises
+    ------
+    TypeError
+        If `data` is none of these.
+    ValueError
+        If there is no image, sizes differ and `size` is None, or the images are not as described. An image is checked
+        when it is read, so later use may raise this, too; the message names the file or the entry.
+    OSError
+        If a file cannot be read, or a link leads nowhere.
+    ImportError
+        If h5py is missing.
+
+    Notes
+    -----
+    Files are PNG, JPEG, WebP, BMP, TIFF or GIF (the first frame). Hidden files and files of other kinds are ignored.
+    Classes and files are sorted by their names in Unicode's normal form C, so that the disk does not matter.
+
+    Every picture becomes RGB with 8 bits per channel, as `load_objects` reads them: turned upright as its EXIF
+    orientation says, transparency put on white, grey repeated, palettes and CMYK converted. 16 bits are refused. Arrays
+    are uint8 or floats in [0, 1]. Their channels are the dimension of length 1, 3 or 4, the first or the last; it is an
+    error if both are, except that arrays (no tensors) whose last dimension is 3 have their channels there.
+
+    Files and lists are read in 4 threads, data sets one entry after the other, since their code may not bear threads.
+    A data set must give the same image whenever it is asked: leave random transforms out of it, and a normalisation,
+    which belongs into the encoder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name, shape in {"cat": (80, 60), "dog": (50, 90)}.items():
+    ...     (folder / name).mkdir()
+    ...     Image.new("RGB", shape).save(folder / name / "1.png")
+    >>> images = load_images(folder, size=32)
+    >>> images
+    ImageCollection(2 images of 32 x 32, uint8, 2 classes)
+    >>> images.labels.tolist(), images[:1].shape
+    (['cat', 'dog'], (1, 32, 32, 3))
+    """
+    size = None if size is None else check_count(size, "size", high=4096)
+    if isinstance(data, (str, PathLike)):
+        return _load_path(Path(os.path.expanduser(data)), size)
+    if isinstance(data, ImageCollection):
+        return (
+            data
+            if size is None
+            else ImageCollection(data, size, partial(_labels_of, data), data.class_names, in_threads=False)
+        )
+    if isinstance(data, DataLoader):
+        data = _data_set_of(data)
+    in_a_row = hasattr(data, "__iter__") and not hasattr(data, "__getitem__") and not isinstance(data, type)
+    if isinstance(data, IterableDataset) or in_a_row:
+        raise ValueError(
+            f"data is of type {type(data).__name__}, which gives images in a row and cannot be asked for the i-th: read"
+            " as many as fit into memory with list(itertools.islice(data, 1000)), and load the list of their images"
+        )
+    if isinstance(data, dict):
+        names = ", ".join(map(str, list(data)[:5]))
+        raise TypeError(f"data is a {type(data).__name__} of {names}: give one of its parts, such as data['train']")
+    if isinstance(data, (list, tuple)):
+        _check_sizes(data, size)
+        return ImageCollection(data, size)
+    if hasattr(data, "shape") and hasattr(data, "dtype") and hasattr(data, "__getitem__"):
+        return _load_array(data, size)
+    if isinstance(data, type) or not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
+        raise TypeError(
+            f"data is of type {type(data).__name__}, expected a path, an array, a list of pictures, or a data set"
+        )
+    return _load_data_set(data, size)
+
+
+def _labels_of(images):
+    return images.labels
+
+
+# files
+
+
+def _load_path(path, size):
+    if path.is_dir():
+        return _load_folder(path, size)
+    if not path.exists():
+        raise FileNotFoundError(f"data is {fspath(path)!r}, expected an existing folder or file of arrays")
+    suffix = path.suffix.lower()
+    if suffix not in (".npy", ".npz", *HDF5_SUFFIXES):
+        raise ValueError(
+            f"data is the file {path}, expected a folder of images, or arrays in .npy, .npz or .h5; a list of image"
+            " files is also taken"
+        )
+    if suffix in HDF5_SUFFIXES:
+        return _choose(path, _open_hdf5(path), size)
+    with naming(path, OSError, "arrays"):
+        arrays = _map_archive(path) if suffix == ".npz" else {path.stem: np.load(path, mmap_mode="r")}
+    return _choose(path, arrays, size)
+
+
+def _load_folder(folder, size):
+    folders, files = list_folder(folder)
+    if any(path.suffix.lower() in SUFFIXES for path in files.values()):
+        if folders:
+            raise ValueError(
+                f"{folder} holds image files and the folders {', '.join(list(folders)[:5])}, expected a folder of each"
+                " class, or images alone"
+            )
+        folders = {None: folder}
+    listed = {name: list_images(path, SUFFIXES) for name, path in folders.items()}
+    paths = [path for images in listed.values() for path in images]
+    if not paths:
+        raise ValueError(f"{folder} has no image, expected {', '.join(SUFFIXES)}, or a folder of them for each class")
+    _check_sizes(paths, size)
+    if None in listed:
+        return ImageCollection(paths, size)
+    return ImageCollection(paths, size, np.repeat(list(listed), [len(images) for images in listed.values()]), listed)
+
+
+def _check_sizes(pictures, size):
+    """Raise an error that names two files of different sizes, whose headers say so, unless all are brought to one."""
+    if size is not None or not all(isinstance(picture, (str, PathLike)) for picture in pictures):
+        return
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        sizes = list(pool.map(_read_size, pictures))
+    for path, (width, height) in zip(pictures, sizes, strict=True):
+        if {width, height} != set(sizes[0]):  # an EXIF orientation, read with the pixels, may exchange the two sides
+            raise ValueError(
+                f"data holds images of different sizes, such as {pictures[0]} of {sizes[0][0]} x {sizes[0][1]} pixels"
+                f" and {path} of {width} x {height}: load_images(data, size=224) brings all to one"
+            )
+
+
+def _read_size(path):
+    with naming(path, OSError), open_picture(path) as picture:
+        return picture.size
+
+
+# arrays
+
+
+def _load_array(array, size, labels=None):
+    if len(array.shape) != 4:
+        hint = ": one image is data[None]" if len(array.shape) == 3 and array.shape[2] == 3 else ""
+        hint = hint or (": grey images are data[..., None]" if len(array.shape) == 3 else "")
+        raise ValueError(f"data has shape {tuple(array.shape)}, expected (n_images, height, width, channels){hint}")
+    return ImageCollection(array, size, labels, in_threads=False, keep=False)
+
+
+def _choose(path, arrays, size):
+    """Load the images among the arrays of a file, and their labels."""
+    images = [name for name, array in arrays.items() if len(array.shape) == 4]
+    if len(images) != 1:
+        shapes = ", ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items()) or "nothing"
+        raise ValueError(
+            f"{path} holds {shapes}, expected one array of shape (n_images, height, width, channels): give the array"
+        )
+    labels = [array for array in arrays.values() if tuple(array.shape) == (len(arrays[images[0]]),)]
+    return _load_array(arrays[images[0]], size, np.asarray(labels[0]) if len(labels) == 1 else None)
+
+
+def _map_archive(path):
+    """Return the arrays of an .npz file, mapped into memory; compressed ones are read into memory."""
+    with np.load(path) as archive, zipfile.ZipFile(path) as members:
+        stored = {
+            member.filename: member for member in members.infolist() if member.compress_type == zipfile.ZIP_STORED
+        }
+        mapped = {name: _map_member(path, stored.get(f"{name}.npy")) for name in archive.files}
+        return {name: archive[name] if array is None else array for name, array in mapped.items()}
+
+
+def _map_member(path, member):
+    """Map the array of one member of an archive into memory; return None if that cannot be."""
+    if member is None:
+        return None
+    with open(path, "rb") as file:
+        file.seek(member.header_offset)
+        lengths = struct.unpack("<HH", file.read(30)[26:])  # of the name and of what follows it
+        file.seek(sum(lengths), os.SEEK_CUR)
+        version = np.lib.format.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            return None
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, is_fortran, dtype = read(file)
+        if dtype.hasobject or not shape or 0 in shape:
+            return None
+        return np.memmap(path, dtype, "r", file.tell(), shape, "F" if is_fortran else "C")
+
+
+def _open_hdf5(path):
+    """Return the arrays of an HDF5 file, which stay on the disk."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError(f"data is the file {path}, and reading HDF5 needs h5py: pip install h5py") from error
+    arrays = {}
+
+    def add(name, item):
+        if isinstance(item, h5py.Dataset):
+            arrays[name] = item
+
+    with naming(path, OSError, "arrays"):
+        h5py.File(path, "r").visititems(add)
+    return arrays
+
+
+# data sets
+
+
+def _data_set_of(loader):
+    """Return the data set of a loader that shows all of it, in any order."""
+    batches = loader.batch_sampler
+    sampler = batches.sampler if type(batches) is BatchSampler else loader.sampler
+    all_of_it = type(sampler) is SequentialSampler or (
+        type(sampler) is RandomSampler and not sampler.replacement and sampler.num_samples == len(loader.dataset)
+    )
+    iterable = isinstance(loader.dataset, IterableDataset)
+    if not iterable and (type(batches) not in (BatchSampler, type(None)) or not all_of_it):
+        raise ValueError(
+            f"data is a DataLoader that chooses with {type(batches if all_of_it else sampler).__name__}, expected one"
+            " that shows its whole data set: give the data set, or a Subset of it"
+        )
+    return loader.dataset
+
+
+class _Pictures:
+    """Pictures of a data set, whose entries may hold labels, too."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, i):
+        return _split(self.data[i])[0]
+
+
+def _load_data_set(data, size):
+    pictures = _Pictures(data)
+    images = ImageCollection(pictures, size, in_threads=False)  # tells of the first entry whether it is an image
+    for i in range(min(len(data), N_READ_TWICE)):
+        with naming(f"data[{i}]", ValueError):
+            one, again = (to_image(pictures[i]) for _ in range(2))
+        if not np.array_equal(one, again):
+            raise ValueError(
+                f"data[{i}] is another image when it is read again: leave random transforms out of the data set, as"
+                " twins must differ by what is measured alone"
+            )
+    if len(_split(data[0])) == 1:
+        return images
+    return ImageCollection(pictures, size, partial(_read_labels, data), _find_class_names(data), in_threads=False)
+
+
+def _split(entry):
+    """Return the picture of an entry of a data set, and its label if there is one, as a tuple."""
+    if isinstance(entry, Mapping):
+        image = next((name for name in IMAGE_COLUMNS if name in entry), None)
+        if image is None:
+            raise ValueError(f"it has the columns {', '.join(map(str, entry))}, expected 'image' or 'img' among them")
+        return (entry[image], *[entry[name] for name in LABEL_COLUMNS if name in entry][:1])
+    if not isinstance(entry, (tuple, list)):
+        return (entry,)
+    if len(entry) not in (1, 2):
+        raise ValueError(f"it is a {type(entry).__name__} of {len(entry)}, expected an image or (image, label)")
+    return tuple(entry)
+
+
+def _read_labels(data):
+    """Return the labels of a data set; if they are nowhere by themselves, all entries are read."""
+    if isinstance(data, Subset):
+        return _read_labels(data.dataset)[np.asarray(data.indices)]
+    column = next((name for name in LABEL_COLUMNS if name in (getattr(data, "column_names", None) or ())), None)
+    if column is not None:
+        labels = data[column]
+    elif type(data).__module__.startswith("torchvision.") and getattr(data, "target_transform", None) is None:
+        labels = getattr(data, "targets", None)  # of other classes, entries may have other labels
+    else:
+        labels = None
+    if labels is None:
+        labels = [_split(data[i])[1] for i in range(len(data))]
+    labels = np.asarray(
+        [label.item() if isinstance(label, torch.Tensor) and label.ndim == 0 else label for label in labels]
+    )
+    if labels.ndim != 1:
+        raise ValueError(f"data has labels of shape {labels.shape}, expected one number or name per image")
+    return labels
+
+
+def _find_class_names(data):
+    """Return the names that a data set has for its classes, or None."""
+    if isinstance(data, Subset):
+        return _find_class_names(data.dataset)
+    features = getattr(data, "features", None)
+    column = next((name for name in LABEL_COLUMNS if isinstance(features, Mapping) and name in features), None)
+    names = getattr(data, "classes", None) if column is None else getattr(features[column], "names", None)
+    is_list = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+    return names if is_list else None

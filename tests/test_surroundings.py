@@ -26,7 +26,7 @@ from invtransfer.encoders.layers import LayerFeatures
 from invtransfer.networks.inference import compute_outputs
 from invtransfer.surroundings import usual_torch
 
-Y = np.arange(40) % 2
+IMAGES, Y = np.random.default_rng(0).integers(256, size=(40, 16, 16, 3), dtype=np.uint8), np.arange(40) % 2
 
 
 def classifier(head=None):
@@ -81,25 +81,29 @@ class Positions(nn.Module):
         return x + torch.linspace(0, 1, x.shape[-1], device=x.device)
 
 
-def test_surroundings_do_not_change_numbers(images, surroundings):
-    options = {"epochs": 1, "batch_size": 20, "random_state": 0, "device": "cpu"}
+def measure(images):
+    options = {"epochs": 1, "batch_size": 20, "random_state": 0, "device": "cpu", "precision": "float32"}
     module = nn.Sequential(Positions(), classifier())
+    scorer = SensitivityScorer(module, transformations=["blur", "rotate"], n_pairs=20, random_state=0).fit(images)
+    probe = FrozenFeatureProbe(module, solver="adam", epochs=2, random_state=0).fit(images, Y)
+    pretrainer = InvariantPretrainer("resnet18", width=0.0625, **options).fit(images, Y)
+    own = InvariantPretrainer(module, **options).fit(images, Y)
+    tuner = FineTuner(pretrainer, **options).fit(images, Y)
+    return [
+        scorer.sensitivity_.values, scorer.transform(images[:3]), probe.coef_, probe.predict_proba(images),
+        *(estimator.predict_proba(images) for estimator in (pretrainer, own, tuner)),
+    ]  # fmt: skip
 
-    def measure():
-        scorer = SensitivityScorer(module, transformations=["blur", "rotate"], n_pairs=20, random_state=0).fit(images)
-        probe = FrozenFeatureProbe(module, solver="adam", epochs=2, random_state=0).fit(images, Y)
-        pretrainer = InvariantPretrainer("resnet18", width=0.0625, precision="float32", **options).fit(images, Y)
-        own = InvariantPretrainer(module, precision="float32", **options).fit(images, Y)
-        tuner = FineTuner(pretrainer, precision="float32", **options).fit(images, Y)
-        return [
-            scorer.sensitivity_.values, scorer.transform(images[:3]), probe.coef_, probe.predict_proba(images),
-            *(estimator.predict_proba(images) for estimator in (pretrainer, own, tuner)),
-        ]  # fmt: skip
 
-    expected = measure()
+@pytest.fixture(scope="module")
+def measured():
+    return measure(IMAGES)
+
+
+def test_surroundings_do_not_change_numbers(measured, surroundings):
     with surroundings():
-        measured = measure()
-    for one, other in zip(measured, expected, strict=True):
+        again = measure(IMAGES)
+    for one, other in zip(again, measured, strict=True):
         assert one.dtype == other.dtype
         np.testing.assert_array_equal(one, other)
 
@@ -295,7 +299,7 @@ HEADS = {
 
 
 @pytest.mark.parametrize("kind", HEADS)
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore")  # torch.ao is deprecated, but people have such layers
 def test_the_head_is_found_through_what_is_wrapped_around_it(images, kind):
     module = classifier(HEADS[kind]())
     Z, place = encode_and_describe(module, images)

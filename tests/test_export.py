@@ -179,7 +179,7 @@ def test_published_cubes_are_read_back(name, tmp_path):
     export_csv(cube, tmp_path, name)
     columns = assert_tables_are(cube, tmp_path, name)
     for row in columns.itertuples():
-        assert (row.units, row.long_name) == tuple(
+        assert (str(row.units), row.long_name) == tuple(
             cube[row.column].attrs.get(key, "") for key in ("units", "long_name")
         )
 

@@ -435,6 +435,7 @@ def test_attributes_of_coordinates_are_kept(cube):
 @pytest.mark.parametrize("name", ["factors", "relevance", "fine_tuning", "invariance_transfer"])
 def test_published_cube_is_merged_from_its_seeds(name):
     whole = read(CUBES / f"{name}.nc")
-    cube = merge_without_notes([whole.isel(seed=part) for part in ([2], [0, 1])], ["2.nc", "01.nc"])
+    whole.attrs.pop("claims", None)  # which are of all seeds, and not merged
+    cube = merge_without_notes([whole.isel(seed=part) for part in (slice(2, None), [0, 1])], ["2.nc", "01.nc"])
     xr.testing.assert_identical(cube.assign_attrs(date_created=whole.attrs["date_created"]), whole)
     assert list(cube.data_vars) == list(whole.data_vars)

@@ -177,7 +177,8 @@ def test_file_of_an_encoder(encoder, tmp_path):
     save_encoder(fitted, tmp_path / "encoder.npz")
     model = load_model(tmp_path / "encoder.npz")
     assert isinstance(model, nn.Module)
-    assert np.array_equal(encode(model, X), fitted.transform(X))  # images of its size are not touched
+    # images of its size are not touched; a module gets another memory layout than our own networks
+    np.testing.assert_allclose(encode(model, X), fitted.transform(X), rtol=1e-4, atol=1e-5)
     assert model.preprocessing.description.startswith("shorter side 16 (bilinear), centre 16 x 16")
     assert model(AS_TENSOR).shape == (2, 2)  # of another size
     assert load_model(str(tmp_path / "encoder.npz"), size=20).preprocessing.size == (20, 20)

@@ -70,7 +70,9 @@ def test_the_file_is_arrays_and_json(path, encoder):
     with zipfile.ZipFile(path) as archive:
         assert {name.rpartition(".")[2] for name in archive.namelist()} == {"npy", "json"}
         description = json.loads(archive.read("description.json"))
-    assert description["encoder"]["recipe"] == {"network": "resnet18", "width": 0.0625, "layer": None}
+    assert description["encoder"]["recipe"] == {
+        "network": "resnet18", "width": 0.0625, "layer": None, "pool": "auto",
+    }  # fmt: skip
     assert description["encoder"]["parameters"]["transformations"] == ["rotate"]
     assert description["module"] is None
     arrays, _ = read_arrays(path)

@@ -305,7 +305,7 @@ def test_files_of_another_kind_are_left_alone(tmp_path):
     with pytest.raises(ValueError, match="checkpoint .*state holds no state of a training: name another file"):
         small(tmp_path)
     assert read_arrays(tmp_path / "state")[1] == {"content": "encoder"}
-    with pytest.raises(TypeError, match="checkpoint is 5, expected the path of a file or None"):
+    with pytest.raises(TypeError, match="checkpoint is 5, expected the path of a file or folder"):
         small(tmp_path, checkpoint=5)
     with pytest.raises(OSError, match="cannot write .*: it is a folder"):
         small(tmp_path, checkpoint=tmp_path)

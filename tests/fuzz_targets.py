@@ -70,6 +70,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
     ],
     "called by functions that have targets": [
         "invtransfer.analysis.checks", "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers",
+        "invtransfer.networks.surroundings",
         "invtransfer.objects.folders",
         "invtransfer.plots.axes", "invtransfer.plots.panels", "invtransfer.published.joins",
         "invtransfer.published.tables",
@@ -1119,12 +1120,14 @@ def arrays(draw):
         assert isinstance(described, dict)
 
 
-@target("replacing", "remove_leftovers", "check_writable")
+@target("replacing", "remove_leftovers", "check_writable", "read_file")
 def paths(draw):
     with folder_of({"file": b"old"}) as folder:
         known = [f"{folder}/file", f"{folder}/new", f"{folder}/a/b/c", folder, f"{folder}/file/below", f"{folder}/[x]*",
                  f"{folder}/{LONG}", Path(folder, "🦆")]  # fmt: skip
         path = draw(st.sampled_from(known))
+        with contextlib.suppress(Refused):
+            assert call(public("read_file"), path) == b"old"
         call(public("check_writable"), path)
 
         def replace():
@@ -1498,6 +1501,11 @@ RESULTS = {  # name -> type of the result, or what is true of it, and how to cal
     "shape_of": (tuple, {"value": odd() | odd_arrays()}),
     "check_study_cube": (type(None), {"cube": assembled() | factor_cubes()}),
     "decorrelate": (lambda matrix: np.isfinite(matrix).all(), {"Z": FEATURES, "ridge": st.sampled_from([0.1, 1e-6])}),
+    "decorrelate_leading": (callable, {
+        "Z": FEATURES, "ridge": st.sampled_from([0.1, 1e-6]), "n_leading": st.sampled_from([1, 2048]),
+    }),
+    "expand_path": (Path, {"path": names() | st.binary(max_size=9) | odd(), "name": "path"}),
+    "format_printable": (str, {"text": names(), "stream": st.builds(io.StringIO)}),
     "describe_layer": ((str, type(None)), {"spoiled": True}),
     "factor_contrasts": (lambda contrasts: contrasts.dims == ("factor_name", "contrast", "seed"), {
         "accuracy": accuracies().flatmap(mutated),

@@ -19,6 +19,7 @@ from tqdm import tqdm
 N_ATTEMPTS = 3  # how often a call is tried if its process dies each time
 CONNECT_SECONDS = 30  # how long to wait for a scheduler to answer
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg", "/dev/nvmap")  # NVIDIA, AMD, Windows' Linux, Jetson
+UNGUARDED = 'each process runs the main program again, so it has to begin its work under: if __name__ == "__main__":'
 
 
 class WorkerLostError(RuntimeError):
@@ -40,7 +41,8 @@ def check_importable(function):
     Raises
     ------
     NotImportableError
-        If it is a lambda or inside another function, or of a program that is not a file, such as a notebook.
+        If it is a lambda or inside another function, or of a program that is not a file, such as a notebook; or if this
+        is another process, which runs the main program for the first time.
 
     Examples
     --------
@@ -50,20 +52,22 @@ def check_importable(function):
     ...
     invtransfer.cubes.executors.NotImportableError: <lambda> cannot be imported by other processes (...): ...
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing itself asks
+        raise NotImportableError(UNGUARDED)
     inner = function
     while isinstance(inner, partial):
         inner = inner.func
     name = getattr(inner, "__qualname__", type(inner).__qualname__)
-    module = getattr(inner, "__module__", None)
-    if module == "__main__" and not _is_main_a_file():
+    cause = None
+    if getattr(inner, "__module__", None) == "__main__" and not _is_main_a_file():
         reason = "it was defined in a notebook, in an interpreter or in python -c, which is not a file"
     else:
         try:
             pickle.dumps(function)
             return
         except Exception as error:  # PicklingError, AttributeError, TypeError, and whatever an argument raises
-            reason, cause = f"{error}", error
-    raise NotImportableError(_format_not_importable(name, reason)) from locals().get("cause")
+            reason, cause = str(error), error
+    raise NotImportableError(_format_not_importable(name, reason)) from cause
 
 
 def _is_main_a_file():
@@ -156,10 +160,7 @@ class ProcessExecutor(Executor):
                 except BrokenProcessPool:
                     worker.stop()
             if not started and not self._cancelled:
-                raise NotImportableError(
-                    f"{N_ATTEMPTS} processes died as they started, before they computed anything; each runs the main"
-                    ' program again, so a script has to call this under: if __name__ == "__main__":'
-                )
+                raise NotImportableError(f"{N_ATTEMPTS} processes died as they started: {UNGUARDED}")
             raise WorkerLostError(f"its process died {N_ATTEMPTS} times: killed, or out of memory")
         finally:
             self._free.put(worker)

@@ -18,7 +18,11 @@ except ImportError:  # on Windows, where a locked file cannot be opened
     fcntl = None
 
 CHECKSUM = "checksum"
-CHANGING = {"_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned"}  # attributes that change values
+CHANGING = {"_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned", "_Encoding", "dtype"}
+RESERVED = {  # names of attributes in which the libraries of netCDF and HDF5 keep their own notes
+    "_NCProperties", "_Netcdf4Coordinates", "_Netcdf4Dimid", "_nc3_strict", "CLASS", "NAME", "DIMENSION_LIST",
+    "REFERENCE_LIST",
+}  # fmt: skip
 READINGS = (  # with dates as the CF conventions say, without durations, and literally
     {}, {"decode_timedelta": False}, {"decode_times": False, "decode_timedelta": False, "mask_and_scale": False},
 )  # fmt: skip
@@ -94,13 +98,19 @@ def _check_texts(dataset):
 
 
 def _check_attributes(dataset):
-    """Refuse attributes by which programs that follow the CF conventions would read other values."""
-    for name, variable in dataset.variables.items():
-        for attribute in CHANGING & variable.attrs.keys():
-            raise ValueError(
-                f"{name} has the attribute {attribute!r}, by which programs that follow the CF conventions change"
-                " values that they read: leave it out, as values are stored as they are, and NaN marks what is missing"
-            )
+    """Refuse attributes that netCDF cannot hold, or by which other programs would read other values."""
+    for name, variable in {"the dataset": dataset, **dataset.variables}.items():
+        for attribute, value in variable.attrs.items():
+            if np.ravel(value).dtype.kind not in "iufU":  # the library does not say which attribute it cannot hold
+                raise TypeError(f"{name} has the attribute {attribute!r} = {value!r}, expected text or numbers")
+            if attribute in RESERVED or "/" in str(attribute):
+                raise ValueError(f"{name} has the attribute {attribute!r}, a name that netCDF keeps for itself")
+            if attribute in CHANGING and name != "the dataset":
+                raise ValueError(
+                    f"{name} has the attribute {attribute!r}, by which programs that follow the CF conventions change"
+                    " values that they read: leave it out, as values are stored as they are, and NaN marks what is"
+                    " missing"
+                )
 
 
 def _save(dataset, path):

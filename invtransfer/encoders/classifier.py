@@ -10,6 +10,7 @@ from torch import nn
 
 from invtransfer.encoders.layers import LayerFeatures, explain_failure
 from invtransfer.networks.architectures import NETWORKS, initialise
+from invtransfer.networks.surroundings import default_settings
 
 
 class Normalise(nn.Module):
@@ -31,6 +32,7 @@ class Normalise(nn.Module):
         return (images - self.mean) / self.std
 
 
+@default_settings()
 def build_network(
     network, n_classes, *, image_shape=(32, 32, 3), width=1.0, layer=None, mean=None, std=None, generator=None
 ):

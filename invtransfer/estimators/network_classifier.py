@@ -14,6 +14,7 @@ from invtransfer.estimators.inputs import validate_input
 from invtransfer.images import check_count
 from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import compute_outputs
+from invtransfer.networks.surroundings import default_settings
 from invtransfer.randomness import derive_seed
 from invtransfer.sources.transformed_images import TransformedImages
 from invtransfer.transformations import get_transformations
@@ -63,6 +64,7 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         source = TransformedImages.from_checked(X, chosen, random_state=seed)
         return lambda epoch: source.sample(len(X), start=epoch * len(X))[0]
 
+    @default_settings()
     def module(self):
         """Return the trained network as a torch module on the CPU.
 
@@ -89,6 +91,7 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         # batches of 2 would leave one image of an odd number over; if the largest has 3, the smallest has 2
         return 3 if batch_size == 2 and n_samples % 2 else batch_size
 
+    @default_settings()
     def _outputs(self, X, network):
         X = validate_input(self, X, reset=False)
         outputs = compute_outputs(network.to(resolve_device(self.device)), X)

@@ -11,6 +11,7 @@ from invtransfer.estimators.inputs import find_classes, validate_input, validate
 from invtransfer.estimators.network_classifier import NetworkClassifier
 from invtransfer.estimators.probing import FrozenFeatureProbe
 from invtransfer.images import check_count
+from invtransfer.networks.surroundings import default_settings
 from invtransfer.networks.training import train
 
 
@@ -239,6 +240,7 @@ class FineTuner(AroundEncoder, NetworkClassifier):
                 setattr(probe, name, getattr(self, name))
         return probe
 
+    @default_settings()
     def _copy_network(self):
         """Return a copy of the encoder's network with the probe as its head, and the recipe that `_keep` takes."""
         encoder = self.probe_.encoder

@@ -13,6 +13,7 @@ from invtransfer.networks.checkpoints import Checkpoint, fingerprint_training
 from invtransfer.networks.devices import resolve_device, resolve_precision, strides_beyond_input
 from invtransfer.networks.inference import compute_outputs
 from invtransfer.networks.optimizers import make_optimizer
+from invtransfer.networks.surroundings import default_settings
 
 SCHEDULES = ("constant", "one-cycle", "cosine", "linear")
 
@@ -67,6 +68,7 @@ def learning_rate_factor(schedule, step, n_steps, steps_per_epoch=1):
     raise ValueError(f"schedule is {schedule!r}, expected one of: {', '.join(SCHEDULES)}")
 
 
+@default_settings()
 def train(
     network,
     X,

@@ -433,7 +433,7 @@ def test_attributes_with_a_meaning_are_kept_literally(tmp_path, attributes, valu
     ("attribute", "value"),
     [
         ("_FillValue", 0.5), ("missing_value", -9.0), ("scale_factor", 2.0), ("add_offset", 1), ("_Unsigned", "true"),
-        ("coordinates", "seed"), ("dtype", "bool"), ("flag", True), ("checksum", "1f"), ("_Encoding", "utf-8"),
+        ("coordinates", "seed"), ("dtype", "bool"), ("flag", True), ("_Encoding", "utf-8"),
         ("CLASS", "first"), ("a/b", 1), ("nothing", None), ("code", b"x"), ("phase", 1j), ("large", 2**70),
     ],
 )  # fmt: skip
@@ -444,6 +444,15 @@ def test_attributes_that_cannot_be_kept_are_refused_by_name(tmp_path, attribute,
         write(dataset, tmp_path / "cell.nc")
     assert not isinstance(caught.value, DamagedFileError)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_checksum_of_somebody_elses_is_not_replaced(tmp_path):
+    with pytest.raises(
+        ValueError, match="the dataset has the attribute 'checksum' with the value '1f', which a netCDF"
+    ):
+        write(cell(1).assign_attrs(checksum="1f"), tmp_path / "cell.nc")
+    write(cell(1).map(lambda x: x.assign_attrs(checksum="1f")), tmp_path / "cell.nc")
+    assert read(tmp_path / "cell.nc").accuracy.attrs["checksum"] == "1f"
 
 
 def test_types_that_netcdf_lacks_come_back(tmp_path):

@@ -246,7 +246,7 @@ def test_the_matrix_of_many_features_is_that_of_few(n, d):
     rng = np.random.default_rng(0)
     Z = StandardScaler().fit_transform(rng.normal(size=(n, d)) @ rng.normal(size=(d, d))).astype(np.float32)
     multiply = decorrelate_leading(Z)
-    np.testing.assert_allclose(multiply(np.eye(d)), decorrelate(Z), atol=1e-5)  # eigenvalues of at most about 10
+    np.testing.assert_allclose(multiply(np.eye(d)), decorrelate(Z), atol=1e-4)  # of values up to 3.2, from float32
     assert multiply(Z).dtype == np.float32
 
 

@@ -524,8 +524,8 @@ def with_days(**labels):
 @pytest.mark.parametrize("function", [lambda **labels: toy(**labels), partial(lambda **labels: toy(**labels))])
 def test_functions_without_a_name_need_one_job(path, function):
     with pytest.raises(NotImportableError, match=r"^<lambda> cannot be imported by other processes .* with jobs=1$"):
-        run(path, function, options={"jobs": 2})
+        run(path, function, jobs=2)
     assert not path.exists()
     assert not list(path.with_suffix(".cells").glob("*.nc"))
-    assert (run(path, function, options={"jobs": 1}).status == 1).all()
-    assert (run(path, function, options={"jobs": 2}).status == 1).all()  # nothing is left to compute
+    assert (run(path, function, jobs=1).status == 1).all()
+    assert (run(path, function, jobs=2).status == 1).all()  # nothing is left to compute

@@ -50,8 +50,9 @@ def find_objects(objects=None):
     """
     folder = objects or "procedural"
     if folder not in COLLECTIONS:
-        folder = str(expand_path(folder, "objects").absolute())  # other processes may work in another folder
-    name = "" if folder == "procedural" else Path(folder).name
+        folder = str(expand_path(folder, "objects"))
+        folder = f"./{folder}" if folder in COLLECTIONS else folder  # a folder of that name, given as ./random
+    name = "" if folder == "procedural" else Path(folder).resolve().name
     return Inputs({"folder": folder}, name, {"objects": identify_objects(folder)})
 
 

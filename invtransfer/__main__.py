@@ -12,7 +12,7 @@ from invtransfer.cubes.files import load_cube, read, write
 from invtransfer.cubes.merging import merge
 from invtransfer.cubes.reproduction import reproduce
 from invtransfer.cubes.status import format_status
-from invtransfer.storage import check_writable, parse_json
+from invtransfer.storage import check_writable, expand_path, format_printable, parse_json
 
 
 def main(arguments=None):
@@ -53,7 +53,7 @@ def _make_parser():
 
     command = _add(commands, _merge, "merge cubes of the same study")
     command.add_argument("cubes", nargs="+", metavar="CUBE.nc", help="two or more cubes")
-    command.add_argument("-o", "--out", required=True, type=Path, metavar="CUBE.nc", help="where the union goes")
+    command.add_argument("-o", "--out", required=True, type=expand_path, metavar="CUBE.nc", help="where the union goes")
 
     command = _add(commands, _reproduce, "compute one cell again and compare it bit for bit")
     command.add_argument("cube", metavar="CUBE.nc", help="cube of a study")
@@ -61,21 +61,25 @@ def _make_parser():
         "--cell", nargs="+", required=True, metavar="NAME=LABEL",
         help="place of the cell, with a label along each dimension: factor=architecture=vit,relation=same,seed=0",
     )  # fmt: skip
-    command.add_argument("--study", type=Path, metavar="FILE.py", help="script of the study (default: studies/NAME.py)")
+    command.add_argument(
+        "--study", type=expand_path, metavar="FILE.py", help="script of the study (default: studies/NAME.py)"
+    )
     command.add_argument("--objects", metavar="FOLDER", help="folder of the objects, if not the default ones")
-    command.add_argument("--data", metavar="FOLDER", help="where CIFAR is (default: data/sets)")
+    command.add_argument("--data", type=expand_path, metavar="FOLDER", help="where CIFAR is (default: data/sets)")
 
     command = _add(commands, _export, "write a cube as tables for other programs")
-    command.add_argument("cube", type=Path, metavar="CUBE.nc", help="cube of a study")
+    command.add_argument("cube", type=expand_path, metavar="CUBE.nc", help="cube of a study")
     command.add_argument("--to", choices=["csv"], required=True, help="format of the tables")
-    command.add_argument("-o", "--out", type=Path, metavar="FOLDER", help="where they go (default: beside the cube)")
+    command.add_argument(
+        "-o", "--out", type=expand_path, metavar="FOLDER", help="where they go (default: beside the cube)"
+    )
     command.add_argument("--overwrite", action="store_true", help="replace tables of the same name")
 
     command = _add(commands, _compare, "put a cube's values beside published ones")
     command.add_argument("cube", metavar="CUBE.nc", help="cube of a study")
     command.add_argument("csv", metavar="PUBLISHED.csv", help="published values, from data/published/")
     command.add_argument("--ignore", nargs="+", default=[], metavar="NAME", help="settings that may differ, or: all")
-    command.add_argument("--figure", metavar="FILE.png", help="also draw it; needs matplotlib")
+    command.add_argument("--figure", type=expand_path, metavar="FILE.png", help="also draw it; needs matplotlib")
     return parser
 
 
@@ -86,13 +90,17 @@ def _add(commands, run, summary):
     return command
 
 
+def _say(text):
+    sys.stdout.write(format_printable(text, sys.stdout))
+
+
 def _status(options):
     """Show how far a study is.
 
     It lists which cells are done, running, failed (and why) or missing, how long a cell takes, and about how long the
     rest will take. Nothing is changed, so you can ask while the study runs, from any machine that sees the folder.
     """
-    sys.stdout.write(format_status(options.path) + "\n")
+    _say(format_status(options.path) + "\n")
 
 
 def _merge(options):
@@ -107,7 +115,7 @@ def _merge(options):
     check_writable(options.out)
     cube, notes = merge([read(path) for path in options.cubes], options.cubes)
     write(cube, options.out)
-    sys.stdout.write("".join(f"{note}\n" for note in notes) + f"cube    {options.out}\n")
+    _say("".join(f"{note}\n" for note in notes) + f"cube    {options.out}\n")
 
 
 def _reproduce(options):
@@ -135,7 +143,7 @@ def _reproduce(options):
         raise ValueError(f"--study is the study {study.name!r}, but the cube is of the study {name!r}")
     function = study.bind(parse_json(cube.attrs["settings"], "settings", dict), options.objects, options.data)
     text, identical = reproduce(cube, {name: label for name, _, label in pairs}, function)
-    sys.stdout.write(text + "\n")
+    _say(text + "\n")
     return 0 if identical else 1
 
 
@@ -147,7 +155,7 @@ def _export(options):
     """
     folder, stem = options.out or options.cube.parent, options.cube.stem
     paths = export_csv(read(options.cube), folder, stem, overwrite=options.overwrite)
-    sys.stdout.write("".join(f"{path}\n" for path in paths))
+    _say("".join(f"{path}\n" for path in paths))
 
 
 def _compare(options):
@@ -160,7 +168,7 @@ def _compare(options):
 
     ignore = "all" if "all" in options.ignore else options.ignore
     comparison = compare_to_published(load_cube(options.cube), options.csv, ignore)
-    sys.stdout.write(format_comparison(comparison) + "\n")
+    _say(format_comparison(comparison) + "\n")
     if options.figure:
         plot_comparison(comparison).savefig(options.figure, dpi=110)
 

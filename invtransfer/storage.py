@@ -18,6 +18,100 @@ class DamagedFileError(ValueError):
     """A file was cut short or changed, or is of another kind; the message names it."""
 
 
+def expand_path(path, name="path"):
+    """Return a path that a person gave, with ``~`` replaced as shells replace it. Each door calls it once.
+
+    Parameters
+    ----------
+    path : str, bytes or os.PathLike
+        Path in any encoding. Only "~" and "~user" at its beginning, for a user who exists, stand for another folder.
+    name : str
+        Name of the argument in the message.
+
+    Returns
+    -------
+    path : pathlib.Path
+
+    Raises
+    ------
+    TypeError
+        If `path` is of another type.
+
+    Examples
+    --------
+    >>> expand_path("~/cubes/a.nc") == Path.home() / "cubes" / "a.nc"
+    True
+    >>> expand_path(Path("cubes", "~a.nc")).name
+    '~a.nc'
+    """
+    try:
+        text = os.fsdecode(path)
+    except TypeError:
+        raise TypeError(f"{name} is {path!r}, expected the path of a file or folder") from None
+    return Path(os.path.expanduser(text))
+
+
+def read_file(path):
+    """Read a whole file; if the disk fails, it is the disk's error, and names the file.
+
+    Parameters
+    ----------
+    path : path-like
+        Where the file is.
+
+    Returns
+    -------
+    content : bytes
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    OSError
+        If the file cannot be opened or read, such as PermissionError, or IsADirectoryError for a folder.
+
+    Examples
+    --------
+    >>> read_file("nowhere/cell.nc")
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: nowhere/cell.nc does not exist
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except (FileNotFoundError, ValueError) as error:  # no name of a file has a character NUL
+        raise FileNotFoundError(f"{path} does not exist") from error
+    except OSError as error:
+        if error.filename is None:  # opening a file names it, but reading does not
+            error.filename = os.fspath(path)
+        raise
+
+
+def format_printable(text, stream):
+    r"""Return a text that a stream can print: names of files may have characters that its encoding lacks.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+    stream : file object
+        Such as ``sys.stdout``. One without an encoding takes everything but parts of surrogate pairs.
+
+    Returns
+    -------
+    text : str
+        Each character that cannot be printed is replaced by its escape sequence.
+
+    Examples
+    --------
+    >>> format_printable("gr\u00f6\u00dfe.nc", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    'gr\\xf6\\xdfe.nc'
+    """
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
 @contextmanager
 def replacing(path):
     """Write a file so that, whatever happens, it is the old one, the new one, or absent.
@@ -115,9 +209,9 @@ def check_writable(path):
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror or error}") from error
+        raise type(error)(f"cannot write {path}: {error.strerror or error}") from error
     if path.is_dir():
-        raise OSError(f"cannot write {path}: it is a folder")
+        raise IsADirectoryError(f"cannot write {path}: it is a folder")
 
 
 def format_json(value):
@@ -247,9 +341,7 @@ def read_arrays(path):
     DamagedFileError
         If the file was cut short or changed, or is of another kind.
     """
-    if not Path(path).exists():
-        raise FileNotFoundError(f"{path} does not exist")
-    content = Path(path).read_bytes()  # what fails from here on is damage, not the disk
+    content = read_file(path)  # what fails from here on is damage, not the disk
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = archive.infolist()

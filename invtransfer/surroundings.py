@@ -11,7 +11,8 @@ AUTOCAST = ("cpu", "cuda", "mps", "xpu")  # types of device
 def usual_torch(device="cpu", dtype=torch.float32):
     """Compute in a block, or in a function that this decorates, as torch does if nothing was switched on.
 
-    Autocast and inference mode are off, gradients are on. Afterwards all is as it was.
+    Autocast and inference mode are off, gradients are on, and products of float32 matrices are not rounded to shorter
+    numbers. Afterwards all is as it was.
 
     Parameters
     ----------
@@ -27,7 +28,7 @@ def usual_torch(device="cpu", dtype=torch.float32):
     >>> product.dtype, product.requires_grad
     (torch.float32, True)
     """
-    before = torch.get_default_dtype()
+    before, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
@@ -39,4 +40,7 @@ def usual_torch(device="cpu", dtype=torch.float32):
         if before != dtype:  # only then, because all threads share it
             stack.callback(torch.set_default_dtype, before)
             torch.set_default_dtype(dtype)
+        if precision != "highest":
+            stack.callback(torch.set_float32_matmul_precision, precision)
+            torch.set_float32_matmul_precision("highest")
         yield

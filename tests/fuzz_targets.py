@@ -1245,12 +1245,14 @@ def arrays(draw):
         assert isinstance(described, dict)
 
 
-@target("replacing", "remove_leftovers", "check_writable")
+@target("replacing", "remove_leftovers", "check_writable", "read_file")
 def paths(draw):
     with folder_of({"file": b"old"}) as folder:
         known = [f"{folder}/file", f"{folder}/new", f"{folder}/a/b/c", folder, f"{folder}/file/below", f"{folder}/[x]*",
                  f"{folder}/{LONG}", Path(folder, "🦆")]  # fmt: skip
         path = draw(st.sampled_from(known))
+        with contextlib.suppress(Refused):
+            assert call(public("read_file"), path) == b"old"
         call(public("check_writable"), path)
 
         def replace():
@@ -1631,6 +1633,11 @@ RESULTS = {  # name -> type of the result, or what is true of it, and how to cal
     "shape_of": (tuple, {"value": odd() | odd_arrays()}),
     "check_study_cube": (type(None), {"cube": assembled() | factor_cubes()}),
     "decorrelate": (lambda matrix: np.isfinite(matrix).all(), {"Z": FEATURES, "ridge": st.sampled_from([0.1, 1e-6])}),
+    "decorrelate_leading": (callable, {
+        "Z": FEATURES, "ridge": st.sampled_from([0.1, 1e-6]), "n_leading": st.sampled_from([1, 2048]),
+    }),
+    "expand_path": (Path, {"path": names() | st.binary(max_size=9) | odd(), "name": "path"}),
+    "format_printable": (str, {"text": names(), "stream": st.builds(io.StringIO)}),
     "factor_contrasts": (lambda contrasts: contrasts.dims == ("factor_name", "contrast", "seed"), {
         "accuracy": accuracies().flatmap(mutated),
     }),

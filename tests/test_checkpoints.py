@@ -1,5 +1,6 @@
 """A training that was stopped and goes on is the training that never stopped, bit for bit."""
 
+import errno
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from disk_errors import fail_on_disk
 from estimator_checks import own
 from torch import nn
 
@@ -305,7 +307,7 @@ def test_files_of_another_kind_are_left_alone(tmp_path):
     with pytest.raises(ValueError, match="checkpoint .*state holds no state of a training: name another file"):
         small(tmp_path)
     assert read_arrays(tmp_path / "state")[1] == {"content": "encoder"}
-    with pytest.raises(TypeError, match="checkpoint is 5, expected the path of a file or None"):
+    with pytest.raises(TypeError, match="checkpoint is 5, expected the path of a file or folder"):
         small(tmp_path, checkpoint=5)
     with pytest.raises(OSError, match="cannot write .*: it is a folder"):
         small(tmp_path, checkpoint=tmp_path)
@@ -332,3 +334,25 @@ def test_a_checkpoint_needs_a_random_state(source, tmp_path, estimator):
     with warnings.catch_warnings():
         estimator(drops(), epochs=0, random_state=0, checkpoint=tmp_path / "state").fit(X, y)
     assert os.listdir(tmp_path) == []  # nothing was trained
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE, errno.EIO])
+def test_a_checkpoint_that_cannot_be_opened_is_not_overwritten(tmp_path, monkeypatch, number):
+    network = torch.nn.Linear(2, 2)
+    training = network, torch.optim.Adam(network.parameters()), torch.Generator()
+    checkpoint = Checkpoint(tmp_path / "state.npz", *training, {"epochs": 3})
+    checkpoint.save({"loss": [0.5]}, None)
+    with monkeypatch.context() as patch:
+        fail_on_disk(patch, "state.npz", number)
+        with pytest.raises(OSError, match=r"state\.npz") as caught:
+            checkpoint.restore()
+    assert caught.value.errno == number
+    assert checkpoint.restore()[0] == {"loss": [0.5]}
+
+
+def test_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    network = torch.nn.Linear(2, 2)
+    training = network, torch.optim.Adam(network.parameters()), torch.Generator()
+    Checkpoint("~/deep/state.npz", *training, {"epochs": 3}).save({"loss": [0.5]}, None)
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["state.npz"]

@@ -252,7 +252,7 @@ def test_arrays_pickled_by_python_3_are_read_too(python_version, monkeypatch):
 def test_bad_arguments_are_named(load):
     with pytest.raises(ValueError, match="split is 'valid', expected 'train' or 'test'"):
         load("data/sets", "valid")
-    with pytest.raises(TypeError, match="root is 5, expected the path of a folder"):
+    with pytest.raises(TypeError, match="root is 5, expected the path of a file or folder"):
         load(5)
 
 

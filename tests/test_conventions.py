@@ -28,7 +28,7 @@ MAY_IMPORT = {  # beside itself; a room is a module or folder of the package
     "estimators": GROUND | {"sources", "networks", "encoders"},
     "cubes": {"storage", "analysis"},
     "plots": {"analysis"},
-    "published": {"analysis", "cubes"},
+    "published": {"storage", "analysis", "cubes"},
     "paper": GROUND | {"sources", "networks", "encoders", "estimators", "cubes", "plots", "published"},
     "__main__": {"cubes", "plots", "published", "paper", "storage"},
 }  # fmt: skip

@@ -1,12 +1,15 @@
 """Writing, reading and assembling cells whose digits show where they belong, and provenance."""
 
+import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
+from disk_errors import fail_on_disk
 from toy_studies import grid, number
 
 from invtransfer.cubes.assembly import assemble
@@ -87,7 +90,7 @@ def test_failed_write_leaves_what_was_there(tmp_path, monkeypatch, error, old):
 
 def test_attribute_that_netcdf_cannot_hold_leaves_what_was_there(tmp_path):
     write(cell(1), tmp_path / "cell.nc")
-    with pytest.raises(TypeError, match="Invalid value for attr"):
+    with pytest.raises(TypeError, match="the dataset has the attribute 'nothing' = None, expected"):
         write(cell(2).assign_attrs(nothing=None), tmp_path / "cell.nc")
     assert os.listdir(tmp_path) == ["cell.nc"]
     assert read(tmp_path / "cell.nc").accuracy == 1
@@ -101,16 +104,12 @@ def test_file_that_is_not_there(tmp_path):
         read(tmp_path / "none.nc")
 
 
-@pytest.mark.parametrize("damage", ["truncated", "text", "empty", "folder"])
+@pytest.mark.parametrize("damage", ["truncated", "text", "empty"])
 def test_damaged_file_is_named(tmp_path, damage):
     path = tmp_path / "cell.nc"
     write(cell(1), path)
     whole = path.read_bytes()
-    if damage == "folder":
-        path.unlink()
-        path.mkdir()
-    else:
-        path.write_bytes({"truncated": whole[: len(whole) // 2], "text": b"accuracy,0.5\n", "empty": b""}[damage])
+    path.write_bytes({"truncated": whole[: len(whole) // 2], "text": b"accuracy,0.5\n", "empty": b""}[damage])
     with pytest.raises(DamagedFileError, match=r"cell\.nc cannot be read as netCDF: "):
         read(path)
     assert issubclass(DamagedFileError, ValueError)
@@ -351,3 +350,142 @@ def test_file_with_a_pickle_in_it_is_data(tmp_path):
     dataset.to_netcdf(tmp_path / "doctored.nc", engine="netcdf4")
     assert bytes(read(tmp_path / "doctored.nc").payload.values) == payload
     assert not trap.exists()
+
+
+# disks
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE, errno.EIO, errno.EAGAIN, errno.ENOTDIR])
+@pytest.mark.parametrize("when", ["opening", "reading"])
+def test_an_error_of_the_disk_is_no_damage(tmp_path, monkeypatch, number, when):
+    write(cell(1), tmp_path / "cell.nc")
+    with monkeypatch.context() as patch:
+        fail_on_disk(patch, tmp_path / "cell.nc", number, when)
+        with pytest.raises(OSError, match=r"cell\.nc") as caught:
+            read(tmp_path / "cell.nc")
+        assert caught.value.errno == number
+    assert read(tmp_path / "cell.nc").accuracy == 1
+
+
+def test_a_folder_is_no_damaged_file(tmp_path):
+    with pytest.raises(IsADirectoryError):
+        read(tmp_path)
+
+
+def test_what_another_program_writes_is_locked_and_not_damaged(tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    write(cell(1), tmp_path / "cell.nc")
+    with open(tmp_path / "cell.nc", "rb+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert read(tmp_path / "cell.nc").accuracy == 1  # still whole
+        file.truncate(100)
+        with pytest.raises(BlockingIOError, match=r"cell\.nc is locked by a program that writes it"):
+            read(tmp_path / "cell.nc")
+    with pytest.raises(DamagedFileError):
+        read(tmp_path / "cell.nc")
+
+
+def test_reading_needs_one_handle(tmp_path):
+    resource = pytest.importorskip("resource")
+    write(cell(1), tmp_path / "cell.nc")
+    before, held = resource.getrlimit(resource.RLIMIT_NOFILE), []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, before[1]))
+        with suppress(OSError):
+            while True:
+                held.append(open(os.devnull))  # noqa: SIM115
+        with pytest.raises(OSError, match=r"Too many open files: .*cell\.nc"):
+            read(tmp_path / "cell.nc")
+        held.pop().close()
+        assert read(tmp_path / "cell.nc").accuracy == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for file in held:
+            file.close()
+
+
+# attributes
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"units": "days since 2000-01-01"}, {"units": "days since 2000-01-01", "calendar": "noleap"},
+        {"units": "hours since the beginning"}, {"units": "seconds"}, {"units": "days"}, {"units": "ns"},
+        {"calendar": "360_day"}, {"valid_min": 1.0}, {"valid_range": np.array([0.0, 1.0])}, {"valid_max": 0},
+        {"grid_mapping": "nowhere"}, {"bounds": "seed"}, {"ancillary_variables": "seed"},
+        {"cell_methods": "seed: mean"},
+        {"flag_values": np.int8([0, 1]), "flag_meanings": "no yes"}, {"größe": "µ"},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("values", [[0.5, np.nan, 1e300], [0, -9, 7]])
+def test_attributes_with_a_meaning_are_kept_literally(tmp_path, attributes, values):
+    dataset = xr.Dataset({"x": ("seed", values, attributes), "word": ("seed", ["", "a", "é"])}, {"seed": [0, 1, 2]})
+    write(dataset, tmp_path / "cell.nc")
+    back = read(tmp_path / "cell.nc")
+    xr.testing.assert_identical(back, dataset)
+    assert have_same_bits(back.x.values, dataset.x.values)
+    write(back, tmp_path / "again.nc")
+    xr.testing.assert_identical(read(tmp_path / "again.nc"), dataset)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [
+        ("_FillValue", 0.5), ("missing_value", -9.0), ("scale_factor", 2.0), ("add_offset", 1), ("_Unsigned", "true"),
+        ("coordinates", "seed"), ("dtype", "bool"), ("flag", True), ("_Encoding", "utf-8"),
+        ("CLASS", "first"), ("a/b", 1), ("nothing", None), ("code", b"x"), ("phase", 1j), ("large", 2**70),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("values", [[0.5, 1.5], [0, 1], ["a", "b"], [True, False]])
+def test_attributes_that_cannot_be_kept_are_refused_by_name(tmp_path, attribute, value, values):
+    dataset = xr.Dataset({"accuracy": ("x", values, {attribute: value})})
+    with pytest.raises((TypeError, ValueError), match=f"accuracy has the attribute '{attribute}'") as caught:
+        write(dataset, tmp_path / "cell.nc")
+    assert not isinstance(caught.value, DamagedFileError)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_checksum_of_somebody_elses_is_not_replaced(tmp_path):
+    with pytest.raises(
+        ValueError, match="the dataset has the attribute 'checksum' with the value '1f', which a netCDF"
+    ):
+        write(cell(1).assign_attrs(checksum="1f"), tmp_path / "cell.nc")
+    write(xr.Dataset({"accuracy": ((), 1.0, {"checksum": "1f"})}), tmp_path / "cell.nc")
+    assert read(tmp_path / "cell.nc").accuracy.attrs["checksum"] == "1f"
+
+
+def test_types_that_netcdf_lacks_come_back(tmp_path):
+    dates = np.array(["2000-01-01", "2026-11-28"], "datetime64[ns]")
+    dataset = xr.Dataset({"x": ("t", [0.5, 1.5]), "used": ("t", [True, False]), "gap": dates - dates[0]}, {"t": dates})
+    dataset = dataset.assign(gap=("t", dates - dates[0]))
+    write(dataset, tmp_path / "cell.nc")
+    xr.testing.assert_identical(read(tmp_path / "cell.nc"), dataset)
+
+
+# names
+
+
+@pytest.mark.parametrize(
+    "name", [b"gr\xc3\xb6\xc3\x9fe", b"gro\xcc\x88\xc3\x9fe", b"caf\xe9", "\u4e2d\u6587".encode(), b"a b'\"%#[0-9]*?"]
+)  # precomposed, decomposed, Latin-1, Chinese, and what shells and patterns read
+def test_names_in_any_encoding(tmp_path, name):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this disk takes no such name")
+    path = folder / f"{folder.name}.nc"
+    write(cell(1), path)
+    write(cell(2), path)
+    assert load_cube(path).accuracy == 2
+    assert load_cube(os.fsencode(path)).accuracy == 2
+    assert [os.fsencode(file.name) for file in folder.iterdir()] == [name + b".nc"]
+
+
+def test_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    write(cell(1), "~/cell.nc")
+    assert read("~/cell.nc").accuracy == load_cube(Path("~/cell.nc")).accuracy == 1
+    assert os.listdir(tmp_path) == ["cell.nc"]

@@ -1,6 +1,7 @@
 """Executors: this process, processes that may die, and a cluster on this machine."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -8,14 +9,18 @@ import sys
 import time
 from concurrent.futures import as_completed
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from invtransfer.cubes import executors
 from invtransfer.cubes.executors import (
+    NotImportableError,
     ProcessExecutor,
     SerialExecutor,
     WorkerLostError,
+    check_importable,
     default_jobs,
     find_gpus,
     open_executor,
@@ -148,3 +153,81 @@ def test_scheduler_without_the_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ModuleNotFoundError, match=r"which needs dask.distributed: pip install 'invtransfer\[distrib"):
         open_executor(scheduler="local").__enter__()
+
+
+STUDY = """
+import sys
+from invtransfer.cubes import executors, run_study
+executors.N_ATTEMPTS = 1
+
+def cell(*, seed):
+    import xarray as xr
+    return xr.Dataset({"accuracy": ((), seed / 10)})
+
+class Cell:
+    def __call__(self, **labels):
+        return cell(**labels)
+
+def study(function):
+    grid = [({"seed": 0}, {"seed": 0})]
+    cube = run_study(function, grid, {"seed": [0]}, sys.argv[1], {}, title="t", jobs=2)
+    print(cube.status.values.tolist(), cube.message.values.tolist())
+"""
+GUARD = "if __name__ == '__main__':\n    "
+
+
+@pytest.mark.parametrize("how", ["-c", "stdin"])
+@pytest.mark.parametrize("function", ["cell", "Cell()", "__import__('functools').partial(cell)"])
+def test_functions_of_notebooks(tmp_path, how, function):
+    """What is typed into an interpreter is in no file that another process could import."""
+    code, path = f"{STUDY}study({function})", str(tmp_path / "cube.nc")
+    words = [sys.executable, "-c", code, path] if how == "-c" else [sys.executable, "-", path]
+    done = subprocess.run(words, input=code, capture_output=True, text=True, check=False)
+    assert re.search(
+        r"NotImportableError: [cC]ell cannot be imported by other processes \(it was defined in a noteb", done.stderr
+    )
+    assert "memory" not in done.stderr
+    assert not list(tmp_path.rglob("*.nc"))
+
+
+@pytest.mark.parametrize("guard", ["", GUARD])
+def test_scripts_have_to_guard_what_they_do(tmp_path, guard):
+    (tmp_path / "script.py").write_text(f"{STUDY}{guard}study(cell)")
+    words = [sys.executable, tmp_path / "script.py", tmp_path / "cube.nc"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if guard:
+        assert done.stdout == "[1] ['']\n"
+    else:
+        assert 'it has to begin its work under: if __name__ == "__main__":' in done.stderr
+        assert done.returncode == 1
+        assert not list(tmp_path.rglob("*.nc"))
+
+
+def test_what_only_this_process_can_load(tmp_path, monkeypatch):
+    """A module that is gone, or that fails in another process, does not look like a process that was killed."""
+    (tmp_path / "passing.py").write_text("def cell():\n    return 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    from passing import cell
+
+    (tmp_path / "passing.py").unlink()
+    with (
+        ProcessExecutor(1) as executor,
+        pytest.raises(NotImportableError, match=r"\(ModuleNotFoundError: No module named 'passing'\): define it at"),
+    ):
+        executor.submit(cell).result()
+
+
+def test_what_can_be_imported():
+    def inner():
+        pass
+
+    for function in (look, partial(look, "a"), partial(partial(look), name="a"), len, Path):
+        check_importable(function)
+    for function, name in (
+        (inner, "inner"),
+        (lambda: 1, "<lambda>"),
+        (partial(inner), "inner"),
+        (partial(look, inner), "look"),
+    ):
+        with pytest.raises(NotImportableError, match=f"{name} cannot be imported by other processes"):
+            check_importable(function)

@@ -1,5 +1,6 @@
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -162,3 +163,13 @@ def test_files_that_ask_for_too_many_pixels(tmp_path, side):
     (tmp_path / "backgrounds" / "a.png").write_bytes(file)
     with pytest.raises(OSError, match=r"a.png cannot be read as an image: Image size \(\d+ pixels\) exceeds limit"):
         load_backgrounds(tmp_path)
+
+
+def test_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine" / "foregrounds" / "cat").mkdir(parents=True)
+    (tmp_path / "mine" / "backgrounds").mkdir()
+    Image.new("RGB", (9, 9)).save(tmp_path / "mine" / "foregrounds" / "cat" / "a.png")
+    Image.new("RGB", (9, 9)).save(tmp_path / "mine" / "backgrounds" / "a.png")
+    assert load_objects("~/mine").names == ("cat",)
+    assert len(load_backgrounds(Path("~/mine"))) == 1

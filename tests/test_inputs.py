@@ -77,3 +77,13 @@ def test_task_data():
         find_task_data(objects=None, data="sets", n_classes=31)
     with pytest.raises(FileNotFoundError, match="none"):
         find_task_data(objects="none", data="sets", n_classes=4)
+
+
+def test_folders_are_expanded_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(inputs, "identify_objects", lambda folder: folder)
+    assert find_objects("~/emoji").where == {"folder": f"{tmp_path}/emoji"}
+    assert find_objects("./random").where == {"folder": "./random"}  # not the patterns
+    monkeypatch.setattr(inputs, "load_cifar", lambda dataset, folder: None)
+    found = find_task_data(objects=None, data="~/sets", n_classes=4, dataset="cifar100")
+    assert found.where == {"folder": f"{tmp_path}/sets"}

@@ -14,6 +14,8 @@ from torch import nn
 
 from invtransfer import FrozenFeatureProbe, InvariantPretrainer
 from invtransfer.encoders.encoding import encode
+from invtransfer.estimators import probing
+from invtransfer.estimators.probing import decorrelate, decorrelate_leading
 
 
 @pytest.fixture(scope="module")
@@ -235,3 +237,42 @@ def test_a_probe_that_has_not_converged_says_so_in_one_line():
     with pytest.warns(ConvergenceWarning) as caught:
         FrozenFeatureProbe(max_iter=2).fit(Z, np.arange(60) % 3)
     assert [str(each.message) for each in caught] == ["the probe has not converged after max_iter=2"]
+
+
+# many features
+
+
+@pytest.mark.parametrize(("n", "d"), [(20, 50), (50, 50), (1, 9)])
+def test_the_matrix_of_many_features_is_that_of_few(n, d):
+    rng = np.random.default_rng(0)
+    Z = StandardScaler().fit_transform(rng.normal(size=(n, d)) @ rng.normal(size=(d, d))).astype(np.float32)
+    multiply = decorrelate_leading(Z)
+    np.testing.assert_allclose(multiply(np.eye(d)), decorrelate(Z), atol=1e-4)  # of values up to 3.2, from float32
+    assert multiply(Z).dtype == np.float32
+
+
+def test_outside_the_span_of_some_samples_the_mean_variance_counts():
+    """Of 4 independent features with variance 1, all directions are scaled by 1 / sqrt(1 + ridge)."""
+    rng = np.random.default_rng(0)
+    Z = StandardScaler().fit_transform(rng.normal(size=(20_000, 4))).astype(np.float32)
+    scaled = decorrelate_leading(Z, ridge=0.21, n_leading=1)(Z) * 1.1
+    outside = np.linalg.svd(Z[:1])[2][1:].T  # directions at right angles to the one sample
+    np.testing.assert_allclose(scaled @ outside, Z @ outside, rtol=0.02, atol=0.02)
+
+
+def test_adam_on_many_features_is_as_on_few(monkeypatch):
+    X, y = blobs(60)
+    settings = {"solver": "adam", "epochs": 10, "random_state": 0}
+    few = FrozenFeatureProbe(**settings).fit(X, y, X, y)
+    monkeypatch.setattr(probing, "MAX_FEATURES", 5)
+    many = FrozenFeatureProbe(**settings).fit(X, y, X, y)
+    np.testing.assert_allclose(many.coef_, few.coef_, atol=1e-3 * np.abs(few.coef_).max())
+
+
+def test_adam_needs_memory_for_samples_times_features():
+    rng, y = np.random.default_rng(0), np.arange(8) % 2
+    Z = rng.normal(size=(8, 200_000))  # a whole matrix would take 149 GiB
+    Z[:, :1000] += 3 * y[:, None]
+    probe = FrozenFeatureProbe(solver="adam", epochs=2, random_state=0).fit(Z, y)
+    assert probe.score(Z, y) == 1
+    assert probe.coef_.shape == (2, 200_000)

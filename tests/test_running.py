@@ -1,5 +1,6 @@
 """Running studies of toys whose digits show where they belong: what is computed, kept, refused and said."""
 
+import errno
 import json
 import os
 import re
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from disk_errors import fail_on_disk
 from toy_studies import dying, failing, files, grid, interrupted, lines, number, run, toy
 
 from invtransfer.cubes import cells, running
 from invtransfer.cubes.cells import cell_id
+from invtransfer.cubes.executors import NotImportableError
 from invtransfer.cubes.files import read, write
 from invtransfer.cubes.provenance import find_origin
 from invtransfer.cubes.running import plan_study, run_study
@@ -425,3 +428,104 @@ def test_cube_without_a_finished_cell_is_written_and_then_written_over(path):
     assert (read(path).status == 2).all()
     cube = run_study(toy, cells, coordinates, path, {"width": 1}, title="", jobs=1)
     assert (cube.status == 1).all()
+
+
+# disks and paths
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE, errno.EIO])
+def test_a_cell_that_cannot_be_opened_is_not_computed_again(path, log, monkeypatch, number):
+    run(path, log=str(log))
+    log.unlink()
+    before = files(path)
+    name = f"{cell_id(grid(log=str(log))[0][3][1])}.nc"
+    with monkeypatch.context() as patch:
+        fail_on_disk(patch, name, number)
+        with pytest.raises(OSError, match=name) as caught:
+            run(path, log=str(log))
+    assert caught.value.errno == number
+    assert files(path) == before
+    assert not log.exists()
+    assert (run(path, log=str(log)).status == 1).all()
+    assert not log.exists()
+
+
+def test_a_cell_that_becomes_unreadable_while_others_are_computed_keeps_them(path, log, monkeypatch):
+    """Another run has written the second cell by then, and the disk does not give it."""
+    name = f"{cell_id(grid(log=str(log))[0][1][1])}.nc"
+    whole = cells.read_cell
+
+    def fail(file, arguments):
+        if os.path.basename(file) == name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(file))
+        return whole(file, arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cells, "read_cell", fail)
+        with pytest.raises(OSError, match=f"Permission denied: .*{name}.*1 of 8 cells are in .*; the same command"):
+            run(path, log=str(log))
+    assert (run(path, log=str(log)).status == 1).all()
+    assert len(lines(log)) == 8
+
+
+def test_tilde_is_the_home_folder_everywhere(tmp_path, monkeypatch):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "work").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "work")
+    run("~/runs/cube.nc")
+    run("~/runs/cube.nc")
+    assert sorted(os.listdir(tmp_path / "home" / "runs")) == ["cube.cells", "cube.log", "cube.nc"]
+    assert os.listdir(tmp_path / "work") == []
+
+
+@pytest.mark.parametrize("name", [b"gr\xc3\xb6\xc3\x9fe", b"gro\xcc\x88\xc3\x9fe", b"caf\xe9"])
+def test_names_of_cubes_in_any_encoding(tmp_path, name):
+    path = tmp_path / os.fsdecode(name + b".nc")
+    try:
+        path.write_bytes(b"")
+        path.unlink()
+    except OSError:
+        pytest.skip("this disk takes no such name")
+    run(path)
+    xr.testing.assert_identical(run(path).drop_attrs(deep=False), read(path).drop_attrs(deep=False))
+    assert sorted(map(os.fsencode, os.listdir(tmp_path))) == [name + end for end in (b".cells", b".log", b".nc")]
+
+
+# attributes
+
+
+def test_a_cell_that_no_file_can_hold_fails_by_name(path):
+    cube = run(path, with_scale)
+    assert (cube.status == 2).all()
+    assert "ValueError: accuracy has the attribute 'scale_factor'" in cube.message.values.flat[0]
+
+
+def with_scale(**labels):
+    return toy(**labels).assign(accuracy=((), 0.5, {"scale_factor": 2.0}))
+
+
+def test_units_of_time_are_kept_in_the_cube(path):
+    cube = run(path, with_days)
+    assert (cube.status == 1).all()
+    assert read(path).accuracy.attrs["units"] == "days since 2000-01-01"
+    np.testing.assert_array_equal(read(path).accuracy, cube.accuracy)
+
+
+def with_days(**labels):
+    cell = toy(**labels)
+    cell.accuracy.attrs["units"] = "days since 2000-01-01"
+    return cell
+
+
+# functions that other processes cannot import
+
+
+@pytest.mark.parametrize("function", [lambda **labels: toy(**labels), partial(lambda **labels: toy(**labels))])
+def test_functions_without_a_name_need_one_job(path, function):
+    with pytest.raises(NotImportableError, match=r"^<lambda> cannot be imported by other processes .* with jobs=1$"):
+        run(path, function, jobs=2)
+    assert not path.exists()
+    assert not list(path.with_suffix(".cells").glob("*.nc"))
+    assert (run(path, function, jobs=1).status == 1).all()
+    assert (run(path, function, jobs=2).status == 1).all()  # nothing is left to compute

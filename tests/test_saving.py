@@ -419,3 +419,13 @@ def test_no_file_decides_how_much_memory_is_taken(path, recipe):
             load_encoder(path)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, held)
+
+
+def test_tilde(source, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    encoder = InvariantPretrainer(width=0.0625, epochs=0, random_state=0).fit(*source.sample(16))
+    save_encoder(encoder, "~/deep/encoder.npz")
+    assert (tmp_path / "deep" / "encoder.npz").exists()
+    assert load_encoder("~/deep/encoder.npz").layer_ == encoder.layer_
+    assert [path.name for path in tmp_path.iterdir()] == ["deep"]

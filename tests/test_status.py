@@ -1,11 +1,13 @@
 """What is said of a study that runs, has failed in part, is done, or is damaged."""
 
+import errno
 import json
 import re
 
 import numpy as np
 import pytest
 import xarray as xr
+from disk_errors import fail_on_disk
 from toy_studies import failing, grid, run, toy
 
 from invtransfer.cubes.assembly import format_place
@@ -149,3 +151,12 @@ def test_words():
         "2.0 days",
     ]
     assert len(grid()[0]) == 8
+
+
+def test_cells_that_cannot_be_opened_are_said(path, monkeypatch):
+    run(path)
+    fail_on_disk(monkeypatch, f"{cell_id(grid()[0][3][1])}.nc", errno.EACCES)
+    text = format_status(path)
+    assert "cells      8: 7 done, 1 unreadable" in text
+    assert re.search(r"unreadable factor=\w,relation=\w+,seed=\d: \[Errno 13\] Permission denied: .*\.nc", text)
+    assert "tracebacks" not in text

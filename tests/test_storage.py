@@ -1,21 +1,28 @@
 """Files that are whole or not there, and arrays in them that are data and nothing else."""
 
+import errno
+import io
 import json
 import os
 import pickle
 import re
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+from disk_errors import fail_on_disk
 
 from invtransfer import storage
 from invtransfer.storage import (
     DamagedFileError,
     check_writable,
+    expand_path,
     format_json,
+    format_printable,
     parse_json,
     read_arrays,
+    read_file,
     remove_leftovers,
     replacing,
     write_arrays,
@@ -233,3 +240,56 @@ def test_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
 def test_text_that_is_not_the_json_expected(text, kind, message):
     with pytest.raises(ValueError, match=message):
         parse_json(text, "settings", kind)
+
+
+class Named:
+    """A path of a library of somebody's own."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __fspath__(self):
+        return self.path
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("~/a.nc", "home/a.nc"), ("~", "home"), (Path("~/a.nc"), "home/a.nc"), (Named("~/a.nc"), "home/a.nc"),
+        (b"~/a.nc", "home/a.nc"), ("b/~/a.nc", "b/~/a.nc"), ("~a.nc", "~a.nc"), ("~nobody-of-that-name/a", None),
+    ],
+)  # fmt: skip
+def test_paths_are_expanded_as_shells_do(tmp_path, monkeypatch, given, expected):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    expected = Path("~nobody-of-that-name/a") if expected is None else Path(expected)
+    assert expand_path(given) == (tmp_path / expected if expected.parts[0] == "home" else expected)
+
+
+def test_what_is_no_path():
+    with pytest.raises(TypeError, match="^data is 5, expected the path of a file or folder$"):
+        expand_path(5, "data")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE, errno.EIO, errno.EAGAIN, errno.ESTALE])
+@pytest.mark.parametrize("when", ["opening", "reading"])
+def test_an_error_of_the_disk_is_that_error_and_names_the_file(tmp_path, monkeypatch, number, when):
+    write_arrays(tmp_path / "a.npz", {"a": np.ones(3)}, {})
+    fail_on_disk(monkeypatch, tmp_path / "a.npz", number, when)
+    with pytest.raises(OSError, match=r"a\.npz") as caught:
+        read_arrays(tmp_path / "a.npz")
+    assert caught.value.errno == number
+    assert type(caught.value) is type(OSError(number, ""))
+
+
+def test_folders_where_files_should_be(tmp_path):
+    with pytest.raises(IsADirectoryError, match=re.escape(str(tmp_path))):
+        read_file(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match="file/a"):
+        read_file(tmp_path / "file" / "a")
+
+
+def test_names_that_a_terminal_cannot_print():
+    stream = io.TextIOWrapper(io.BytesIO(), "latin-1")
+    assert format_printable("größe \u4e2d \udce9", stream) == r"größe \u4e2d \udce9"
+    assert format_printable("größe \udce9", io.StringIO()) == r"größe \udce9"

@@ -66,6 +66,11 @@ def read_cell(path, arguments):
         The cell. One that failed has no variables, and the attributes "message" and "traceback".
     complaint : str
         Why a file that exists is not the cell; empty otherwise.
+
+    Raises
+    ------
+    OSError
+        If there is a file that the disk does not give, such as PermissionError: it may well be the cell.
     """
     try:
         cell = read(path)
@@ -178,7 +183,7 @@ def compute_cell(function, arguments, path, *, threads=1, again=False):
     Raises
     ------
     OSError
-        If the file cannot be written, for example because the disk is full.
+        If the file cannot be written, for example because the disk is full, or one that is there cannot be opened.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -189,7 +194,11 @@ def compute_cell(function, arguments, path, *, threads=1, again=False):
         if cell is None or (again and cell_state(cell) == "failed"):
             remove_leftovers(path)
             cell = _call(function, arguments, path.with_suffix(".training"), threads)
-            write(cell, path)
+            try:
+                write(cell, path)
+            except (TypeError, ValueError) as error:  # netCDF cannot hold what the function returned
+                cell = _describe_failure(error, arguments, threads, cell.attrs["seconds"])
+                write(cell, path)
         state = cell_state(cell)
         if state == "done":
             shutil.rmtree(path.with_suffix(".training"), ignore_errors=True)
@@ -239,12 +248,18 @@ def _call(function, arguments, checkpoints, threads):
         seconds = time.perf_counter() - start
         return cell.assign_attrs(_attributes(arguments, threads), seconds=seconds)
     except (Exception, SystemExit) as error:
-        message, trace = f"{type(error).__name__}: {error}", traceback.format_exc()
+        failed = _describe_failure(error, arguments, threads, time.perf_counter() - start)
     if _find_device() != "cpu":
         sys.modules["torch"].cuda.empty_cache()  # a cell that ran out of memory leaves it to the next
+    return failed
+
+
+def _describe_failure(error, arguments, threads, seconds):
+    """Return the dataset of a failed cell."""
+    texts = f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
     # netCDF cannot hold all characters that an error may have
-    message, trace = (text.replace("\0", "\\0").encode(errors="backslashreplace").decode() for text in (message, trace))
-    failure = {"seconds": time.perf_counter() - start, "message": message, "traceback": trace}
+    message, trace = (text.replace("\0", "\\0").encode(errors="backslashreplace").decode() for text in texts)
+    failure = {"seconds": seconds, "message": message, "traceback": trace}
     return xr.Dataset(attrs=_attributes(arguments, threads) | failure)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -10,6 +11,7 @@ import warnings
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from queue import SimpleQueue
 
 from tqdm import tqdm
@@ -17,10 +19,80 @@ from tqdm import tqdm
 N_ATTEMPTS = 3  # how often a call is tried if its process dies each time
 CONNECT_SECONDS = 30  # how long to wait for a scheduler to answer
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg", "/dev/nvmap")  # NVIDIA, AMD, Windows' Linux, Jetson
+UNGUARDED = 'each process runs the main program again, so it has to begin its work under: if __name__ == "__main__":'
 
 
 class WorkerLostError(RuntimeError):
     """The process that made a call died each time the call was tried."""
+
+
+class NotImportableError(ValueError):
+    """A function that other processes are to call cannot be imported there."""
+
+
+def check_importable(function):
+    """Raise an error if other processes cannot import a function, as far as this process can tell.
+
+    Parameters
+    ----------
+    function : callable
+        The function, or a `functools.partial` of it.
+
+    Raises
+    ------
+    NotImportableError
+        If it is a lambda or inside another function, or of a program that is not a file, such as a notebook; or if this
+        is another process, which runs the main program for the first time.
+
+    Examples
+    --------
+    >>> check_importable(len)
+    >>> check_importable(lambda: 1)
+    Traceback (most recent call last):
+    ...
+    invtransfer.cubes.executors.NotImportableError: <lambda> cannot be imported by other processes (...): ...
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing itself asks
+        raise NotImportableError(UNGUARDED)
+    inner = function
+    while isinstance(inner, partial):
+        inner = inner.func
+    name = getattr(inner, "__qualname__", type(inner).__qualname__)
+    cause = None
+    if getattr(inner, "__module__", None) == "__main__" and not _is_main_a_file():
+        reason = "it was defined in a notebook, in an interpreter or in python -c, which is not a file"
+    else:
+        try:
+            pickle.dumps(function)
+            return
+        except Exception as error:  # PicklingError, AttributeError, TypeError, and whatever an argument raises
+            reason, cause = str(error), error
+    raise NotImportableError(_format_not_importable(name, reason)) from cause
+
+
+def _is_main_a_file():
+    """Tell whether a new process can run the main program again, by the rules of multiprocessing."""
+    main = sys.modules["__main__"]
+    if getattr(getattr(main, "__spec__", None), "name", None) is not None:
+        return True
+    file = getattr(main, "__file__", None)
+    return file is not None and os.path.exists(file) and os.path.splitext(os.path.basename(file))[0] != "ipython"
+
+
+def _format_not_importable(name, reason):
+    return (
+        f"{name} cannot be imported by other processes ({reason}): define it at the top level of a file of its own and"
+        " import it from there, or compute in this process, with jobs=1"
+    )
+
+
+def _load_and_call(call):
+    """Make a pickled call in this process; what cannot be loaded is an error, where it would kill a worker."""
+    try:
+        function, args, kwargs = pickle.loads(call)
+    except Exception as error:  # AttributeError, ImportError, and whatever the import of a module raises
+        raise NotImportableError(_format_not_importable("the function", f"{type(error).__name__}: {error}")) from error
+    return function(*args, **kwargs)
 
 
 class SerialExecutor(Executor):
@@ -77,14 +149,18 @@ class ProcessExecutor(Executor):
     def _call(self, function, args, kwargs):
         worker = self._free.get()
         try:
+            call, started = pickle.dumps((function, args, kwargs)), False
             for _ in range(N_ATTEMPTS):
                 try:
                     worker.start()
+                    started = True
                     if self._cancelled:
                         break
-                    return worker.pool.submit(function, *args, **kwargs).result()
+                    return worker.pool.submit(_load_and_call, call).result()
                 except BrokenProcessPool:
                     worker.stop()
+            if not started and not self._cancelled:
+                raise NotImportableError(f"{N_ATTEMPTS} processes died as they started: {UNGUARDED}")
             raise WorkerLostError(f"its process died {N_ATTEMPTS} times: killed, or out of memory")
         finally:
             self._free.put(worker)

@@ -1,12 +1,11 @@
 """Cubes as tables for other programs: every value once, in the row of its labels."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from invtransfer.storage import check_writable, format_json, replacing
+from invtransfer.storage import check_writable, expand_path, format_json, replacing
 
 NO_VALUE = {"f": "empty", "i": "-1", "U": "empty", "O": "empty"}  # what tables show where a cube has no value
 
@@ -136,8 +135,9 @@ def export_csv(cube, folder, stem, *, overwrite=False):
     (['cube-seed.csv', 'cube-columns.csv', 'cube-attributes.json'], ['seed,accuracy', '0,0.1', '1,'])
     """
     tables = tabulate(cube, stem)
-    paths = {name: Path(folder) / f"{name}.csv" for name in tables}
-    json_path = Path(folder) / f"{stem}-attributes.json"
+    folder = expand_path(folder, "folder")
+    paths = {name: folder / f"{name}.csv" for name in tables}
+    json_path = folder / f"{stem}-attributes.json"
     all_paths = [*paths.values(), json_path]
     there = [str(path) for path in all_paths if path.exists()]
     if there and not overwrite:

@@ -2,14 +2,30 @@
 
 import hashlib
 import json
-from pathlib import Path
+import shutil
+import tempfile
 
+import netCDF4
 import numpy as np
 import xarray as xr
+from xarray.backends import NetCDF4DataStore
 
-from invtransfer.storage import DamagedFileError, replacing
+from invtransfer.storage import DamagedFileError, expand_path, read_file, replacing
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where a locked file cannot be opened
+    fcntl = None
 
 CHECKSUM = "checksum"
+CHANGING = {"_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned", "_Encoding", "dtype"}
+RESERVED = {  # names of attributes in which the libraries of netCDF and HDF5 keep their own notes
+    "_NCProperties", "_Netcdf4Coordinates", "_Netcdf4Dimid", "_nc3_strict", "CLASS", "NAME", "DIMENSION_LIST",
+    "REFERENCE_LIST",
+}  # fmt: skip
+READINGS = (  # with dates as the CF conventions say, without durations, and literally
+    {}, {"decode_timedelta": False}, {"decode_times": False, "decode_timedelta": False, "mask_and_scale": False},
+)  # fmt: skip
 _TASKS = {
     "C/C": "images alone", "C+O/C": "images with objects", "C+O/O": "objects on images", "O/O": "objects alone",
 }  # fmt: skip
@@ -36,7 +52,14 @@ def write(dataset, path):
     TypeError
         If netCDF cannot hold an attribute, such as None.
     ValueError
-        If a text contains the character NUL, at which netCDF would cut it.
+        If a text contains the character NUL, at which netCDF would cut it; if a variable has an attribute by which
+        readers change its values, such as "scale_factor"; or if netCDF would not keep something as it is. The message
+        names the variable and the attribute.
+
+    Notes
+    -----
+    Values are stored as they are, and NaN marks what is missing. All other attributes are kept literally, also those
+    which have a meaning in the CF conventions: a number with the units "days since 2000-01-01" stays a number.
 
     Examples
     --------
@@ -46,21 +69,24 @@ def write(dataset, path):
     ...     read(f"{folder}/cell.nc").accuracy.item()
     0.5
     """
+    path = expand_path(path)
     _check_texts(dataset)
+    _check_attributes(dataset)
+    given = dataset
     dataset = dataset.assign_attrs({CHECKSUM: _digest(dataset)})
     dataset = dataset.drop_encoding()  # else strings are cut to the length that they were read with
-    encoding = {name: {"_FillValue": None} for name in dataset.variables if dataset[name].dtype.kind == "f"}
     try:
         with replacing(path) as temporary:
             try:
-                dataset.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
-                read(temporary)
-            except (OSError, RuntimeError, DamagedFileError):
+                _save(dataset, temporary)
+                _check_kept(given, temporary)
+            except (OSError, RuntimeError, ValueError):
                 # The library calls a full disk "HDF error" or "Permission denied": plain writing says what is wrong.
                 temporary.write_bytes(bytes(dataset.nbytes + 2**16))
                 raise
     except (OSError, RuntimeError) as error:
-        raise OSError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+        kind = type(error) if isinstance(error, OSError) else OSError
+        raise kind(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _check_texts(dataset):
@@ -69,6 +95,51 @@ def _check_texts(dataset):
         texts = [text for text in (*variable.attrs.values(), *values.flat) if isinstance(text, str)]
         if any("\0" in text for text in texts):
             raise ValueError(f"{name} has a text with a character NUL, which netCDF cannot hold")
+
+
+def _check_attributes(dataset):
+    """Refuse attributes that netCDF cannot hold, or by which other programs would read other values."""
+    for name, variable in {"the dataset": dataset, **dataset.variables}.items():
+        for attribute, value in variable.attrs.items():
+            if np.ravel(value).dtype.kind not in "iufU":  # the library does not say which attribute it cannot hold
+                raise TypeError(f"{name} has the attribute {attribute!r} = {value!r}, expected text or numbers")
+            if attribute in RESERVED or "/" in str(attribute):
+                raise ValueError(f"{name} has the attribute {attribute!r}, a name that netCDF keeps for itself")
+            if attribute in CHANGING and name != "the dataset":
+                raise ValueError(
+                    f"{name} has the attribute {attribute!r}, by which programs that follow the CF conventions change"
+                    " values that they read: leave it out, as values are stored as they are, and NaN marks what is"
+                    " missing"
+                )
+
+
+def _save(dataset, path):
+    encoding = {name: {"_FillValue": None} for name in dataset.variables if dataset[name].dtype.kind == "f"}
+    try:
+        dataset.to_netcdf(path, engine="netcdf4", encoding=encoding)
+    except UnicodeEncodeError:  # the library takes no name that is not in the encoding of the system
+        with tempfile.TemporaryDirectory() as folder:
+            dataset.to_netcdf(f"{folder}/cube.nc", engine="netcdf4", encoding=encoding)
+            shutil.copyfile(f"{folder}/cube.nc", path)
+
+
+def _check_kept(dataset, path):
+    """Read a file that was just written, and raise an error that names what netCDF did not keep."""
+    try:
+        read(path)
+    except DamagedFileError:
+        back = _load(read_file(path), READINGS[-1])
+        for name, variable in {"the dataset": dataset, **dataset.variables}.items():
+            there = back if name == "the dataset" else back.variables.get(name)
+            for attribute, value in variable.attrs.items():
+                kept = {attribute: there.attrs[attribute]} if there is not None and attribute in there.attrs else {}
+                taken = name == "the dataset" and attribute == CHECKSUM
+                if taken or _format_attributes({attribute: value}) != _format_attributes(kept):
+                    raise ValueError(
+                        f"{name} has the attribute {attribute!r} with the value {value!r}, which a netCDF file does not"
+                        " keep: give it another name, or leave it out"
+                    ) from None
+        raise
 
 
 def read(path):
@@ -88,32 +159,63 @@ def read(path):
     FileNotFoundError
         If there is no such file.
     OSError
-        If `path` cannot be the path of a file.
+        If the disk cannot be read, such as PermissionError, or `path` cannot be the path of a file. The file may be
+        whole.
     DamagedFileError
         If the file cannot be read as netCDF, claims to be far larger than it is, or holds other values or attributes
-        than `write` wrote. Files of other programs, which have no checksum, are taken as they are.
+        than `write` wrote. Files of other programs, which have no checksum, are read as the CF conventions say.
 
     See Also
     --------
     load_cube : The same, with an index on coordinates such as "factor_name".
     """
-    if not Path(path).exists():
-        raise FileNotFoundError(f"{path} does not exist")
+    path = expand_path(path)
+    content = read_file(path)  # what fails from here on is damage, not the disk
     try:
-        with xr.open_dataset(path, engine="netcdf4") as file:
-            size = Path(path).stat().st_size
-            if file.nbytes > 1000 * size:  # more than any compression saves: it would fill the memory
-                raise ValueError(f"it has {size} bytes, but says that it holds {file.nbytes}")
-            dataset = file.load()
-    except Exception as error:  # OSError, RuntimeError, ValueError, KeyError, MemoryError, depending on the damage
-        raise DamagedFileError(f"{path} cannot be read as netCDF: {' '.join(str(error).split())}") from error
+        return _parse(content, path)
+    except DamagedFileError as error:
+        if _is_locked(path):
+            raise BlockingIOError(f"{path} is locked by a program that writes it: try again later") from error
+        raise
+
+
+def _parse(content, path):
+    """Return the dataset that was written: of the ways to read a file, the checksum tells which was meant."""
+    reasons = []
+    for how in READINGS:
+        try:
+            dataset = _load(content, how)
+            expected = dataset.attrs.pop(CHECKSUM, None)
+            if expected is None or expected == _digest(dataset):
+                return dataset
+            reasons.append(f"{path} holds other values than were written: its checksum differs")
+        except Exception as error:  # OSError, RuntimeError, ValueError, KeyError, MemoryError, depending on the damage
+            reason = " ".join(str(error).replace("'memory'", "").split()).rstrip(" :")
+            reasons.append(f"{path} cannot be read as netCDF: {reason}")
+            cause = error
+    reason = max(reasons, key=lambda text: "checksum" in text)
+    raise DamagedFileError(reason) from (cause if "cannot be read" in reason else None)
+
+
+def _load(content, how):
+    with xr.open_dataset(NetCDF4DataStore(netCDF4.Dataset("memory", memory=content)), **how) as file:
+        if file.nbytes > 1000 * len(content):  # more than any compression saves: it would fill the memory
+            raise ValueError(f"it has {len(content)} bytes, but says that it holds {file.nbytes}")
+        return file.load()
+
+
+def _is_locked(path):
+    """Tell whether a program holds the lock with which the HDF5 library marks a file that it writes."""
+    if fcntl is None:
+        return False
     try:
-        expected = dataset.attrs.pop(CHECKSUM, None)
-        if expected is not None and expected != _digest(dataset):
-            raise DamagedFileError(f"{path} holds other values than were written: its checksum differs")
-    except TypeError as error:
-        raise DamagedFileError(f"{path} cannot be read as netCDF: {error}") from error
-    return dataset
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a disk without locks
+        return False
+    return False
 
 
 def load_cube(path):

@@ -5,7 +5,6 @@ import time
 import warnings
 from concurrent.futures import CancelledError, as_completed
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
@@ -13,12 +12,18 @@ from tqdm import tqdm
 
 from invtransfer.cubes.assembly import STATUS, assemble, format_place, make_cell
 from invtransfer.cubes.cells import cell_id, cell_state, compute_cell, read_cell, stamp_of
-from invtransfer.cubes.executors import WorkerLostError, default_jobs, open_executor
+from invtransfer.cubes.executors import (
+    NotImportableError,
+    WorkerLostError,
+    check_importable,
+    default_jobs,
+    open_executor,
+)
 from invtransfer.cubes.files import read, write
 from invtransfer.cubes.provenance import find_origin, make_attributes
 from invtransfer.cubes.records import find_places, write_grid, write_log
 from invtransfer.cubes.status import format_duration
-from invtransfer.storage import check_writable, format_json, replacing
+from invtransfer.storage import check_writable, expand_path, format_json, replacing
 
 UNDONE = ("missing", "failed")  # states of the cells that a run computes by default
 
@@ -32,8 +37,9 @@ def run_study(
     Parameters
     ----------
     function : callable
-        Function that computes a cell, see `compute_cell`. It must be importable, or a `functools.partial` of such a
-        function, so that other processes can be told to call it.
+        Function that computes a cell, see `compute_cell`. With more than one job it must be importable, or a
+        `functools.partial` of such a function, so that other processes can be told to call it: no lambda, no function
+        inside another, and none of a notebook.
     grid : list of (dict, dict) or (dict, dict, dict)
         For each place in the cube, its labels and the arguments of its cell; and, if only a part of the cell belongs
         there, the labels of this part along dimensions of the cell. Places may share a cell.
@@ -70,12 +76,13 @@ def run_study(
     Raises
     ------
     OSError
-        If `path` cannot be written, which is checked before anything is computed; or if a cell cannot be written, in
-        which case finished cells are kept.
+        If `path` cannot be written, or a cell that is there cannot be opened, which is checked before anything is
+        computed: no cell is computed again because the disk fails, or because it belongs to another user. Or if a cell
+        cannot be written, in which case finished cells are kept.
     ValueError
         If `path` does not end in .nc, there is no such state, or `shard` is not (k, n) with k from 1 to n; if there is
         a cube of other settings or with labels that this grid lacks, or one with finished cells that neither are in the
-        folder nor would be computed.
+        folder nor would be computed. NotImportableError, which is one, if other processes cannot import `function`.
     ModuleNotFoundError
         If `scheduler` is given without dask.distributed.
     SystemExit
@@ -85,7 +92,7 @@ def run_study(
     -----
     Any number of runs may work on the same `path` at the same time: each cell is computed by one of them.
     """
-    path = Path(path)
+    path = expand_path(path)
     if path.suffix != ".nc":  # the cells (.cells) and the figure (.png) go beside it
         raise ValueError(f"cannot write {path}: the name of a cube ends in .nc")
     check_writable(path)
@@ -96,6 +103,8 @@ def run_study(
     cells = _read_cells(folder, wanted, threads)
     todo = _choose_cells(cells, states, shard)
     _check_nothing_lost(path, grid, cells, todo)
+    if todo and scheduler is None and (jobs or default_jobs()) > 1:
+        check_importable(function)
     write_grid(folder, grid, path.name)
     write_log(path, f"begins: {len(todo)} of {len(wanted)} cells to compute, with {format_json(find_origin(threads))}")
     again = {name for name in todo if cell_state(cells[name]) == "failed"}
@@ -231,7 +240,7 @@ def _settle(future, arguments, path, threads):
         outcome = future.result()
         if outcome["state"] == "busy":
             return outcome
-    except OSError:
+    except (OSError, NotImportableError):
         raise
     except CancelledError as error:
         raise OSError("the scheduler is gone") from error
@@ -286,7 +295,7 @@ def plan_study(grid, coordinates, path, settings, estimate, jobs=None, *, states
     ValueError
         If there is a cube that `run_study` would refuse to overwrite, or `states` or `shard` is not as described.
     """
-    path = Path(path)
+    path = expand_path(path)
     _check_same_study(path, settings, coordinates)
     wanted = {cell_id(arguments): arguments for _, arguments, *_ in grid}
     places = find_places(grid)

@@ -1,13 +1,14 @@
 """How far a study is: which cells are done, running, failed or missing, and how long the rest will take."""
 
-from pathlib import Path
 from statistics import median
 
 from invtransfer.cubes.assembly import STATUS, check_study_cube, format_place
 from invtransfer.cubes.cells import cell_state, hold_lock, lock_path, read_cell
 from invtransfer.cubes.files import read
 from invtransfer.cubes.records import GRID, read_grid
+from invtransfer.storage import expand_path
 
+STATES = ("done", "running", "failed", "missing", "unreadable")
 N_LISTED = 10  # number of cells of one state that are listed
 
 
@@ -54,7 +55,7 @@ def format_status(path):
     ValueError
         If it is neither a study's cube nor a folder of cells or cubes; a damaged file is named.
     """
-    path = Path(path)
+    path = expand_path(path)
     if not path.exists() and not path.with_suffix(".cells").exists():
         raise FileNotFoundError(f"{path} does not exist")
     if path.is_dir() and path.suffix != ".cells":
@@ -65,14 +66,14 @@ def format_status(path):
     cube = path.with_suffix(".nc")
     states, places, seconds, messages = _look(cube)
     lines = [f"{cube}", f"cells      {_format_counts(states)}", *_format_times(states, seconds)]
-    for state in ("running", "missing", "failed"):
+    for state in ("running", "missing", "failed", "unreadable"):
         names = [name for name in states if states[name] == state]
         for name in names[:N_LISTED]:
             where = " and ".join(format_place(labels) for labels in places[name])
             lines.append(f"{state:<11}{where}{messages.get(name, '')}")
         if len(names) > N_LISTED:
             lines.append(f"{'':<11}and {len(names) - N_LISTED} more {state}")
-    if messages:
+    if "failed" in states.values():
         lines.append(f"tracebacks are in {cube.with_suffix('.log')}; --only failed tries these cells again")
     return "\n".join(lines)
 
@@ -95,12 +96,12 @@ def _format_times(states, seconds):
 def _format_summary(cube):
     try:
         return _format_counts(_look(cube)[0])
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         return str(error)
 
 
 def _format_counts(states):
-    counts = {state: list(states.values()).count(state) for state in ("done", "running", "failed", "missing")}
+    counts = {state: list(states.values()).count(state) for state in STATES}
     return f"{len(states)}: " + ", ".join(f"{n} {state}" for state, n in counts.items() if n)
 
 
@@ -119,7 +120,11 @@ def _look_at_cells(folder):
     states, seconds, messages = {}, [], {}
     for name in arguments:
         path = folder / f"{name}.nc"
-        cell, _ = read_cell(path, arguments[name])
+        try:
+            cell, _ = read_cell(path, arguments[name])
+        except OSError as error:  # it may be done: another user's, for example
+            states[name], messages[name] = "unreadable", f": {error}"
+            continue
         states[name] = cell_state(cell)
         if states[name] == "done":
             seconds.append(float(cell.attrs["seconds"]))
@@ -129,7 +134,7 @@ def _look_at_cells(folder):
         if lock_path(path).exists():
             with hold_lock(path) as held:
                 states[name] = states[name] if held else "running"
-    return states, places, seconds, {name: text for name, text in messages.items() if states[name] == "failed"}
+    return states, places, seconds, {name: text for name, text in messages.items() if states[name] != "running"}
 
 
 def _look_at_cube(path):

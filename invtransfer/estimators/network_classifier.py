@@ -91,6 +91,7 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         # batches of 2 would leave one image of an odd number over; if the largest has 3, the smallest has 2
         return 3 if batch_size == 2 and n_samples % 2 else batch_size
 
+    @usual_torch()
     def _outputs(self, X, network):
         X = validate_input(self, X, reset=False)
         outputs = compute_outputs(network.to(resolve_device(self.device)), X)

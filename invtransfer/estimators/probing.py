@@ -23,6 +23,8 @@ from invtransfer.randomness import derive_seed
 from invtransfer.surroundings import usual_torch
 
 SOLVERS = ("lbfgs", "adam")
+MAX_FEATURES = 4096  # of which a whole matrix is made: 128 MiB, and a minute for its eigenvectors
+N_LEADING = 2048  # number of samples whose span is decorrelated where there are more features
 
 
 class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
@@ -93,7 +95,9 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
     The paper's protocol is "adam" with 200 epochs, a learning rate of 1e-3, and the epoch with the best validation
     accuracy if `X_val` is given. Two things are added, without which it had not converged after 200 epochs. The
     standardised features are decorrelated, which changes the path of the steps but not the set of classifiers (`coef_`
-    refers to the standardised features). With fewer samples there are as many steps. On the same features the accuracy
+    refers to the standardised features); of more than 4,096 features, only within the span of at most 2,048 of the
+    samples (see `decorrelate_leading`), so that memory grows with n_samples * n_features and not with the square of
+    n_features. With fewer samples there are as many steps. On the same features the accuracy
     of the two solvers agrees within half a point; "lbfgs" is faster.
 
     References
@@ -175,30 +179,36 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
         Z = self.scaler_.transform(Z)
         if self.solver == "lbfgs":
             self._fit_lbfgs(Z, codes)
-            return self
+        else:
+            Z_val = None if X_val is None else self.scaler_.transform(self._encode(X_val))
+            self._fit_adam(Z, codes, Z_val, codes_val)
+        return self
+
+    @usual_torch()
+    def _fit_adam(self, Z, codes, Z_val, codes_val):
         generator = torch.Generator().manual_seed(derive_seed(self.random_state, "probing"))
-        with usual_torch():
-            classifier = nn.Linear(Z.shape[1], len(self.classes_), device="meta").to_empty(device="cpu")
-            initialise(classifier, generator)
-        decorrelation = decorrelate(Z)
-        if X_val is not None:
-            X_val = self.scaler_.transform(self._encode(X_val)) @ decorrelation
+        classifier = nn.Linear(Z.shape[1], len(self.classes_), device="meta").to_empty(device="cpu")
+        initialise(classifier, generator)
+        if Z.shape[1] <= MAX_FEATURES:
+            matrix = decorrelate(Z)
+            multiply, multiply_back = (lambda rows: rows @ matrix), (lambda rows: rows @ matrix.T)
+        else:
+            multiply = multiply_back = decorrelate_leading(Z)  # the matrix, which is symmetric, would fill the memory
         batch_size = min(512, math.ceil(len(Z) / 98)) if self.batch_size is None else self.batch_size
         train(
             classifier,
-            Z @ decorrelation,
+            multiply(Z),
             codes,
-            X_val=X_val,
+            X_val=None if Z_val is None else multiply(Z_val),
             y_val=codes_val,
             epochs=check_count(self.epochs, "epochs"),
             batch_size=check_count(batch_size, "batch_size"),
             learning_rate=self.learning_rate,
             generator=generator,
         )
-        self.coef_ = classifier.weight.detach().double().numpy() @ decorrelation.T
+        self.coef_ = multiply_back(classifier.weight.detach().double().numpy())
         self.intercept_ = classifier.bias.detach().double().numpy()
         self.n_iter_ = self.epochs
-        return self
 
     def _encode(self, X):
         return encode(self.encoder, X, layer=self.layer, pool=self.pool)
@@ -278,3 +288,50 @@ def decorrelate(Z, ridge=0.1):
     """
     eigenvalues, directions = np.linalg.eigh(Z.T.astype(np.float64) @ Z / len(Z))
     return (directions / np.sqrt(eigenvalues.clip(0) + ridge) @ directions.T).astype(np.float32)
+
+
+def decorrelate_leading(Z, ridge=0.1, n_leading=N_LEADING):
+    """Make a function that decorrelates standardised features in the span of some samples, without a whole matrix.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_samples, n_features), float32
+        Features with mean 0 and standard deviation 1.
+    ridge : float
+        As in `decorrelate`.
+    n_leading : int
+        Largest number of samples whose span is decorrelated; of more samples, as many are taken at regular distances.
+
+    Returns
+    -------
+    multiply : callable
+        Function from rows, of shape (n_rows, n_features), to their product with a symmetric matrix, in the rows' dtype.
+        With at most `n_leading` samples it is the matrix of `decorrelate`. With more, directions outside their span are
+        scaled alike, by the mean variance of all samples there. Memory grows with n_features * n_leading.
+
+    Examples
+    --------
+    >>> Z = np.array([[1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]])
+    >>> np.allclose(decorrelate_leading(Z)(np.eye(3)), decorrelate(Z))
+    True
+    """
+    chosen = Z[np.linspace(0, len(Z) - 1, min(len(Z), n_leading)).astype(int)]
+    gram = (precise := chosen.astype(np.float64)) @ precise.T
+    eigenvalues, directions = np.linalg.eigh(gram)
+    kept = eigenvalues > len(gram) * np.finfo(np.float32).eps * eigenvalues.max(initial=0.0)
+    eigenvalues, directions = eigenvalues[kept], directions[:, kept]
+    span = (directions / np.sqrt(eigenvalues)).T.astype(Z.dtype) @ chosen  # orthonormal rows
+    outside = 0.0
+    if len(chosen) < len(Z):
+        inside = Z @ span.T
+        n_outside = max(1, Z.shape[1] - len(span))
+        outside = max(0.0, float(np.vdot(Z, Z) - np.vdot(inside, inside))) / len(Z) / n_outside
+    rest = 1 / math.sqrt(outside + ridge)
+    scales = 1 / np.sqrt(eigenvalues / len(chosen) + ridge) - rest
+
+    def multiply(rows):
+        product = (rows @ span.T * scales.astype(rows.dtype)) @ span
+        product += rest * rows
+        return product.astype(rows.dtype, copy=False)
+
+    return multiply

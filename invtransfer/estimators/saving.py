@@ -16,7 +16,7 @@ from invtransfer.estimators.pretraining import InvariantPretrainer
 from invtransfer.estimators.probing import FrozenFeatureProbe
 from invtransfer.estimators.tuning import FineTuner
 from invtransfer.networks.architectures import NETWORKS
-from invtransfer.storage import DamagedFileError, check_writable, read_arrays, write_arrays
+from invtransfer.storage import DamagedFileError, check_writable, expand_path, read_arrays, write_arrays
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
 FORMAT = 1
@@ -77,7 +77,7 @@ def save_encoder(encoder, path):
     >>> bool((again.transform(X) == encoder.transform(X)).all())
     True
     """
-    arrays = {}
+    path, arrays = expand_path(path), {}
     description = {"content": "encoder", "format": FORMAT, "encoder": _describe(encoder, arrays, "")}
     module = _own_module(encoder)
     description["module"] = None if module is None else type(module).__name__
@@ -267,6 +267,7 @@ def load_encoder(path, network=None):
     """
     if network is not None and not isinstance(network, nn.Module):
         raise TypeError(f"network is {_format_type(network)}, expected a torch module or None")
+    path = expand_path(path)
     arrays, description = read_arrays(path)
     try:
         _check_kinds(description, KINDS["the file"], "the file")

@@ -243,6 +243,7 @@ class FineTuner(AroundEncoder, NetworkClassifier):
                 setattr(probe, name, getattr(self, name))
         return probe
 
+    @usual_torch()
     def _copy_network(self):
         """Return a copy of the encoder's network with the probe as its head, and the recipe that `_keep` takes."""
         encoder = self.probe_.encoder

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import os
 import re
 import time
 import warnings
@@ -10,7 +9,14 @@ import warnings
 import numpy as np
 import torch
 
-from invtransfer.storage import DamagedFileError, check_writable, read_arrays, remove_leftovers, write_arrays
+from invtransfer.storage import (
+    DamagedFileError,
+    check_writable,
+    expand_path,
+    read_arrays,
+    remove_leftovers,
+    write_arrays,
+)
 
 FORMAT = 2  # changes with the state or the training loop, so that older files are refused
 CONTENT = "state of a training"
@@ -61,8 +67,7 @@ class Checkpoint:
     """
 
     def __init__(self, path, network, optimizer, generator, fingerprint):
-        if not isinstance(path, (str, os.PathLike)):
-            raise TypeError(f"checkpoint is {path!r}, expected the path of a file or None")
+        path = expand_path(path, "checkpoint")
         check_writable(path)
         remove_leftovers(path)
         self.path = path
@@ -117,6 +122,8 @@ class Checkpoint:
         ------
         ValueError
             If the file belongs to another training, or does not hold the state of a training.
+        OSError
+            If the disk cannot be read, although the file is there.
         """
         try:
             arrays, description = read_arrays(self.path)

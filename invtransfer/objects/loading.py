@@ -5,7 +5,6 @@ Nothing is downloaded, and nothing is written to disk.
 
 from numbers import Integral
 from os import PathLike, fspath
-from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from invtransfer.objects.landscapes import draw_backgrounds
 from invtransfer.objects.objects import Objects
 from invtransfer.objects.things import OBJECTS, draw_objects
 from invtransfer.randomness import derive_generator
+from invtransfer.storage import expand_path
 
 
 def load_objects(source="procedural", size=128, random_state=0):
@@ -76,7 +76,7 @@ def load_objects(source="procedural", size=128, random_state=0):
     """
     size = _check_int("size", size, 8, 1024)
     random_state = _check_int("random_state", random_state, 0)
-    _check_source(source, ("procedural", "random"))
+    source = _check_source(source, ("procedural", "random"))
     if source == "procedural":
         return Objects(draw_objects(size).copy(), tuple(OBJECTS))
     if source == "random":
@@ -127,7 +127,7 @@ def load_backgrounds(source="procedural", size=32):
     (867, 16, 16, 3)
     """
     size = _check_int("size", size, 8, 1024)
-    _check_source(source, ("procedural",))
+    source = _check_source(source, ("procedural",))
     return draw_backgrounds(size).copy() if source == "procedural" else read_backgrounds(source, size)
 
 
@@ -141,9 +141,13 @@ def _check_int(name, value, low, high=None):
 
 
 def _check_source(source, words):
-    """Raise an error if `source` is neither one of the words nor an existing folder."""
+    """Return the word or the expanded path of a folder; raise an error if `source` is neither."""
     if not isinstance(source, str | PathLike):
         raise TypeError(f"source has type {type(source).__name__}, expected a str or a path")
-    if source not in words and not Path(source).is_dir():
+    if source in words:
+        return source
+    folder = expand_path(source, "source")
+    if not folder.is_dir():
         expected = ", ".join(f'"{word}"' for word in words)
-        raise FileNotFoundError(f"source is {fspath(source)!r}, expected {expected} or an existing folder")
+        raise FileNotFoundError(f"source is {fspath(folder)!r}, expected {expected} or an existing folder")
+    return folder

@@ -3,6 +3,7 @@
 import argparse
 import math
 import os
+import sys
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from invtransfer.cubes.running import UNDONE, plan_study, run_study
 from invtransfer.paper.claims import describe_claims, format_claims
 from invtransfer.paper.datasets import PAPER_OBJECTS
 from invtransfer.paper.grids import LONG_NAMES
-from invtransfer.storage import format_json
+from invtransfer.storage import expand_path, format_json, format_printable
 
 NOT_OPTIONS = ("levels", "seeds")  # settings that have options of another kind
 
@@ -41,7 +42,7 @@ def main(study, arguments=None):
     parser = make_parser(study.description, study.presets, default, settings=settings, choices=study.choices)
     parser.add_argument("--objects", metavar="FOLDER", help="folder of the objects to show, see data/README.md")
     if study.reads_cifar:
-        parser.add_argument("--data", metavar="FOLDER", help="where CIFAR is (default: data/sets)")
+        parser.add_argument("--data", type=expand_path, metavar="FOLDER", help="where CIFAR is (default: data/sets)")
     options = parser.parse_args(arguments)
     with exit_on_error(parser):
         dataset, data = getattr(options, "dataset", None), getattr(options, "data", None) or Path(study.folder, "sets")
@@ -58,7 +59,7 @@ def main(study, arguments=None):
         recorded = {name: value for name, value in settings.items() if name != "seeds"}
         if options.dry_run:
             torch.set_num_threads(options.threads)
-            print(plan_study(grid, coordinates, path, recorded, study.estimate, options.jobs, **chosen))
+            _say(plan_study(grid, coordinates, path, recorded, study.estimate, options.jobs, **chosen))
             return
         attributes = {"study": study.name}
         if "paper" in study.presets:
@@ -100,7 +101,9 @@ def make_parser(description, presets, default="quick", *, settings=None, choices
     parser.add_argument(
         "--preset", choices=list(presets), default=default, help=f"size of the study (default: {default})"
     )
-    parser.add_argument("--out", type=Path, metavar="CUBE.nc", help="where the cube goes; the figure goes beside it")
+    parser.add_argument(
+        "--out", type=expand_path, metavar="CUBE.nc", help="where the cube goes; the figure goes beside it"
+    )
     parser.add_argument("--seeds", type=parse_count, metavar="N", help="number of repetitions, with seeds 0 to N - 1")
     parser.add_argument("--jobs", type=parse_count, metavar="N", help="processes (default: one per GPU, or per core)")
     parser.add_argument("--threads", type=parse_count, default=1, metavar="N", help="threads per process (default: 1)")
@@ -345,6 +348,10 @@ def select_places(grid, coordinates, only):
     return places, left
 
 
+def _say(text):
+    print(format_printable(text, sys.stdout))
+
+
 def _report(study, cube, path):
     """Print the table, failures and files of a study, and draw its figure beside the cube.
 
@@ -354,10 +361,10 @@ def _report(study, cube, path):
     missing &= cube.cell.values != ""  # some places of the cube may have no cell
     whole = not missing.any() and done.any()
     if whole:
-        print(f"\n{study.table(cube)}")
+        _say(f"\n{study.table(cube)}")
         if study.claims is not None:
             found = study.claims(cube)
-            print(f"\n{format_claims(found)}")
+            _say(f"\n{format_claims(found)}")
             try:
                 write(cube.assign_attrs(claims=format_json(describe_claims(found))), path)
             except OSError as error:
@@ -367,14 +374,14 @@ def _report(study, cube, path):
             study.figure(cube).savefig(figure, dpi=110)
         except ModuleNotFoundError as error:
             figure = f"none: {error}; pip install 'invtransfer[plot]'"
-        print(f"\nfigure  {figure}")
-    print(f"cube    {path}")
+        _say(f"\nfigure  {figure}")
+    _say(f"cube    {path}")
     if study.published is not None and whole:
         table = os.path.relpath(Path(study.folder, "published", study.published))
-        print(f"paper   invtransfer compare {path} {table} --ignore all")
+        _say(f"paper   invtransfer compare {path} {table} --ignore all")
     if missing.any():
         n_places = int((cube.cell != "").sum())
-        print(f"missing {missing.sum()} of {n_places} places: the same command without --shard and --only adds them")
+        _say(f"missing {missing.sum()} of {n_places} places: the same command without --shard and --only adds them")
     if failed.any():
         raise SystemExit(
             f"{failed.sum()} of {failed.size} places of the cube failed; the first: {cube.message.values[failed][0]}\n"

@@ -3,11 +3,11 @@
 import hashlib
 import json
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 from invtransfer.objects import load_backgrounds, load_objects
 from invtransfer.sources import load_cifar10, load_cifar100
+from invtransfer.storage import expand_path
 
 PAPER_OBJECTS = "tillspeicher/transforms_2d_base"  # the authors' data set
 OBJECT_SIZE = 64  # pixels that objects are loaded with, before they are scaled to the image
@@ -52,7 +52,7 @@ def load_objects_and_backgrounds(folder):
     >>> len(objects), backgrounds
     (61, None)
     """
-    own_backgrounds = folder not in COLLECTIONS and (Path(folder) / "backgrounds").is_dir()
+    own_backgrounds = folder not in COLLECTIONS and (expand_path(folder, "folder") / "backgrounds").is_dir()
     objects = load_objects(folder, size=PATTERN_SIZE if folder == "random" else OBJECT_SIZE)
     return objects, load_backgrounds(folder) if own_backgrounds else None
 
@@ -112,7 +112,7 @@ def identify_objects(folder):
     """
     if folder in COLLECTIONS:
         return folder
-    record, name = Path(folder, "SOURCE.json"), Path(folder).resolve().name
+    record, name = expand_path(folder, "folder") / "SOURCE.json", expand_path(folder).resolve().name
     if record.exists():
         try:
             name = json.loads(record.read_text())["data_set"]

@@ -9,6 +9,7 @@ from invtransfer.paper.inputs import find_task_data
 from invtransfer.paper.tasks import draw_classes, objects_task
 from invtransfer.randomness import derive_generator, derive_seed
 from invtransfer.sources import TransformedImages
+from invtransfer.storage import expand_path
 
 KINDS = ("image", "random")
 EVALUATED_ON = ("in_distribution", "mild_ood", "strong_ood", *CIFAR)
@@ -105,8 +106,9 @@ def find_shifted(*, objects, data, n_classes, levels, **_):
     ValueError, OSError
         As `find_task_data`.
     """
+    data = str(expand_path(data, "data"))
     for dataset in CIFAR:
         if dataset in levels["evaluated_on"]:
-            load_cifar(dataset, str(data))  # fails here if it is not there
+            load_cifar(dataset, data)  # fails here if it is not there
     found = find_task_data(objects=objects, data=data, n_classes=n_classes)
-    return found._replace(where=found.where | {"data": str(data)})
+    return found._replace(where=found.where | {"data": data})

@@ -18,6 +18,7 @@ from invtransfer.paper.inputs import Inputs, check_available, find_objects
 from invtransfer.paper.tasks import PARTS, divide_images, keep_known, sample_task, share_seen
 from invtransfer.randomness import derive_generator, derive_seed
 from invtransfer.sources import ObjectsOnImages, Transforms2D
+from invtransfer.storage import expand_path
 
 TASKS = {  # what is shown, and which of it is the label
     "images alone": (("image",), "image"),
@@ -298,7 +299,7 @@ def find_images_with_objects(
                 raise ValueError(f"{name} is {value}, expected a number from 0 to 1")
     correlation = max(levels.get("correlation", [0.0]))
     found = find_objects(objects)
-    where = found.where | {"data": str(data)}
+    where = found.where | {"data": str(expand_path(data, "data"))}
     (_, labels), (_, test_labels) = load_labelled_images(dataset, where["data"])
     make_combined("images with objects", **where, dataset=dataset, n_objects=n_objects, seed=0, correlation=correlation)
     n_held_out = int((np.unique(labels, return_counts=True)[1] // 10).sum())

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from invtransfer.paper.datasets import CIFAR, identify_objects, load_cifar, load_objects_and_backgrounds
+from invtransfer.paper.datasets import CIFAR, COLLECTIONS, identify_objects, load_cifar, load_objects_and_backgrounds
 from invtransfer.paper.tasks import draw_classes
+from invtransfer.storage import expand_path
 
 
 class Inputs(NamedTuple):
@@ -48,6 +49,9 @@ def find_objects(objects=None):
     Inputs(where={'folder': 'procedural'}, name='', identity={'objects': 'procedural'})
     """
     folder = objects or "procedural"
+    if folder not in COLLECTIONS:
+        folder = str(expand_path(folder, "objects"))
+        folder = f"./{folder}" if folder in COLLECTIONS else folder  # a folder of that name, given as ./random
     name = "" if folder == "procedural" else Path(folder).resolve().name
     return Inputs({"folder": folder}, name, {"objects": identify_objects(folder)})
 
@@ -84,8 +88,9 @@ def find_task_data(*, objects, data, n_classes, dataset="transforms2d"):
     if dataset in CIFAR:
         if objects:
             raise ValueError("--objects is for --dataset transforms2d")
-        load_cifar(dataset, str(data))
-        inputs, n_available = Inputs({"folder": str(data)}, "", {}), CIFAR[dataset].n_classes
+        data = str(expand_path(data, "data"))
+        load_cifar(dataset, data)
+        inputs, n_available = Inputs({"folder": data}, "", {}), CIFAR[dataset].n_classes
     else:
         inputs = find_objects(objects)
         n_available = len(load_objects_and_backgrounds(inputs.where["folder"])[0])

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 
+from invtransfer.storage import expand_path
+
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
@@ -178,7 +180,7 @@ def load_study(path):
     ValueError
         If it is not a Python file, cannot be run, or defines no `Study` named ``STUDY``.
     """
-    path = Path(path)
+    path = expand_path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no study {path}: say where its script is, such as studies/factors.py")
     spec = importlib.util.spec_from_file_location(path.stem, path)

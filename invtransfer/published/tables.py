@@ -3,6 +3,8 @@
 from csv import reader
 from math import isfinite, nan
 
+from invtransfer.storage import expand_path
+
 NO_DIMENSIONS = ("dataset", "variable", "value", "std")  # columns that are no dimensions; all others are
 KINDS = {"i": (int, "a whole number"), "u": (int, "a whole number"), "f": (float, "a number")}  # of labels, by dtype
 
@@ -30,6 +32,7 @@ def read_table(path):
     OSError
         If the file cannot be read.
     """
+    path = expand_path(path)
     with open(path, newline="", encoding="utf-8-sig") as file:
         try:
             columns, *lines = [line for line in reader(file, strict=True) if line] or [[]]

@@ -23,6 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
+from invtransfer.storage import expand_path
+
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 # SHA-256 of the binary version's files. The test set is the last one.
@@ -198,10 +200,7 @@ def official_dataset(name):
 def _check_arguments(root, split):
     if split not in ("train", "test"):
         raise ValueError(f"split is {split!r}, expected 'train' or 'test'")
-    try:
-        return Path(root)
-    except TypeError:
-        raise TypeError(f"root is {root!r}, expected the path of a folder such as 'data/sets'") from None
+    return expand_path(root, "root")
 
 
 def _command(words, root):

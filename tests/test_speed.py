@@ -61,7 +61,7 @@ def test_ratios_follow_from_the_times(cube):
 
 def test_memory_is_the_most_that_was_held():
     made, trained = speed.hold(16, torch.get_num_threads())
-    assert 1e8 < made <= trained < 1e11
+    assert 1e8 < made < 1.01 * trained < 1e11  # the kernel's counter is exact to some pages
 
 
 def test_baseline_covers_the_transformations():

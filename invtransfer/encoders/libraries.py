@@ -122,6 +122,8 @@ def load_timm(name, *, weights, size, seed):
     if size is not None and hasattr(model, "set_input_size"):  # a model that has a weight for each position
         try:
             model.set_input_size(img_size=(size, size))
+            with torch.no_grad():
+                model.eval()(torch.zeros(1, 3, size, size))  # some sizes are refused here only
         except Exception as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"size is {size}, which timm:{name} cannot take: {reason}") from error

@@ -43,7 +43,7 @@ def test_no_gradient_at_all_moves_nothing():
 
 
 def test_a_step_has_the_size_that_the_learning_rate_says():
-    network = nn.Sequential(nn.Conv2d(3, 16, 3), nn.Flatten(), nn.Linear(16, 2))
+    network = nn.Sequential(nn.Conv2d(32, 16, 3), nn.Flatten(), nn.Linear(16, 2))
     before = {name: value.clone() for name, value in network.named_parameters()}
     optimizer = Muon(network, lr=0.01)
     gradients = {name: normal(*value.shape, seed=i) for i, (name, value) in enumerate(network.named_parameters())}
@@ -51,7 +51,7 @@ def test_a_step_has_the_size_that_the_learning_rate_says():
         value.grad = gradients[name].clone()
     optimizer.step()
     moved = {name: before[name] - value.detach() for name, value in network.named_parameters()}
-    expected = 0.01 * MATCHED_RMS * 27**0.5 * nearest_orthogonal(gradients["0.weight"].flatten(1))
+    expected = 0.01 * MATCHED_RMS * 288**0.5 * nearest_orthogonal(gradients["0.weight"].flatten(1))
     difference = moved["0.weight"].flatten(1) - expected
     assert difference.norm() < 0.3 * expected.norm()  # singular values are near 1, not 1
     for name in ("0.bias", "2.weight", "2.bias"):  # Adam's first step
@@ -70,6 +70,19 @@ def test_momentum_is_nesterovs_and_the_penalty_is_of_l2():
     expected = MOMENTUM * first + 0.5
     kept = optimizer.state[layer[0].weight]["momentum"].diagonal()
     torch.testing.assert_close(kept, expected, atol=1e-4, rtol=0)
+
+
+def test_a_step_looks_ahead_along_the_momentum():
+    network = nn.Sequential(nn.Linear(5, 4, bias=False), nn.Linear(4, 1))
+    optimizer, first, second = Muon(network, lr=0.1), normal(4, 5), normal(4, 5, seed=1)
+    for gradient in (first, second):
+        before = network[0].weight.detach().clone()
+        network[0].weight.grad = gradient.clone()
+        optimizer.step()
+    moved = before - network[0].weight.detach()
+    ahead = second + MOMENTUM * (MOMENTUM * first + second)
+    (expected,) = orthogonalise([ahead])
+    torch.testing.assert_close(moved, 0.1 * MATCHED_RMS * 5**0.5 * expected, atol=1e-5, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

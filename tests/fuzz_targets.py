@@ -69,7 +69,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "invtransfer.cubes.records", "invtransfer.cubes.running", "invtransfer.cubes.status",
     ],
     "called by functions that have targets": [
-        "invtransfer.analysis.checks", "invtransfer.encoders.heads", "invtransfer.encoders.libraries",
+        "measure_twins", "invtransfer.analysis.checks", "invtransfer.encoders.heads", "invtransfer.encoders.libraries",
         "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers", "invtransfer.objects.folders",
         "invtransfer.pictures.conversion", "invtransfer.pictures.files",
         "invtransfer.plots.axes", "invtransfer.plots.panels", "invtransfer.published.joins",
@@ -399,6 +399,7 @@ ARGUMENTS = {  # name of a parameter -> what is drawn for it, if a target has no
     "schedule": st.sampled_from(training.SCHEDULES),
     "seed": seeds(),
     "solver": st.sampled_from(["lbfgs", "lbfgs", "adam"]),
+    "twins": st.sampled_from(["drawn", "drawn", "clean", "no such twins"]),
     "transformations": CHOSEN,
     "weight_decay": st.sampled_from([0.0, 1e-2]),
 }
@@ -767,10 +768,21 @@ def encode(Z, X):
     assert np.isfinite(Z).all()
 
 
-@check("encode_and_describe", spoiled=True, keep=["X"], X=checked_images(height=(8, 8)), batch_size=2)
-def encode_and_describe(made, X, encoder):
-    assert made[0].shape[0] == len(X)
-    assert isinstance(made[1], str) == isinstance(encoder, nn.Module)
+@target("open_encoder", "describe_features", "encode_pieces", "measure_given", "choose_batch_size", "check_precision")
+def pieces(draw):
+    opened, given = call_drawn(draw, "open_encoder", spoiled=True, again=False)
+    X = draw(checked_images(height=(8, 8)))
+    cut = draw(st.integers(1, len(X)))
+    some = [("a", X[:cut]), ("b", X[cut:])]
+    encoded = list(call(public("encode_pieces"), opened, some, draw(st.sampled_from([1, 4]))))
+    assert [key for key, _ in encoded] == ["a", "b"]
+    assert (np.concatenate([Z for _, Z in encoded]) == call(public("encode"), opened, X, batch_size=4)).all()
+    assert isinstance(call(public("describe_features"), opened), str) == isinstance(given["encoder"], nn.Module)
+    distances, _ = call(public("measure_given"), opened, X, X[::-1])
+    assert (distances >= 0).all()
+    size = draw(st.tuples(st.integers(1, 5_000), st.integers(1, 5_000)))
+    assert 1 <= call(public("choose_batch_size"), size) <= 128
+    call(public("check_precision"), draw(ARGUMENTS["precision"] | names()))
 
 
 TENSORS = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(lambda shape: torch.ones(2, *shape))
@@ -960,6 +972,7 @@ def seconds(draw):
 DEVICES = st.sampled_from(["cpu", "cpu", "cpu", "auto", "meta", "cuda:99"])
 OF_TRAINING = {  # parameters of estimators that train a network, beyond ARGUMENTS
     "device": DEVICES, "random_state": random_states(),
+    "twins": st.sampled_from(["drawn", "drawn", "clean", "no such twins"]),
     "transformations": st.just(()) | st.none() | CHOSEN,
 }  # fmt: skip
 OF_NETWORKS = ("fit", "transform", "predict_proba", "predict", "module")

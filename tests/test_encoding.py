@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from describing import encode_and_describe
 from estimator_checks import digest
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
@@ -13,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from invtransfer import InvariantPretrainer
-from invtransfer.encoders.encoding import encode, encode_and_describe
+from invtransfer.encoders.encoding import encode
 from invtransfer.encoders.layers import LayerFeatures
 from invtransfer.networks.inference import compute_outputs
 
@@ -224,8 +225,8 @@ def test_a_module_that_does_not_end_in_a_linear_layer_gives_its_output(images):
 
 def test_a_layer_inside_of_a_layers_features_is_not_their_head(images):
     inner = LayerFeatures(Net(), "hidden")
-    for module in (inner, nn.Sequential(nn.Identity(), inner)):
-        assert encode_and_describe(module, images)[1] == "output of the module"
+    for module, place in ((inner, "output of hidden"), (nn.Sequential(nn.Identity(), inner), "output of the module")):
+        assert encode_and_describe(module, images)[1] == place
         assert (encode(module, images) == encode(Net(), images, layer="hidden")).all()
     assert encode_and_describe(nn.Sequential(inner, nn.Linear(6, 2)), images)[1] == "input of 1"
 

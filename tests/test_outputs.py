@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from describing import encode_and_describe
 from torch import nn
 
 from invtransfer import FineTuner, FrozenFeatureProbe, SensitivityScorer, twin_sensitivity
-from invtransfer.encoders.encoding import encode, encode_and_describe
+from invtransfer.encoders.encoding import encode
 from invtransfer.encoders.outputs import pool_places, take_part
 
 Y = np.arange(40) % 2

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from describing import encode_and_describe
 from estimator_checks import digest
 from sklearn.preprocessing import StandardScaler
 from torch import nn
@@ -21,7 +22,7 @@ from invtransfer import (
     TransformedImages,
     Transforms2D,
 )
-from invtransfer.encoders.encoding import encode, encode_and_describe
+from invtransfer.encoders.encoding import encode
 from invtransfer.encoders.layers import LayerFeatures
 from invtransfer.networks.inference import compute_outputs
 from invtransfer.surroundings import usual_torch

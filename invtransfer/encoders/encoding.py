@@ -1,15 +1,22 @@
 """Features of images, computed by any type of encoder."""
 
+import itertools
+import math
+from collections import deque
+
 import numpy as np
 from torch import nn
 
 from invtransfer.encoders.layers import LayerFeatures, explain_failure
 from invtransfer.encoders.outputs import check_pool
 from invtransfer.images import check_count
-from invtransfer.networks.inference import apply_in_batches, compute_outputs
+from invtransfer.networks.devices import resolve_device
+from invtransfer.networks.inference import apply_in_batches, choose_batch_size, compute_outputs, first_weight
+
+PIECE_BYTES = 2**24  # size of the images that are read, or made, at once
 
 
-def encode(encoder, X, batch_size=128, *, layer=None, pool="auto"):
+def encode(encoder, X, batch_size=None, *, layer=None, pool="auto", precision="float32"):
     """Compute the features of images with a frozen encoder.
 
     Parameters
@@ -25,11 +32,12 @@ def encode(encoder, X, batch_size=128, *, layer=None, pool="auto"):
         - None: the pixels are the features.
 
         Modules, functions and transformers get copies of the images, which they may change.
-    X : ndarray of shape (n_samples, height, width, n_channels), uint8 or float
-        Images.
-    batch_size : int
+    X : ndarray of shape (n_samples, height, width, n_channels), uint8 or float; or what `load_images` returns
+        Images, which are read a piece at a time.
+    batch_size : int or None
         Number of images per call of a module or function. The last batch is padded with copies of its first image, so
-        that no feature depends on the size of its batch.
+        that no feature depends on the size of its batch. None: by the size of the images, see
+        `invtransfer.networks.inference.choose_batch_size`.
     layer : str or None
         Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
         the output of the module; a part of an output that is no tensor follows in brackets, as in "lstm[0]". None: what
@@ -39,6 +47,8 @@ def encode(encoder, X, batch_size=128, *, layer=None, pool="auto"):
         How token sequences and maps of a torch module become one row of features. "auto": as the module itself does,
         else the class token if it has one, else the mean over tokens or places. "class": the first token. "mean": the
         mean over all tokens or places. "flatten": one long row.
+    precision : {"float32", "bfloat16", "float16"}
+        Number format in which a torch module computes where it can choose (autocast); features are float32 anyway.
 
     Returns
     -------
@@ -52,7 +62,7 @@ def encode(encoder, X, batch_size=128, *, layer=None, pool="auto"):
     ValueError
         If `encoder` does not return one row of finite numbers per image, has no such layer, or cannot take images of
         this size; if `layer` or `pool` is given and `encoder` is not a torch module, or `pool` is none of the four; if
-        `batch_size` is not from 1 to 65,536.
+        `batch_size` is not from 1 to 65,536, or there is no such `precision`.
 
     Examples
     --------
@@ -61,24 +71,32 @@ def encode(encoder, X, batch_size=128, *, layer=None, pool="auto"):
     >>> encode(lambda X: X.mean(axis=(1, 2)), images).shape
     (5, 3)
     """
-    return encode_and_describe(encoder, X, batch_size, layer=layer, pool=pool)[0]
+    if batch_size is not None:
+        check_count(batch_size, "batch_size", high=65_536)
+    encoder = open_encoder(encoder, layer, pool)
+    step = max(1, PIECE_BYTES // max(1, math.prod(X.shape[1:]) * X.dtype.itemsize))
+    pieces = ((slice(i, i + step), X[i : i + step]) for i in range(0, len(X), step))
+    Z = None
+    for rows, features in _stream(encoder, pieces, batch_size, precision):
+        Z = np.empty((len(X), features.shape[1]), np.float32) if Z is None else Z
+        Z[rows] = features
+    _check_finite(Z)
+    return Z
 
 
-def encode_and_describe(encoder, X, batch_size=128, *, layer=None, pool="auto"):
-    """Compute the features of images as `encode` does, and say where they are taken.
+def open_encoder(encoder, layer=None, pool="auto"):
+    """Check an encoder, and choose where the features of a torch module are taken.
 
     Parameters
     ----------
-    encoder, X, batch_size, layer, pool
+    encoder, layer, pool
         As for `encode`.
 
     Returns
     -------
-    Z : ndarray of shape (n_samples, n_features), float32
-        Features.
-    description : str or None
-        Where they are taken and how they are pooled, such as "output of layer3, mean over places", see `LayerFeatures`;
-        None if `encoder` is no torch module.
+    encoder : LayerFeatures, fitted transformer or pipeline, callable or None
+        Of a torch module its `LayerFeatures`, whose `description` says after the first images where the features are
+        taken; else the argument itself. `encode` and `encode_pieces` take it.
 
     Raises
     ------
@@ -87,38 +105,136 @@ def encode_and_describe(encoder, X, batch_size=128, *, layer=None, pool="auto"):
 
     Examples
     --------
-    >>> images = np.zeros((5, 8, 8, 3), dtype="uint8")
-    >>> Z, description = encode_and_describe(nn.Conv2d(3, 4, 3), images)
-    >>> Z.shape, description
+    >>> features = open_encoder(nn.Conv2d(3, 4, 3))
+    >>> encode(features, np.zeros((5, 8, 8, 3), dtype="uint8")).shape, features.description
     ((5, 4), 'output of the module, mean over places')
     """
-    batch_size = check_count(batch_size, "batch_size", high=65_536)
     check_pool(pool)
     if isinstance(encoder, type):
         raise TypeError(f"encoder is the class {encoder.__name__}, expected an instance of it")
-    if not isinstance(encoder, nn.Module) and (layer is not None or pool != "auto"):
+    if isinstance(encoder, LayerFeatures) and layer is None and pool == "auto":
+        return encoder
+    if isinstance(encoder, nn.Module):
+        return LayerFeatures(encoder, layer, pool)
+    if layer is not None or pool != "auto":
         wrong = f"layer is {layer!r}, expected None" if layer is not None else f"pool is {pool!r}, expected 'auto'"
         raise ValueError(f"{wrong}: encoder is of type {type(encoder).__name__}, which is no torch module")
-    description = None
-    if encoder is None:
-        outputs = X
-    elif isinstance(encoder, nn.Module):
-        features = LayerFeatures(encoder, layer, pool)
-        with explain_failure(encoder, X.shape[1:]):
-            outputs = compute_outputs(features, X, batch_size)
-        description = features.description
-    elif hasattr(encoder, "transform") and hasattr(encoder, "image_shape_"):  # ours, which checks the shape of images
-        outputs = encoder.transform(X if X.shape[3] == 3 else X.reshape(len(X), -1))
-    elif hasattr(encoder, "transform"):
-        outputs = encoder.transform(np.array(X).reshape(len(X), -1))
-    elif callable(encoder):
-        outputs = apply_in_batches(lambda batch: encoder(batch.copy()), X, batch_size)
-    else:
+    if encoder is not None and not hasattr(encoder, "transform") and not callable(encoder):
         raise TypeError(
             f"encoder is of type {type(encoder).__name__}, expected a torch module, a fitted transformer,"
             " a function or None"
         )
-    return _check_features(outputs, len(X)), description
+    return encoder
+
+
+def describe_features(encoder):
+    """Say where features are taken, after they were computed.
+
+    Parameters
+    ----------
+    encoder : object
+        As `open_encoder` returned it.
+
+    Returns
+    -------
+    description : str or None
+        Where they are taken and how they are pooled, such as "output of layer3, mean over places", see `LayerFeatures`;
+        None if the encoder is no torch module.
+
+    Examples
+    --------
+    >>> describe_features(open_encoder(nn.Linear(2, 3)))
+    'output of the module'
+    >>> describe_features(open_encoder(len)) is None
+    True
+    """
+    return encoder.description if isinstance(encoder, LayerFeatures) else None
+
+
+def encode_pieces(encoder, pieces, batch_size=None, *, precision="float32"):
+    """Compute the features of images that come piece by piece, in full batches.
+
+    What is left of a piece waits for the next one, so that many small pieces cost what one large one does, and no more
+    images are in memory than those of a piece and a batch.
+
+    Parameters
+    ----------
+    encoder : LayerFeatures, fitted transformer or pipeline, callable or None
+        As `open_encoder` returns it.
+    pieces : iterable of (object, ndarray of shape (n, height, width, n_channels))
+        Images of one shape and dtype, each piece with a key. A piece may be empty, if one before it is not.
+    batch_size, precision
+        As for `encode`.
+
+    Yields
+    ------
+    key : object
+        Key of the piece.
+    Z : ndarray of shape (n, n_features), float32
+        Features of its images, which do not depend on how images are divided into pieces.
+
+    Raises
+    ------
+    ValueError
+        As for `encode`.
+
+    Examples
+    --------
+    >>> pieces = [("two", np.zeros((2, 8, 8, 3))), ("none", np.zeros((0, 8, 8, 3))), ("one", np.ones((1, 8, 8, 3)))]
+    >>> [(key, Z.shape) for key, Z in encode_pieces(None, pieces)]
+    [('two', (2, 192)), ('none', (0, 192)), ('one', (1, 192))]
+    """
+    for key, Z in _stream(encoder, pieces, batch_size, precision):
+        _check_finite(Z)
+        yield key, Z
+
+
+def _stream(encoder, pieces, batch_size, precision):
+    waiting = deque()  # keys and numbers of images of the pieces that are not complete
+    rest, Z = None, None  # images that do not fill a batch; features that no piece has been given
+    for key, images in itertools.chain(pieces, [(None, None)]):
+        last = images is None
+        if not last:
+            waiting.append((key, len(images)))
+            rest = images if rest is None or not len(rest) else np.concatenate([rest, images])
+        elif rest is None:
+            return
+        size = batch_size or choose_batch_size(rest.shape[1:3], _device_of(encoder))
+        n = len(rest) if last else len(rest) // size * size
+        if n:
+            computed = _compute_features(encoder, rest[:n], size, precision)
+            Z, rest = computed if Z is None or not len(Z) else np.concatenate([Z, computed]), rest[n:]
+        while waiting and Z is not None and waiting[0][1] <= len(Z):
+            key, n = waiting.popleft()
+            yield key, Z[:n]
+            Z = Z[n:]
+
+
+def _device_of(encoder):
+    if isinstance(encoder, nn.Module):
+        return first_weight(encoder).device
+    return resolve_device(getattr(encoder, "device", "cpu")) if _is_ours(encoder) else "cpu"
+
+
+def _is_ours(encoder):
+    """Tell whether an encoder is a fitted estimator of ours, which takes images and checks their shape."""
+    return hasattr(encoder, "transform") and hasattr(encoder, "image_shape_")
+
+
+def _compute_features(encoder, X, batch_size, precision):
+    """Compute the features of images in memory; the last batch may be smaller."""
+    if encoder is None:
+        outputs = X
+    elif isinstance(encoder, LayerFeatures):
+        with explain_failure(encoder, X.shape[1:]):
+            outputs = compute_outputs(encoder, X, batch_size, precision)
+    elif _is_ours(encoder):
+        outputs = encoder.transform(X if X.shape[3] == 3 else X.reshape(len(X), -1))
+    elif hasattr(encoder, "transform"):
+        outputs = encoder.transform(np.array(X).reshape(len(X), -1))
+    else:
+        outputs = apply_in_batches(lambda batch: encoder(batch.copy()), X, batch_size)
+    return _check_features(outputs, len(X))
 
 
 def _check_features(outputs, n_samples):
@@ -128,10 +244,12 @@ def _check_features(outputs, n_samples):
     if not (np.issubdtype(Z.dtype, np.number) or Z.dtype == bool) or np.iscomplexobj(Z):
         raise ValueError(f"encoder returned dtype {Z.dtype}, expected real numbers")
     with np.errstate(over="ignore"):  # infinite features raise an error below
-        Z = Z.reshape(n_samples, -1).astype(np.float32, copy=False)
+        return Z.reshape(n_samples, -1).astype(np.float32, copy=False)
+
+
+def _check_finite(Z):
     bad = ~np.isfinite(Z).all(axis=1)
     if bad.any():
         raise ValueError(
-            f"encoder returned NaN or infinity for {bad.sum()} of {n_samples} images, the first is image {bad.argmax()}"
+            f"encoder returned NaN or infinity for {bad.sum()} of {len(Z)} images, the first is image {bad.argmax()}"
         )
-    return Z

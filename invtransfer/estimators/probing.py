@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from invtransfer.encoders.encoding import encode, encode_and_describe
+from invtransfer.encoders.encoding import describe_features, encode, open_encoder
 from invtransfer.estimators.frozen import AroundEncoder
 from invtransfer.estimators.inputs import FEW_SAMPLES, find_classes, validate_input, validate_validation
 from invtransfer.images import check_count
@@ -174,7 +174,9 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
         """Fit on images and class indices that were checked by `fit` or by a `FineTuner`."""
         if self.solver not in SOLVERS:
             raise ValueError(f"solver is {self.solver!r}, expected one of: {', '.join(SOLVERS)}")
-        Z, self.layer_ = encode_and_describe(self.encoder, X, layer=self.layer, pool=self.pool)
+        encoder = open_encoder(self.encoder, self.layer, self.pool)
+        Z = encode(encoder, X)
+        self.layer_ = describe_features(encoder)
         self.scaler_ = StandardScaler().fit(Z)
         Z = self.scaler_.transform(Z)
         if self.solver == "lbfgs":

@@ -15,21 +15,21 @@ from sklearn.utils.validation import check_is_fitted
 
 from invtransfer.analysis.representations import (
     FEW_PAIRS,
-    compare_within_blocks,
     count_effective_pairs,
-    distances,
     mean_random_distance,
-    participation_ratio,
     sensitivity_interval,
 )
-from invtransfer.encoders.encoding import encode, encode_and_describe
+from invtransfer.encoders.encoding import describe_features, open_encoder
 from invtransfer.estimators.frozen import AroundEncoder
 from invtransfer.estimators.inputs import validate_input
+from invtransfer.estimators.twins import measure_given, measure_twins
 from invtransfer.images import check_count, check_images
+from invtransfer.networks.inference import check_precision
 from invtransfer.randomness import derive_seed
-from invtransfer.sources.transformed_images import TransformedImages, transform_whole
+from invtransfer.sources.transformed_images import TransformedImages
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
+TWINS = ("drawn", "clean")
 ROUNDING = 1e-5  # distances of twins, as a share of that of different images, that are none
 N_ROW_DRAWS = 512  # number of draws of each transformation from which `transform` chooses
 
@@ -94,8 +94,7 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None, pool="auto"):
         raise ValueError(f"X_twin has shape {X_twin.shape}, expected the shape of X, {X.shape}")
     if len(X) < 2:
         raise ValueError("X has 1 pair, expected at least 2: twins are compared with different images")
-    Z, Z_twin = (encode(encoder, images, layer=layer, pool=pool) for images in (X, X_twin))
-    measured = distances(Z, Z_twin), compare_within_blocks(Z, Z_twin)[0]
+    measured = measure_given(open_encoder(encoder, layer, pool), X, X_twin)
     _warn_of_few({"the difference between X and X_twin": measured})
     return sensitivity_interval(*measured)
 
@@ -121,12 +120,21 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         mean over all tokens or places. "flatten": one long row.
     transformations : sequence of str or Transformation, or None
         Transformations, each of which is measured alone. None: all 18 of `TRANSFORMATIONS`.
+    twins : {"drawn", "clean"}
+        "drawn": the two images of a pair are two draws of the transformation, as in the paper; half of them are
+        identical if it acts with probability 0.5. "clean": the first is the image as it is, and the transformation acts
+        on every second one.
     n_pairs : int
         Number of pairs of twins per transformation. From given images, at most one pair is made of each.
     image_shape : tuple of int or None
         Shape (height, width, 3) of the images if `X` holds flattened images, of shape (n_samples, n_features). None:
         such an `X` is read as rows of pixels. Their values are scaled to [0, 1] by the range seen in fit, transformed
         as a grey image, and scaled back.
+    batch_size : int or None
+        Number of images per call of a torch module or function, which decides memory and speed, and no number but for
+        rounding. None: by the size of the images and the device.
+    precision : {"float32", "bfloat16", "float16"}
+        Number format in which a torch module computes where it can choose (autocast).
     random_state : int, RandomState or None
         Seed of the transformations of given images; a source draws with its own. Equal seeds give equal draws for
         different encoders, so that differences between encoders are paired.
@@ -201,16 +209,22 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         layer=None,
         pool="auto",
         transformations=None,
+        twins="drawn",
         n_pairs=10_000,
         image_shape=None,
+        batch_size=None,
+        precision="float32",
         random_state=None,
     ):
         self.encoder = encoder
         self.layer = layer
         self.pool = pool
         self.transformations = transformations
+        self.twins = twins
         self.n_pairs = n_pairs
         self.image_shape = image_shape
+        self.batch_size = batch_size
+        self.precision = precision
         self.random_state = random_state
 
     def fit(self, X, y=None):
@@ -242,11 +256,18 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             If fewer than 3 pairs make the mean distance to a transformation, so that its interval cannot be known.
         """
         check_count(self.n_pairs, "n_pairs", low=2)
+        if self.batch_size is not None:
+            check_count(self.batch_size, "batch_size", high=65_536)
+        check_precision(self.precision)
+        if self.twins not in TWINS:
+            raise ValueError(f"twins is {self.twins!r}, expected one of: {', '.join(TWINS)}")
         chosen = self._transformations = self._chosen()
         self._seed = derive_seed(self.random_state, "sensitivity")
         source = self._source(X, reset=True)
-        measured, places = zip(*[self._measure(source, [transformation]) for transformation in chosen], strict=True)
-        self.layer_ = places[0]
+        encoder = open_encoder(self.encoder, self.layer, self.pool)
+        knows_objects = "object" in getattr(source, "changes", ())
+        measured = self._measure(encoder, source, [[t] for t in chosen], objects=knows_objects)
+        self.layer_ = describe_features(encoder)
         along = {
             "transformation": ("transformation", [t.name for t in chosen]),
             "category": ("transformation", [t.category for t in chosen]),
@@ -263,7 +284,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         )
         composed = (np.nan, np.nan, np.nan)
         if len(source.transformations):
-            together, _ = self._measure(source, None, companions=False)
+            together = self._measure(encoder, source, [None])[0]
             composed = sensitivity_interval(together.pair_distances.values, together.random_distances.values)
         self.composed_sensitivity_, self.composed_sensitivity_interval_ = composed[0], composed[1:]
         return self
@@ -284,12 +305,12 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_input(self, X, reset=False)
-        images = np.asarray(self._to_images(X))
-        indices = np.array([zlib.crc32(np.ascontiguousarray(image).data) % N_ROW_DRAWS for image in images])
-        columns = []
-        for transformation in self._transformations:
-            twins = [transform_whole(images, [transformation], indices, self._seed, twin) for twin in (False, True)]
-            columns.append(distances(*[self._encode(images)[0] for images in twins]))
+        images = self._to_images(X)
+        draws = np.array([zlib.crc32(np.ascontiguousarray(image).data) % N_ROW_DRAWS for image in images])
+        source = TransformedImages.from_checked(images, random_state=self._seed, draws=draws)
+        encoder = open_encoder(self.encoder, self.layer, self.pool)
+        measured = self._measure(encoder, source, [[t] for t in self._transformations], len(images))
+        columns = [one.pair_distances.values for one in measured]
         scales = np.array([mean_random_distance(values) for values in self.random_distances_.values])
         return np.stack(columns, axis=1) / np.where(scales > 0, scales, np.nan)
 
@@ -311,7 +332,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         source = self._source(X, reset=False)
-        measured = [self._measure(source, [t], companions=False)[0] for t in self._transformations]
+        encoder = open_encoder(self.encoder, self.layer, self.pool)
+        measured = self._measure(encoder, source, [[t] for t in self._transformations])
         ratios = [sensitivity_interval(one.pair_distances.values, one.random_distances.values)[0] for one in measured]
         return 1.0 - float(np.mean(ratios))
 
@@ -359,40 +381,20 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         low, extent = self._pixel_range
         return np.repeat(np.clip((X - low) / extent, 0, 1).astype(np.float32), 3, axis=3)
 
-    def _encode(self, images):
-        if self.image_shape_[2] == 1:
-            low, extent = self._pixel_range
-            images = images.mean(axis=3, keepdims=True) * extent + low
-        return encode_and_describe(self.encoder, images, layer=self.layer, pool=self.pool)
+    def _to_pixels(self, images):
+        """Return grey images in [0, 1] as rows of pixels in their own range."""
+        low, extent = self._pixel_range
+        return images.mean(axis=3, keepdims=True) * extent + low
 
-    def _measure(self, source, transformations, companions=True):
-        """Return what is measured of each pair of twins, and where the features are taken.
-
-        Of given images, at most one pair is made of each.
-        """
-        n_pairs = min(self.n_pairs, getattr(source, "n_images", self.n_pairs))
-        images = list(source.twins(n_pairs, transformations=transformations))
-        different = (images[0] != images[1]).any(axis=(1, 2, 3))
-        knows_objects = companions and "object" in getattr(source, "changes", ())
-        if knows_objects:
-            images.append(source.twins(n_pairs, transformations=transformations, changed="object")[1])
-        # in one call: fuller batches, one network
-        features, description = self._encode(np.concatenate(images))
-        Z, Z_twin, *others = np.split(features, len(images))
-        pair_distances = distances(Z, Z_twin)
-        random_distances, nearer = compare_within_blocks(Z, Z_twin)
-        object_distances = np.full(n_pairs, np.nan)
-        if knows_objects:
-            object_distances = distances(Z, others[0])
-            nearer = (object_distances > pair_distances) + 0.5 * (object_distances == pair_distances)
-        values = {
-            "pair_distances": pair_distances, "random_distances": random_distances,
-            "object_distances": object_distances, "nearer": nearer, "different": different.astype(float),
-        }  # fmt: skip
-        measured = xr.Dataset({name: ("pair", value) for name, value in values.items()})
-        for name in ("pair_distances", "random_distances", "object_distances"):
-            measured[name].attrs["units"] = "units of the features"
-        return measured.assign(participation_ratio=participation_ratio(Z)), description
+    def _measure(self, encoder, source, sets, n_pairs=None, objects=False):
+        """Return what is measured of each set of transformations; of given images, at most one pair is made of each."""
+        if n_pairs is None:
+            n_pairs = min(self.n_pairs, getattr(source, "n_images", self.n_pairs))
+        return measure_twins(
+            encoder, source, sets, n_pairs, twins=self.twins, objects=objects,
+            prepare=self._to_pixels if self.image_shape_[2] == 1 else None,
+            batch_size=self.batch_size, precision=self.precision,
+        )  # fmt: skip
 
     def __sklearn_is_fitted__(self):
         """Tell whether `fit` has been called, whatever the encoder is."""

@@ -1,7 +1,8 @@
 """Outputs of a network in evaluation mode, without gradients."""
 
 import itertools
-from contextlib import contextmanager, suppress
+import math
+from contextlib import ExitStack, contextmanager, suppress
 
 import numpy as np
 import torch
@@ -10,8 +11,10 @@ from torch import nn
 from invtransfer.images import to_tensor
 from invtransfer.surroundings import usual_torch
 
+PRECISIONS = ("float32", "bfloat16", "float16")
 
-def compute_outputs(network, X, batch_size=128):
+
+def compute_outputs(network, X, batch_size=None, precision="float32"):
     """Compute the outputs of a network in evaluation mode, without gradients, in batches of a fixed size.
 
     Parameters
@@ -20,19 +23,84 @@ def compute_outputs(network, X, batch_size=128):
         Network on any device. Its mode (training or evaluation) is not changed.
     X : ndarray of shape (n_samples, height, width, n_channels) or (n_samples, n_features)
         Images or features.
-    batch_size : int
-        Number of samples per batch. The last batch is padded with copies of its first sample.
+    batch_size : int or None
+        Number of samples per batch. The last batch is padded with copies of its first sample. None: of images by their
+        size, see `choose_batch_size`; of features 128.
+    precision : {"float32", "bfloat16", "float16"}
+        Number format in which the network computes where it can choose (autocast).
 
     Returns
     -------
     outputs : ndarray of shape (n_samples, ...), float32
         One row per sample.
+
+    Raises
+    ------
+    ValueError
+        If there is no such `precision`, or the network does not return one row per sample.
     """
+    check_precision(precision)
     weight = first_weight(network)
+    if batch_size is None:
+        batch_size = choose_batch_size(X.shape[1:3], weight.device) if X.ndim == 4 else 128
     dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
     # Not in inference mode: a tensor that a module of the person's own keeps from this pass could not be trained with.
-    with _evaluation_mode(network), usual_torch(weight.device, dtype), torch.no_grad():
+    with ExitStack() as stack:
+        for context in (_evaluation_mode(network), usual_torch(weight.device, dtype), torch.no_grad()):
+            stack.enter_context(context)
+        if precision != "float32":
+            stack.enter_context(torch.autocast(weight.device.type, getattr(torch, precision)))
         return apply_in_batches(lambda batch: network(to_tensor(batch, weight.device)), X, batch_size)
+
+
+def choose_batch_size(image_size, device="cpu"):
+    """Choose how many images of a size are computed at once.
+
+    Parameters
+    ----------
+    image_size : tuple of int
+        (height, width).
+    device : torch.device or str
+        Device on which they are computed.
+
+    Returns
+    -------
+    batch_size : int
+        A power of two: on a CPU the largest with at most 2**19 pixels, since more do not stay in its caches, and at
+        most 128; on other devices 16 times as many.
+
+    Examples
+    --------
+    >>> [choose_batch_size((side, side)) for side in (32, 96, 224, 1024)], choose_batch_size((224, 224), "cuda")
+    ([128, 32, 8, 1], 128)
+    """
+    fitting = max(1, 2**19 // math.prod(image_size))
+    on_cpu = min(128, 2 ** (fitting.bit_length() - 1))
+    return on_cpu if torch.device(device).type == "cpu" else 16 * on_cpu
+
+
+def check_precision(precision):
+    """Check the number format of inference.
+
+    Parameters
+    ----------
+    precision : str
+        "float32", "bfloat16" or "float16".
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> check_precision("int8")
+    Traceback (most recent call last):
+    ...
+    ValueError: precision is 'int8', expected one of: float32, bfloat16, float16
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is {precision!r}, expected one of: {', '.join(PRECISIONS)}")
 
 
 def first_weight(network):
@@ -116,11 +184,14 @@ def apply_in_batches(function, X, batch_size):
             batch = np.concatenate([batch, np.repeat(batch[:1], batch_size - n_samples, axis=0)])
         output = function(batch)
         if isinstance(output, torch.Tensor):
-            output = output.detach().float().cpu().numpy()
-        output = np.asarray(output)
+            output = output.detach().float()
+        else:
+            output = np.asarray(output)
         if output.ndim == 0 or len(output) != len(batch):
             raise ValueError(
-                f"encoder returned shape {output.shape} for a batch of {len(batch)} images, expected one row per image"
+                f"encoder returned shape {tuple(output.shape)} for a batch of {len(batch)} images, expected one row per"
+                " image"
             )
         outputs.append(output[:n_samples])
-    return np.concatenate(outputs)
+    # fetched last: until then a GPU computes while the next batch is on its way to it
+    return np.concatenate([one.cpu().numpy() if isinstance(one, torch.Tensor) else one for one in outputs])

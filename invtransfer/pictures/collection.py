@@ -11,7 +11,7 @@ from invtransfer.pictures.conversion import to_image
 from invtransfer.pictures.files import naming, read_picture
 
 N_THREADS = 4  # each holds one decoded file, of up to some hundred megabytes
-# Images that were read are kept up to this size, in the order of reading: a measurement asks for each some forty times.
+# The images that were read last are kept up to this size: a measurement asks some forty times for each of a block.
 KEPT_BYTES = 2**28
 
 
@@ -19,7 +19,7 @@ class ImageCollection:
     """Images that are read as they are needed, and taken wherever an array of images is: what `load_images` returns.
 
     It is indexed as an array is: ``images[3]`` is one image, ``images[:100]`` an array of a hundred, which are read
-    then; ``np.asarray(images)`` reads all. Up to 256 MiB of images that were read are kept.
+    then; ``np.asarray(images)`` reads all. The last 256 MiB of images that were read are kept.
 
     Parameters
     ----------
@@ -164,7 +164,9 @@ class ImageCollection:
         room = KEPT_BYTES // math.prod(self.shape[1:]) // self.dtype.itemsize if self._keep else 0
         for (place, i), image in zip(missing, self._read_each([i for _, i in missing]), strict=True):
             X[place] = image
-            if len(self._kept) < room:
+            if room:
+                if len(self._kept) >= room:
+                    self._kept.pop(next(iter(self._kept)))  # the oldest
                 self._kept[i] = X[place].copy()
         if len(wanted) < len(numbers):
             X[:] = X[first[inverse]]

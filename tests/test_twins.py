@@ -1,0 +1,173 @@
+"""Twins are made, encoded and compared while they stream by."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from invtransfer import SensitivityScorer, TransformedImages, twin_sensitivity
+from invtransfer.encoders import encoding
+from invtransfer.encoders.encoding import encode_pieces, open_encoder
+from invtransfer.estimators import twins
+from invtransfer.transformations import TRANSFORMATIONS
+
+
+class Watched(nn.Module):
+    """Mean colour of images; it remembers how many it was given at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = []
+
+    def forward(self, images):
+        self.sizes.append(len(images))
+        return images.mean(dim=(2, 3))
+
+
+def many_images(n, side=32):
+    return np.random.default_rng(0).integers(256, size=(n, side, side, 3), dtype=np.uint8)
+
+
+def colours(X):
+    return X.mean(axis=(1, 2))
+
+
+def test_pieces_fill_batches_and_only_the_last_is_padded():
+    watched = Watched()
+    lengths = [3, 0, 70, 128, 1, 54]  # 256 images
+    parts = [(i, many_images(n)) for i, n in enumerate(lengths)]
+    encoded = list(encode_pieces(open_encoder(watched, layer=""), iter(parts)))
+    assert watched.sizes == [128, 128]
+    assert [(key, len(Z)) for key, Z in encoded] == list(enumerate(lengths))
+    for (_, images), (_, Z) in zip(parts, encoded, strict=True):
+        assert np.allclose(Z, colours(images) / 255, atol=1e-5)
+    assert list(encode_pieces(None, [])) == []
+
+
+def test_images_that_a_transformation_leaves_as_they_are_are_encoded_once():
+    watched = Watched()
+    names = ["h_flip", "v_flip", "invert"]
+    scorer = SensitivityScorer(watched, layer="", transformations=names, batch_size=1, random_state=0)
+    scorer.fit(many_images(40))
+    # 40 as they are; of the 2 x 3 x 40 draws only those that act, each with probability 0.5
+    assert 40 + 80 < len(watched.sizes) < 40 + 160
+    watched.sizes.clear()
+    scorer.set_params(twins="clean").fit(many_images(40))
+    assert len(watched.sizes) == 40 + 3 * 40
+
+
+def test_few_pairs_cost_few_images():
+    watched = Watched()
+    scorer = SensitivityScorer(watched, layer="", twins="clean", n_pairs=8, random_state=0)
+    scorer.fit(many_images(8))
+    assert watched.sizes == [128, 128]  # 8 x (1 + 18) = 152 images
+
+
+@pytest.mark.parametrize("kind", ["drawn", "clean"])
+def test_no_number_depends_on_the_size_of_pieces_and_batches(kind, monkeypatch, source):
+    names = ["rotate", "blur"]
+
+    def measure():
+        scorer = SensitivityScorer(colours, transformations=names, twins=kind, n_pairs=300, random_state=0).fit(source)
+        return scorer.pair_distances_.values, scorer.random_distances_.values, scorer.companions_.to_array().values
+
+    usual = measure()
+    monkeypatch.setattr(twins, "PIECE_BYTES", 20_000)  # 6 images
+    for first, second in zip(usual, measure(), strict=True):
+        assert np.array_equal(first, second, equal_nan=True)
+
+
+def test_clean_twins_are_the_image_and_its_transformed_version():
+    X = many_images(30, side=8)
+    scorer = SensitivityScorer(colours, transformations=["invert", "hue"], twins="clean", random_state=3).fit(X)
+    inverted = 255 - X
+    expected, low, high = twin_sensitivity(colours, X, inverted)
+    assert scorer.sensitivity_.values[0] == pytest.approx(expected)
+    assert scorer.sensitivity_interval_.values[0] == pytest.approx([low, high])
+    assert (scorer.companions_.different == 1).all()  # it acts on each, not with probability 0.5
+    source = TransformedImages(X, [0] * 30, random_state=scorer._seed)
+    hue, _ = source.sample(30, transformations=[TRANSFORMATIONS["hue"].always()])
+    assert scorer.sensitivity_.values[1] == pytest.approx(twin_sensitivity(colours, X, hue)[0])
+
+
+def test_clean_twins_on_a_source_that_knows_objects(source):
+    scorer = SensitivityScorer(colours, transformations=["invert"], twins="clean", n_pairs=50, random_state=0)
+    scorer.fit(source)
+    plain, _ = source.sample(50, transformations=[])
+    inverted, _ = source.sample(50, transformations=[TRANSFORMATIONS["invert"].always()])
+    other = source.twins(50, transformations=[], changed="object")[1]
+    pairs, objects = (np.linalg.norm(colours(plain) - colours(X), axis=1) for X in (inverted, other))
+    assert scorer.companions_.object_sensitivity.item() == pytest.approx(pairs.mean() / objects.mean(), rel=1e-5)
+    assert scorer.companions_.abx.item() == pytest.approx((objects > pairs).mean())
+    assert scorer.composed_sensitivity_ > 0
+
+
+def test_memory_does_not_grow_with_the_number_of_pairs(monkeypatch):
+    for module in (twins, encoding):
+        monkeypatch.setattr(module, "PIECE_BYTES", 2**18)
+    X = many_images(1_500, side=64)  # 18 MB; all twins of a transformation would take twice that
+    scorer = SensitivityScorer(colours, transformations=["invert", "hue"], random_state=0)
+    scorer.fit(X[:10])
+    tracemalloc.start()
+    try:
+        scorer.fit(X)
+        twin_sensitivity(colours, X, X)
+        encoding.encode(colours, X)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 6e6
+
+
+def test_images_of_a_folder_are_read_once_for_all_transformations(tmp_path, monkeypatch):
+    from PIL import Image
+
+    from invtransfer import load_images
+    from invtransfer.pictures import collection
+
+    for i, image in enumerate(many_images(300, side=16)):
+        Image.fromarray(image).save(tmp_path / f"{i:03}.png")
+    n_read = []
+    read = collection.read_picture
+    monkeypatch.setattr(collection, "read_picture", lambda path: n_read.append(path) or read(path))
+    monkeypatch.setattr(collection, "KEPT_BYTES", 260 * 16 * 16 * 3)  # a block of 256 and some, not all 300
+    images = load_images(tmp_path)
+    n_read.clear()
+    SensitivityScorer(colours, transformations=["invert", "hue", "blur"], random_state=0).fit(images)
+    assert len(n_read) <= 300 + 5
+
+
+def test_precision_is_that_of_the_module():
+    seen = []
+
+    class Linear(nn.Linear):
+        def forward(self, rows):
+            seen.append(super().forward(rows).dtype)
+            return super().forward(rows)
+
+    module = nn.Sequential(nn.Flatten(), Linear(192, 5), nn.ReLU())
+    X = many_images(10, side=8)
+    for precision, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        seen.clear()
+        Z = encoding.encode(module, X, layer="", precision=precision)
+        assert Z.dtype == np.float32
+        assert set(seen) == {dtype}
+    scorer = SensitivityScorer(module, layer="", transformations=["hue"], precision="bfloat16", random_state=0).fit(X)
+    exact = SensitivityScorer(module, layer="", transformations=["hue"], random_state=0).fit(X)
+    assert scorer.sensitivity_.item() != exact.sensitivity_.item()
+    assert scorer.sensitivity_.item() == pytest.approx(exact.sensitivity_.item(), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"twins": "both"}, "twins is 'both', expected one of: drawn, clean"),
+        ({"precision": "int8"}, "precision is 'int8', expected one of: float32, bfloat16, float16"),
+        ({"batch_size": 0}, "batch_size is 0, expected a whole number from 1 to 65536"),
+    ],
+)
+def test_bad_parameters_are_named(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        SensitivityScorer(colours, **parameters).fit(many_images(4))

@@ -69,7 +69,8 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "invtransfer.cubes.records", "invtransfer.cubes.running", "invtransfer.cubes.status",
     ],
     "called by functions that have targets": [
-        "measure_twins", "invtransfer.analysis.checks", "invtransfer.encoders.heads", "invtransfer.encoders.libraries",
+        "measure_twins", "order_of_pairs",
+        "invtransfer.analysis.checks", "invtransfer.encoders.heads", "invtransfer.encoders.libraries",
         "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers", "invtransfer.objects.folders",
         "invtransfer.pictures.conversion", "invtransfer.pictures.files",
         "invtransfer.plots.axes", "invtransfer.plots.panels", "invtransfer.published.joins",

@@ -36,9 +36,9 @@ def test_training_and_measuring_draw_different_numbers(images, monkeypatch):
     seeds = []
     from_checked = TransformedImages.from_checked
 
-    def spy(*arguments, random_state):
+    def spy(*arguments, random_state, **more):
         seeds.append(random_state)
-        return from_checked(*arguments, random_state=random_state)
+        return from_checked(*arguments, random_state=random_state, **more)
 
     monkeypatch.setattr(TransformedImages, "from_checked", spy)
     pretrainer = InvariantPretrainer(width=0.0625, epochs=0, transformations=["hue"], random_state=0)

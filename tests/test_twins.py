@@ -171,3 +171,15 @@ def test_precision_is_that_of_the_module():
 def test_bad_parameters_are_named(parameters, message):
     with pytest.raises(ValueError, match=message):
         SensitivityScorer(colours, **parameters).fit(many_images(4))
+
+
+def test_sorted_images_meet_those_of_all_classes():
+    X = np.repeat(many_images(2, side=8), 600, axis=0)  # two classes of equal images, one after the other
+    scorer = SensitivityScorer(colours, transformations=["invert"], twins="clean", random_state=0).fit(X)
+    Z = colours(X)
+    apart = [np.linalg.norm(Z[i] - (255 - Z[j])) for i in (0, -1) for j in (0, -1)]
+    assert scorer.random_distances_.mean().item() == pytest.approx(np.mean(apart), rel=0.05)
+    assert sorted(scorer.pair_distances_.image.values) == list(range(1_200))
+    few = SensitivityScorer(colours, transformations=["invert"], twins="clean", n_pairs=50, random_state=0).fit(X)
+    first_class = (few.pair_distances_.image < 600).mean()
+    assert 0.2 < first_class < 0.8

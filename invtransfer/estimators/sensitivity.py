@@ -22,7 +22,7 @@ from invtransfer.analysis.representations import (
 from invtransfer.encoders.encoding import describe_features, open_encoder
 from invtransfer.estimators.frozen import AroundEncoder
 from invtransfer.estimators.inputs import validate_input
-from invtransfer.estimators.twins import measure_given, measure_twins
+from invtransfer.estimators.twins import measure_given, measure_twins, order_of_pairs
 from invtransfer.images import check_count, check_images
 from invtransfer.networks.inference import check_precision
 from invtransfer.randomness import derive_seed
@@ -125,7 +125,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         identical if it acts with probability 0.5. "clean": the first is the image as it is, and the transformation acts
         on every second one.
     n_pairs : int
-        Number of pairs of twins per transformation. From given images, at most one pair is made of each.
+        Number of pairs of twins per transformation. From given images, at most one pair is made of each; of more, a
+        random choice.
     image_shape : tuple of int or None
         Shape (height, width, 3) of the images if `X` holds flattened images, of shape (n_samples, n_features). None:
         such an `X` is read as rows of pixels. Their values are scaled to [0, 1] by the range seen in fit, transformed
@@ -148,7 +149,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         95 % interval ("low", "high") over pairs, for this encoder.
     pair_distances_, random_distances_ : xarray.DataArray over "transformation" and "pair"
         Distance between the features of the twins, and mean distance of the features of a pair from those of the other
-        pairs of its block of 256, in units of the features.
+        pairs of its block of 256, in units of the features. Of given images, the coordinate "image" is the number of
+        the image that a pair was made of; pairs are in random order, so that sorted images meet those of all classes.
     companions_ : xarray.Dataset over "transformation"
         What Equation 1 alone does not tell, from the same twins. "object_sensitivity" and "abx": mean distance between
         twins over that to another object on the same background under the same draw, and share of the cases in which
@@ -273,6 +275,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             "category": ("transformation", [t.category for t in chosen]),
         }
         measured = xr.concat(measured, "transformation").assign_coords(along)
+        if not hasattr(X, "twins"):
+            measured = measured.assign_coords(image=("pair", source.order))
         self.pair_distances_, self.random_distances_ = measured.pair_distances, measured.random_distances
         self.companions_ = _summarise_companions(measured)
         pairs = list(zip(measured.pair_distances.values, measured.random_distances.values, strict=True))
@@ -372,7 +376,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         if reset and X.shape[3] == 1:
             low, high = float(X.min()), float(X.max())
             self._pixel_range = (low, max(high - low, np.finfo(np.float32).tiny))
-        return TransformedImages.from_checked(self._to_images(X), random_state=self._seed)
+        order = order_of_pairs(len(X), self.n_pairs, self._seed)
+        return TransformedImages.from_checked(self._to_images(X), random_state=self._seed, order=order, draws=order)
 
     def _to_images(self, X):
         """Return rows of pixels of any range as grey images in [0, 1], and images as they are."""

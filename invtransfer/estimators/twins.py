@@ -17,6 +17,7 @@ from invtransfer.analysis.representations import (
     participation_ratio,
 )
 from invtransfer.encoders.encoding import PIECE_BYTES, encode_pieces
+from invtransfer.randomness import derive_generator
 
 PER_PAIR = ("pair_distances", "random_distances", "object_distances", "nearer", "different")
 
@@ -104,6 +105,31 @@ def measure_twins(encoder, source, sets, n_pairs, *, twins="drawn", objects=Fals
             found[which][name][rows] = values
         ratios[which].append(participation_ratio(Z["first"]))
     return [_label(one, ratio) for one, ratio in zip(found, ratios, strict=True)]
+
+
+def order_of_pairs(n_images, n_pairs, seed):
+    """Choose the images that pairs are made of, in random order, so that sorted images meet those of all classes.
+
+    Parameters
+    ----------
+    n_images : int
+        Number of images.
+    n_pairs : int
+        Number of pairs that are asked for; at most one is made of each image.
+    seed : int
+        Seed of the order.
+
+    Returns
+    -------
+    order : ndarray of shape (min(n_images, n_pairs),), int64
+        Numbers of images.
+
+    Examples
+    --------
+    >>> sorted(order_of_pairs(4, 10, seed=0)), len(order_of_pairs(100, 10, seed=0))
+    ([0, 1, 2, 3], 10)
+    """
+    return derive_generator(seed, "order of pairs").permutation(n_images)[:n_pairs]
 
 
 def measure_given(encoder, X, X_twin):

@@ -33,6 +33,8 @@ class TransformedImages(Source):
         (height, width, 3).
     n_images : int
         Number of different images.
+    order : ndarray of shape (n_images,), int64, or None
+        Numbers of the images that are shown, in this order; None: all, in theirs.
 
     Raises
     ------
@@ -58,7 +60,7 @@ class TransformedImages(Source):
         self._keep(images, labels, get_transformations(transformations), seed)
 
     @classmethod
-    def from_checked(cls, images, transformations=(), *, random_state, draws=None):
+    def from_checked(cls, images, transformations=(), *, random_state, order=None, draws=None):
         """Make a source from arguments that were checked before; the images are not scanned again.
 
         Parameters
@@ -69,31 +71,35 @@ class TransformedImages(Source):
             As `get_transformations` returns them.
         random_state : int
             Seed, at least 0.
-        draws : ndarray of shape (n_images,), int64, or None
-            Number of the draw with which each image is transformed. None: the index of the sample.
+        order : ndarray of shape (n,), int64, or None
+            Numbers of the images that are shown, in this order. None: all, in theirs.
+        draws : ndarray of shape (n,), int64, or None
+            Number of the draw with which each of them is transformed. None: the index of the sample.
 
         Returns
         -------
         source : TransformedImages
         """
         source = cls.__new__(cls)
-        source._keep(images, None, transformations, random_state, draws)
+        source._keep(images, None, transformations, random_state, order, draws)
         return source
 
-    def _keep(self, images, labels, transformations, random_state, draws=None):
-        self._images, self.dtype, self.image_shape, self.n_images = images, images.dtype, images.shape[1:], len(images)
+    def _keep(self, images, labels, transformations, random_state, order=None, draws=None):
+        self._images, self.dtype, self.image_shape = images, images.dtype, images.shape[1:]
+        self.n_images = len(images if order is None else order)
         self._labels = np.arange(len(images)) if labels is None else labels
         self.transformations = transformations
         self.random_state = random_state
-        self._draws = draws
+        self.order, self._draws = order, draws
 
     def __repr__(self):
         """Show the number of images, the transformations and the seed."""
         return f"TransformedImages({self.n_images} images, {self._format_draws()})"
 
     def _fill_block(self, X, indices, transformations, twin):
-        rows = indices % self.n_images
-        draws = indices if self._draws is None else self._draws[rows]
+        shown = indices % self.n_images
+        draws = indices if self._draws is None else self._draws[shown]
+        rows = shown if self.order is None else self.order[shown]
         X[:] = transform_whole(self._images[rows], transformations, draws, self.random_state, twin)
 
     def _labels_at(self, indices):

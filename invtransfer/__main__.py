@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from invtransfer.cubes.assembly import check_study_cube
+from invtransfer.cubes.assembly import STATUS, check_study_cube
 from invtransfer.cubes.export import export_csv
 from invtransfer.cubes.files import load_cube, read, write
 from invtransfer.cubes.merging import merge
@@ -45,8 +45,31 @@ def main(arguments=None):
 
 
 def _make_parser():
-    parser = argparse.ArgumentParser("invtransfer", description="Ask something about a study's cube.")
+    parser = argparse.ArgumentParser("invtransfer", description="Measure models, or ask something about a cube.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    command = _add(commands, _measure, "measure what models ignore in a person's own images")
+    models = "torchvision:resnet50, timm:NAME, hf:NAME, mine.py:make_encoder or encoder.npz"
+    command.add_argument("models", nargs="+", metavar="MODEL", help=f"such as {models}")
+    command.add_argument(
+        "--images", required=True, type=expand_path, metavar="PATH", help="folder of images, or file of arrays"
+    )
+    command.add_argument("--out", required=True, type=expand_path, metavar="CUBE.nc", help="where the cube goes")
+    for name, kind, metavar, default, text in (
+        ("--pairs", int, "N", 1_000, "how many of the images are shown at most"),
+        ("--layer", str, "NAME", None, "layer whose output is measured (default: what the model calls its feature)"),
+        ("--size", int, "N", 224, "side in pixels to which images are brought before they are transformed"),
+        ("--device", str, "NAME", "auto", "such as cpu or cuda; auto: a GPU if there is one"),
+        ("--batch-size", int, "N", None, "images per call of a model (default: as suits their size)"),
+    ):
+        shown = "" if default is None else f" (default: {default})"
+        command.add_argument(name, type=kind, metavar=metavar, default=default, help=text + shown)
+    command.add_argument("--transformations", nargs="+", metavar="NAME", help="such as h_flip rotate (default: all 18)")
+    pooling = "how token sequences and maps become one row of features (default: auto)"
+    command.add_argument("--pool", default="auto", choices=["auto", "class", "mean", "flatten"], help=pooling)
+    precision = "number format in which models compute (default: float32)"
+    command.add_argument("--precision", default="float32", choices=["float32", "bfloat16", "float16"], help=precision)
+    command.add_argument("--random-weights", action="store_true", help="give models of libraries random weights")
 
     command = _add(commands, _status, "show how far a study is, also while it runs")
     command.add_argument("path", metavar="CUBE_OR_FOLDER", help="a cube, its folder .cells, or a folder of cubes")
@@ -92,6 +115,37 @@ def _add(commands, run, summary):
 
 def _say(text):
     sys.stdout.write(format_printable(text, sys.stdout))
+
+
+def _measure(options):
+    """Measure how sensitive models are to transformations of your own images.
+
+    Each image is compared with its transformed version; every image is transformed. The command prints a table, and
+    leaves a labelled netCDF cube and a figure. If it is stopped, the same command goes on. All models see the same
+    transformed images.
+    """
+    from invtransfer.measuring import format_measurement, measure_models  # here: the other commands load no torch
+    from invtransfer.plots import plot_measurement
+
+    cube = measure_models(
+        options.models, options.images, options.out, transformations=options.transformations, n_pairs=options.pairs,
+        layer=options.layer, pool=options.pool, size=options.size, device=options.device,
+        batch_size=options.batch_size, precision=options.precision, random_weights=options.random_weights,
+    )  # fmt: skip
+    failed = cube.status.values == STATUS.index("failed")
+    if not failed.all():
+        figure = options.out.with_suffix(".png")
+        try:
+            plot_measurement(cube).savefig(figure, dpi=110)
+        except ModuleNotFoundError as error:
+            figure = f"none: {error}; pip install 'invtransfer[plot]'"
+        _say(f"\n{format_measurement(cube)}\n\nfigure  {figure}\n")
+    _say(f"cube    {options.out}\n")
+    if failed.any():
+        raise ValueError(
+            f"{failed.sum()} of {failed.size} measurements failed; the first: {cube.message.values[failed][0]};"
+            f" tracebacks are in {options.out.with_suffix('.log')}; the same command tries them again"
+        )
 
 
 def _status(options):

@@ -61,15 +61,15 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
     "a tuple": ["CifarSizes"],
     "takes the cube of one study": [
         "format_fine_tuning", "format_invariance", "plot_fine_tuning", "plot_invariance_transfer",
-        "plot_irrelevant_features", "plot_mismatch", "plot_relevance",
+        "plot_irrelevant_features", "plot_measurement", "plot_mismatch", "plot_relevance",
     ],
-    "command line of studies": ["main", "invtransfer.paper.command_line"],
+    "command lines": ["main", "invtransfer.paper.command_line", "invtransfer.measuring"],
     "runs processes, or reads what they leave": [
         "run_study", "format_status", "invtransfer.cubes.cells", "invtransfer.cubes.executors",
         "invtransfer.cubes.records", "invtransfer.cubes.running", "invtransfer.cubes.status",
     ],
     "called by functions that have targets": [
-        "measure_twins", "order_of_pairs",
+        "encode_plain", "measure_twins", "order_of_pairs",
         "invtransfer.analysis.checks", "invtransfer.encoders.heads", "invtransfer.encoders.libraries",
         "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers", "invtransfer.objects.folders",
         "invtransfer.pictures.conversion", "invtransfer.pictures.files",

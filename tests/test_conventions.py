@@ -30,7 +30,8 @@ MAY_IMPORT = {  # beside itself; a room is a module or folder of the package
     "plots": {"analysis"},
     "published": {"storage", "analysis", "cubes"},
     "paper": GROUND | {"sources", "networks", "encoders", "estimators", "cubes", "plots", "published"},
-    "__main__": {"cubes", "plots", "published", "paper", "storage"},
+    "measuring": GROUND | {"sources", "networks", "encoders", "estimators", "cubes"},
+    "__main__": {"cubes", "plots", "published", "paper", "measuring", "storage"},
 }  # fmt: skip
 WITHOUT_TORCH = {"analysis", "plots", "published"}
 

@@ -22,7 +22,7 @@ from invtransfer.randomness import derive_generator
 PER_PAIR = ("pair_distances", "random_distances", "object_distances", "nearer", "different")
 
 
-def measure_twins(encoder, source, sets, n_pairs, *, twins="drawn", objects=False, prepare=None, **options):
+def measure_twins(encoder, source, sets, n_pairs, *, twins="drawn", objects=False, plain=None, prepare=None, **options):
     """Measure how far the features of twins are apart, for several sets of transformations.
 
     Parameters
@@ -41,6 +41,8 @@ def measure_twins(encoder, source, sets, n_pairs, *, twins="drawn", objects=Fals
     objects : bool
         Whether the first image is also compared with one that shows another object in its place; of sources that know
         objects.
+    plain : ndarray of shape (n_pairs, n_features) or None
+        Features of the images as they are, if they are known; without `objects`.
     prepare : callable or None
         Function from images to what the encoder is given. None: the images.
     **options
@@ -61,25 +63,24 @@ def measure_twins(encoder, source, sets, n_pairs, *, twins="drawn", objects=Fals
     """
     found = [{name: np.full(n_pairs, np.nan) for name in PER_PAIR} for _ in sets]
     ratios = [[] for _ in sets]
-    n_at_once = max(1, PIECE_BYTES // (math.prod(source.image_shape) * np.dtype(source.dtype).itemsize))
+    n_at_once = _count_at_once(source.image_shape, source.dtype)
     streams = [_chosen(source, one, twins) for one in sets]
 
     def make_pieces():
         for block in range(0, n_pairs, PAIRS_PER_BLOCK):
             places = _cut(block, min(n_pairs, block + PAIRS_PER_BLOCK), n_at_once)
-            for start, n in places:
-                plain = _show(source, n, start)
-                yield (block, None, "first", start, slice(None)), plain
+            for start, n in places if plain is None else ():
+                yield (block, None, "first", start, slice(None)), _show(source, n, start)
                 if objects and twins == "clean":
                     yield (block, None, "object", start, slice(None)), _show(source, n, start, changed="object")
             for which, transformations in enumerate(streams):
                 for start, n in places:
-                    plain = _show(source, n, start)
+                    shown = _show(source, n, start)
                     made = _make(source, n, start, transformations, twins, objects)
-                    first = made.get("first", plain)
+                    first = made.get("first", shown)
                     found[which]["different"][start : start + n] = (first != made["twin"]).any(axis=(1, 2, 3))
                     for role, images in made.items():
-                        changed = (images != plain).any(axis=(1, 2, 3))
+                        changed = (images != shown).any(axis=(1, 2, 3))
                         yield (block, which, role, start, changed), images[changed]
 
     def prepared():
@@ -87,24 +88,47 @@ def measure_twins(encoder, source, sets, n_pairs, *, twins="drawn", objects=Fals
             yield key, images if prepare is None else prepare(images)
 
     encoded = encode_pieces(encoder, prepared(), **options)
-    plain = {}
+    base = {}  # features of the images of the block as they are, by role
     for (block, which), pieces in itertools.groupby(encoded, key=lambda piece: piece[0][:2]):
-        Z = {}
         n = min(n_pairs, block + PAIRS_PER_BLOCK) - block
+        if plain is not None:
+            base = {"first": plain[block : block + n]}
+        Z = {}
         for (_, _, role, start, changed), features in pieces:
             if role not in Z:
-                Z[role] = plain["first"].copy() if which is not None else np.empty((n, features.shape[1]), np.float32)
-            rows = slice(start - block, start - block + (len(changed) if which is not None else len(features)))
+                Z[role] = np.empty((n, features.shape[1]), np.float32) if which is None else base["first"].copy()
+            rows = slice(start - block, start - block + (len(features) if which is None else len(changed)))
             Z[role][rows][changed] = features
         if which is None:
-            plain = Z
+            base = Z
             continue
-        Z = plain | Z
-        rows = slice(block, block + n)
+        Z = base | Z
         for name, values in _compare(Z["first"], Z["twin"], Z.get("object")).items():
-            found[which][name][rows] = values
+            found[which][name][block : block + n] = values
         ratios[which].append(participation_ratio(Z["first"]))
     return [_label(one, ratio) for one, ratio in zip(found, ratios, strict=True)]
+
+
+def encode_plain(encoder, source, n_pairs, **options):
+    """Compute the features of images as they are, without transformations.
+
+    Parameters
+    ----------
+    encoder, source, n_pairs, **options
+        As for `measure_twins`, which takes the result as `plain`.
+
+    Returns
+    -------
+    plain : ndarray of shape (n_pairs, n_features), float32
+
+    Raises
+    ------
+    ValueError
+        As for `encode_pieces`.
+    """
+    n_at_once = _count_at_once(source.image_shape, source.dtype)
+    pieces = ((start, _show(source, n, start)) for start, n in _cut(0, n_pairs, n_at_once))
+    return np.concatenate([Z for _, Z in encode_pieces(encoder, pieces, **options)])
 
 
 def order_of_pairs(n_images, n_pairs, seed):
@@ -160,7 +184,7 @@ def measure_given(encoder, X, X_twin):
     [[0.0, 0.0, 0.0], [0.5, 0.4, 0.7]]
     """
     blocks = _cut(0, len(X), PAIRS_PER_BLOCK)
-    n_at_once = max(1, PIECE_BYTES // (math.prod(X.shape[1:]) * X.dtype.itemsize))
+    n_at_once = _count_at_once(X.shape[1:], X.dtype)
     pieces = (
         ((block, role), images[start : start + n])
         for block, n_block in blocks
@@ -182,6 +206,10 @@ def _chosen(source, transformations, twins):
     if twins == "drawn":
         return transformations
     return tuple(t.always() for t in (source.transformations if transformations is None else transformations))
+
+
+def _count_at_once(image_shape, dtype):
+    return max(1, PIECE_BYTES // (math.prod(image_shape) * np.dtype(dtype).itemsize))
 
 
 def _cut(start, stop, n_at_once):

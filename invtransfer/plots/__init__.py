@@ -9,6 +9,7 @@ from invtransfer.plots.comparison import plot_comparison
 from invtransfer.plots.curves import draw_curves
 from invtransfer.plots.factors import plot_factors
 from invtransfer.plots.matrices import draw_matrices
+from invtransfer.plots.measurement import plot_measurement
 from invtransfer.plots.studies import (
     plot_fine_tuning,
     plot_invariance_transfer,
@@ -27,6 +28,7 @@ __all__ = [
     "plot_fine_tuning",
     "plot_invariance_transfer",
     "plot_irrelevant_features",
+    "plot_measurement",
     "plot_mismatch",
     "plot_relevance",
 ]

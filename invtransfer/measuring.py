@@ -20,13 +20,12 @@ from invtransfer.cubes.running import run_study
 from invtransfer.encoders.encoding import describe_features, open_encoder
 from invtransfer.encoders.outputs import check_pool
 from invtransfer.estimators.models import LIBRARIES, load_model
-from invtransfer.estimators.twins import encode_plain, measure_twins, order_of_pairs
+from invtransfer.estimators.twins import encode_plain, measure_twins, order_of_pairs, take_images
 from invtransfer.images import check_count
 from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import check_precision
 from invtransfer.randomness import derive_seed
 from invtransfer.sources.loading import load_images
-from invtransfer.sources.transformed_images import TransformedImages
 from invtransfer.storage import expand_path, parse_json
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
@@ -191,7 +190,7 @@ def _show_plain(images, n_pairs, size, layer, pool, precision, weights, model, d
     collection = load_images(images, size=size)
     seed = derive_seed(0, "measurement")
     order = order_of_pairs(len(collection), n_pairs, seed)
-    source = TransformedImages.from_checked(collection, random_state=seed, order=order, draws=order)
+    source = take_images(collection, encoder, seed, order, order)
     return encoder, source, encode_plain(encoder, source, len(order), batch_size=batch_size, precision=precision)
 
 

@@ -69,7 +69,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "invtransfer.cubes.records", "invtransfer.cubes.running", "invtransfer.cubes.status",
     ],
     "called by functions that have targets": [
-        "encode_plain", "measure_twins", "order_of_pairs",
+        "encode_plain", "measure_twins", "order_of_pairs", "take_images",
         "invtransfer.analysis.checks", "invtransfer.encoders.heads", "invtransfer.encoders.libraries",
         "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers", "invtransfer.objects.folders",
         "invtransfer.pictures.conversion", "invtransfer.pictures.files",
@@ -769,7 +769,15 @@ def encode(Z, X):
     assert np.isfinite(Z).all()
 
 
-@target("open_encoder", "describe_features", "encode_pieces", "measure_given", "choose_batch_size", "check_precision")
+@target(
+    "open_encoder",
+    "describe_features",
+    "device_of",
+    "encode_pieces",
+    "measure_given",
+    "choose_batch_size",
+    "check_precision",
+)
 def pieces(draw):
     opened, given = call_drawn(draw, "open_encoder", spoiled=True, again=False)
     X = draw(checked_images(height=(8, 8)))
@@ -778,6 +786,7 @@ def pieces(draw):
     encoded = list(call(public("encode_pieces"), opened, some, draw(st.sampled_from([1, 4]))))
     assert [key for key, _ in encoded] == ["a", "b"]
     assert (np.concatenate([Z for _, Z in encoded]) == call(public("encode"), opened, X, batch_size=4)).all()
+    assert call(public("device_of"), opened).type == "cpu"
     assert isinstance(call(public("describe_features"), opened), str) == isinstance(given["encoder"], nn.Module)
     distances, _ = call(public("measure_given"), opened, X, X[::-1])
     assert (distances >= 0).all()

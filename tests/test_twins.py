@@ -183,3 +183,31 @@ def test_sorted_images_meet_those_of_all_classes():
     few = SensitivityScorer(colours, transformations=["invert"], twins="clean", n_pairs=50, random_state=0).fit(X)
     first_class = (few.pair_distances_.image < 600).mean()
     assert 0.2 < first_class < 0.8
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_images_are_transformed_there_and_numbers_are_those_of_the_cpu():
+    X = many_images(300, side=64)
+    module = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    on_cpu, on_gpu = (
+        SensitivityScorer(one, twins="clean", random_state=0).fit(X) for one in (module, nn.Sequential(*module).cuda())
+    )
+    assert (on_cpu.pair_distances_.image == on_gpu.pair_distances_.image).all()
+    assert on_gpu.sensitivity_.values == pytest.approx(on_cpu.sensitivity_.values, rel=0.02, abs=0.005)
+    source = twins.take_images(X, open_encoder(module.cuda()), 0, None, None)
+    for name, transformation in TRANSFORMATIONS.items():
+        there = source.sample(50, transformations=[transformation.always()])[0]
+        here = TransformedImages(X, random_state=0).sample(50, transformations=[transformation.always()])[0]
+        apart = np.abs(there.astype(int) - here)
+        assert (apart <= 1).mean() > 0.999, name
+    half = SensitivityScorer(module, twins="clean", precision="float16", random_state=0).fit(X)
+    assert half.sensitivity_.values == pytest.approx(on_cpu.sensitivity_.values, rel=0.05, abs=0.02)
+
+
+def test_pixels_do_not_depend_on_the_size_of_the_parts_that_a_device_gets(monkeypatch):
+    X = many_images(70, side=32)
+    source = TransformedImages(X, random_state=0)
+    names = ["rotate", "elastic", "noise"]
+    usual = source.sample(70, transformations=names)[0]
+    monkeypatch.setattr("invtransfer.sources.transformed_images.PART_PIXELS", 5_000)
+    assert np.array_equal(source.sample(70, transformations=names)[0], usual)

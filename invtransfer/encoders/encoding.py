@@ -199,7 +199,7 @@ def _stream(encoder, pieces, batch_size, precision):
             rest = images if rest is None or not len(rest) else np.concatenate([rest, images])
         elif rest is None:
             return
-        size = batch_size or choose_batch_size(rest.shape[1:3], _device_of(encoder))
+        size = batch_size or choose_batch_size(rest.shape[1:3], device_of(encoder))
         n = len(rest) if last else len(rest) // size * size
         if n:
             computed = _compute_features(encoder, rest[:n], size, precision)
@@ -210,10 +210,27 @@ def _stream(encoder, pieces, batch_size, precision):
             Z = Z[n:]
 
 
-def _device_of(encoder):
+def device_of(encoder):
+    """Return the device on which an encoder computes.
+
+    Parameters
+    ----------
+    encoder : object
+        As `open_encoder` returned it.
+
+    Returns
+    -------
+    device : torch.device
+        That of the first weight of a torch module, or of an estimator of ours; the CPU for others.
+
+    Examples
+    --------
+    >>> device_of(open_encoder(nn.Linear(2, 3)))
+    device(type='cpu')
+    """
     if isinstance(encoder, nn.Module):
         return first_weight(encoder).device
-    return resolve_device(getattr(encoder, "device", "cpu")) if _is_ours(encoder) else "cpu"
+    return resolve_device(getattr(encoder, "device", "cpu") if _is_ours(encoder) else "cpu")
 
 
 def _is_ours(encoder):

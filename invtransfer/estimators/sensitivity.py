@@ -22,11 +22,10 @@ from invtransfer.analysis.representations import (
 from invtransfer.encoders.encoding import describe_features, open_encoder
 from invtransfer.estimators.frozen import AroundEncoder
 from invtransfer.estimators.inputs import validate_input
-from invtransfer.estimators.twins import measure_given, measure_twins, order_of_pairs
+from invtransfer.estimators.twins import measure_given, measure_twins, order_of_pairs, take_images
 from invtransfer.images import check_count, check_images
 from invtransfer.networks.inference import check_precision
 from invtransfer.randomness import derive_seed
-from invtransfer.sources.transformed_images import TransformedImages
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
 TWINS = ("drawn", "clean")
@@ -265,8 +264,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             raise ValueError(f"twins is {self.twins!r}, expected one of: {', '.join(TWINS)}")
         chosen = self._transformations = self._chosen()
         self._seed = derive_seed(self.random_state, "sensitivity")
-        source = self._source(X, reset=True)
         encoder = open_encoder(self.encoder, self.layer, self.pool)
+        source = self._source(X, encoder, reset=True)
         knows_objects = "object" in getattr(source, "changes", ())
         measured = self._measure(encoder, source, [[t] for t in chosen], objects=knows_objects)
         self.layer_ = describe_features(encoder)
@@ -311,8 +310,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         X = validate_input(self, X, reset=False)
         images = self._to_images(X)
         draws = np.array([zlib.crc32(np.ascontiguousarray(image).data) % N_ROW_DRAWS for image in images])
-        source = TransformedImages.from_checked(images, random_state=self._seed, draws=draws)
         encoder = open_encoder(self.encoder, self.layer, self.pool)
+        source = take_images(images, encoder, self._seed, None, draws)
         measured = self._measure(encoder, source, [[t] for t in self._transformations], len(images))
         columns = [one.pair_distances.values for one in measured]
         scales = np.array([mean_random_distance(values) for values in self.random_distances_.values])
@@ -335,8 +334,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             to another.
         """
         check_is_fitted(self)
-        source = self._source(X, reset=False)
         encoder = open_encoder(self.encoder, self.layer, self.pool)
+        source = self._source(X, encoder, reset=False)
         measured = self._measure(encoder, source, [[t] for t in self._transformations])
         ratios = [sensitivity_interval(one.pair_distances.values, one.random_distances.values)[0] for one in measured]
         return 1.0 - float(np.mean(ratios))
@@ -362,7 +361,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             raise ValueError("transformations is empty, expected at least one, or None for all 18")
         return chosen
 
-    def _source(self, X, reset):
+    def _source(self, X, encoder, reset):
         """Return `X` if it is a source, else a source of whole images."""
         if hasattr(X, "twins"):
             shape = tuple(X.image_shape)
@@ -377,7 +376,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             low, high = float(X.min()), float(X.max())
             self._pixel_range = (low, max(high - low, np.finfo(np.float32).tiny))
         order = order_of_pairs(len(X), self.n_pairs, self._seed)
-        return TransformedImages.from_checked(self._to_images(X), random_state=self._seed, order=order, draws=order)
+        return take_images(self._to_images(X), encoder, self._seed, order, order)
 
     def _to_images(self, X):
         """Return rows of pixels of any range as grey images in [0, 1], and images as they are."""

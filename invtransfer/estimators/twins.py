@@ -16,8 +16,9 @@ from invtransfer.analysis.representations import (
     distances,
     participation_ratio,
 )
-from invtransfer.encoders.encoding import PIECE_BYTES, encode_pieces
+from invtransfer.encoders.encoding import PIECE_BYTES, device_of, encode_pieces
 from invtransfer.randomness import derive_generator
+from invtransfer.sources.transformed_images import TransformedImages
 
 PER_PAIR = ("pair_distances", "random_distances", "object_distances", "nearer", "different")
 
@@ -131,6 +132,29 @@ def encode_plain(encoder, source, n_pairs, **options):
     return np.concatenate([Z for _, Z in encode_pieces(encoder, pieces, **options)])
 
 
+def take_images(images, encoder, seed, order, draws):
+    """Make a source of given images, which are transformed on the encoder's device if it is a GPU.
+
+    Parameters
+    ----------
+    images : ndarray or ImageCollection of shape (n_images, height, width, 3)
+        As `check_images` returns them.
+    encoder : object
+        As `open_encoder` returned it.
+    seed : int
+        Seed of the transformations.
+    order, draws : ndarray of shape (n,), int64, or None
+        As for `TransformedImages.from_checked`.
+
+    Returns
+    -------
+    source : TransformedImages
+    """
+    device = device_of(encoder)
+    device = device if device.type == "cuda" else "cpu"  # other devices lack some of the operations
+    return TransformedImages.from_checked(images, random_state=seed, order=order, draws=draws, device=device)
+
+
 def order_of_pairs(n_images, n_pairs, seed):
     """Choose the images that pairs are made of, in random order, so that sorted images meet those of all classes.
 
@@ -150,7 +174,7 @@ def order_of_pairs(n_images, n_pairs, seed):
 
     Examples
     --------
-    >>> sorted(order_of_pairs(4, 10, seed=0)), len(order_of_pairs(100, 10, seed=0))
+    >>> sorted(order_of_pairs(4, 10, seed=0).tolist()), len(order_of_pairs(100, 10, seed=0))
     ([0, 1, 2, 3], 10)
     """
     return derive_generator(seed, "order of pairs").permutation(n_images)[:n_pairs]

@@ -154,8 +154,8 @@ class Source(ABC):
         return f"{names}, random_state={self.random_state}"
 
 
-def draw_in_parts(transformations, indices, image_shape, random_state, twin=False):
-    """Draw the parameters of samples, and cut them into parts that stay in a processor's cache.
+def draw_in_parts(transformations, indices, image_shape, random_state, twin=False, n_pixels=PART_PIXELS):
+    """Draw the parameters of samples, and cut them into parts, which by default stay in a processor's cache.
 
     Parameters
     ----------
@@ -163,6 +163,8 @@ def draw_in_parts(transformations, indices, image_shape, random_state, twin=Fals
         In the order of application.
     indices, image_shape, random_state, twin
         As for `draw_rows`.
+    n_pixels : int
+        Largest number of pixels of a part of several images.
 
     Yields
     ------
@@ -177,7 +179,7 @@ def draw_in_parts(transformations, indices, image_shape, random_state, twin=Fals
     [slice(0, 64, None), slice(64, 128, None), slice(128, 192, None)]
     """
     drawn = [draw_rows(t, indices, image_shape, random_state, twin) for t in transformations]
-    step = max(1, PART_PIXELS // math.prod(image_shape))
+    step = max(1, n_pixels // math.prod(image_shape))
     for start in range(0, len(indices), step):
         rows = slice(start, start + step)
         yield rows, [{name: values[rows] for name, values in one.items()} for one in drawn]

@@ -4,10 +4,12 @@ import numpy as np
 import torch
 
 from invtransfer.images import check_count, check_images, check_labels
-from invtransfer.sources.blocks import Source, draw_in_parts
+from invtransfer.sources.blocks import PART_PIXELS, Source, draw_in_parts
 from invtransfer.sources.pasting import write_pixels
 from invtransfer.surroundings import usual_torch
 from invtransfer.transformations import apply_transformations, get_transformations
+
+PART_PIXELS_ON_GPU = 2**22  # 84 images of 224 x 224 at once: some hundred megabytes with what is computed between
 
 
 class TransformedImages(Source):
@@ -60,7 +62,7 @@ class TransformedImages(Source):
         self._keep(images, labels, get_transformations(transformations), seed)
 
     @classmethod
-    def from_checked(cls, images, transformations=(), *, random_state, order=None, draws=None):
+    def from_checked(cls, images, transformations=(), *, random_state, order=None, draws=None, device="cpu"):
         """Make a source from arguments that were checked before; the images are not scanned again.
 
         Parameters
@@ -75,22 +77,24 @@ class TransformedImages(Source):
             Numbers of the images that are shown, in this order. None: all, in theirs.
         draws : ndarray of shape (n,), int64, or None
             Number of the draw with which each of them is transformed. None: the index of the sample.
+        device : torch.device or str
+            Device on which they are transformed; what is drawn is the same on all, and pixels are to one level of 255.
 
         Returns
         -------
         source : TransformedImages
         """
         source = cls.__new__(cls)
-        source._keep(images, None, transformations, random_state, order, draws)
+        source._keep(images, None, transformations, random_state, order, draws, device)
         return source
 
-    def _keep(self, images, labels, transformations, random_state, order=None, draws=None):
+    def _keep(self, images, labels, transformations, random_state, order=None, draws=None, device="cpu"):
         self._images, self.dtype, self.image_shape = images, images.dtype, images.shape[1:]
         self.n_images = len(images if order is None else order)
         self._labels = np.arange(len(images)) if labels is None else labels
         self.transformations = transformations
         self.random_state = random_state
-        self.order, self._draws = order, draws
+        self.order, self._draws, self._device = order, draws, torch.device(device)
 
     def __repr__(self):
         """Show the number of images, the transformations and the seed."""
@@ -100,14 +104,14 @@ class TransformedImages(Source):
         shown = indices % self.n_images
         draws = indices if self._draws is None else self._draws[shown]
         rows = shown if self.order is None else self.order[shown]
-        X[:] = transform_whole(self._images[rows], transformations, draws, self.random_state, twin)
+        X[:] = transform_whole(self._images[rows], transformations, draws, self.random_state, twin, device=self._device)
 
     def _labels_at(self, indices):
         return self._labels[indices % self.n_images]
 
 
 @usual_torch()
-def transform_whole(images, transformations, indices, random_state, twin=False):
+def transform_whole(images, transformations, indices, random_state, twin=False, *, device="cpu"):
     """Transform whole images, from array to array, with the parameters that belong to their indices.
 
     Parameters
@@ -122,6 +126,8 @@ def transform_whole(images, transformations, indices, random_state, twin=False):
         Seed of the source.
     twin : bool
         Whether to draw from the streams of the twins.
+    device : torch.device or str
+        Device on which they are transformed.
 
     Returns
     -------
@@ -132,9 +138,10 @@ def transform_whole(images, transformations, indices, random_state, twin=False):
         return images
     scale = 255 if images.dtype == np.uint8 else 1
     out = np.empty_like(images)
-    for rows, parameters in draw_in_parts(transformations, indices, images.shape[1:3], random_state, twin):
+    n_pixels = PART_PIXELS if torch.device(device).type == "cpu" else PART_PIXELS_ON_GPU
+    for rows, parameters in draw_in_parts(transformations, indices, images.shape[1:3], random_state, twin, n_pixels):
         channels_first = images[rows].transpose(0, 3, 1, 2).copy()  # always: torch warns of read-only memory
-        part = torch.from_numpy(channels_first).float() / scale
+        part = torch.from_numpy(channels_first).to(device).float() / scale
         part = apply_transformations(part, transformations, parameters) * scale
-        write_pixels(part.round_() if scale == 255 else part, out[rows])
+        write_pixels((part.round_() if scale == 255 else part).cpu(), out[rows])
     return out

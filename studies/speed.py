@@ -1,27 +1,20 @@
-"""How fast is the package, and how much memory does it take, compared with the ordinary way?
+"""How fast are images made, how much memory do they take, and what does the runner of studies add?
 
 Question
-    Do batches of tensors make images much faster than PIL does one by one? Is the data set in memory only once?
-    Does scoring sensitivity cost little more than the forward passes? Is the reduced precision faster, and harmless?
-    Does the recipe of the presets learn as much as Adam in less time? What does the runner add to a cell, and do two
-    processes compute cells of one thread twice as fast as one?
+    Do batches of tensors make images much faster than PIL does one by one? Is the data set in memory only once? What
+    does the runner add to a cell, and do two processes compute cells of one thread twice as fast as one?
 Grid
     Making images: 18 transformations x two implementations; and of whole photographs. Memory: made; made and trained
-    on. Sensitivity: widths. Training: formats, and seeds for the accuracy; all architectures in both precisions; two
-    kinds of attention; two recipes x seeds. Running: cells that do nothing and cells that train, computed in this
-    process and in two others.
+    on. Running: cells that do nothing and cells that train, computed in this process and in two others.
 Cell
     None: times and memory are not cached. What is compared runs in turn, A B A B, in one process; memory is measured
     in a new process for each size.
 Cube
     image_time (transformation x implementation x repetition), photograph_time (transformation x repetition), memory
-    (stage x size), sensitivity_time (width x work x repetition), training_time (format x repetition), network_time
-    (network x precision x repetition), attention_time (attention x repetition), accuracy (precision x seed),
-    recipe_time and recipe_accuracy (recipe x relation x recipe_seed), cell_time (kind x engine x repetition), and
-    value, low, high, target and verdict over measure, computed from them. Times mean little on another machine, ratios
-    more. Written to data/cubes/.
+    (stage x size), cell_time (kind x engine x repetition), and value, low, high, target and verdict over measure,
+    computed from them. Times mean little on another machine, ratios more. Written to data/cubes/.
 Cost
-    On two CPU cores, which nothing else uses: smoke a minute, quick about a quarter of an hour and 3 GB of memory.
+    On two CPU cores, which nothing else uses: smoke half a minute, quick five minutes and 3 GB of memory.
 Reference
     Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Appendix A.1, for
     the transformations. The targets are this package's own.
@@ -30,49 +23,34 @@ Reference
 import contextlib
 import io
 import multiprocessing
-import os
-import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import torch
 import xarray as xr
 from PIL import Image, ImageOps
-from threadpoolctl import threadpool_limits
-from torch import nn
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as tv
 from tqdm import tqdm
 
 from invtransfer import (
     TRANSFORMATIONS,
-    FrozenFeatureProbe,
     InvariantPretrainer,
-    SensitivityScorer,
     TransformedImages,
     Transforms2D,
     load_backgrounds,
     load_objects,
 )
 from invtransfer.cubes.assembly import STATUS
-from invtransfer.cubes.files import write
-from invtransfer.cubes.provenance import find_origin, make_attributes
 from invtransfer.cubes.running import run_study
-from invtransfer.encoders.classifier import build_network
 from invtransfer.images import to_tensor
-from invtransfer.networks.architectures import NETWORKS, SelfAttention
-from invtransfer.networks.training import train
-from invtransfer.paper import tasks
-from invtransfer.paper.command_line import make_parser
-from invtransfer.paper.grids import RELATIONS
+from invtransfer.paper import benchmarks
+from invtransfer.paper.benchmarks import alternate, peak_bytes, ratio, spread
 from invtransfer.randomness import derive_generator
 from invtransfer.sources.pasting import place_objects
-from invtransfer.storage import check_writable
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 SIDE = 32  # pixels
@@ -81,32 +59,16 @@ SOURCE = ("rotate", "hue", "blur")  # of images that are trained on: one of each
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)  # that both implementations normalise with
 BATCH = 128  # images in a tensor
 BILINEAR = InterpolationMode.BILINEAR
-FORMATS = {  # precision, and whether the channels come last in memory
-    "float32 channels-first": ("float32", False),
-    "float32": ("float32", True),
-    "bfloat16": ("bfloat16", True),
-}
-PRECISIONS = ("float32", "bfloat16")
-ATTENTION = ("plain formula", "torch's kernel")
-RECIPES = {  # training of quick's narrow ResNet-18
-    "adam": {"optimizer": "adam", "learning_rate": 1e-2, "batch_size": 64, "epochs": 6, "n_samples": 2_000},
-    "muon": {"optimizer": "muon", "learning_rate": 2e-2, "batch_size": 32, "epochs": 1, "n_samples": 4_000},
-}
 ENGINES = {"this process": 1, "two processes": 2}  # number of jobs
 OVERHEAD = 0.05  # seconds that the runner may add to a cell
-VERDICTS = ("missed", "met", "not_judged")
 PRESETS = {
     "smoke": {
-        "repetitions": 1, "n_images": 256, "n_held": 5_000, "n_few": 1_024, "n_pairs": 128, "widths": [0.02],
-        "n_steps": 1, "seeds": 2, "n_train": 128, "n_test": 128, "epochs": 1,
-        "n_empty": 10, "n_training": 2, "n_images_each": 128, "n_photographs": 2, "n_images_step": 32,
-        "recipe_seeds": 1, "recipe_share": 0.02,
+        "repetitions": 1, "seeds": 1, "n_images": 256, "n_held": 5_000, "n_few": 1_024, "n_photographs": 2,
+        "n_empty": 10, "n_training": 2, "n_images_each": 128,
     },
     "quick": {
-        "repetitions": 5, "n_images": 2_048, "n_held": 500_000, "n_few": 5_000, "n_pairs": 128, "widths": [0.125, 0.25],
-        "n_steps": 10, "seeds": 5, "n_train": 1_500, "n_test": 2_000, "epochs": 6,
-        "n_empty": 100, "n_training": 12, "n_images_each": 512, "n_photographs": 32, "n_images_step": 512,
-        "recipe_seeds": 10, "recipe_share": 1,
+        "repetitions": 5, "seeds": 1, "n_images": 2_048, "n_held": 500_000, "n_few": 5_000, "n_photographs": 32,
+        "n_empty": 100, "n_training": 12, "n_images_each": 512,
     },
 }  # fmt: skip
 
@@ -204,19 +166,6 @@ def make_in_batches(source, n):
     return batches
 
 
-def alternate(functions, repetitions, description=None):
-    """Time functions in turn, after one round that does not count; return seconds, (n_functions, repetitions)."""
-    seconds = np.empty((len(functions), repetitions))
-    for function in functions:
-        function()
-    for repetition in tqdm(range(repetitions), desc=description, disable=description is None):
-        for row, function in enumerate(functions):
-            start = time.perf_counter()
-            function()
-            seconds[row, repetition] = time.perf_counter() - start
-    return seconds
-
-
 def time_images(settings):
     """Time the making of one image; return seconds, (transformation, implementation, repetition)."""
     images, backgrounds = load_objects(size=64), load_backgrounds(size=SIDE)
@@ -253,19 +202,6 @@ def time_photographs(settings):
         torch.set_num_threads(before)
 
 
-def peak_bytes():
-    """Return the most memory that this process has held so far, in bytes."""
-    try:
-        # ru_maxrss of a new process begins with what the process that started it has held; this does not.
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        import resource  # not on Windows
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
-
-
 def hold(n, threads):
     """Make images and train the narrowest network on them; return the peak memory after each, in bytes."""
     torch.set_num_threads(threads)
@@ -283,107 +219,6 @@ def measure_memory(settings):
         with ProcessPoolExecutor(1, spawn) as executor:
             peaks.append(executor.submit(hold, n, torch.get_num_threads()).result())
     return np.array(peaks, dtype=np.float64).T
-
-
-def time_sensitivity(settings):
-    """Time the scoring of 18 transformations, and as many bare forward passes: seconds, (width, work, repetition)."""
-    n_pairs, times = settings["n_pairs"], []
-    source = Transforms2D(load_objects(size=64), image_size=SIDE, random_state=0)
-    batches = to_tensor(source.sample(3 * n_pairs)[0]).split(BATCH)  # twins, and another object beside each pair
-    for width in settings["widths"]:
-        generator = torch.Generator().manual_seed(0)
-        encoder = build_network("resnet18", 10, width=width, generator=generator)[:-1].eval()
-        scorer = SensitivityScorer(encoder, n_pairs=n_pairs, random_state=0)
-
-        def forward(encoder=encoder):
-            with torch.inference_mode():
-                for _ in TRANSFORMATIONS:
-                    for batch in batches:
-                        encoder(batch)
-
-        functions = [lambda scorer=scorer: scorer.fit(source), forward]
-        times.append(alternate(functions, settings["repetitions"], f"sensitivity at width {width:g}"))
-    return np.stack(times)
-
-
-def train_network(precision, channels_last, X, y):
-    """Train a ResNet-18 for one epoch through the package's loop."""
-    generator = torch.Generator().manual_seed(0)
-    network = build_network("resnet18", 61, width=0.25, generator=generator)
-    if not channels_last:  # the loop always asks for channels-last: refuse, and undo it on what comes in
-        network.to = lambda *_, **__: network
-        network.register_forward_pre_hook(lambda module, inputs: (inputs[0].contiguous(),))
-    train(network, X, y, epochs=1, batch_size=BATCH, learning_rate=1e-3, precision=precision, generator=generator)
-
-
-def time_training(settings):
-    """Time one training step in each format; return seconds, (format, repetition)."""
-    n_steps = settings["n_steps"]
-    X, y = Transforms2D(load_objects(size=64), SOURCE, image_size=SIDE, random_state=0).sample(BATCH * n_steps)
-    functions = [lambda chosen=chosen: train_network(*chosen, X, y) for chosen in FORMATS.values()]
-    return alternate(functions, settings["repetitions"], "training") / n_steps
-
-
-def time_networks(settings):
-    """Time the training on one image for each architecture and precision; return seconds."""
-    n, times = settings["n_images_step"], []
-    X, y = Transforms2D(load_objects(size=64), SOURCE, image_size=SIDE, random_state=0).sample(n)
-
-    def step(name, precision):
-        generator = torch.Generator().manual_seed(0)
-        network = build_network(name, 61, width=0.125, generator=generator)
-        train(network, X, y, epochs=1, batch_size=32, learning_rate=1e-3, precision=precision, generator=generator)
-
-    for name in NETWORKS:
-        functions = [partial(step, name, precision) for precision in ("float32", "auto")]
-        times.append(alternate(functions, settings["repetitions"], f"training of {name}") / n)
-
-    def step_with_kernel():
-        with mock.patch.object(SelfAttention, "attend", nn.functional.scaled_dot_product_attention):
-            step("vit", "auto")
-
-    functions = [partial(step, "vit", "auto"), step_with_kernel]
-    return np.stack(times), alternate(functions, settings["repetitions"], "attention") / n
-
-
-def compare_recipes(settings):
-    """Train and probe by each recipe; return seconds and accuracy, (recipe, relation, seed)."""
-    share, shape = settings["recipe_share"], (len(RECIPES), len(RELATIONS), settings["recipe_seeds"])
-    seconds, accuracy = np.empty(shape), np.empty(shape)
-    for seed in tqdm(range(shape[2]), desc="recipes"):
-        for column, relation in enumerate(RELATIONS):
-            source, target = tasks.make_tasks(
-                folder="procedural", dataset="transforms2d", class_relation="disjoint", relation=relation, seed=seed,
-                n_classes=15,
-            )  # fmt: skip
-            train_set, test_set = (part.sample(int(2_000 * share)) for part in (target[0], target[2]))
-            for row, recipe in enumerate(RECIPES.values()):
-                given = {name: value for name, value in recipe.items() if name != "n_samples"}
-                encoder = InvariantPretrainer(
-                    "resnet18", width=0.125, schedule="one-cycle", device="cpu", random_state=seed, **given
-                )
-                images = source[0].sample(int(recipe["n_samples"] * share))
-                start = time.perf_counter()
-                encoder.fit(*images)
-                seconds[row, column, seed] = time.perf_counter() - start
-                accuracy[row, column, seed] = FrozenFeatureProbe(encoder).fit(*train_set).score(*test_set)
-    return seconds, accuracy
-
-
-def compare_accuracy(settings, seeds):
-    """Return the test accuracy after training in each precision, (precision, seed)."""
-    objects = load_objects(size=64)[:15]
-    train_set = Transforms2D(objects, SOURCE, image_size=SIDE, random_state=0).sample(settings["n_train"])
-    test_set = Transforms2D(objects, SOURCE, image_size=SIDE, random_state=1).sample(settings["n_test"])
-    accuracy = np.empty((len(PRECISIONS), len(seeds)))
-    for column, seed in enumerate(tqdm(seeds, desc="accuracy")):
-        for row, precision in enumerate(PRECISIONS):
-            encoder = InvariantPretrainer(
-                "resnet18", width=0.125, epochs=settings["epochs"], batch_size=64, learning_rate=1e-2,
-                schedule="one-cycle", precision=precision, device="cpu", random_state=seed,
-            )  # fmt: skip
-            accuracy[row, column] = encoder.fit(*train_set).score(*test_set)
-    return accuracy
 
 
 def empty_cell(*, number):
@@ -426,11 +261,8 @@ def time_cells(settings):
     return seconds
 
 
-def measure(settings, seeds):
-    """Measure everything, and return the cube without its conclusions."""
-    network_time, attention_time = time_networks(settings)
-    recipe_time, recipe_accuracy = compare_recipes(settings)
-    of_recipes = ("recipe", "relation", "recipe_seed")
+def measure(settings):
+    """Measure everything."""
     values = {
         "image_time": (
             ("transformation", "implementation", "repetition"), time_images(settings), "s", "time to make one image",
@@ -438,173 +270,59 @@ def measure(settings, seeds):
         "photograph_time": (
             ("transformation", "repetition"), time_photographs(settings), "s", "time to transform one photograph",
         ),
-        "network_time": (
-            ("network", "chosen_precision", "repetition"), network_time, "s", "training time of one image",
-        ),
-        "attention_time": (("attention", "repetition"), attention_time, "s", "training time of one image by a ViT"),
-        "recipe_time": (of_recipes, recipe_time, "s", "time of the training"),
-        "recipe_accuracy": (of_recipes, recipe_accuracy, "1", "accuracy of a probe on the target task"),
         "memory": (("stage", "size"), measure_memory(settings), "byte", "peak memory of a process"),
-        "sensitivity_time": (
-            ("width", "work", "repetition"), time_sensitivity(settings), "s", "time for 18 transformations",
-        ),
-        "training_time": (("format", "repetition"), time_training(settings), "s", "time of one training step"),
-        "accuracy": (("precision", "seed"), compare_accuracy(settings, seeds), "1", "accuracy on test images"),
         "cell_time": (("kind", "engine", "repetition"), time_cells(settings), "s", "time that one cell more takes"),
     }  # fmt: skip
     coordinates = {
-        "transformation": list(TRANSFORMATIONS),
-        "implementation": ["invtransfer", "PIL and torchvision"],
-        "repetition": np.arange(settings["repetitions"]),
-        "stage": ["made", "made and trained on"],
-        "size": [settings["n_few"], settings["n_held"]],
-        "width": settings["widths"],
-        "work": ["SensitivityScorer.fit", "forward passes"],
-        "format": list(FORMATS),
-        "precision": list(PRECISIONS),
-        "network": list(NETWORKS),
-        "chosen_precision": ["float32", "auto"],
-        "attention": list(ATTENTION),
-        "recipe": list(RECIPES),
-        "relation": list(RELATIONS),
-        "recipe_seed": np.arange(settings["recipe_seeds"]),
-        "seed": seeds,
-        "kind": ["empty", "training"],
-        "engine": list(ENGINES),
-    }
-    cube = xr.Dataset(
-        {name: (dims, data, {"long_name": text, "units": unit}) for name, (dims, data, unit, text) in values.items()},
-        coords=coordinates,
-    )
-    texts = {"size": "number of images held", "width": "multiple of the ResNet-18's channels", "seed": "of weights"}
-    for name in cube.coords:
-        cube[name].attrs |= {"long_name": texts.get(name, name), "units": "1"}
-    return cube
+        "transformation": list(TRANSFORMATIONS), "implementation": ["invtransfer", "PIL and torchvision"],
+        "repetition": np.arange(settings["repetitions"]), "stage": ["made", "made and trained on"],
+        "size": [settings["n_few"], settings["n_held"]], "kind": ["empty", "training"], "engine": list(ENGINES),
+    }  # fmt: skip
+    return benchmarks.make_cube(values, coordinates, {"size": "number of images held"})
 
 
-def compare(slow, quick):
-    """Return the ratio of median times, averaged over other dimensions, and the least and largest of one repetition."""
-    value = slow.median("repetition").mean() / quick.median("repetition").mean()
-    others = [dim for dim in slow.dims if dim != "repetition"]
-    single = slow.mean(others) / quick.mean(others)
-    return float(value), float(single.min()), float(single.max())
-
-
-def conclude(cube, judged):
-    """Add the measures, with their targets and whether they are met, to the cube."""
+def conclude(cube):
+    """Return what follows from the measurements, with its target."""
     ours, theirs = (cube.image_time.sel(implementation=name, drop=True) for name in cube.implementation.values)
-    rows = {"making images, times as fast as one by one": (*compare(theirs, ours), "at least", 8.0)}
+    rows = {"making images, times as fast as one by one": (*ratio(theirs, ours), "at least", 8.0)}
     for stage in cube.stage.values:
         few, many = cube.memory.sel(stage=stage).values
         value = (many - few) / (3 * SIDE**2 * float(cube["size"][1] - cube["size"][0]))
         rows[f"memory for images {stage}, in their bytes"] = (value, np.nan, np.nan, "at most", 1.3)
-    for width in cube.width.values:
-        scorer, forward = (cube.sensitivity_time.sel(width=width, work=name, drop=True) for name in cube.work.values)
-        rows[f"sensitivity at width {width:g}, in forward passes"] = (*compare(scorer, forward), "at most", 1.3)
-    times = {name: cube.training_time.sel(format=name, drop=True) for name in FORMATS}
-    first, float32, bfloat16 = times.values()
-    rows["channels-last, times as fast as channels-first"] = (*compare(first, float32), "at least", 1.0)
-    rows["bfloat16, times as fast as float32"] = (*compare(float32, bfloat16), "at least", 1.0)
-    difference = cube.accuracy.sel(precision="bfloat16", drop=True) - cube.accuracy.sel(precision="float32", drop=True)
-    in_stds = difference / cube.accuracy.sel(precision="float32", drop=True).std("seed", ddof=1)
-    rows["bfloat16's accuracy less float32's, in std over seeds"] = (
-        float(in_stds.mean()), float(in_stds.min()), float(in_stds.max()), "at most", 1.0,
-    )  # fmt: skip
-    for name in cube.network.values:
-        float32, auto = cube.network_time.sel(network=name, drop=True).transpose("chosen_precision", ...)
-        rows[f"auto precision of {name}, times as fast as float32"] = (*compare(float32, auto), "at least", 0.9)
-    plain, kernel = cube.attention_time.transpose("attention", ...)
-    rows["plain attention, times as fast as torch's kernel"] = (*compare(kernel, plain), "at least", 1.0)
     photographs = cube.photograph_time * 1_000
     name = photographs.transformation.values[photographs.median("repetition").argmax("transformation").item()]
     slowest, mean = photographs.sel(transformation=name), photographs.mean("transformation")
     for text, row, most in ((f"{name}, the slowest,", slowest, 3.0), ("the mean of 18", mean, 1.0)):
-        statistics = (float(row.median()), float(row.min()), float(row.max()))
-        rows[f"transforming {LARGE} x {LARGE} pixels, {text} in ms"] = (*statistics, "at most", most)
-    adam, muon = cube.recipe_time.mean("relation").transpose("recipe", ...)
-    ratio = muon / adam
-    rows["training time of the recipe, in that of Adam"] = (
-        float(muon.mean() / adam.mean()), float(ratio.min()), float(ratio.max()), "at most", 1 / 3,
-    )  # fmt: skip
-    adam, muon = cube.recipe_accuracy.mean("relation").transpose("recipe", ...)
-    rows["transfer accuracy of the recipe less that of Adam"] = (
-        float((muon - adam).mean()), float((muon - adam).min()), float((muon - adam).max()), "at least", -0.01,
-    )  # fmt: skip
+        rows[f"transforming {LARGE} x {LARGE} pixels, {text} in ms"] = (*spread(row), "at most", most)
     empty, training = (cube.cell_time.sel(kind=name, drop=True) for name in cube.kind.values)
     for name in ENGINES:
         row = empty.sel(engine=name) / OVERHEAD
-        statistics = (float(row.median()), float(row.min()), float(row.max()))
-        rows[f"runner's overhead of a cell in {name}, in {OVERHEAD:g} s"] = (*statistics, "at most", 1.0)
+        rows[f"runner's overhead of a cell in {name}, in {OVERHEAD:g} s"] = (*spread(row), "at most", 1.0)
     one, two = (training.sel(engine=name, drop=True) for name in ENGINES)
-    rows["cells of one thread, times as fast with two processes"] = (*compare(one, two), "at least", 1.8)
-    value, low, high, sense, target = (np.array(column) for column in zip(*rows.values(), strict=True))
-    met = np.where(sense == "at least", value >= target, np.abs(value) <= target)
-    verdict = np.where(judged, met, VERDICTS.index("not_judged")).astype(np.int8)
-    texts = {
-        "value": (value, "ratio of medians over repetitions; of memory, one run; of accuracy, mean over seeds"),
-        "low": (low, "smallest in one repetition or seed"),
-        "high": (high, "largest in one repetition or seed"),
-        "sense": (sense, "whether the value should be at least or (its magnitude) at most the target"),
-        "target": (target, "what the value is judged by"),
-        "verdict": (verdict, "whether the target is met"),
-    }
-    cube = cube.assign_coords(measure=("measure", list(rows), {"long_name": "what is compared", "units": "1"}))
-    for name, (data, text) in texts.items():
-        cube[name] = ("measure", data, {"long_name": text, "units": "1"})
-    cube.verdict.attrs |= {"flag_values": np.arange(3, dtype=np.int8), "flag_meanings": " ".join(VERDICTS)}
-    return cube
+    rows["cells of one thread, times as fast with two processes"] = (*ratio(one, two), "at least", 1.8)
+    return rows
 
 
-def print_tables(cube):
-    """Print times per transformation, accuracies, and all measures with target and verdict."""
-    n, names = cube.sizes["repetition"], cube.implementation.values
-    print(f"\nmicroseconds per image, median (least to largest) of {n} repetitions, one thread\n")
-    print(f"{'':<16}" + "".join(f"{name:>26}" for name in names) + f"{'ratio':>8}")
+def format_times(cube):
+    """Format the time to make an image by transformation and implementation."""
+    names = cube.implementation.values
+    lines = [f"microseconds per image, median (least to largest) of {cube.sizes['repetition']} repetitions, one thread"]
+    lines += ["", f"{'':<16}" + "".join(f"{name:>26}" for name in names) + f"{'ratio':>8}"]
     for name in cube.transformation.values:
-        times = cube.image_time.sel(transformation=name) * 1e6
-        columns = [(row.median().item(), row.min().item(), row.max().item()) for row in times]
+        columns = [spread(row) for row in cube.image_time.sel(transformation=name) * 1e6]
         cells = [f"{median:.0f} ({low:.0f} to {high:.0f})" for median, low, high in columns]
-        print(f"{name:<16}" + "".join(f"{text:>26}" for text in cells) + f"{columns[1][0] / columns[0][0]:>8.1f}")
-    accuracies = [
-        f"{name} {row.mean():.3f} ± {row.std(ddof=1):.3f}" for name, row in cube.accuracy.groupby("precision")
-    ]
-    print(f"\naccuracy, mean ± std over seeds (n = {cube.sizes['seed']}): {', '.join(accuracies)}")
-    print(f"\n{'':<56}{'value':>7}{'least to largest':>18}{'target':>15}  verdict")
-    for name in cube.measure.values:
-        row = cube.sel(measure=name)
-        spread = "" if np.isnan(row.low) else f"{row.low:.2f} to {row.high:.2f}"
-        target = f"{row.sense.item()} {row.target:g}"
-        print(f"{name:<56}{row.value:>7.2f}{spread:>18}{target:>15}  {VERDICTS[int(row.verdict)].replace('_', ' ')}")
+        lines.append(
+            f"{name:<16}" + "".join(f"{text:>26}" for text in cells) + f"{columns[1][0] / columns[0][0]:>8.1f}"
+        )
+    return "\n".join(lines)
 
 
 def main():
     """Run the study from the command line."""
-    parser = make_parser(__doc__, PRESETS)
-    options = parser.parse_args()
-    if options.jobs not in (None, 1):
-        parser.error(f"--jobs is {options.jobs}, expected 1: what is timed must not run beside something else")
-    settings = dict(PRESETS[options.preset])
-    seeds = list(range(options.seeds or settings["seeds"]))
-    out = options.out or DATA / "cubes" / ("speed.nc" if options.preset == "quick" else f"speed-{options.preset}.nc")
-    try:
-        check_writable(out)
-    except OSError as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0  # mean number of busy processes, last minute
-    if load > 0.5:
-        print(f"{load:.1f} other processes have been busy in the last minute: do not trust the times", file=sys.stderr)
-    torch.set_num_threads(options.threads)
-    with threadpool_limits(options.threads):
-        cube = conclude(measure(settings, seeds), judged=options.preset != "smoke")
-    settings |= {"preset": options.preset, "seeds": len(seeds), "threads": options.threads, "source": list(SOURCE)}
-    attributes = {
-        "title": "Speed and memory, in ratios",
-        **make_attributes(settings, [find_origin(options.threads)]),
-        "load_average": load,
-    }
-    write(cube.assign_attrs(attributes), out)
-    print_tables(cube)
-    print(f"\ncube: {out}")
+    benchmarks.main(
+        __doc__, PRESETS, DATA / "cubes" / "speed.nc", measure, conclude, title="Speed and memory, in ratios",
+        table=format_times,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -63,7 +63,9 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "format_fine_tuning", "format_invariance", "plot_fine_tuning", "plot_invariance_transfer",
         "plot_irrelevant_features", "plot_measurement", "plot_mismatch", "plot_relevance",
     ],
-    "command lines": ["main", "invtransfer.paper.benchmarks", "invtransfer.paper.command_line", "invtransfer.measuring"],
+    "command lines": [
+        "main", "invtransfer.measuring", "invtransfer.paper.benchmarks", "invtransfer.paper.command_line",
+    ],
     "runs processes, or reads what they leave": [
         "run_study", "format_status", "invtransfer.cubes.cells", "invtransfer.cubes.executors",
         "invtransfer.cubes.records", "invtransfer.cubes.running", "invtransfer.cubes.status",

@@ -179,7 +179,8 @@ def _open(model, weights, device, layer, pool):
 
 @functools.lru_cache(maxsize=1)
 def _load(model, weights, device):
-    loaded = load_model(model, weights=None if weights == "random" and _is_of_library(model) else "default")
+    random = weights == "random" and _is_of_library(model)
+    loaded = load_model(model, weights=None if random else "default", random_state=0)
     return loaded.to(resolve_device(device))
 
 

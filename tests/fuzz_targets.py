@@ -71,7 +71,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "invtransfer.cubes.records", "invtransfer.cubes.running", "invtransfer.cubes.status",
     ],
     "called by functions that have targets": [
-        "encode_plain", "measure_twins", "order_of_pairs", "take_images",
+        "encode_plain", "measure_twins", "order_of_pairs", "take_images", "invtransfer.transformations.strength",
         "invtransfer.analysis.checks", "invtransfer.encoders.heads", "invtransfer.encoders.libraries",
         "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers", "invtransfer.objects.folders",
         "invtransfer.pictures.conversion", "invtransfer.pictures.files",
@@ -1523,9 +1523,12 @@ def find_and_make(draw):
     assert call(tasks.count_available, source[0], 10**9) == 10**9
 
 
-@target("Transformation.always")
+@target("Transformation.always", "Transformation.at", "Transformation.weaken")
 def always(draw):
     transformation = call(draw(st.sampled_from([*TRANSFORMATIONS.values()])).always)
+    transformation = call(transformation.at, draw(st.floats(0, 1) | odd()))
+    steps = call(transformation.weaken, transformation.draw, transformation.apply, draw(st.floats(0, 1)))
+    assert all(map(callable, steps))
     drawn = transformation.draw(draw(st.integers(1, 9)), np.random.default_rng(draw(seeds())), (8, 9))
     assert np.all(drawn.get("applied", True))
 

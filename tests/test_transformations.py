@@ -18,6 +18,7 @@ from invtransfer.transformations import (
     get_transformations,
     to_tensors,
 )
+from invtransfer.transformations.strength import shrink_draw
 
 NAMES = list(TRANSFORMATIONS)
 PHOTOMETRIC = [name for name, t in TRANSFORMATIONS.items() if t.category == "photometric"]
@@ -45,6 +46,72 @@ def test_always_changes_nothing_but_whether_it_is_applied(name):
             assert not values.all()
         else:
             np.testing.assert_array_equal(other[parameter], values)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_strengths_lead_from_the_identity_to_the_transformation(name):
+    images, full = whole_images(8).repeat(4, 1, 1, 1), TRANSFORMATIONS[name].always()
+    changes = []
+    for strength in (0, 0.1, 0.25, 0.5, 0.75, 1):
+        weaker = pickle.loads(pickle.dumps(full.at(strength)))
+        assert (weaker.name, weaker.category) == (full.name, full.category)
+        drawn = to_tensors(weaker.draw(len(images), np.random.default_rng(3), (32, 32)))
+        changed = weaker.apply(images, **drawn)
+        assert changed.shape == images.shape
+        assert 0 <= changed.min() <= changed.max() <= 1
+        changes.append((changed - images).abs().mean().item())
+    assert changes[0] == 0
+    assert full.at(1) is full
+    if name.endswith("flip"):
+        assert changes[1] == changes[-1] > 0
+    else:
+        assert 0 < changes[2] < 0.8 * changes[-1]
+        assert all(one <= 1.02 * other for one, other in zip(changes[:-1], changes[1:], strict=True)), changes
+
+
+def test_what_shrinks_is_what_is_said():
+    def draw(name, strength):
+        return TRANSFORMATIONS[name].at(strength).draw(2_000, np.random.default_rng(0), (32, 32))
+
+    ranges = {
+        ("rotate", "angle"): (-90, 90), ("scale", "factor"): (0.7, 1), ("shear", "angles"): (-25, 25),
+        ("translate", "position"): (0.25, 0.75), ("hue", "shift"): (-0.25, 0.25), ("blur", "sigma"): (0.05, 0.75),
+        ("brightness", "factor"): (0.5, 1.5), ("contrast", "factor"): (0.5, 1.5),
+    }  # fmt: skip
+    for (name, parameter), (low, high) in ranges.items():
+        values = draw(name, 0.5)[parameter]
+        assert values.dtype == np.float32
+        assert [values.min(), values.max()] == pytest.approx([low, high], abs=0.01 * (high - low))
+    whole = draw("rotate", 1)["angle"]
+    assert (draw("rotate", 0.5)["angle"] * 2 % 360) == pytest.approx(whole % 360, abs=1e-3)  # the same draws
+    assert TRANSFORMATIONS["erasing"].at(0.5).apply.keywords == {"side": 7.0}
+    assert TRANSFORMATIONS["elastic"].at(0.1).apply.keywords == {"alpha": 15.0, "sigma": 5.0}
+    assert TRANSFORMATIONS["sharpen"].at(0.5).apply.keywords == {"factor": 4.0}
+    inverted = TRANSFORMATIONS["invert"].at(0.25).apply(torch.full((1, 3, 2, 2), 0.9), applied=torch.tensor([True]))
+    assert inverted.numpy() == pytest.approx(0.75 * 0.9 + 0.25 * 0.1)
+
+
+def test_a_transformation_of_ones_own_is_mixed_unless_it_says_how_it_is_weakened():
+    def draw(n, generator, image_shape):
+        return {"amount": np.full(n, 0.4, np.float32)}
+
+    def darken(images, amount):
+        return images * (1 - amount.view(-1, 1, 1, 1))
+
+    white = torch.ones(1, 3, 2, 2)
+    own = Transformation("darken", "own", draw, darken)
+    parameters = to_tensors(own.at(0.5).draw(1, None, (2, 2)))
+    assert own.at(0.5).apply(white, **parameters).numpy() == pytest.approx(0.8)
+    own = Transformation("darken", "own", draw, darken, partial(shrink_draw, amount=0.0))
+    assert own.at(0.25).draw(1, None, (2, 2))["amount"] == pytest.approx(0.1)
+    with pytest.raises(TypeError, match="weaken is 3, expected a function"):
+        Transformation("darken", "own", draw, darken, 3)
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.5, "half", True, None, float("nan")])
+def test_strengths_out_of_range_are_refused(strength):
+    with pytest.raises(ValueError, match=f"strength is {strength!r}, expected a number from 0 to 1"):
+        TRANSFORMATIONS["rotate"].at(strength)
 
 
 @pytest.mark.parametrize("name", ["rotate", "scale", "shear", "blur", "pixelate", "elastic", "sharpen"])

@@ -56,6 +56,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
+from numbers import Real
 
 import torch
 
@@ -63,6 +64,7 @@ from invtransfer.transformations.corruption import blur, contrast, elastic, eras
 from invtransfer.transformations.draws import draw_applied, sometimes, sometimes_seeded, uniform
 from invtransfer.transformations.geometric import h_flip, rotate, scale, shear, translate, v_flip
 from invtransfer.transformations.photometric import brightness, grayscale, hue, invert, posterize, sharpen
+from invtransfer.transformations.strength import change_nothing, keep, mix, shrink_constant, shrink_draw
 
 __all__ = ["TRANSFORMATIONS", "Transformation", "apply_transformations", "get_transformations", "to_tensors"]
 
@@ -82,15 +84,18 @@ class Transformation:
         images of `image_shape`, (height, width), drawn from a `numpy.random.Generator`.
     apply : callable
         ``apply(images, **parameters)`` returns the changed images; the module's docstring has the contract.
+    weaken : callable
+        ``weaken(draw, apply, strength)`` returns the two steps at a strength between 0 and 1, see `at` and the
+        functions of `invtransfer.transformations.strength`. By default the image is mixed with the transformed one.
 
     Raises
     ------
     TypeError
-        If `name` or `category` is not a string, or `draw` or `apply` is not callable.
+        If `name` or `category` is not a string, or `draw`, `apply` or `weaken` is not callable.
 
     Notes
     -----
-    To be pickled, and so to be sent to workers, both callables must be functions of a module or a `functools.partial`
+    To be pickled, and so to be sent to workers, the callables must be functions of a module or a `functools.partial`
     of one.
 
     Examples
@@ -104,12 +109,13 @@ class Transformation:
     category: str
     draw: Callable = field(repr=False)
     apply: Callable = field(repr=False)
+    weaken: Callable = field(default=mix, repr=False)
 
     def __post_init__(self):
         for name in ("name", "category"):
             if not isinstance(getattr(self, name), str):
                 raise TypeError(f"{name} is {getattr(self, name)!r}, expected a string")
-        for name in ("draw", "apply"):
+        for name in ("draw", "apply", "weaken"):
             if not callable(getattr(self, name)):
                 raise TypeError(f"{name} is {getattr(self, name)!r}, expected a function")
 
@@ -130,30 +136,118 @@ class Transformation:
         """
         return replace(self, draw=partial(draw_applied, self.draw))
 
+    def at(self, strength):
+        """Return the transformation with its range shrunk towards the identity.
+
+        Parameters
+        ----------
+        strength : float
+            From 0, which changes nothing, to 1, the transformation as it is.
+
+        Returns
+        -------
+        transformation : Transformation
+            Of the same name, so that it draws the same numbers: image i is changed in the same way, but less.
+
+        Raises
+        ------
+        ValueError
+            If `strength` is not a number from 0 to 1.
+
+        Notes
+        -----
+        Angles, shifts and positions shrink towards no movement; factors of scale, brightness and contrast towards 1;
+        the sigma of blur, the displacements of elastic and the side of erasing towards 0; the factor of sharpen
+        towards 1. Grayscale, posterize, invert, noise and pixelate are mixed with the image as it is. Flips are done in
+        full at any strength above 0.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> TRANSFORMATIONS["scale"].at(0.5).draw(3, np.random.default_rng(0), (32, 32))["factor"].min() > 0.7
+        np.True_
+        """
+        if isinstance(strength, bool) or not isinstance(strength, Real) or not 0 <= strength <= 1:
+            raise ValueError(f"strength is {strength!r}, expected a number from 0 to 1")
+        if strength == 1:
+            return self
+        if strength == 0:
+            return replace(self, apply=change_nothing)
+        draw, apply = self.weaken(self.draw, self.apply, float(strength))
+        return replace(self, draw=draw, apply=apply)
+
 
 UNIT_SQUARE = ((0.0, 1.0), (0.0, 1.0))
 
 TRANSFORMATIONS = {
     transformation.name: transformation
     for transformation in (
-        Transformation("translate", "geometric", partial(uniform, position=UNIT_SQUARE), translate),
-        Transformation("rotate", "geometric", partial(uniform, angle=(0.0, 360.0)), rotate),
-        Transformation("scale", "geometric", partial(uniform, factor=(0.4, 1.0)), scale),
-        Transformation("shear", "geometric", partial(uniform, angles=((-50.0, 50.0), (-50.0, 50.0))), shear),
-        Transformation("v_flip", "geometric", sometimes, v_flip),
-        Transformation("h_flip", "geometric", sometimes, h_flip),
-        Transformation("hue", "photometric", partial(uniform, shift=(-0.5, 0.5)), hue),
-        Transformation("brightness", "photometric", partial(uniform, factor=(0.0, 2.0)), brightness),
+        Transformation(
+            "translate",
+            "geometric",
+            partial(uniform, position=UNIT_SQUARE),
+            translate,
+            partial(shrink_draw, position=0.5),
+        ),
+        Transformation(
+            "rotate",
+            "geometric",
+            partial(uniform, angle=(0.0, 360.0)),
+            rotate,
+            partial(shrink_draw, angle=0.0, period=360.0),
+        ),
+        Transformation(
+            "scale", "geometric", partial(uniform, factor=(0.4, 1.0)), scale, partial(shrink_draw, factor=1.0)
+        ),
+        Transformation(
+            "shear",
+            "geometric",
+            partial(uniform, angles=((-50.0, 50.0), (-50.0, 50.0))),
+            shear,
+            partial(shrink_draw, angles=0.0),
+        ),
+        Transformation("v_flip", "geometric", sometimes, v_flip, keep),
+        Transformation("h_flip", "geometric", sometimes, h_flip, keep),
+        Transformation("hue", "photometric", partial(uniform, shift=(-0.5, 0.5)), hue, partial(shrink_draw, shift=0.0)),
+        Transformation(
+            "brightness",
+            "photometric",
+            partial(uniform, factor=(0.0, 2.0)),
+            brightness,
+            partial(shrink_draw, factor=1.0),
+        ),
         Transformation("grayscale", "photometric", sometimes, grayscale),
         Transformation("posterize", "photometric", sometimes, posterize),
         Transformation("invert", "photometric", sometimes, invert),
-        Transformation("sharpen", "photometric", sometimes, partial(sharpen, factor=7.0)),
-        Transformation("blur", "corruption", partial(uniform, sigma=(0.1, 1.5)), partial(blur, kernel=7.0)),
+        Transformation(
+            "sharpen", "photometric", sometimes, partial(sharpen, factor=7.0), partial(shrink_constant, factor=1.0)
+        ),
+        Transformation(
+            "blur",
+            "corruption",
+            partial(uniform, sigma=(0.1, 1.5)),
+            partial(blur, kernel=7.0),
+            partial(shrink_draw, sigma=0.0),
+        ),
         Transformation("noise", "corruption", sometimes_seeded, noise),
         Transformation("pixelate", "corruption", sometimes, pixelate),
-        Transformation("elastic", "corruption", sometimes_seeded, partial(elastic, alpha=150.0, sigma=5.0)),
-        Transformation("erasing", "corruption", partial(sometimes, position=UNIT_SQUARE), partial(erase, side=14.0)),
-        Transformation("contrast", "corruption", partial(uniform, factor=(0.0, 2.0)), contrast),
+        Transformation(
+            "elastic",
+            "corruption",
+            sometimes_seeded,
+            partial(elastic, alpha=150.0, sigma=5.0),
+            partial(shrink_constant, alpha=0.0),
+        ),
+        Transformation(
+            "erasing",
+            "corruption",
+            partial(sometimes, position=UNIT_SQUARE),
+            partial(erase, side=14.0),
+            partial(shrink_constant, side=0.0),
+        ),
+        Transformation(
+            "contrast", "corruption", partial(uniform, factor=(0.0, 2.0)), contrast, partial(shrink_draw, factor=1.0)
+        ),
     )
 }
 

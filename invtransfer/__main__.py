@@ -127,6 +127,9 @@ def _measure(options):
     from invtransfer.measuring import format_measurement, measure_models  # here: the other commands load no torch
     from invtransfer.plots import plot_measurement
 
+    figure = options.out.with_suffix(".png")
+    if figure.exists() and not options.out.exists():
+        raise ValueError(f"{figure} exists, and is not the figure of a cube: choose another --out, or move it away")
     cube = measure_models(
         options.models, options.images, options.out, transformations=options.transformations, n_pairs=options.pairs,
         layer=options.layer, pool=options.pool, size=options.size, device=options.device,
@@ -134,7 +137,6 @@ def _measure(options):
     )  # fmt: skip
     failed = cube.status.values == STATUS.index("failed")
     if not failed.all():
-        figure = options.out.with_suffix(".png")
         try:
             plot_measurement(cube).savefig(figure, dpi=110)
         except ModuleNotFoundError as error:
@@ -188,7 +190,7 @@ def _reproduce(options):
     cube = read(options.cube)
     check_study_cube(cube, options.cube)
     if "study" not in cube.attrs or "settings" not in cube.attrs:
-        raise ValueError("the cube does not say how its cells were computed: it is of an earlier version")
+        raise ValueError("the cube is not a study's, or of an earlier version: it does not say how to compute a cell")
     name = cube.attrs["study"]
     if options.study is None and not re.fullmatch("[a-z][a-z0-9_]*", name):
         raise ValueError(f"study is {name!r}, expected the name of a script")

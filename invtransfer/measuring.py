@@ -1,10 +1,10 @@
 """How sensitive models are to transformations of a person's own images: what the command ``measure`` does.
 
 Each image is compared with its transformed version. A cell is one model and one transformation; what a model computes
-of the images as they are is kept for its next cell.
+of the images as they are is kept for its next cell. What was measured with other weights or images is not taken for
+this.
 """
 
-import functools
 import hashlib
 import os
 from functools import partial
@@ -18,7 +18,6 @@ from invtransfer.analysis.representations import sensitivity_interval
 from invtransfer.cubes.assembly import STATUS, make_cell
 from invtransfer.cubes.running import run_study
 from invtransfer.encoders.encoding import describe_features, open_encoder
-from invtransfer.encoders.outputs import check_pool
 from invtransfer.estimators.models import LIBRARIES, load_model
 from invtransfer.estimators.twins import encode_plain, measure_twins, order_of_pairs, take_images
 from invtransfer.images import check_count
@@ -55,7 +54,8 @@ def measure_models(
     transformations : list of str or None
         Names of transformations. None: all 18.
     n_pairs : int
-        Largest number of images that are shown; of more, a random choice.
+        Largest number of images that are shown; of more, a random choice. Those beyond 256 MiB (1,700 of 224 x 224) are
+        read anew for each transformation.
     layer : str or None
         Layer of the models whose output is taken as the features, see `invtransfer.encoders.LayerFeatures`.
     pool : {"auto", "class", "mean", "flatten"}
@@ -85,31 +85,31 @@ def measure_models(
     OSError, ImportError, TypeError
         As for `load_model` and `load_images`. All models are loaded before anything is measured.
     """
-    images = expand_path(images)
+    images, path = expand_path(images).resolve(), expand_path(path)
     names = list(TRANSFORMATIONS) if transformations is None else list(dict.fromkeys(transformations))
     chosen, models = get_transformations(names), list(dict.fromkeys(models))
-    for value, name, low in ((n_pairs, "pairs", 2), (size, "size", 1), (batch_size, "batch_size", 1)):
-        if value is not None:
-            check_count(value, name, low=low, high=4_096 if name == "size" else None)
-    check_pool(pool)
+    for value, name in ((models, "models"), (chosen, "transformations")):
+        if not value:
+            raise ValueError(f"{name} is empty, expected at least one")
+    if path.suffix != ".nc" or images in path.resolve().parents:
+        where = f", outside of {images}, whose files are images" if path.suffix == ".nc" else ""
+        raise ValueError(f"path is {str(path)!r}, expected a name that ends in .nc{where}")
+    check_count(n_pairs, "n_pairs", low=2)
+    check_count(size, "size", high=4_096)
+    if batch_size is not None:
+        check_count(batch_size, "batch_size", high=65_536)
     check_precision(precision)
-    resolve_device(device)
-    settings = {
-        "n_pairs": n_pairs, "size": size, "layer": layer, "pool": pool, "precision": precision,
-        "weights": "random" if random_weights else "default", "image_files": _identify(images),
-    }  # fmt: skip
-    where = {"images": str(images), "device": str(device), "batch_size": batch_size}
-    if len(load_images(images, size=size)) < 2:
-        raise ValueError(f"images is {str(images)!r}, which holds one image, expected at least 2")
-    for cached in (_load, _show_plain):
-        cached.cache_clear()  # files may have changed
+    weights = "random" if random_weights else "default"
+    measurement = _Measurement(load_images(images, size=size), n_pairs, weights, layer, pool, precision, device)
+    identities = {}
     for model in reversed(models):  # the first, with which the measurement begins, is loaded last
-        _open(model, settings["weights"], str(device), layer, pool)
+        identities[model] = measurement.identify(model)
+    settings = {
+        "n_pairs": n_pairs, "size": size, "layer": layer, "pool": pool, "precision": precision, "weights": weights,
+        "images": _identify_images(images, measurement.images),
+    }  # fmt: skip
     grid = [
-        (
-            {"model": model, "transformation": name},
-            settings | {"model": model, "model_files": _identify_model(model), "transformation": name},
-        )
+        (place := {"model": model, "transformation": name}, settings | place | {"weights_digest": identities[model]})
         for model in models
         for name in names
     ]
@@ -117,39 +117,76 @@ def measure_models(
         "model": models, "transformation": names, "category": ("transformation", [t.category for t in chosen])
     }  # fmt: skip
     return run_study(
-        partial(measure_cell, **where), grid, coordinates, path, settings, long_names=LONG_NAMES,
+        partial(measurement.measure, batch_size), grid, coordinates, path, settings, long_names=LONG_NAMES,
         title="Sensitivity of models to transformations", jobs=1, threads=torch.get_num_threads(),
     )  # fmt: skip
 
 
-def measure_cell(
-    *, images, image_files, n_pairs, size, layer, pool, precision, weights, model, model_files, transformation, device,
-    batch_size,
-):  # fmt: skip
-    """Measure the sensitivity of one model to one transformation.
+class _Measurement:
+    """The images, and the model that was used last with its features of them as they are; only one is in memory."""
 
-    Parameters
-    ----------
-    images, n_pairs, size, layer, pool, precision, model, device, batch_size
-        As for `measure_models`.
-    weights : {"default", "random"}
-        Weights of the model, if it is one of a library.
-    image_files, model_files : str
-        Tell a person's own files from others; they are not read.
-    transformation : str
-        Name of the transformation.
+    def __init__(self, images, n_pairs, weights, layer, pool, precision, device):
+        if len(images) < 2:
+            raise ValueError("images holds one image, expected at least 2")
+        self.images = images
+        self._weights, self._layer, self._pool, self._precision = weights, layer, pool, precision
+        self._device, self._seed = resolve_device(device), derive_seed(0, "measurement")
+        self._order = order_of_pairs(len(images), n_pairs, self._seed)
+        self._name = self._encoder = self._shown = None
 
-    Returns
-    -------
-    cell : xarray.Dataset
-    """
-    encoder, source, plain = _show_plain(
-        images, n_pairs, size, layer, pool, precision, weights, model, device, batch_size
-    )
-    chosen = get_transformations([transformation])
-    measured = measure_twins(
-        encoder, source, [chosen], len(plain), twins="clean", plain=plain, batch_size=batch_size, precision=precision
-    )[0]
+    def identify(self, model):
+        """Load a model, and return what tells it from another one of the same name."""
+        self._load(model)
+        digest = hashlib.sha256()
+        if ".py:" in model:
+            digest.update(Path(os.path.expanduser(model.rpartition(":")[0])).read_bytes())
+        for name, part in self._encoder.module.named_modules():
+            digest.update(f"{name} {type(part).__qualname__}\0".encode())
+        for name, value in self._encoder.module.state_dict().items():
+            plain = isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_quantized
+            data = (
+                value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy() if plain else str(value).encode()
+            )
+            digest.update(f"{name}\0".encode() + bytes(data))
+        return digest.hexdigest()[:12]
+
+    def measure(self, batch_size, *, model, transformation, **_):
+        """Measure one cell; the other arguments are the same for all cells of this measurement."""
+        source, plain = self._show(model, batch_size)
+        options = {"twins": "clean", "batch_size": batch_size, "precision": self._precision}
+        sets = [get_transformations([transformation])]
+        measured = measure_twins(self._encoder, source, sets, len(plain), plain=plain, **options)[0]
+        preprocessing = self._encoder.module.preprocessing.description
+        return _make_cell(measured, source.order, describe_features(self._encoder), preprocessing)
+
+    def _load(self, model):
+        if self._name == model:
+            return
+        self._name = self._encoder = self._shown = None  # before the next is loaded
+        random = self._weights == "random" and model.partition(":")[0] in LIBRARIES
+        loaded = load_model(model, weights=None if random else "default", random_state=0).to(self._device)
+        if self._layer:
+            open_encoder(loaded.model, self._layer, self._pool)  # names the layers as the person does
+        layer = f"model.{self._layer}" if self._layer else self._layer  # of the part behind the preprocessing
+        self._encoder = open_encoder(loaded, layer, self._pool)
+        self._name = model
+
+    def _show(self, model, batch_size):
+        """Return the source of a model's images, and its features of them as they are."""
+        self._load(model)
+        if self._shown is None:
+            source = take_images(self.images, self._encoder, self._seed, self._order, self._order)
+            options = {"batch_size": batch_size, "precision": self._precision}
+            try:
+                self._shown = source, encode_plain(self._encoder, source, len(self._order), **options)
+            except Exception as error:
+                self._shown = error  # the model is not tried again with each transformation
+        if isinstance(self._shown, Exception):
+            raise self._shown
+        return self._shown
+
+
+def _make_cell(measured, order, features, preprocessing):
     pair_distances, random_distances = measured.pair_distances.values, measured.random_distances.values
     sensitivity, low, high = sensitivity_interval(pair_distances, random_distances)
     along = "image"
@@ -159,58 +196,29 @@ def measure_cell(
         "sensitivity_high": ((), high, "upper end of its 95 % interval over images"),
         "abx": ((), measured.nearer.mean().item(), "share of cases in which an image is nearer to its own transformed"
                 " version than to that of another image"),
-        "participation_ratio": ((), measured.participation_ratio.item(), "number of directions that features vary in"),
+        "participation_ratio": ((), measured.participation_ratio.item(),
+                                "number of directions in which features vary, within blocks of 256 images"),
         "different": ((), measured.different.mean().item(), "share of the images that the transformation changes"),
         "pair_distance": (along, pair_distances, "distance of an image to its transformed version"),
         "random_distance": (along, random_distances, "mean distance of an image to the transformed versions of others"),
-        "features": ((), describe_features(encoder), "where the features are taken, and how they are pooled"),
-        "preprocessing": ((), encoder.module.preprocessing.description, "what the model does with images first"),
+        "features": ((), features, "where the features are taken, and how they are pooled"),
+        "preprocessing": ((), preprocessing, "what the model does with images first"),
     }  # fmt: skip
-    cell = make_cell(variables, {along: (along, source.order, {"long_name": "number of the image", "units": "1"})})
+    cell = make_cell(variables, {along: (along, order, {"long_name": "number of the image", "units": "1"})})
     for name in ("pair_distance", "random_distance"):
         cell[name].attrs["units"] = "units of the features"
     return cell
 
 
-def _open(model, weights, device, layer, pool):
-    layer = f"model.{layer}" if layer else layer  # of the part behind the preprocessing
-    return open_encoder(_load(model, weights, device), layer, pool)
-
-
-@functools.lru_cache(maxsize=1)
-def _load(model, weights, device):
-    random = weights == "random" and _is_of_library(model)
-    loaded = load_model(model, weights=None if random else "default", random_state=0)
-    return loaded.to(resolve_device(device))
-
-
-@functools.lru_cache(maxsize=1)
-def _show_plain(images, n_pairs, size, layer, pool, precision, weights, model, device, batch_size):
-    """Return a model, the source of its images, and its features of the images as they are."""
-    encoder = _open(model, weights, device, layer, pool)
-    collection = load_images(images, size=size)
-    seed = derive_seed(0, "measurement")
-    order = order_of_pairs(len(collection), n_pairs, seed)
-    source = take_images(collection, encoder, seed, order, order)
-    return encoder, source, encode_plain(encoder, source, len(order), batch_size=batch_size, precision=precision)
-
-
-def _is_of_library(model):
-    return model.partition(":")[0] in LIBRARIES
-
-
-def _identify_model(model):
-    """Return what tells a person's own file from another one of the same name."""
-    name = model.rpartition(":")[0] if ".py:" in model else model.removeprefix("hf:")
-    path = Path(os.path.expanduser(name))
-    return _identify(path) if path.exists() else ""
-
-
-def _identify(path):
-    """Return the name of a file or folder, and a digest of the names and sizes of the files."""
-    files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
-    listed = "".join(f"{one.relative_to(path)} {one.stat().st_size}\n" for one in files)
-    return f"{path.name} {hashlib.sha256(listed.encode(errors='surrogateescape')).hexdigest()[:12]}"
+def _identify_images(path, images):
+    """Return the name of a folder or file of images, and a digest of the names and sizes of the files."""
+    digest = hashlib.sha256()
+    for file in images.files or [path]:
+        digest.update(f"{os.path.relpath(file, path)}\0{os.stat(file).st_size}\0".encode(errors="surrogateescape"))
+    if not images.files:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return f"{path.name} {digest.hexdigest()[:12]}"
 
 
 def format_measurement(cube):
@@ -227,7 +235,7 @@ def format_measurement(cube):
         What was measured, in a sentence; a line for each transformation; and what each model got.
     """
     settings = parse_json(cube.attrs["settings"], "settings", dict)
-    name, size = settings["image_files"].rpartition(" ")[0], settings["size"]
+    name, size = settings["images"].rpartition(" ")[0], settings["size"]
     head = (
         f"sensitivity (95 % interval) of {cube.sizes['image']} images of {name}, brought to {size} x {size}\n"
         "mean distance between the features of an image and of its transformed version, over that to others:\n"

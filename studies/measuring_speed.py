@@ -74,8 +74,8 @@ def build(name):
 def forward(model, images, n):
     """Compute the outputs of `n` images, a batch of the same ones again and again."""
     with torch.inference_mode():
-        for _ in range(0, n, len(images)):
-            model(images)
+        for start in range(0, n, len(images)):
+            model(images[: n - start])
 
 
 def find_best_batch(model, side):

@@ -701,3 +701,21 @@ def test_numbers_in_nested_lists_are_levels(images, wrong):
         TransformedImages(listed)
     with pytest.raises(ValueError, match="images has dtype int64, expected uint8"):  # arrays have a dtype of their own
         TransformedImages(list(images.astype(np.int64)))
+
+
+def test_threads_that_read_more_than_is_kept_get_what_they_ask_for(tmp_path, monkeypatch):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from invtransfer.pictures import collection
+
+    for i in range(40):
+        Image.new("RGB", (8, 8), (i, i, i)).save(tmp_path / f"{i:02}.png")
+    monkeypatch.setattr(collection, "KEPT_BYTES", 10 * 8 * 8 * 3)
+    images = load_images(tmp_path)
+    asked = [np.random.default_rng(seed).permutation(40)[:15] for seed in range(60)]
+    with ThreadPoolExecutor(4) as pool:
+        for rows, X in zip(asked, pool.map(images.__getitem__, asked), strict=True):
+            assert (rows[:, None, None, None] == X).all()
+    assert len(images._kept) <= 10 + 4
+    assert [path.name for path in images.subset([3, 1]).files] == ["03.png", "01.png"]
+    assert load_images(X).files is None

@@ -256,7 +256,7 @@ def test_reproduce(tmp_path, capsys, monkeypatch):
     [
         (
             lambda cube: cube.drop_attrs(),
-            "the cube does not say how its cells were computed: it is of an earlier version",
+            "the cube is not a study's, or of an earlier version: it does not say how to compute a cell",
         ),
         (lambda cube: cube.assign_attrs(study="../toys"), "study is '../toys', expected the name of a script"),
         (lambda cube: cube.assign_attrs(settings="{"), "settings is no JSON: "),

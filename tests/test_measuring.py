@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from PIL import Image
 
-from invtransfer import SensitivityScorer, load_images, load_model, measuring
+from invtransfer import SensitivityScorer, load_images, load_model
 from invtransfer.__main__ import main
 from invtransfer.measuring import measure_models
 
@@ -13,9 +14,28 @@ MODELS = """
 import torch
 from torch import nn
 
+SCALE = 1.0
+
 class Colours(nn.Module):
     def forward(self, images):
-        return images.mean(dim=(2, 3))
+        with open("calls.txt", "a") as file:
+            file.write(".")
+        return torch.cat([SCALE * images.mean(dim=(2, 3)), images.amin(dim=(2, 3))], dim=1)
+
+class Weighted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weights = nn.Parameter(torch.load("weights.pt"))
+
+    def forward(self, images):
+        return self.weights * images.mean(dim=(2, 3))
+
+def weighted():
+    return Weighted()
+
+def maps():
+    torch.manual_seed(0)
+    return nn.Conv2d(3, 4, 3)
 
 def colours():
     return Colours()
@@ -72,24 +92,94 @@ def test_the_numbers_are_those_of_the_scorer(folder, capsys):
     assert (folder / "mine.png").stat().st_size > 10_000
 
 
-def test_what_is_measured_is_not_measured_again(folder, monkeypatch):
-    measured = []
-    measure_cell = measuring.measure_cell
+def count_calls(folder):
+    """Return how often the models of mine.py were called with images."""
+    path = folder / "calls.txt"
+    return len(path.read_text()) if path.exists() else 0
 
-    def spy(**arguments):
-        measured.append((arguments["model"], arguments["transformation"]))
-        return measure_cell(**arguments)
 
-    monkeypatch.setattr(measuring, "measure_cell", spy)
+def test_what_is_measured_is_not_measured_again(folder):
     measure("mine.py:colours", "--transformations", "invert")
+    first, n_calls = xr.open_dataset("mine.nc").load(), count_calls(folder)
+    assert n_calls == 2  # images as they are, and inverted
+    measure("mine.py:colours", "--transformations", "invert")
+    assert count_calls(folder) == n_calls
     measure("mine.py:colours", "mine.py:pixels", "--transformations", "invert", "hue")
-    assert len(measured) == len(set(measured)) == 4
+    assert count_calls(folder) == n_calls + 2  # for the hue
+    both = xr.open_dataset("mine.nc").load()
+    assert both.sel(model="mine.py:colours", transformation="invert").sensitivity == first.sensitivity.squeeze()
     with pytest.raises(SystemExit):
         measure("mine.py:colours", "--transformations", "invert")  # the cube has more
-    (folder / "mine.py").write_text(MODELS + "\n# another model\n")
-    with pytest.raises(SystemExit):  # nothing of the first model is replaced
-        measure("mine.py:colours", "--transformations", "invert", "--pairs", "5")
-    assert len(measured) == 4
+
+
+def test_another_model_of_the_same_name_is_measured_anew(folder):
+    measure("mine.py:colours", "--transformations", "invert")
+    first = xr.open_dataset("mine.nc").load().sensitivity.item()
+    (folder / "mine.py").write_text(MODELS.replace("SCALE = 1.0", "SCALE = 0.1"))  # of the same size
+    measure("mine.py:colours", "--transformations", "invert")
+    assert xr.open_dataset("mine.nc").load().sensitivity.item() != first
+
+
+def test_other_weights_of_the_same_code_are_measured_anew(folder):
+    def save(seed):
+        torch.save(torch.rand(3, generator=torch.Generator().manual_seed(seed)), "weights.pt")
+        measure("mine.py:weighted", "--transformations", "invert")
+        return xr.open_dataset("mine.nc").load().sensitivity.item()
+
+    assert save(1) != save(2)
+
+
+def test_other_images_are_not_mixed_with_the_first(folder, capsys):
+    X = np.random.default_rng(0).integers(256, size=(9, 16, 16, 3), dtype=np.uint8)
+    np.save("x.npy", X)
+    arguments = ["measure", "mine.py:colours", "--transformations", "blur", "--size", "16", "--images"]
+    main([*arguments, "x.npy", "--out", "x.nc"])
+    np.save("x.npy", 255 - X)
+    with pytest.raises(SystemExit):
+        main([*arguments, "x.npy", "--out", "x.nc"])
+    (folder / "photos" / ".DS_Store").write_text("ignored, as load_images does")
+    measure("mine.py:colours", "--transformations", "invert")
+    (folder / "photos" / ".DS_Store").unlink()
+    measure("mine.py:colours", "--transformations", "invert")
+    Image.new("RGB", (20, 20)).save("photos/new.png")
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        measure("mine.py:colours", "--transformations", "invert")
+    assert "mine.nc belongs to other settings (images differ)" in capsys.readouterr().err
+
+
+def test_a_transformation_that_changes_no_image_has_sensitivity_0(folder):
+    for path in (folder / "photos").iterdir():
+        Image.open(path).convert("L").save(path)
+    measure("mine.py:colours", "--transformations", "grayscale", "invert")
+    cube = xr.open_dataset("mine.nc")
+    assert cube.sensitivity.sel(transformation="grayscale").item() < 1e-3  # grey images are rounded
+    np.save(
+        "grey.npy", np.repeat(np.arange(9, dtype=np.uint8)[:, None, None, None], 3, axis=3).repeat(16, 1).repeat(16, 2)
+    )
+    main(["measure", "mine.py:colours", "--images", "grey.npy", "--size", "16", "--out", "grey.nc", "--transformations",
+          "h_flip"])  # fmt: skip
+    assert xr.open_dataset("grey.nc").sensitivity.item() == 0
+
+
+def test_pool_precision_and_random_weights_reach_the_model(folder):
+    def sensitivity(model, *more):
+        out = f"{len(list(folder.glob('*.nc')))}.nc"
+        main(["measure", model, "--images", "photos", "--size", "16", "--out", out, "--transformations", "hue", *more])
+        return xr.open_dataset(out).load()
+
+    usual = sensitivity("mine.py:maps")
+    flat = sensitivity("mine.py:maps", "--pool", "flatten")
+    half = sensitivity("mine.py:maps", "--precision", "bfloat16")
+    assert usual.features.item() == "output of the module, mean over places"
+    assert flat.features.item() == "output of the module, flattened"
+    assert len({one.sensitivity.item() for one in (usual, flat, half)}) == 3
+    assert half.sensitivity.item() == pytest.approx(usual.sensitivity.item(), rel=0.1)
+    one, other = (
+        sensitivity("torchvision:squeezenet1_1", "--random-weights", "--pairs", "4").sensitivity.item()
+        for _ in range(2)
+    )
+    assert one == other
 
 
 def test_a_model_that_fails_does_not_stop_the_others(folder, capsys):
@@ -101,20 +191,6 @@ def test_a_model_that_fails_does_not_stop_the_others(folder, capsys):
     assert "no grey images, please" in said.err
     assert "1 of 4 measurements failed" in said.err
     assert "-" in said.out.split("grayscale")[1].splitlines()[0]
-
-
-def test_images_as_they_are_are_encoded_once_for_a_model(folder, monkeypatch):
-    n_encoded = []
-    encode_pieces = measuring.encode_plain.__globals__["encode_pieces"]
-
-    def spy(encoder, pieces, **options):
-        for key, images in pieces:
-            n_encoded.append(len(images))
-            yield from encode_pieces(encoder, [(key, images)], **options)
-
-    monkeypatch.setitem(measuring.encode_plain.__globals__, "encode_pieces", spy)
-    measure("mine.py:colours", "--transformations", "invert", "hue", "noise")
-    assert sum(n_encoded) == 12 * 4
 
 
 def test_of_many_images_a_random_choice_is_measured(folder):
@@ -130,23 +206,33 @@ def test_of_many_images_a_random_choice_is_measured(folder):
         (["torchvision:resnet81"], "torchvision has no such model (nearest: resnet18"),
         (["mine.py:colour"], "mine.py has no 'colour' (nearest: colours"),
         (["mine.py:colours", "--transformations", "rotation"], "'rotation'"),
-        (["mine.py:colours", "--pairs", "1"], "pairs is 1, expected a whole number of at least 2"),
+        (["mine.py:colours", "--pairs", "1"], "n_pairs is 1, expected a whole number of at least 2"),
         (["mine.py:colours", "--size", "0"], "size is 0, expected a whole number from 1 to 4096"),
         (["mine.py:colours", "--device", "gpu"], "device is 'gpu'"),
         (["mine.py:colours", "--images", "holidays"], "holidays"),
-        (["mine.py:colours", "--layer", "conv"], "layer is 'model.conv'"),
+        (["mine.py:colours", "--layer", "conv"], "layer is 'conv', expected the name of a layer of Colours"),
+        (["mine.py:colours", "--out", "mine.txt"], "path is 'mine.txt', expected a name that ends in .nc"),
+        (["mine.py:colours", "--out", "photos/mine.nc"], "whose files are images"),
+        (["mine.py:colours", "--out", "taken.nc"], "taken.png exists, and is not the figure of a cube"),
     ],
 )
 def test_bad_input_is_named_before_anything_is_measured(folder, capsys, arguments, message):
+    (folder / "taken.png").write_bytes(b"precious")
     with pytest.raises(SystemExit) as error:
         main(["measure", "--images", "photos", "--size", "16", "--out", "mine.nc", *arguments])
     assert error.value.code == 2
     said = capsys.readouterr().err
     assert message in said
     assert len(said.strip().splitlines()) == 1
-    assert not (folder / "mine.nc").exists()
+    assert not list(folder.rglob("*.nc"))
+    assert not list(folder.rglob("*.cells"))
+    assert (folder / "taken.png").read_bytes() == b"precious"
 
 
 def test_the_call_takes_what_the_command_takes(folder):
     cube = measure_models(["mine.py:pixels"], "photos", "mine.nc", transformations=["blur"], size=16, batch_size=3)
     assert cube.sensitivity.item() > 0
+    for wrong in ({"models": []}, {"transformations": []}):
+        arguments = {"models": ["mine.py:pixels"], "images": "photos", "path": "none.nc"} | wrong
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} is empty, expected at least one"):
+            measure_models(**arguments)

@@ -66,7 +66,7 @@ def test_few_pairs_cost_few_images():
 
 
 @pytest.mark.parametrize("kind", ["drawn", "clean"])
-def test_no_number_depends_on_the_size_of_pieces_and_batches(kind, monkeypatch, source):
+def test_no_number_depends_on_the_size_of_pieces(kind, monkeypatch, source):
     names = ["rotate", "blur"]
 
     def measure():
@@ -211,3 +211,57 @@ def test_pixels_do_not_depend_on_the_size_of_the_parts_that_a_device_gets(monkey
     usual = source.sample(70, transformations=names)[0]
     monkeypatch.setattr("invtransfer.sources.transformed_images.PART_PIXELS", 5_000)
     assert np.array_equal(source.sample(70, transformations=names)[0], usual)
+
+
+def test_directions_are_counted_within_whole_blocks():
+    X = many_images(520, side=4)
+    ratios = []
+    for n in (256, 257, 258, 300, 512, 513):
+        scorer = SensitivityScorer(None, transformations=["invert"], n_pairs=n, random_state=0).fit(X)
+        ratios.append(scorer.companions_.participation_ratio.item())
+    assert ratios == pytest.approx(np.full(6, ratios[0]), rel=0.05)
+
+
+def test_composed_and_alone_share_the_images_as_they_are(source):
+    watched = Watched()
+    scorer = SensitivityScorer(
+        watched, layer="", transformations=["invert"], twins="clean", n_pairs=40, batch_size=1, random_state=0
+    )
+    scorer.fit(source)
+    assert len(watched.sizes) <= 40 * 5  # as they are, with another object, inverted, composed, and objects again
+    assert 0 < scorer.composed_sensitivity_ < 2
+
+
+def test_an_encoder_that_fails_on_some_images_says_on_how_many():
+    def spoiled(X):
+        return np.where((X[:, 0, 0] == 255 - bright).all(axis=1, keepdims=True), np.nan, 1.0)
+
+    X = many_images(30)
+    bright = X[17, 0, 0]
+    with pytest.raises(ValueError, match=r"encoder returned NaN or infinity for 1 of \d+ images$"):
+        SensitivityScorer(spoiled, transformations=["invert"], twins="clean", random_state=0).fit(X)
+
+
+def test_a_function_may_fill_the_same_array_again():
+    buffer = np.empty((4, 3), np.float32)
+
+    def fill(X):
+        buffer[:] = colours(X)
+        return buffer
+
+    X = many_images(8)
+    assert np.allclose(encoding.encode(fill, X, 4), colours(X))
+
+
+def test_sources_that_cannot_be_measured_are_refused():
+    with pytest.raises(ValueError, match="X shows one image only, expected at least 2"):
+        SensitivityScorer(None).fit(TransformedImages(many_images(1)))
+    with pytest.raises(ValueError, match=r"X has shape \(0, 32, 32, 3\), expected at least one image"):
+        encoding.encode(None, many_images(0))
+
+
+def test_the_labels_are_those_of_the_images_that_are_shown():
+    source = TransformedImages.from_checked(many_images(9), random_state=0, order=np.array([5, 3]))
+    X, y = source.sample(3)
+    assert y.tolist() == [5, 3, 5]
+    assert (many_images(9)[y] == X).all()

@@ -60,9 +60,9 @@ def encode(encoder, X, batch_size=None, *, layer=None, pool="auto", precision="f
     TypeError
         If `encoder` is none of these.
     ValueError
-        If `encoder` does not return one row of finite numbers per image, has no such layer, or cannot take images of
-        this size; if `layer` or `pool` is given and `encoder` is not a torch module, or `pool` is none of the four; if
-        `batch_size` is not from 1 to 65,536, or there is no such `precision`.
+        If `X` is empty; if `encoder` does not return one row of finite numbers per image, has no such layer, or cannot
+        take images of this size; if `layer` or `pool` is given and `encoder` is not a torch module, or `pool` is none
+        of the four; if `batch_size` is not from 1 to 65,536, or there is no such `precision`.
 
     Examples
     --------
@@ -80,7 +80,13 @@ def encode(encoder, X, batch_size=None, *, layer=None, pool="auto", precision="f
     for rows, features in _stream(encoder, pieces, batch_size, precision):
         Z = np.empty((len(X), features.shape[1]), np.float32) if Z is None else Z
         Z[rows] = features
-    _check_finite(Z)
+    if Z is None:
+        raise ValueError(f"X has shape {X.shape}, expected at least one image")
+    bad = ~np.isfinite(Z).all(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"encoder returned NaN or infinity for {bad.sum()} of {len(Z)} images, the first is image {bad.argmax()}"
+        )
     return Z
 
 
@@ -151,7 +157,7 @@ def describe_features(encoder):
     return encoder.description if isinstance(encoder, LayerFeatures) else None
 
 
-def encode_pieces(encoder, pieces, batch_size=None, *, precision="float32"):
+def encode_pieces(encoder, pieces, batch_size=None, *, precision="float32", n_features=None):
     """Compute the features of images that come piece by piece, in full batches.
 
     What is left of a piece waits for the next one, so that many small pieces cost what one large one does, and no more
@@ -162,9 +168,12 @@ def encode_pieces(encoder, pieces, batch_size=None, *, precision="float32"):
     encoder : LayerFeatures, fitted transformer or pipeline, callable or None
         As `open_encoder` returns it.
     pieces : iterable of (object, ndarray of shape (n, height, width, n_channels))
-        Images of one shape and dtype, each piece with a key. A piece may be empty, if one before it is not.
+        Images of one shape and dtype, each piece with a key. A piece may be empty, if one before it is not or
+        `n_features` is known.
     batch_size, precision
         As for `encode`.
+    n_features : int or None
+        Number of features, if it is known.
 
     Yields
     ------
@@ -184,14 +193,16 @@ def encode_pieces(encoder, pieces, batch_size=None, *, precision="float32"):
     >>> [(key, Z.shape) for key, Z in encode_pieces(None, pieces)]
     [('two', (2, 192)), ('none', (0, 192)), ('one', (1, 192))]
     """
-    for key, Z in _stream(encoder, pieces, batch_size, precision):
-        _check_finite(Z)
+    for key, Z in _stream(encoder, pieces, batch_size, precision, n_features):
+        if not (finite := np.isfinite(Z).all(axis=1)).all():
+            raise ValueError(f"encoder returned NaN or infinity for {(~finite).sum()} of {len(Z)} images")
         yield key, Z
 
 
-def _stream(encoder, pieces, batch_size, precision):
+def _stream(encoder, pieces, batch_size, precision, n_features=None):
     waiting = deque()  # keys and numbers of images of the pieces that are not complete
-    rest, Z = None, None  # images that do not fill a batch; features that no piece has been given
+    rest = None  # images that do not fill a batch
+    Z = None if n_features is None else np.empty((0, n_features), np.float32)  # features that no piece has been given
     for key, images in itertools.chain(pieces, [(None, None)]):
         last = images is None
         if not last:
@@ -262,11 +273,3 @@ def _check_features(outputs, n_samples):
         raise ValueError(f"encoder returned dtype {Z.dtype}, expected real numbers")
     with np.errstate(over="ignore"):  # infinite features raise an error below
         return Z.reshape(n_samples, -1).astype(np.float32, copy=False)
-
-
-def _check_finite(Z):
-    bad = ~np.isfinite(Z).all(axis=1)
-    if bad.any():
-        raise ValueError(
-            f"encoder returned NaN or infinity for {bad.sum()} of {len(Z)} images, the first is image {bad.argmax()}"
-        )

@@ -26,6 +26,7 @@ from invtransfer.estimators.twins import measure_given, measure_twins, order_of_
 from invtransfer.images import check_count, check_images
 from invtransfer.networks.inference import check_precision
 from invtransfer.randomness import derive_seed
+from invtransfer.sources.blocks import Source
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
 TWINS = ("drawn", "clean")
@@ -154,9 +155,9 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         What Equation 1 alone does not tell, from the same twins. "object_sensitivity" and "abx": mean distance between
         twins over that to another object on the same background under the same draw, and share of the cases in which
         the twin is nearer than that; of sources that know no objects, NaN, and the share of other images of the block
-        that are farther than the twin. "participation_ratio": number of directions in which the features vary.
-        "different": share of the twins whose images differ; "sensitivity_if_different": mean distance of these, divided
-        by the mean distance between different images.
+        that are farther than the twin. "participation_ratio": number of directions in which the features vary, within
+        blocks of 256 images. "different": share of the twins whose images differ; "sensitivity_if_different": mean
+        distance of these, divided by the mean distance between different images.
     composed_sensitivity_ : float
         Sensitivity to all transformations of the source together; NaN if the scorer was fitted on images, or on a
         source without transformations.
@@ -267,14 +268,16 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         encoder = open_encoder(self.encoder, self.layer, self.pool)
         source = self._source(X, encoder, reset=True)
         knows_objects = "object" in getattr(source, "changes", ())
-        measured = self._measure(encoder, source, [[t] for t in chosen], objects=knows_objects)
+        sets = [[t] for t in chosen] + ([None] if len(source.transformations) else [])  # None: the source's together
+        measured = self._measure(encoder, source, sets, objects=knows_objects)
+        together = measured[len(chosen) :]
         self.layer_ = describe_features(encoder)
         along = {
             "transformation": ("transformation", [t.name for t in chosen]),
             "category": ("transformation", [t.category for t in chosen]),
         }
-        measured = xr.concat(measured, "transformation").assign_coords(along)
-        if not hasattr(X, "twins"):
+        measured = xr.concat(measured[: len(chosen)], "transformation").assign_coords(along)
+        if not isinstance(X, Source):
             measured = measured.assign_coords(image=("pair", source.order))
         self.pair_distances_, self.random_distances_ = measured.pair_distances, measured.random_distances
         self.companions_ = _summarise_companions(measured)
@@ -286,9 +289,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             ratios[:, 1:], along | {"bound": ["low", "high"]}, ["transformation", "bound"], attrs={"units": "1"}
         )
         composed = (np.nan, np.nan, np.nan)
-        if len(source.transformations):
-            together = self._measure(encoder, source, [None])[0]
-            composed = sensitivity_interval(together.pair_distances.values, together.random_distances.values)
+        for one in together:
+            composed = sensitivity_interval(one.pair_distances.values, one.random_distances.values)
         self.composed_sensitivity_, self.composed_sensitivity_interval_ = composed[0], composed[1:]
         return self
 
@@ -363,7 +365,9 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
 
     def _source(self, X, encoder, reset):
         """Return `X` if it is a source, else a source of whole images."""
-        if hasattr(X, "twins"):
+        if isinstance(X, Source):
+            if getattr(X, "n_images", 2) < 2:
+                raise ValueError("X shows one image only, expected at least 2, since different images are compared")
             shape = tuple(X.image_shape)
             if not reset and shape != self.image_shape_:
                 raise ValueError(f"X has images of shape {shape}, expected {self.image_shape_}, as in fit")
@@ -423,7 +427,10 @@ def _summarise_companions(measured):
             "distance of twins over that to another object on the same background",
         ),
         "abx": (measured.nearer.mean("pair"), "share of cases in which the twin is nearer than another image"),
-        "participation_ratio": (measured.participation_ratio, "number of directions in which the features vary"),
+        "participation_ratio": (
+            measured.participation_ratio,
+            "number of directions in which the features vary, within blocks of 256 images",
+        ),
         "different": (means.different, "share of the twins whose images differ"),
         "sensitivity_if_different": (apart / normaliser, "sensitivity, of the twins whose images differ"),
     }

@@ -55,7 +55,7 @@ def measure_twins(encoder, source, sets, n_pairs, *, twins="drawn", objects=Fals
         For each set, over "pair": "pair_distances" of the twins; "random_distances" and "nearer" as
         `compare_within_blocks` returns them, "nearer" with objects instead of other images if `objects`;
         "object_distances", NaN unless `objects`; "different", 1 where the images of a pair differ. And
-        "participation_ratio" of the first images, the mean over blocks of 256 pairs.
+        "participation_ratio" of the first images, the mean over whole blocks of 256 pairs.
 
     Raises
     ------
@@ -88,7 +88,8 @@ def measure_twins(encoder, source, sets, n_pairs, *, twins="drawn", objects=Fals
         for key, images in make_pieces():
             yield key, images if prepare is None else prepare(images)
 
-    encoded = encode_pieces(encoder, prepared(), **options)
+    n_features = None if plain is None else plain.shape[1]
+    encoded = encode_pieces(encoder, prepared(), n_features=n_features, **options)
     base = {}  # features of the images of the block as they are, by role
     for (block, which), pieces in itertools.groupby(encoded, key=lambda piece: piece[0][:2]):
         n = min(n_pairs, block + PAIRS_PER_BLOCK) - block
@@ -106,7 +107,8 @@ def measure_twins(encoder, source, sets, n_pairs, *, twins="drawn", objects=Fals
         Z = base | Z
         for name, values in _compare(Z["first"], Z["twin"], Z.get("object")).items():
             found[which][name][block : block + n] = values
-        ratios[which].append(participation_ratio(Z["first"]))
+        if n == PAIRS_PER_BLOCK or not ratios[which]:  # in fewer images, fewer directions are seen
+            ratios[which].append(participation_ratio(Z["first"]))
     return [_label(one, ratio) for one, ratio in zip(found, ratios, strict=True)]
 
 

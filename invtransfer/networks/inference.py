@@ -186,12 +186,18 @@ def apply_in_batches(function, X, batch_size):
         if isinstance(output, torch.Tensor):
             output = output.detach().float()
         else:
-            output = np.asarray(output)
+            output = np.array(output)  # a copy, because a function may fill the same array again
         if output.ndim == 0 or len(output) != len(batch):
             raise ValueError(
                 f"encoder returned shape {tuple(output.shape)} for a batch of {len(batch)} images, expected one row per"
                 " image"
             )
         outputs.append(output[:n_samples])
-    # fetched last: until then a GPU computes while the next batch is on its way to it
-    return np.concatenate([one.cpu().numpy() if isinstance(one, torch.Tensor) else one for one in outputs])
+        if len(outputs) > 1:  # one later: a GPU computes while the next batch is on its way to it
+            outputs[-2] = _fetch(outputs[-2])
+    outputs[-1] = _fetch(outputs[-1])
+    return np.concatenate(outputs)
+
+
+def _fetch(output):
+    return output.cpu().numpy() if isinstance(output, torch.Tensor) else output

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 
@@ -64,7 +65,7 @@ class ImageCollection:
         if not len(pictures):
             raise ValueError("data holds no image, expected at least one")
         self._pictures, self._size, self._labels = pictures, size, labels
-        self._in_threads, self._keep, self._kept = in_threads, keep, {}
+        self._in_threads, self._keep, self._kept = in_threads, keep, OrderedDict()
         self._rows = np.arange(len(pictures))
         self.class_names = None if class_names is None else tuple(class_names)
         first = self._read_one(0)
@@ -78,6 +79,13 @@ class ImageCollection:
         if callable(self._labels):
             self._labels = self._labels()
         return None if self._labels is None else np.asarray(self._labels)[self._rows]
+
+    @property
+    def files(self):
+        """Paths of the pictures, a list, if they are image files; else None."""
+        if not _is_path(self._pictures, 0):
+            return None
+        return [self._pictures[i] for i in self._rows]
 
     def subset(self, rows):
         """Choose some of the images; none is read.
@@ -142,7 +150,7 @@ class ImageCollection:
 
     def __getstate__(self):
         """Leave out the images that are kept, which can be read again."""
-        return vars(self) | {"_kept": {}}
+        return vars(self) | {"_kept": OrderedDict()}
 
     def _numbers(self, rows):
         try:
@@ -157,17 +165,18 @@ class ImageCollection:
         """Return the images of these numbers, (n, height, width, 3); each is read once, however often it is there."""
         X = np.empty((len(numbers), *self.shape[1:]), self.dtype)
         wanted, first, inverse = np.unique(self._rows[numbers], return_index=True, return_inverse=True)
-        missing = [(place, i) for place, i in zip(first, wanted.tolist(), strict=True) if i not in self._kept]
-        for place, i in zip(first, wanted.tolist(), strict=True):
-            if i in self._kept:
-                X[place] = self._kept[i]
+        found = {i: self._kept.get(i) for i in wanted.tolist()}  # once: another thread may drop them
+        missing = [(place, i) for place, i in zip(first, found, strict=True) if found[i] is None]
+        for place, image in zip(first, found.values(), strict=True):
+            if image is not None:
+                X[place] = image
         room = KEPT_BYTES // math.prod(self.shape[1:]) // self.dtype.itemsize if self._keep else 0
         for (place, i), image in zip(missing, self._read_each([i for _, i in missing]), strict=True):
             X[place] = image
             if room:
-                if len(self._kept) >= room:
-                    self._kept.pop(next(iter(self._kept)))  # the oldest
                 self._kept[i] = X[place].copy()
+                if len(self._kept) > room:
+                    self._kept.popitem(last=False)  # the oldest
         if len(wanted) < len(numbers):
             X[:] = X[first[inverse]]
         return X

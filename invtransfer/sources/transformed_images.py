@@ -101,13 +101,17 @@ class TransformedImages(Source):
         return f"TransformedImages({self.n_images} images, {self._format_draws()})"
 
     def _fill_block(self, X, indices, transformations, twin):
-        shown = indices % self.n_images
-        draws = indices if self._draws is None else self._draws[shown]
-        rows = shown if self.order is None else self.order[shown]
+        draws = indices if self._draws is None else self._draws[indices % self.n_images]
+        rows = self._rows(indices)
         X[:] = transform_whole(self._images[rows], transformations, draws, self.random_state, twin, device=self._device)
 
     def _labels_at(self, indices):
-        return self._labels[indices % self.n_images]
+        return self._labels[self._rows(indices)]
+
+    def _rows(self, indices):
+        """Return the numbers of the images that samples show."""
+        shown = indices % self.n_images
+        return shown if self.order is None else self.order[shown]
 
 
 @usual_torch()

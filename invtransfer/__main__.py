@@ -36,7 +36,7 @@ def main(arguments=None):
         parser.exit(2, f"\n{parser.prog}: no command was given, expected one of those above\n")
     try:
         code = options.run(options)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, TypeError, ImportError) as error:
         more = "; pip install 'invtransfer[plot]'" if "matplotlib" in str(error) else ""
         text = " ".join(str(error).split()) + more  # one line, whatever a library's message looks like
         parser.exit(2, f"{parser.prog} {options.command}: {text}\n")

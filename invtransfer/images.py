@@ -10,7 +10,7 @@ from os import PathLike
 import numpy as np
 import torch
 from PIL import Image
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from invtransfer.pictures.collection import ImageCollection
 from invtransfer.pictures.conversion import are_python_numbers, to_image
@@ -97,7 +97,7 @@ def as_array(values, name):
     >>> as_array([1, 2], "y")
     array([1, 2])
     """
-    if isinstance(values, (str, PathLike, Dataset)):
+    if isinstance(values, (str, PathLike, Dataset, DataLoader)):
         raise ValueError(
             f"{name} is of type {type(values).__name__}, expected an array: invtransfer.load_images reads images from"
             " folders, files and data sets"

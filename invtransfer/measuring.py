@@ -28,6 +28,7 @@ from invtransfer.sources.loading import load_images
 from invtransfer.storage import expand_path, parse_json
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
+N_READ = 64  # images that are read at once
 SENSITIVITY = ("sensitivity", "sensitivity_low", "sensitivity_high")
 LONG_NAMES = {
     "model": "name of the model, as load_model takes it", "transformation": "transformation of the second image",
@@ -86,14 +87,15 @@ def measure_models(
         As for `load_model` and `load_images`. All models are loaded before anything is measured.
     """
     images, path = expand_path(images).resolve(), expand_path(path)
-    names = list(TRANSFORMATIONS) if transformations is None else list(dict.fromkeys(transformations))
-    chosen, models = get_transformations(names), list(dict.fromkeys(models))
+    chosen = get_transformations(list(TRANSFORMATIONS) if transformations is None else transformations)
+    names, models = [t.name for t in chosen], list(dict.fromkeys(models))
     for value, name in ((models, "models"), (chosen, "transformations")):
         if not value:
             raise ValueError(f"{name} is empty, expected at least one")
-    if path.suffix != ".nc" or images in path.resolve().parents:
-        where = f", outside of {images}, whose files are images" if path.suffix == ".nc" else ""
-        raise ValueError(f"path is {str(path)!r}, expected a name that ends in .nc{where}")
+    if path.suffix != ".nc":
+        raise ValueError(f"cannot write {path}: the name of a cube ends in .nc")
+    if images in path.resolve().parents:
+        raise ValueError(f"cannot write {path}: it would lie among the images, in {images}")
     check_count(n_pairs, "n_pairs", low=2)
     check_count(size, "size", high=4_096)
     if batch_size is not None:
@@ -101,6 +103,7 @@ def measure_models(
     check_precision(precision)
     weights = "random" if random_weights else "default"
     measurement = _Measurement(load_images(images, size=size), n_pairs, weights, layer, pool, precision, device)
+    measurement.read_images()
     identities = {}
     for model in reversed(models):  # the first, with which the measurement begins, is loaded last
         identities[model] = measurement.identify(model)
@@ -134,6 +137,11 @@ class _Measurement:
         self._order = order_of_pairs(len(images), n_pairs, self._seed)
         self._name = self._encoder = self._shown = None
 
+    def read_images(self):
+        """Read the images that are shown, so that one that cannot be read is named before anything is measured."""
+        for start in range(0, len(self._order), N_READ):
+            self.images[self._order[start : start + N_READ]]
+
     def identify(self, model):
         """Load a model, and return what tells it from another one of the same name."""
         self._load(model)
@@ -165,9 +173,10 @@ class _Measurement:
         self._name = self._encoder = self._shown = None  # before the next is loaded
         random = self._weights == "random" and model.partition(":")[0] in LIBRARIES
         loaded = load_model(model, weights=None if random else "default", random_state=0).to(self._device)
-        if self._layer:
-            open_encoder(loaded.model, self._layer, self._pool)  # names the layers as the person does
-        layer = f"model.{self._layer}" if self._layer else self._layer  # of the part behind the preprocessing
+        layer = self._layer
+        if layer:
+            open_encoder(loaded.model, layer, self._pool)  # names the layers as the person does
+            layer = f"model{'' if layer.startswith('[') else '.'}{layer}"  # of the part behind the preprocessing
         self._encoder = open_encoder(loaded, layer, self._pool)
         self._name = model
 
@@ -179,8 +188,8 @@ class _Measurement:
             options = {"batch_size": batch_size, "precision": self._precision}
             try:
                 self._shown = source, encode_plain(self._encoder, source, len(self._order), **options)
-            except Exception as error:
-                self._shown = error  # the model is not tried again with each transformation
+            except Exception as error:  # the model is not tried again with each transformation
+                self._shown = ValueError(f"{model}: {type(error).__name__}: {error}")
         if isinstance(self._shown, Exception):
             raise self._shown
         return self._shown
@@ -243,7 +252,8 @@ def format_measurement(cube):
     )
     rows = [["transformation", *cube.model.values]]
     bounds = [cube[name].transpose("transformation", "model").values for name in SENSITIVITY]
-    for one, *values in zip(cube.transformation.values, *bounds, strict=True):
+    states = cube.status.transpose("transformation", "model").values
+    for one, *values in zip(cube.transformation.values, states, *bounds, strict=True):
         rows.append([one, *map(_format_interval, *values)])
     done, lines = cube.status == STATUS.index("done"), []
     for model in cube.model.values:
@@ -254,5 +264,7 @@ def format_measurement(cube):
     return "\n\n".join([head, format_table(rows), "\n".join(lines)])
 
 
-def _format_interval(mean, low, high):
-    return "-" if np.isnan(mean) else f"{mean:.3f} ({low:.3f} to {high:.3f})"
+def _format_interval(state, mean, low, high):
+    if state != STATUS.index("done"):
+        return STATUS[state]
+    return "all features equal" if np.isnan(mean) else f"{mean:.3f} ({low:.3f} to {high:.3f})"

@@ -329,3 +329,12 @@ def test_batches_that_cannot_be_are_refused(batch_size):
 def test_full_batches_of_images_in_reverse_order():
     X = np.random.default_rng(0).integers(256, size=(256, 2, 2, 3), dtype=np.uint8)
     assert (encode(nn.Flatten(), X[::-1]) == encode(nn.Flatten(), X)[::-1]).all()
+
+
+def test_the_input_of_a_head_that_is_pooled_already_is_not_pooled_in_silence(images):
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    assert encode(module, images, pool="flatten").shape == (40, 4)
+    for pool in ("mean", "class"):
+        with pytest.raises(ValueError, match=f"the input of 3 .* has neither tokens nor places: pool is '{pool}'"):
+            encode(module, images, pool=pool)
+    assert encode(module, images, layer="0", pool="mean").shape == (40, 4)

@@ -1,5 +1,7 @@
 """The command ``invtransfer measure``: models and images of a person's own."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -32,6 +34,18 @@ class Weighted(nn.Module):
 
 def weighted():
     return Weighted()
+
+number = 3
+
+class Pair(nn.Module):
+    def forward(self, images):
+        return images.mean(dim=(2, 3)), images.amin(dim=(2, 3))
+
+def pair():
+    return Pair()
+
+def same():
+    return nn.Sequential(nn.Flatten(), nn.Linear(768, 2, bias=False), nn.Threshold(1e9, 0.0))
 
 def maps():
     torch.manual_seed(0)
@@ -190,7 +204,15 @@ def test_a_model_that_fails_does_not_stop_the_others(folder, capsys):
     said = capsys.readouterr()
     assert "no grey images, please" in said.err
     assert "1 of 4 measurements failed" in said.err
-    assert "-" in said.out.split("grayscale")[1].splitlines()[0]
+    assert "failed" in said.out.split("grayscale")[1].splitlines()[0]
+
+
+def test_parts_of_outputs_and_equal_features(folder, capsys):
+    measure("mine.py:pair", "--layer", "[1]", "--transformations", "invert")
+    assert xr.open_dataset("mine.nc").features.item() == "output of model (1)"
+    main(["measure", "mine.py:same", "--layer", "", "--images", "photos", "--size", "16", "--out", "same.nc",
+          "--transformations", "invert"])  # fmt: skip
+    assert "all features equal" in capsys.readouterr().out
 
 
 def test_of_many_images_a_random_choice_is_measured(folder):
@@ -211,13 +233,17 @@ def test_of_many_images_a_random_choice_is_measured(folder):
         (["mine.py:colours", "--device", "gpu"], "device is 'gpu'"),
         (["mine.py:colours", "--images", "holidays"], "holidays"),
         (["mine.py:colours", "--layer", "conv"], "layer is 'conv', expected the name of a layer of Colours"),
-        (["mine.py:colours", "--out", "mine.txt"], "path is 'mine.txt', expected a name that ends in .nc"),
-        (["mine.py:colours", "--out", "photos/mine.nc"], "whose files are images"),
+        (["mine.py:colours", "--out", "mine.txt"], "cannot write mine.txt: the name of a cube ends in .nc"),
+        (["mine.py:colours", "--out", "photos/mine.nc"], "it would lie among the images"),
+        (["mine.py:number"], "mine.py:number is of type int, expected a torch.nn.Module"),
+        (["mine.py:colours", "--images", "broken"], "broken/2.png cannot be read as an image"),
         (["mine.py:colours", "--out", "taken.nc"], "taken.png exists, and is not the figure of a cube"),
     ],
 )
 def test_bad_input_is_named_before_anything_is_measured(folder, capsys, arguments, message):
     (folder / "taken.png").write_bytes(b"precious")
+    shutil.copytree("photos", "broken")
+    (folder / "broken" / "2.png").write_bytes(b"no picture")
     with pytest.raises(SystemExit) as error:
         main(["measure", "--images", "photos", "--size", "16", "--out", "mine.nc", *arguments])
     assert error.value.code == 2

@@ -260,6 +260,21 @@ def test_sources_that_cannot_be_measured_are_refused():
         encoding.encode(None, many_images(0))
 
 
+def test_what_is_no_array_of_images_is_named():
+    X = many_images(6, side=8)
+    with pytest.raises(ValueError, match="X_twin has dtype float32, expected that of X, uint8"):
+        twin_sensitivity(colours, X, (X / 255).astype(np.float32))
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.from_numpy(X)))
+    for call in (SensitivityScorer(colours).fit, lambda given: encoding.encode(colours, given)):
+        with pytest.raises(
+            ValueError, match="X is of type DataLoader, expected an array: invtransfer.load_images reads"
+        ):
+            call(loader)
+    with pytest.raises(ValueError, match=r"X has shape \(8, 8, 3\), expected \(n_samples, height, width, n_channels\)"):
+        encoding.encode(colours, X[0])
+    assert encoding.encode(colours, list(X)).shape == (6, 3)
+
+
 def test_the_labels_are_those_of_the_images_that_are_shown():
     source = TransformedImages.from_checked(many_images(9), random_state=0, order=np.array([5, 3]))
     X, y = source.sample(3)

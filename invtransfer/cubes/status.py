@@ -74,7 +74,7 @@ def format_status(path):
         if len(names) > N_LISTED:
             lines.append(f"{'':<11}and {len(names) - N_LISTED} more {state}")
     if "failed" in states.values():
-        lines.append(f"tracebacks are in {cube.with_suffix('.log')}; --only failed tries these cells again")
+        lines.append(f"tracebacks are in {cube.with_suffix('.log')}; the same command tries these cells again")
     return "\n".join(lines)
 
 

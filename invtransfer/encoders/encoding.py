@@ -9,7 +9,7 @@ from torch import nn
 
 from invtransfer.encoders.layers import LayerFeatures, explain_failure
 from invtransfer.encoders.outputs import check_pool
-from invtransfer.images import check_count
+from invtransfer.images import as_array, check_count
 from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import apply_in_batches, choose_batch_size, compute_outputs, first_weight
 
@@ -74,6 +74,10 @@ def encode(encoder, X, batch_size=None, *, layer=None, pool="auto", precision="f
     if batch_size is not None:
         check_count(batch_size, "batch_size", high=65_536)
     encoder = open_encoder(encoder, layer, pool)
+    if not hasattr(X, "dtype"):
+        X = as_array(X, "X")
+    if len(X.shape) != 4:
+        raise ValueError(f"X has shape {X.shape}, expected (n_samples, height, width, n_channels)")
     step = max(1, PIECE_BYTES // max(1, math.prod(X.shape[1:]) * X.dtype.itemsize))
     pieces = ((slice(i, i + step), X[i : i + step]) for i in range(0, len(X), step))
     Z = None

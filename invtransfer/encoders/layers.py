@@ -48,8 +48,8 @@ class LayerFeatures(nn.Module):
         If a layer inside a module made by ``torch.jit`` or ``torch.export`` is asked for, or the module takes text.
     ValueError
         If there is no such layer, `pool` is not one of the four, or a layer has no weights yet; or, in a forward pass,
-        if the layer is not reached, its output holds no tensor that can be told from others, or what was taken for the
-        head is not the only way to the output of the module.
+        if the layer is not reached, its output holds no tensor that can be told from others, what goes into the head
+        cannot be pooled as `pool` says, or what was taken for the head is not the only way to the output of the module.
 
     Notes
     -----
@@ -159,6 +159,11 @@ class LayerFeatures(nn.Module):
             part, names = take_part(output, self._parts, self.pool)
             # a half is too coarse for a sum over many places
             part = part if part.dtype == torch.float64 else part.float()
+            if place.startswith("input") and part.ndim == 2 and self.pool in ("class", "mean"):
+                raise ValueError(
+                    f"has neither tokens nor places: pool is {self.pool!r}, expected 'auto'; or name the layer whose"
+                    " tokens or maps are to be pooled"
+                )
             features, how = pool_places(part, self.pool, image_size, self._n_prefix)
         except ValueError as error:
             raise ValueError(f"the {place} ({type(self.module).__name__}) {error}") from error

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from invtransfer.images import as_array, check_images, check_labels, shape_of
 from invtransfer.pictures import ImageCollection
@@ -54,7 +54,7 @@ def validate_input(estimator, X, y="no_validation", *, reset):
         If `y` has shape (n_samples, 1).
     """
     listed = isinstance(X, (list, tuple)) and len(X) and (isinstance(X[0], Image.Image) or len(shape_of(X[0])) == 3)
-    if isinstance(X, (torch.Tensor, str, PathLike, Dataset)):
+    if isinstance(X, (torch.Tensor, str, PathLike, Dataset, DataLoader)):
         X = as_array(X, "X")
     y = as_array(y, "y") if isinstance(y, torch.Tensor) else y
     if estimator.image_shape is not None:

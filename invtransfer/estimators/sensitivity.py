@@ -67,8 +67,8 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None, pool="auto"):
     Raises
     ------
     ValueError
-        If the images are not as described, their shapes differ, there is only one pair, the encoder has no such layer,
-        or it does not return one finite row per image.
+        If the images are not as described, their shapes or dtypes differ, there is only one pair, the encoder has no
+        such layer, or it does not return one finite row per image.
     TypeError
         If `encoder` is of a type that cannot be used.
 
@@ -92,6 +92,8 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None, pool="auto"):
     X, X_twin = check_images(X, "X"), check_images(X_twin, "X_twin")
     if X.shape != X_twin.shape:
         raise ValueError(f"X_twin has shape {X_twin.shape}, expected the shape of X, {X.shape}")
+    if X.dtype != X_twin.dtype:  # 0 to 255, or 0 to 1
+        raise ValueError(f"X_twin has dtype {X_twin.dtype}, expected that of X, {X.dtype}")
     if len(X) < 2:
         raise ValueError("X has 1 pair, expected at least 2: twins are compared with different images")
     measured = measure_given(open_encoder(encoder, layer, pool), X, X_twin)

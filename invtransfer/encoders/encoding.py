@@ -36,8 +36,8 @@ def encode(encoder, X, batch_size=None, *, layer=None, pool="auto", precision="f
         Images, which are read a piece at a time.
     batch_size : int or None
         Number of images per call of a module or function. The last batch is padded with copies of its first image, so
-        that no feature depends on the size of its batch. None: by the size of the images, see
-        `invtransfer.networks.inference.choose_batch_size`.
+        that no feature depends on the size of its batch. None: by the size of the images, or that to which a model of
+        `load_model` brings them, see `invtransfer.networks.inference.choose_batch_size`.
     layer : str or None
         Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
         the output of the module; a part of an output that is no tensor follows in brackets, as in "lstm[0]". None: what
@@ -214,7 +214,7 @@ def _stream(encoder, pieces, batch_size, precision, n_features=None):
             rest = images if rest is None or not len(rest) else np.concatenate([rest, images])
         elif rest is None:
             return
-        size = batch_size or choose_batch_size(rest.shape[1:3], device_of(encoder))
+        size = batch_size or choose_batch_size(_computed_size(encoder, rest.shape[1:3]), device_of(encoder))
         n = len(rest) if last else len(rest) // size * size
         if n:
             computed = _compute_features(encoder, rest[:n], size, precision)
@@ -246,6 +246,12 @@ def device_of(encoder):
     if isinstance(encoder, nn.Module):
         return first_weight(encoder).device
     return resolve_device(getattr(encoder, "device", "cpu") if _is_ours(encoder) else "cpu")
+
+
+def _computed_size(encoder, image_size):
+    """Return height and width of what is computed: the preprocessing of `load_model` may enlarge the images."""
+    preprocessing = getattr(getattr(encoder, "module", None), "preprocessing", None)
+    return getattr(preprocessing, "size", None) or image_size
 
 
 def _is_ours(encoder):

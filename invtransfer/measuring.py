@@ -163,9 +163,11 @@ class _Measurement:
         source, plain = self._show(model, batch_size)
         options = {"twins": "clean", "batch_size": batch_size, "precision": self._precision}
         sets = [get_transformations([transformation])]
-        measured = measure_twins(self._encoder, source, sets, len(plain), plain=plain, **options)[0]
+        measured = measure_twins(self._encoder, source, sets, len(plain), plain=plain, **options)
         preprocessing = self._encoder.module.preprocessing.description
-        return _make_cell(measured, source.order, describe_features(self._encoder), preprocessing)
+        return _make_cell(
+            measured.isel(transformation=0), source.order, describe_features(self._encoder), preprocessing
+        )
 
     def _load(self, model):
         if self._name == model:

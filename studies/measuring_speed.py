@@ -12,7 +12,7 @@ Cube
     time (case x work x repetition), memory (n_held), and value, low, high, target and verdict over measure, computed
     from them. Forward passes are of 36 images for each pair: two draws of each transformation. Written to data/cubes/.
 Cost
-    On two CPU cores, which nothing else uses: smoke half a minute, quick a quarter of an hour.
+    On two CPU cores, which nothing else uses: smoke half a minute, quick ten minutes.
 Reference
     The targets are this package's own.
 """

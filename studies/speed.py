@@ -14,7 +14,7 @@ Cube
     (stage x size), cell_time (kind x engine x repetition), and value, low, high, target and verdict over measure,
     computed from them. Times mean little on another machine, ratios more. Written to data/cubes/.
 Cost
-    On two CPU cores, which nothing else uses: smoke half a minute, quick five minutes and 3 GB of memory.
+    On two CPU cores, which nothing else uses: smoke half a minute, quick seven minutes and 3 GB of memory.
 Reference
     Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Appendix A.1, for
     the transformations. The targets are this package's own.

@@ -13,7 +13,7 @@ Cube
     (attention x repetition), accuracy (precision x seed), recipe_time and recipe_accuracy (recipe x relation x
     recipe_seed), and value, low, high, target and verdict over measure, computed from them. Written to data/cubes/.
 Cost
-    On two CPU cores, which nothing else uses: smoke half a minute, quick a quarter of an hour.
+    On two CPU cores, which nothing else uses: smoke half a minute, quick seven minutes.
 Reference
     The targets are this package's own. For the recipe see invtransfer/networks/optimizers.py.
 """

@@ -272,27 +272,25 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         knows_objects = "object" in getattr(source, "changes", ())
         sets = [[t] for t in chosen] + ([None] if len(source.transformations) else [])  # None: the source's together
         measured = self._measure(encoder, source, sets, objects=knows_objects)
-        together = measured[len(chosen) :]
         self.layer_ = describe_features(encoder)
         along = {
             "transformation": ("transformation", [t.name for t in chosen]),
             "category": ("transformation", [t.category for t in chosen]),
         }
-        measured = xr.concat(measured[: len(chosen)], "transformation").assign_coords(along)
         if not isinstance(X, Source):
             measured = measured.assign_coords(image=("pair", source.order))
+        pairs = list(zip(measured.pair_distances.values, measured.random_distances.values, strict=True))
+        measured = measured.isel(transformation=slice(len(chosen))).assign_coords(along)
         self.pair_distances_, self.random_distances_ = measured.pair_distances, measured.random_distances
         self.companions_ = _summarise_companions(measured)
-        pairs = list(zip(measured.pair_distances.values, measured.random_distances.values, strict=True))
-        _warn_of_few({t.name: one for t, one in zip(chosen, pairs, strict=True)})
-        ratios = np.array([sensitivity_interval(*one) for one in pairs])  # (n_transformations, 3)
+        _warn_of_few({t.name: one for t, one in zip(chosen, pairs, strict=False)})
+        ratios = np.array([sensitivity_interval(*one) for one in pairs[: len(chosen)]])  # (n_transformations, 3)
         self.sensitivity_ = xr.DataArray(ratios[:, 0], along, ["transformation"], "sensitivity", {"units": "1"})
         self.sensitivity_interval_ = xr.DataArray(
             ratios[:, 1:], along | {"bound": ["low", "high"]}, ["transformation", "bound"], attrs={"units": "1"}
         )
-        composed = (np.nan, np.nan, np.nan)
-        for one in together:
-            composed = sensitivity_interval(one.pair_distances.values, one.random_distances.values)
+        together = pairs[len(chosen) :]
+        composed = sensitivity_interval(*together[0]) if together else (np.nan, np.nan, np.nan)
         self.composed_sensitivity_, self.composed_sensitivity_interval_ = composed[0], composed[1:]
         return self
 
@@ -317,9 +315,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         encoder = open_encoder(self.encoder, self.layer, self.pool)
         source = take_images(images, encoder, self._seed, None, draws)
         measured = self._measure(encoder, source, [[t] for t in self._transformations], len(images))
-        columns = [one.pair_distances.values for one in measured]
         scales = np.array([mean_random_distance(values) for values in self.random_distances_.values])
-        return np.stack(columns, axis=1) / np.where(scales > 0, scales, np.nan)
+        return measured.pair_distances.values.T / np.where(scales > 0, scales, np.nan)
 
     def score(self, X, y=None):
         """Return the invariance on new data: 1 minus the mean sensitivity over the transformations.
@@ -341,7 +338,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         encoder = open_encoder(self.encoder, self.layer, self.pool)
         source = self._source(X, encoder, reset=False)
         measured = self._measure(encoder, source, [[t] for t in self._transformations])
-        ratios = [sensitivity_interval(one.pair_distances.values, one.random_distances.values)[0] for one in measured]
+        pairs = zip(measured.pair_distances.values, measured.random_distances.values, strict=True)
+        ratios = [sensitivity_interval(*one)[0] for one in pairs]
         return 1.0 - float(np.mean(ratios))
 
     def get_feature_names_out(self, input_features=None):

@@ -51,18 +51,18 @@ def measure_twins(encoder, source, sets, n_pairs, *, twins="drawn", objects=Fals
 
     Returns
     -------
-    measured : list of xarray.Dataset
-        For each set, over "pair": "pair_distances" of the twins; "random_distances" and "nearer" as
-        `compare_within_blocks` returns them, "nearer" with objects instead of other images if `objects`;
-        "object_distances", NaN unless `objects`; "different", 1 where the images of a pair differ. And
-        "participation_ratio" of the first images, the mean over whole blocks of 256 pairs.
+    measured : xarray.Dataset over "transformation", in the order of `sets`, and "pair"
+        "pair_distances" of the twins; "random_distances" and "nearer" as `compare_within_blocks` returns them, "nearer"
+        with objects instead of other images if `objects`; "object_distances", NaN unless `objects`; "different", 1
+        where the images of a pair differ. Over "transformation": "participation_ratio" of the first images, the mean
+        over whole blocks of 256 pairs.
 
     Raises
     ------
     ValueError
         As for `encode_pieces`.
     """
-    found = [{name: np.full(n_pairs, np.nan) for name in PER_PAIR} for _ in sets]
+    found = {name: np.full((len(sets), n_pairs), np.nan) for name in PER_PAIR}
     ratios = [[] for _ in sets]
     n_at_once = _count_at_once(source.image_shape, source.dtype)
     streams = [_chosen(source, one, twins) for one in sets]
@@ -70,16 +70,18 @@ def measure_twins(encoder, source, sets, n_pairs, *, twins="drawn", objects=Fals
     def make_pieces():
         for block in range(0, n_pairs, PAIRS_PER_BLOCK):
             places = _cut(block, min(n_pairs, block + PAIRS_PER_BLOCK), n_at_once)
+            # images that are made at once are made once for all sets
+            kept = _show(source, places[0][1], block) if len(places) == 1 else None
             for start, n in places if plain is None else ():
-                yield (block, None, "first", start, slice(None)), _show(source, n, start)
+                yield (block, None, "first", start, slice(None)), _show(source, n, start) if kept is None else kept
                 if objects and twins == "clean":
                     yield (block, None, "object", start, slice(None)), _show(source, n, start, changed="object")
             for which, transformations in enumerate(streams):
                 for start, n in places:
-                    shown = _show(source, n, start)
+                    shown = _show(source, n, start) if kept is None else kept
                     made = _make(source, n, start, transformations, twins, objects)
                     first = made.get("first", shown)
-                    found[which]["different"][start : start + n] = (first != made["twin"]).any(axis=(1, 2, 3))
+                    found["different"][which, start : start + n] = (first != made["twin"]).any(axis=(1, 2, 3))
                     for role, images in made.items():
                         changed = (images != shown).any(axis=(1, 2, 3))
                         yield (block, which, role, start, changed), images[changed]
@@ -106,10 +108,13 @@ def measure_twins(encoder, source, sets, n_pairs, *, twins="drawn", objects=Fals
             continue
         Z = base | Z
         for name, values in _compare(Z["first"], Z["twin"], Z.get("object")).items():
-            found[which][name][block : block + n] = values
+            found[name][which, block : block + n] = values
         if n == PAIRS_PER_BLOCK or not ratios[which]:  # in fewer images, fewer directions are seen
             ratios[which].append(participation_ratio(Z["first"]))
-    return [_label(one, ratio) for one, ratio in zip(found, ratios, strict=True)]
+    in_features = dict.fromkeys(("pair_distances", "random_distances", "object_distances"), "units of the features")
+    dims = ("transformation", "pair")
+    variables = {name: (dims, values, {"units": in_features.get(name, "1")}) for name, values in found.items()}
+    return xr.Dataset(variables | {"participation_ratio": ("transformation", [np.mean(one) for one in ratios])})
 
 
 def encode_plain(encoder, source, n_pairs, **options):
@@ -268,10 +273,3 @@ def _compare(Z, Z_twin, Z_object):
         compared["object_distances"] = to_object = distances(Z, Z_object)
         compared["nearer"] = (to_object > pair_distances) + 0.5 * (to_object == pair_distances)
     return compared
-
-
-def _label(values, ratios):
-    measured = xr.Dataset({name: ("pair", value) for name, value in values.items()})
-    for name in ("pair_distances", "random_distances", "object_distances"):
-        measured[name].attrs["units"] = "units of the features"
-    return measured.assign(participation_ratio=float(np.mean(ratios)))

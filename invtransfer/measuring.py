@@ -84,7 +84,7 @@ def measure_models(
     ValueError
         If an argument is not as described, or there is a cube of other settings at `path`.
     OSError, ImportError, TypeError
-        As for `load_model` and `load_images`. All models are loaded before anything is measured.
+        As for `load_model` and `load_images`. All models are loaded and all images read before anything is measured.
     """
     images, path = expand_path(images).resolve(), expand_path(path)
     chosen = get_transformations(list(TRANSFORMATIONS) if transformations is None else transformations)

@@ -24,6 +24,12 @@ def test_an_image_is_in_one_pair_only(images):
     assert scorer.pair_distances_.sizes["pair"] == 40
 
 
+def test_companions_leave_out_a_pair_that_is_alone_in_its_block():
+    X = np.arange(257, dtype=np.uint16).astype(np.float32).reshape(257, 1, 1, 1).repeat(3, axis=3) / 256
+    scorer = SensitivityScorer(mean_colour, transformations=["h_flip"], random_state=0).fit(X)
+    assert scorer.companions_.abx.item() == 1  # a flip of one pixel changes nothing
+
+
 def test_what_was_fitted_is_what_is_transformed(images):
     scorer = SensitivityScorer(mean_colour, transformations=["hue"], n_pairs=20, random_state=0).fit(images)
     columns = scorer.transform(images)

@@ -417,26 +417,38 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
 
 def _summarise_companions(measured):
     """Return the companions of the sensitivities from what was measured of each pair."""
-    normaliser = np.array([mean_random_distance(values) for values in measured.random_distances.values])
-    normaliser = xr.DataArray(np.where(normaliser > 0, normaliser, np.nan), dims="transformation")
-    means = measured.mean("pair")
-    apart = measured.pair_distances.where(measured.different > 0).mean("pair")
+    # arithmetic of NumPy: that of xarray compares coordinates each time, which costs as much as some batches of images
+    arrays = {name: variable.values for name, variable in measured.data_vars.items()}
+    normaliser = np.array([mean_random_distance(values) for values in arrays["random_distances"]])
+    to_object, different = arrays["object_distances"].mean(axis=-1), arrays["different"].mean(axis=-1)
+    mean = arrays["pair_distances"].mean(axis=-1)
+    apart = np.where(arrays["different"] > 0, arrays["pair_distances"], 0).mean(axis=-1)
     companions = {
         "object_sensitivity": (
-            means.pair_distances / means.object_distances.where(means.object_distances > 0),
+            _divide(mean, to_object),
             "distance of twins over that to another object on the same background",
         ),
-        "abx": (measured.nearer.mean("pair"), "share of cases in which the twin is nearer than another image"),
+        "abx": (np.nanmean(arrays["nearer"], axis=-1), "share of cases in which the twin is nearer than another image"),
         "participation_ratio": (
-            measured.participation_ratio,
+            arrays["participation_ratio"],
             "number of directions in which the features vary, within blocks of 256 images",
         ),
-        "different": (means.different, "share of the twins whose images differ"),
-        "sensitivity_if_different": (apart / normaliser, "sensitivity, of the twins whose images differ"),
+        "different": (different, "share of the twins whose images differ"),
+        "sensitivity_if_different": (
+            _divide(_divide(apart, different), normaliser),
+            "sensitivity, of the twins whose images differ",
+        ),
     }
-    return xr.Dataset(
-        {name: value.assign_attrs(units="1", long_name=text) for name, (value, text) in companions.items()}
-    )
+    variables = {
+        name: ("transformation", values, {"units": "1", "long_name": text})
+        for name, (values, text) in companions.items()
+    }
+    return xr.Dataset(variables, {name: measured[name] for name in ("transformation", "category")})
+
+
+def _divide(values, by):
+    """Divide arrays; NaN where the divisor is 0 or less."""
+    return values / np.where(by > 0, by, np.nan)
 
 
 def _warn_of_few(measured):

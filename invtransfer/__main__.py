@@ -65,6 +65,16 @@ def _make_parser():
         shown = "" if default is None else f" (default: {default})"
         command.add_argument(name, type=kind, metavar=metavar, default=default, help=text + shown)
     command.add_argument("--transformations", nargs="+", metavar="NAME", help="such as h_flip rotate (default: all 18)")
+    layers = "layers that are measured in one pass: blocks, which are all of them, or names (default: only --layer)"
+    command.add_argument("--layers", nargs="+", metavar="NAME", help=layers)
+    strengths = "strengths of the transformations, above 0 and up to 1, such as 0.1 0.25 0.5 1 (default: 1)"
+    command.add_argument("--strengths", nargs="+", type=float, metavar="S", help=strengths)
+    distance = "distance between features (default: euclidean)"
+    command.add_argument(
+        "--distance", default="euclidean", choices=["euclidean", "cosine", "mahalanobis"], help=distance
+    )
+    pairs = "transformations that are also measured one after the other: all, or pairs such as rotate,blur"
+    command.add_argument("--interactions", nargs="+", metavar="PAIR", help=pairs)
     pooling = "how token sequences and maps become one row of features (default: auto)"
     command.add_argument("--pool", default="auto", choices=["auto", "class", "mean", "flatten"], help=pooling)
     precision = "number format in which models compute (default: float32)"
@@ -132,7 +142,9 @@ def _measure(options):
         raise ValueError(f"{figure} exists, and is not the figure of a cube: choose another --out, or move it away")
     cube = measure_models(
         options.models, options.images, options.out, transformations=options.transformations, n_pairs=options.pairs,
-        layer=options.layer, pool=options.pool, size=options.size, device=options.device,
+        layer=options.layer, layers="blocks" if options.layers == ["blocks"] else options.layers, pool=options.pool,
+        strengths=options.strengths, distance=options.distance, interactions=_parse_pairs(options.interactions),
+        size=options.size, device=options.device,
         batch_size=options.batch_size, precision=options.precision, random_weights=options.random_weights,
     )  # fmt: skip
     failed = cube.status.values == STATUS.index("failed")
@@ -148,6 +160,13 @@ def _measure(options):
             f"{failed.sum()} of {failed.size} measurements failed; the first: {cube.message.values[failed][0]};"
             f" tracebacks are in {options.out.with_suffix('.log')}; the same command tries them again"
         )
+
+
+def _parse_pairs(texts):
+    """Return what `interactions` stands for: "all", pairs of names, or None."""
+    if texts is None or texts == ["all"]:
+        return texts and "all"
+    return [tuple(text.split(",")) for text in texts]
 
 
 def _status(options):

@@ -7,6 +7,7 @@ this.
 
 import hashlib
 import os
+import re
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +15,22 @@ import numpy as np
 import torch
 
 from invtransfer.analysis import format_table
-from invtransfer.analysis.representations import sensitivity_interval
-from invtransfer.cubes.assembly import STATUS, make_cell
+from invtransfer.analysis.profiles import select_last_layer
+from invtransfer.analysis.representations import DISTANCES
+from invtransfer.cubes.assembly import STATUS
+from invtransfer.cubes.files import write
 from invtransfer.cubes.running import run_study
 from invtransfer.encoders.encoding import describe_features, open_encoder
+from invtransfer.encoders.many_layers import FEATURE
 from invtransfer.estimators.models import LIBRARIES, load_model
-from invtransfer.estimators.twins import encode_plain, measure_twins, order_of_pairs, take_images
+from invtransfer.estimators.profiles import (
+    SENSITIVITY,
+    add_interactions,
+    check_strengths,
+    choose_interactions,
+    measure_profile,
+)
+from invtransfer.estimators.twins import encode_plain, order_of_pairs, take_images
 from invtransfer.images import check_count
 from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import check_precision
@@ -29,16 +40,17 @@ from invtransfer.storage import expand_path, parse_json
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
 N_READ = 64  # images that are read at once
-SENSITIVITY = ("sensitivity", "sensitivity_low", "sensitivity_high")
 LONG_NAMES = {
-    "model": "name of the model, as load_model takes it", "transformation": "transformation of the second image",
-    "category": "kind of transformation",
+    "encoder": "name of the model, as load_model takes it", "transformation": "transformation of the second image",
+    "category": "kind of transformation", "layer": "layer of the model", "strength": "how much of its full range",
+    "then": "transformation after the first one", "image": "number of the image",
 }  # fmt: skip
 
 
 def measure_models(
-    models, images, path, *, transformations=None, n_pairs=1_000, layer=None, pool="auto", size=224, device="auto",
-    batch_size=None, precision="float32", random_weights=False,
+    models, images, path, *, transformations=None, n_pairs=1_000, layer=None, layers=None, pool="auto", strengths=None,
+    distance="euclidean", interactions=None, size=224, device="auto", batch_size=None, precision="float32",
+    random_weights=False,
 ):  # fmt: skip
     """Measure the sensitivity of models to transformations of images, and keep it in a cube.
 
@@ -59,8 +71,12 @@ def measure_models(
         read anew for each transformation.
     layer : str or None
         Layer of the models whose output is taken as the features, see `invtransfer.encoders.LayerFeatures`.
+    layers : "blocks", list of str, or None
+        Layers that are measured together, see `invtransfer.SensitivityScorer`. None: only `layer`.
     pool : {"auto", "class", "mean", "flatten"}
         How token sequences and maps become one row of features.
+    strengths, distance, interactions
+        As for `invtransfer.SensitivityScorer`.
     size : int
         Side in pixels to which images are brought before they are transformed: the shorter side is resized, and the
         centre cut out. Each model then gets them as its own preprocessing says.
@@ -76,8 +92,9 @@ def measure_models(
     Returns
     -------
     cube : xarray.Dataset
-        Over "model" and "transformation": "sensitivity" with its interval, its companions, "features" and
-        "preprocessing" that a model got, "status" and "message"; over "image" also the distances of each pair.
+        Over "encoder", "transformation" and, as asked, "layer" and "strength": "sensitivity" with its interval and its
+        companions; over "image" also the distances of each pair. "depth" and "features" of layers, "preprocessing" that
+        a model got, "status" and "message". With interactions what `add_interactions` adds.
 
     Raises
     ------
@@ -101,38 +118,61 @@ def measure_models(
     if batch_size is not None:
         check_count(batch_size, "batch_size", high=65_536)
     check_precision(precision)
+    check_strengths(strengths)
+    if distance not in DISTANCES:
+        raise ValueError(f"distance is {distance!r}, expected one of: {', '.join(DISTANCES)}")
+    strengths = None if strengths is None else [float(strength) for strength in strengths]
+    pairs = choose_interactions(interactions, chosen, strengths)
+    thens = {name: [then.name for first, then in pairs if first.name == name] for name in names}
     weights = "random" if random_weights else "default"
-    measurement = _Measurement(load_images(images, size=size), n_pairs, weights, layer, pool, precision, device)
+    measurement = _Measurement(load_images(images, size=size), n_pairs, weights, layer, layers, pool, precision, device)
     measurement.read_images()
     identities = {}
     for model in reversed(models):  # the first, with which the measurement begins, is loaded last
         identities[model] = measurement.identify(model)
     settings = {
-        "n_pairs": n_pairs, "size": size, "layer": layer, "pool": pool, "precision": precision, "weights": weights,
+        "n_pairs": n_pairs, "size": size, "layer": layer, "layers": layers, "pool": pool, "strengths": strengths,
+        "distance": distance, "precision": precision, "weights": weights,
         "images": _identify_images(images, measurement.images),
     }  # fmt: skip
     grid = [
-        (place := {"model": model, "transformation": name}, settings | place | {"weights_digest": identities[model]})
+        (
+            place := {"encoder": model, "transformation": name},
+            settings | place | {"thens": thens[name], "weights_digest": identities[model]},
+        )
         for model in models
         for name in names
     ]
     coordinates = {
-        "model": models, "transformation": names, "category": ("transformation", [t.category for t in chosen])
+        "encoder": models, "transformation": names, "category": ("transformation", [t.category for t in chosen])
     }  # fmt: skip
-    return run_study(
+    cube = run_study(
         partial(measurement.measure, batch_size), grid, coordinates, path, settings, long_names=LONG_NAMES,
         title="Sensitivity of models to transformations", jobs=1, threads=torch.get_num_threads(),
     )  # fmt: skip
+    if pairs:
+        cube = add_interactions(cube)
+        write(cube, path)
+    return cube
+
+
+PART = "model"  # what is behind the preprocessing, in what load_model returns
+DESCRIPTIONS = {
+    "depth": "share of the model's convolutions and linear layers that have run when the layer is done",
+    "features": "where the features are taken, and how they are pooled",
+    "preprocessing": "what the model does with images first",
+}
 
 
 class _Measurement:
     """The images, and the model that was used last with its features of them as they are; only one is in memory."""
 
-    def __init__(self, images, n_pairs, weights, layer, pool, precision, device):
+    def __init__(self, images, n_pairs, weights, layer, layers, pool, precision, device):
         if len(images) < 2:
             raise ValueError("images holds one image, expected at least 2")
         self.images = images
-        self._weights, self._layer, self._pool, self._precision = weights, layer, pool, precision
+        self._weights, self._layer, self._layers = weights, layer, layers
+        self._pool, self._precision = pool, precision
         self._device, self._seed = resolve_device(device), derive_seed(0, "measurement")
         self._order = order_of_pairs(len(images), n_pairs, self._seed)
         self._name = self._encoder = self._shown = None
@@ -158,16 +198,19 @@ class _Measurement:
             digest.update(f"{name}\0".encode() + bytes(data))
         return digest.hexdigest()[:12]
 
-    def measure(self, batch_size, *, model, transformation, **_):
+    def measure(self, batch_size, *, encoder, transformation, thens, strengths, distance, **_):
         """Measure one cell; the other arguments are the same for all cells of this measurement."""
-        source, plain = self._show(model, batch_size)
-        options = {"twins": "clean", "batch_size": batch_size, "precision": self._precision}
-        sets = [get_transformations([transformation])]
-        measured = measure_twins(self._encoder, source, sets, len(plain), plain=plain, **options)
-        preprocessing = self._encoder.module.preprocessing.description
-        return _make_cell(
-            measured.isel(transformation=0), source.order, describe_features(self._encoder), preprocessing
-        )
+        source, plain = self._show(encoder, batch_size)
+        first, *others = get_transformations([transformation, *thens])
+        profile = measure_profile(
+            self._encoder, source, [first], len(plain), plain=plain, strengths=strengths, distance=distance,
+            interactions=[(first, then) for then in others], twins="clean", batch_size=batch_size,
+            precision=self._precision,
+        )  # fmt: skip
+        if "layer" not in profile.dims:
+            profile["features"] = describe_features(self._encoder)
+        profile["preprocessing"] = self._encoder.module.preprocessing.description
+        return _make_cell(profile.isel(transformation=0, drop=True), source.order)
 
     def _load(self, model):
         if self._name == model:
@@ -175,11 +218,14 @@ class _Measurement:
         self._name = self._encoder = self._shown = None  # before the next is loaded
         random = self._weights == "random" and model.partition(":")[0] in LIBRARIES
         loaded = load_model(model, weights=None if random else "default", random_state=0).to(self._device)
-        layer = self._layer
+        layer, layers = self._layer, self._layers
+        if layer or layers:
+            open_encoder(loaded.model, layer, self._pool, layers)  # names the layers as the person does
         if layer:
-            open_encoder(loaded.model, layer, self._pool)  # names the layers as the person does
-            layer = f"model{'' if layer.startswith('[') else '.'}{layer}"  # of the part behind the preprocessing
-        self._encoder = open_encoder(loaded, layer, self._pool)
+            layer = _behind_preprocessing(layer)
+        if isinstance(layers, list):
+            layers = [_behind_preprocessing(one) for one in layers]
+        self._encoder = open_encoder(loaded, layer, self._pool, layers)
         self._name = model
 
     def _show(self, model, batch_size):
@@ -197,28 +243,23 @@ class _Measurement:
         return self._shown
 
 
-def _make_cell(measured, order, features, preprocessing):
-    pair_distances, random_distances = measured.pair_distances.values, measured.random_distances.values
-    sensitivity, low, high = sensitivity_interval(pair_distances, random_distances)
-    along = "image"
-    variables = {
-        "sensitivity": ((), sensitivity, "distance of images to their transformed versions, over that to others"),
-        "sensitivity_low": ((), low, "lower end of its 95 % interval over images"),
-        "sensitivity_high": ((), high, "upper end of its 95 % interval over images"),
-        "abx": ((), measured.nearer.mean().item(), "share of cases in which an image is nearer to its own transformed"
-                " version than to that of another image"),
-        "participation_ratio": ((), measured.participation_ratio.item(),
-                                "number of directions in which features vary, within blocks of 256 images"),
-        "different": ((), measured.different.mean().item(), "share of the images that the transformation changes"),
-        "pair_distance": (along, pair_distances, "distance of an image to its transformed version"),
-        "random_distance": (along, random_distances, "mean distance of an image to the transformed versions of others"),
-        "features": ((), features, "where the features are taken, and how they are pooled"),
-        "preprocessing": ((), preprocessing, "what the model does with images first"),
-    }  # fmt: skip
-    cell = make_cell(variables, {along: (along, order, {"long_name": "number of the image", "units": "1"})})
-    for name in ("pair_distance", "random_distance"):
-        cell[name].attrs["units"] = "units of the features"
-    return cell
+def _behind_preprocessing(layer):
+    """Return the name that a layer of a model has in the whole of preprocessing and model."""
+    return layer if layer == FEATURE else f"{PART}{'' if not layer or layer.startswith('[') else '.'}{layer}"
+
+
+def _make_cell(profile, order):
+    """Return the cell of a cube: no coordinates but labels, and layers named as in the model."""
+    cell = profile.drop_vars("object_sensitivity").rename(pair="image").assign_coords(image=order)
+    if "layer" in cell.dims:
+        names = [re.sub(rf"^{PART}\.?", "", name) for name in cell.layer.values]
+        cell = cell.assign_coords(layer=names).reset_coords(["depth", "features"])
+    for name, text in DESCRIPTIONS.items():
+        if name in cell:
+            cell[name].attrs["long_name"] = text
+    for variable in cell.data_vars.values():
+        variable.attrs.setdefault("units", "1")
+    return cell.drop_vars("category", errors="ignore")
 
 
 def _identify_images(path, images):
@@ -252,17 +293,27 @@ def format_measurement(cube):
         "mean distance between the features of an image and of its transformed version, over that to others:\n"
         "0: the model ignores the transformation, 1: it changes the features as much as another image does"
     )
-    rows = [["transformation", *cube.model.values]]
-    bounds = [cube[name].transpose("transformation", "model").values for name in SENSITIVITY]
-    states = cube.status.transpose("transformation", "model").values
+    of_several = {"layer": "the last layer of each", "strength": "the largest strength"}
+    if chosen := [text for dim, text in of_several.items() if dim in cube.dims]:
+        head += f"\nhere: {' and '.join(chosen)}; the cube has all"
+    shown = cube
+    if "strength" in cube.dims:
+        shown = shown.isel(strength=-1)
+    if "layer" in cube.dims:
+        shown = select_last_layer(shown)
+    rows = [["transformation", *cube.encoder.values]]
+    bounds = [shown[name].transpose("transformation", "encoder").values for name in SENSITIVITY]
+    states = cube.status.transpose("transformation", "encoder").values
     for one, *values in zip(cube.transformation.values, states, *bounds, strict=True):
         rows.append([one, *map(_format_interval, *values)])
     done, lines = cube.status == STATUS.index("done"), []
-    for model in cube.model.values:
-        here = done.sel(model=model).values
-        preprocessing, features = (cube[name].sel(model=model).values[here] for name in ("preprocessing", "features"))
+    for encoder in cube.encoder.values:
+        here = done.sel(encoder=encoder).values
+        preprocessing, features = (
+            shown[name].sel(encoder=encoder).values[here] for name in ("preprocessing", "features")
+        )
         if here.any():
-            lines.append(f"{model}: {preprocessing[0]}; features: {features[0]}")
+            lines.append(f"{encoder}: {preprocessing[0]}; features: {features[0]}")
     return "\n\n".join([head, format_table(rows), "\n".join(lines)])
 
 

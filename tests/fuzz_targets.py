@@ -71,7 +71,8 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "invtransfer.cubes.records", "invtransfer.cubes.running", "invtransfer.cubes.status",
     ],
     "called by functions that have targets": [
-        "encode_plain", "measure_twins", "order_of_pairs", "take_images", "invtransfer.transformations.strength",
+        "encode_plain", "measure_twins", "order_of_pairs", "take_images", "count_at_once", "warn_of_few", "invtransfer.estimators.profiles",
+        "invtransfer.transformations.strength",
         "invtransfer.analysis.checks", "invtransfer.encoders.heads", "invtransfer.encoders.libraries",
         "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers", "invtransfer.objects.folders",
         "invtransfer.pictures.conversion", "invtransfer.pictures.files",
@@ -381,6 +382,11 @@ ARGUMENTS = {  # name of a parameter -> what is drawn for it, if a target has no
     "backgrounds": st.sampled_from([None, "random"]) | images(),
     "batch_size": st.sampled_from([2, 4, 512, 10**12]),
     "class_relation": st.sampled_from(tasks.CLASS_RELATIONS),
+    "distance": st.sampled_from([*["euclidean"] * 3, "cosine", "mahalanobis", "no such distance"]),
+    "interactions": st.sampled_from([*[None] * 4, "all", [("rotate", "hue")], [("hue",)], ["rotate"], "some"]),
+    "layers": st.sampled_from([*[None] * 5, "blocks", ["0"], ["0", "1"], ["", "0"], [], "no such layers"]),
+    "probe": st.none(),
+    "strengths": st.sampled_from([*[None] * 4, [1], [0.25, 1.0], (0.5,), [1.0, 0.5], [0.0], [], 0.5]),
     "correlation": st.sampled_from([0.0, 0, 0.5, 1]),
     "encoder": ENCODERS,
     "epochs": st.sampled_from([0, 1, 1, 2]),
@@ -773,7 +779,9 @@ def encode(Z, X):
 
 @target(
     "open_encoder",
+    "columns_of",
     "describe_features",
+    "describe_layers",
     "device_of",
     "encode_pieces",
     "measure_given",
@@ -790,6 +798,8 @@ def pieces(draw):
     assert (np.concatenate([Z for _, Z in encoded]) == call(public("encode"), opened, X, batch_size=4)).all()
     assert call(public("device_of"), opened).type == "cpu"
     assert isinstance(call(public("describe_features"), opened), str) == isinstance(given["encoder"], nn.Module)
+    n_layers = len(call(public("columns_of"), opened))
+    assert len(call(public("describe_layers"), opened).get("layer", (0, [0]))[1]) == n_layers
     distances, _ = call(public("measure_given"), opened, X, X[::-1])
     assert (distances >= 0).all()
     size = draw(st.tuples(st.integers(1, 5_000), st.integers(1, 5_000)))
@@ -836,16 +846,28 @@ def usual_torch(draw):
     assert torch.get_default_dtype() == torch.float32
 
 
-@target("LayerFeatures", methods=("forward",))
+@target(
+    "LayerFeatures", "LayerFeatures.forward", "LayerFeatures.at", "LayerFeatures.pool_output", "LayerFeatures.run",
+    "ManyLayers", "ManyLayers.forward", "find_blocks",
+)  # fmt: skip
 def layer_features(draw):
     module = draw(SOME_MODULE).eval()
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    features, _ = call_drawn(draw, "LayerFeatures", module=module, again=False)
+    blocks = call(public("find_blocks"), module, again=True)
+    assert set(blocks) <= {name for name, _ in module.named_modules()}
+    features, _ = call_drawn(draw, draw(st.sampled_from(["LayerFeatures", "ManyLayers"])), module=module, again=False)
     # of a shape that a layer does not take, and ours
     with contextlib.suppress(RuntimeError, ValueError), torch.no_grad():
         features(torch.zeros(2, 3, 12, 12))
     assert not any(one._forward_hooks or one._forward_pre_hooks for one in module.modules())
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+
+
+@target("uncompiled")
+def uncompiled(draw):
+    module = draw(SOME_MODULE)
+    with public("uncompiled")(module):
+        assert isinstance(module, nn.Module)
 
 
 @target("explain_failure")
@@ -1062,7 +1084,8 @@ def scorer(draw):
     else:
         estimator = use(draw, "SensitivityScorer", validated=False, **how)
     assert (estimator.sensitivity_.fillna(0) >= 0).all()
-    assert estimator.sensitivity_.dims == ("transformation",)
+    assert "transformation" in estimator.sensitivity_.dims
+    assert len(estimator.get_feature_names_out()) == estimator.sensitivity_.size
 
 
 # tasks

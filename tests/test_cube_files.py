@@ -213,16 +213,28 @@ def test_variables_that_only_some_cells_have():
 @pytest.mark.parametrize(
     ("second", "message"),
     [
-        (xr.Dataset({"x": ("t", [1.0])}, {"t": ["a"]}), r"x has \{'t': 1\} in one cell, \{'t': 2\} in another"),
+        (xr.Dataset({"x": ("t", [1.0])}), r"x has \{'t': 1\} in one cell, \{'t': 2\} in another"),
         (xr.Dataset({"x": ("u", [1.0, 2])}), r"x has \{'u': 2\} in one cell, \{'t': 2\} in another"),
         (xr.Dataset({"x": ((), 1.0)}), r"x has \{\} in one cell, \{'t': 2\} in another"),
-        (xr.Dataset({"x": ("t", [1.0, 2])}, {"t": ["b", "a"]}), "x has other coordinates in one cell than in another"),
+        (xr.Dataset({"x": ("t", [1.0, 2])}), "x has other coordinates in one cell than in another"),
     ],
 )
 def test_cells_that_disagree(second, message):
     first = xr.Dataset({"x": ("t", [1.0, 2])}, {"t": ["a", "b"]})
     with pytest.raises(ValueError, match=message):
         assemble([{"seed": 0}, {"seed": 1}], [first, second], {"seed": [0, 1]})
+
+
+def test_cells_with_other_labels_along_a_dimension_of_their_own():
+    layers = [["a", "b"], ["b", "c", "a"], ["c"]]
+    cells = [
+        xr.Dataset({"x": ("layer", np.arange(len(names)) + 10.0 * i), "n": ("layer", names)}, {"layer": names})
+        for i, names in enumerate(layers)
+    ]
+    cube = assemble([{"model": i} for i in range(4)], [*cells, None], {"model": [0, 1, 2, 3]})
+    assert cube.layer.values.tolist() == ["a", "b", "c"]
+    np.testing.assert_array_equal(cube.x[:3], [[0, 1, np.nan], [12, 10, 11], [np.nan, np.nan, 20]])
+    assert cube.n.values.tolist() == [["a", "b", ""], ["a", "b", "c"], ["", "", "c"], ["", "", ""]]
 
 
 def test_label_that_is_not_in_the_grid():

@@ -5,7 +5,7 @@ import pytest
 from study_runs import find_objects, replace
 
 from invtransfer import FrozenFeatureProbe, Transforms2D, load_objects
-from invtransfer.estimators.sensitivity import twin_sensitivity
+from invtransfer.estimators.given_pairs import twin_sensitivity
 from invtransfer.paper import images_with_objects as combined
 from invtransfer.paper.datasets import load_objects_and_backgrounds
 from invtransfer.paper.images_with_objects import (

@@ -54,6 +54,10 @@ def maps():
 def colours():
     return Colours()
 
+def deep():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3))
+
 def pixels():
     return nn.Flatten()
 
@@ -91,14 +95,14 @@ def test_the_numbers_are_those_of_the_scorer(folder, capsys):
     for name in ("colours", "pixels"):
         model = load_model(f"mine.py:{name}")
         monitored = SensitivityScorer(model, layer="", transformations=names, twins="clean", random_state=0).fit(images)
-        measured = cube.sel(model=f"mine.py:{name}")
+        measured = cube.sel(encoder=f"mine.py:{name}")
         assert measured.sensitivity.values[0] == pytest.approx(monitored.sensitivity_.values[0], rel=1e-5)  # draws none
         assert measured.sensitivity.values == pytest.approx(monitored.sensitivity_.values, abs=0.2)
         assert (measured.sensitivity_low < measured.sensitivity_high).all()
     flips = cube.sensitivity.sel(transformation="h_flip").values
     assert flips[0] < 1e-3 < 0.5 < flips[1]
     assert (cube.different == 1).all()
-    assert cube.sizes == {"model": 2, "transformation": 3, "image": 12}
+    assert cube.sizes == {"encoder": 2, "transformation": 3, "image": 12}
     assert all({"units", "long_name"} <= cube[name].attrs.keys() for name in cube.data_vars)
     said = capsys.readouterr().out
     assert "of 12 images of photos, brought to 16 x 16" in said
@@ -121,7 +125,7 @@ def test_what_is_measured_is_not_measured_again(folder):
     measure("mine.py:colours", "mine.py:pixels", "--transformations", "invert", "hue")
     assert count_calls(folder) == n_calls + 2  # for the hue
     both = xr.open_dataset("mine.nc").load()
-    assert both.sel(model="mine.py:colours", transformation="invert").sensitivity == first.sensitivity.squeeze()
+    assert both.sel(encoder="mine.py:colours", transformation="invert").sensitivity == first.sensitivity.squeeze()
     with pytest.raises(SystemExit):
         measure("mine.py:colours", "--transformations", "invert")  # the cube has more
 
@@ -262,3 +266,57 @@ def test_the_call_takes_what_the_command_takes(folder):
         arguments = {"models": ["mine.py:pixels"], "images": "photos", "path": "none.nc"} | wrong
         with pytest.raises(ValueError, match=f"{next(iter(wrong))} is empty, expected at least one"):
             measure_models(**arguments)
+
+
+def test_layers_strengths_and_interactions_go_into_the_cube(folder, capsys):
+    more = ("--layers", "blocks", "--strengths", "0.5", "1", "--interactions", "invert,hue")
+    measure("mine.py:deep", "mine.py:maps", "--transformations", "invert", "hue", *more)
+    cube = xr.open_dataset("mine.nc").load()
+    assert cube.sensitivity.dims == ("encoder", "transformation", "layer", "strength")
+    assert cube.layer.values.tolist() == ["0", "1", "(feature)", ""]  # the whole of maps is one layer
+    assert not np.isnan(cube.sensitivity.sel(encoder="mine.py:deep", layer=["0", "1", "(feature)"])).any()
+    assert np.isnan(cube.sensitivity.sel(encoder="mine.py:deep", layer="")).all()
+    assert cube.depth.sel(encoder="mine.py:deep", transformation="hue").values[:3].tolist() == [0.5, 1, 1]
+    assert cube.slope.dims == ("encoder", "transformation", "layer")
+    assert cube.interaction.dims == ("encoder", "transformation", "layer", "then")
+    assert np.isfinite(cube.interaction.sel(encoder="mine.py:deep", transformation="invert", then="hue", layer="1"))
+    assert np.isnan(cube.interaction.sel(transformation="hue", then="hue")).all()
+    scorer = SensitivityScorer(
+        load_model("mine.py:deep"), layers=["model.0", "model.1"], transformations=["invert"], strengths=[0.5, 1],
+        twins="clean", random_state=0,
+    ).fit(load_images("photos", size=16))  # fmt: skip
+    of_scorer = scorer.sensitivity_.sel(transformation="invert").values
+    here = {"encoder": "mine.py:deep", "transformation": "invert", "layer": ["0", "1"]}
+    np.testing.assert_allclose(cube.sensitivity.sel(here), of_scorer, rtol=1e-5)  # invert draws nothing
+    assert all({"units", "long_name"} <= cube[name].attrs.keys() for name in cube.variables)
+    said = capsys.readouterr().out
+    last = cube.sensitivity.sel(encoder="mine.py:deep", transformation="hue", layer="(feature)", strength=1).item()
+    assert f"{last:.3f}" in said
+    assert "here: the last layer of each and the largest strength; the cube has all" in said
+    # the other layers and strengths of a stopped command are not mixed with these
+    with pytest.raises(SystemExit):
+        measure("mine.py:deep", "--transformations", "invert", "--layers", "blocks")
+
+
+def test_a_cell_more_when_interactions_are_asked_for_later(folder):
+    names = ("--transformations", "invert", "hue")
+    measure("mine.py:colours", *names)
+    n_calls = count_calls(folder)
+    measure("mine.py:colours", *names, "--interactions", "all")
+    cube = xr.open_dataset("mine.nc")
+    assert cube.kind.sel(transformation="invert", then="hue").item() != ""
+    # of the first transformation only: as it is, alone and together with the second
+    assert count_calls(folder) == n_calls + 2
+
+
+def test_names_of_layers_that_are_not_there(folder, capsys):
+    for wrong, message in (
+        (["--layers", "conv"], "layer is 'conv', expected the name of a layer of Sequential (nearest: 0, 1)"),
+        (["--layers", "0", "--layer", "1"], "layer is '1' and layers is ['0'], expected one of them"),
+        (["--strengths", "0"], "strengths is [0.0], expected numbers above 0 and up to 1"),
+        (["--interactions", "rotate+blur"], "interactions holds ('rotate+blur',), expected pairs of names"),
+        (["--interactions", "rotate,blot"], "interactions holds 'blot', which is not measured alone"),
+    ):
+        with pytest.raises(SystemExit):
+            measure("mine.py:deep", *wrong)
+        assert message in capsys.readouterr().err

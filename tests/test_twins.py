@@ -10,7 +10,6 @@ from torch import nn
 from invtransfer import SensitivityScorer, TransformedImages, twin_sensitivity
 from invtransfer.encoders import encoding
 from invtransfer.encoders.encoding import encode_pieces, open_encoder
-from invtransfer.estimators import twins
 from invtransfer.transformations import TRANSFORMATIONS
 
 
@@ -74,7 +73,7 @@ def test_no_number_depends_on_the_size_of_pieces(kind, monkeypatch, source):
         return scorer.pair_distances_.values, scorer.random_distances_.values, scorer.companions_.to_array().values
 
     usual = measure()
-    monkeypatch.setattr(twins, "PIECE_BYTES", 20_000)  # 6 images
+    monkeypatch.setattr(encoding, "PIECE_BYTES", 20_000)  # 6 images
     for first, second in zip(usual, measure(), strict=True):
         assert np.array_equal(first, second, equal_nan=True)
 
@@ -105,8 +104,7 @@ def test_clean_twins_on_a_source_that_knows_objects(source):
 
 
 def test_memory_does_not_grow_with_the_number_of_pairs(monkeypatch):
-    for module in (twins, encoding):
-        monkeypatch.setattr(module, "PIECE_BYTES", 2**18)
+    monkeypatch.setattr(encoding, "PIECE_BYTES", 2**18)
     X = many_images(1_500, side=64)  # 18 MB; all twins of a transformation would take twice that
     scorer = SensitivityScorer(colours, transformations=["invert", "hue"], random_state=0)
     scorer.fit(X[:10])

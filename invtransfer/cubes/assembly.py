@@ -87,7 +87,8 @@ def assemble(points, cells, coordinates):
         For each cell, its label along every dimension of the grid.
     cells : list of xarray.Dataset or None
         Cells as `write` and `read` handle them; None for a cell that is missing. A cell that failed has no
-        variables, and the attribute "message". A cell may have dimensions of its own, which come last in the cube.
+        variables, and the attribute "message". A cell may have dimensions of its own, which come last in the cube. If
+        labels along them differ between cells, the cube has all labels, in the order of the first that has each.
     coordinates : dict of str to list, or to tuple of (dimension, list)
         The grid: a list of labels makes a dimension, in this order; a tuple is a further coordinate along a dimension.
 
@@ -100,8 +101,8 @@ def assemble(points, cells, coordinates):
     Raises
     ------
     ValueError
-        If cells disagree about their own dimensions or about the labels along them, if a label is not in the grid, or
-        if the dtype of a variable has no value that can stand for "missing", such as booleans.
+        If cells disagree about their own dimensions, or differ in size along one without labels; if a label is not in
+        the grid; or if the dtype of a variable has no value that can stand for "missing", such as booleans.
 
     Examples
     --------
@@ -117,7 +118,7 @@ def assemble(points, cells, coordinates):
     status = np.zeros(shape, dtype=np.int8)
     message = np.full(shape, "", dtype=object)
     placed = {}  # for each variable: place in the cube -> what the cell there holds
-    for point, cell in zip(points, cells, strict=True):
+    for point, cell in zip(points, _align(cells), strict=True):
         for dim in dims:
             if point[dim] not in coordinates[dim]:
                 raise ValueError(f"{point[dim]!r} is not a label of {dim}: {coordinates[dim]}")
@@ -139,6 +140,28 @@ def assemble(points, cells, coordinates):
     data["status"] = (dims, status, flags | {"long_name": "state of the cell", "units": "1"})
     data["message"] = (dims, message.astype(str), {"long_name": "why the cell failed; empty otherwise", "units": "1"})
     return cube.assign(data)
+
+
+def _align(cells):
+    """Return cells with the same labels along each of their own dimensions that has labels in all cells."""
+    done = [cell for cell in cells if cell is not None and "message" not in cell.attrs]
+    labels = {}
+    for dim in dict.fromkeys(dim for cell in done for dim in cell.dims):
+        indexes = [cell.indexes.get(dim) for cell in done if dim in cell.dims]
+        if all(index is not None and index.is_unique for index in indexes):
+            union = list(dict.fromkeys(label for index in indexes for label in index))
+            if any(list(index) != union for index in indexes):
+                labels[dim] = union
+    return [
+        _reindex(cell, {dim: labels[dim] for dim in labels if cell is not None and dim in cell.dims}) for cell in cells
+    ]
+
+
+def _reindex(cell, labels):
+    if not labels:
+        return cell
+    fill = {name: _NO_VALUE.get(one.dtype.kind) for name, one in cell.variables.items() if name not in cell.dims}
+    return cell.reindex(labels, fill_value=fill)
 
 
 def _fill(name, variables, shape):

@@ -8,11 +8,13 @@ import numpy as np
 from torch import nn
 
 from invtransfer.encoders.layers import LayerFeatures, explain_failure
+from invtransfer.encoders.many_layers import ManyLayers
 from invtransfer.encoders.outputs import check_pool
 from invtransfer.images import as_array, check_count
 from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import apply_in_batches, choose_batch_size, compute_outputs, first_weight
 
+WATCHED = (LayerFeatures, ManyLayers)
 PIECE_BYTES = 2**24  # size of the images that are read, or made, at once
 
 
@@ -78,7 +80,7 @@ def encode(encoder, X, batch_size=None, *, layer=None, pool="auto", precision="f
         X = as_array(X, "X")
     if len(X.shape) != 4:
         raise ValueError(f"X has shape {X.shape}, expected (n_samples, height, width, n_channels)")
-    step = max(1, PIECE_BYTES // max(1, math.prod(X.shape[1:]) * X.dtype.itemsize))
+    step = count_at_once(X.shape[1:], X.dtype)
     pieces = ((slice(i, i + step), X[i : i + step]) for i in range(0, len(X), step))
     Z = None
     for rows, features in _stream(encoder, pieces, batch_size, precision):
@@ -94,19 +96,22 @@ def encode(encoder, X, batch_size=None, *, layer=None, pool="auto", precision="f
     return Z
 
 
-def open_encoder(encoder, layer=None, pool="auto"):
+def open_encoder(encoder, layer=None, pool="auto", layers=None):
     """Check an encoder, and choose where the features of a torch module are taken.
 
     Parameters
     ----------
     encoder, layer, pool
         As for `encode`.
+    layers : "blocks", list of str or None
+        Layers of a torch module, or of the network of a fitted estimator of ours, whose features are computed side by
+        side, see `ManyLayers`. None: those of `layer`.
 
     Returns
     -------
-    encoder : LayerFeatures, fitted transformer or pipeline, callable or None
+    encoder : LayerFeatures, ManyLayers, fitted transformer or pipeline, callable or None
         Of a torch module its `LayerFeatures`, whose `description` says after the first images where the features are
-        taken; else the argument itself. `encode` and `encode_pieces` take it.
+        taken, or its `ManyLayers`; else the argument itself. `encode` and `encode_pieces` take it.
 
     Raises
     ------
@@ -122,13 +127,20 @@ def open_encoder(encoder, layer=None, pool="auto"):
     check_pool(pool)
     if isinstance(encoder, type):
         raise TypeError(f"encoder is the class {encoder.__name__}, expected an instance of it")
-    if isinstance(encoder, LayerFeatures) and layer is None and pool == "auto":
+    if layer is not None and layers is not None:
+        raise ValueError(f"layer is {layer!r} and layers is {layers!r}, expected one of them")
+    if isinstance(encoder, WATCHED) and layer is None and layers is None and pool == "auto":
         return encoder
     if isinstance(encoder, nn.Module):
-        return LayerFeatures(encoder, layer, pool)
-    if layer is not None or pool != "auto":
-        wrong = f"layer is {layer!r}, expected None" if layer is not None else f"pool is {pool!r}, expected 'auto'"
-        raise ValueError(f"{wrong}: encoder is of type {type(encoder).__name__}, which is no torch module")
+        return LayerFeatures(encoder, layer, pool) if layers is None else ManyLayers(encoder, layers, pool)
+    if layers is not None and _is_ours(encoder) and hasattr(encoder, "module"):
+        return ManyLayers(encoder.module().to(device_of(encoder)), layers, pool)
+    for name, value, usual in (("layer", layer, None), ("layers", layers, None), ("pool", pool, "auto")):
+        if value != usual:
+            raise ValueError(
+                f"{name} is {value!r}, expected {usual!r}: encoder is of type {type(encoder).__name__}, which is no"
+                " torch module"
+            )
     if encoder is not None and not hasattr(encoder, "transform") and not callable(encoder):
         raise TypeError(
             f"encoder is of type {type(encoder).__name__}, expected a torch module, a fitted transformer,"
@@ -158,7 +170,78 @@ def describe_features(encoder):
     >>> describe_features(open_encoder(len)) is None
     True
     """
+    if isinstance(encoder, ManyLayers):
+        return "; ".join(encoder.descriptions or [])
     return encoder.description if isinstance(encoder, LayerFeatures) else None
+
+
+def count_at_once(image_shape, dtype):
+    """Count the images that are read, or made, at once.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        Shape (height, width, n_channels) of the images.
+    dtype : numpy.dtype
+        Their dtype.
+
+    Returns
+    -------
+    n : int
+        As many as fit into 16 MiB, and at least one.
+
+    Examples
+    --------
+    >>> count_at_once((224, 224, 3), np.uint8), count_at_once((4_000, 6_000, 3), np.uint8)
+    (111, 1)
+    """
+    return max(1, PIECE_BYTES // max(1, math.prod(image_shape) * np.dtype(dtype).itemsize))
+
+
+def columns_of(encoder):
+    """Return which columns of features belong to each layer, after some were computed.
+
+    Parameters
+    ----------
+    encoder : object
+        As `open_encoder` returned it.
+
+    Returns
+    -------
+    columns : list of slice
+        One for each layer; a single one of all features, unless several layers were asked for.
+
+    Examples
+    --------
+    >>> columns_of(open_encoder(len))
+    [slice(None, None, None)]
+    """
+    return encoder.columns if isinstance(encoder, ManyLayers) else [slice(None)]
+
+
+def describe_layers(encoder):
+    """Return the coordinates of several layers, after features were computed.
+
+    Parameters
+    ----------
+    encoder : object
+        As `open_encoder` returned it.
+
+    Returns
+    -------
+    coordinates : dict
+        "layer": names; "depth": share of the network that has run when a layer is done; "features": where they are
+        taken, and how they are pooled; each with its dimension, "layer". Empty, unless several layers were asked for.
+
+    Examples
+    --------
+    >>> describe_layers(open_encoder(len))
+    {}
+    """
+    if not isinstance(encoder, ManyLayers):
+        return {}
+    described = {"layer": encoder.names, "depth": encoder.depths, "features": encoder.descriptions}
+    return {name: ("layer", values) for name, values in described.items()}
 
 
 def encode_pieces(encoder, pieces, batch_size=None, *, precision="float32", n_features=None):
@@ -263,7 +346,7 @@ def _compute_features(encoder, X, batch_size, precision):
     """Compute the features of images in memory; the last batch may be smaller."""
     if encoder is None:
         outputs = X
-    elif isinstance(encoder, LayerFeatures):
+    elif isinstance(encoder, WATCHED):
         with explain_failure(encoder, X.shape[1:]):
             outputs = compute_outputs(encoder, X, batch_size, precision)
     elif _is_ours(encoder):

@@ -1,6 +1,7 @@
 """Features of a layer of a torch module."""
 
 import contextlib
+import copy
 import difflib
 import inspect
 import itertools
@@ -41,6 +42,8 @@ class LayerFeatures(nn.Module):
     description : str
         Where the features are taken and, after a forward pass, which part that is and how it is pooled, such as "input
         of fc", "output of layer3, mean over places" or "output of the module (pooler_output)".
+    is_checking : bool
+        Whether the module is running once more, so that what was taken for its head can be checked.
 
     Raises
     ------
@@ -74,11 +77,11 @@ class LayerFeatures(nn.Module):
     def __init__(self, module, layer=None, pool="auto"):
         super().__init__()
         check_pool(pool)
-        if _hides_layers(module) and not (isinstance(layer, str) and layer.partition("[")[0] == ""):
+        made_by = _hides_layers(module)
+        if made_by and not (isinstance(layer, str) and layer.partition("[")[0] == ""):
             raise TypeError(
-                f"layer is {layer!r}, expected '' (its output) for a module made by {_hides_layers(module)}, whose"
-                " layers cannot be reached: give the module that it was made from, or a version of it that returns the"
-                " features"
+                f"layer is {layer!r}, expected '' (its output) for a module made by {made_by}, whose layers cannot be"
+                " reached: give the module that it was made from, or a version of it that returns the features"
             )
         if not (isinstance(layer, str) and layer == ""):
             module = getattr(module, "_orig_mod", module)  # of torch.compile, whose layers cannot be watched
@@ -86,8 +89,20 @@ class LayerFeatures(nn.Module):
         if self._method is None:
             _check_takes_images(module)
         _check_weights(module)
+        self.module, self.pool = module, pool
+        self._n_prefix = _count_prefix_tokens(module)
+        self._names = [name for name, _ in module.named_modules(remove_duplicate=False)]
+        self._choose(layer)
+
+    def at(self, layer):
+        """Return the same for another layer of the module, which is not checked once more."""
+        other = copy.copy(self)
+        other._choose(layer)
+        return other
+
+    def _choose(self, layer):
+        module, names = self.module, self._names
         head = find_head(module, LayerFeatures) if layer is None and self._method is None else None
-        names = [name for name, _ in module.named_modules(remove_duplicate=False)]
         self._layer, self._parts, self._takes_input = head or "", (), head is not None
         if isinstance(layer, str) and layer not in names:
             self._layer, parts = re.fullmatch(r"([^\[]*)((?:\[[^\[\]]+\])*)|.*", layer, re.DOTALL).groups()
@@ -100,20 +115,49 @@ class LayerFeatures(nn.Module):
                 f"layer is {layer!r}, expected the name of a layer of {type(module).__name__}"
                 f" (nearest: {', '.join(nearest) or 'it has none'}), '' for its output, or None"
             )
-        self.layer, self.pool, self.module = layer, pool, module
+        self.layer = layer
         self._place = f"{'input' if self._takes_input else 'output'} of {self._layer or self._method or 'the module'}"
         self.description = self._place
-        self._n_prefix = _count_prefix_tokens(module)
-        self._is_checked = False
+        self._is_checked = self.is_checking = False
+
+    @property
+    def runs_module(self):
+        """Whether the features cannot be watched, since they are taken from what the module returns, or may be."""
+        return self._layer == "" or self._takes_input
+
+    @property
+    def watched(self):
+        """The layer whose output the features are taken from."""
+        return self.module.get_submodule(self._layer)
+
+    def run(self, images):
+        """Return what the module returns for a copy of the images, which it may change in place."""
+        return self._call(self._copy_images(images))
+
+    def pool_output(self, output, image_size):
+        """Return the features, of shape (n_samples, n_features), float32, that are in an output of the layer.
+
+        Parameters
+        ----------
+        output : object
+            What the layer returned.
+        image_size : tuple of int
+            (height, width) of the images in pixels.
+        """
+        return self._pool(output, self._place, image_size)
+
+    def _copy_images(self, images):
+        return images.to(first_weight(self.module).dtype, memory_format=torch.contiguous_format, copy=True)
+
+    def _call(self, images):
+        return (self.module if self._method is None else getattr(self.module, self._method))(images)
 
     def forward(self, images):
         """Return features of shape (n_samples, n_features), float32."""
-        # a copy, which the module may change in place
-        images = images.to(first_weight(self.module).dtype, memory_format=torch.contiguous_format, copy=True)
+        images = self._copy_images(images)
         size = images.shape[2:]
-        call = self.module if self._method is None else getattr(self.module, self._method)
         if self._layer == "":
-            return self._pool(call(images), self._place, size)
+            return self._pool(self._call(images), self._place, size)
         kept, check = {}, self._takes_input and not self._is_checked and not self.training
 
         def keep(_, args, kwargs, output):  # copied, because a layer that follows may work in place
@@ -123,12 +167,12 @@ class LayerFeatures(nn.Module):
                 kept["output"] = _copy(output)
 
         given = images.clone() if check else None
-        layer = self.module.get_submodule(self._layer)
-        with _uncompiled(self.module):
+        layer = self.watched
+        with uncompiled(self.module):
             # only during this pass, because a module with this hook could not be pickled
             handle = layer.register_forward_hook(keep, with_kwargs=True)
             try:
-                output = call(images)
+                output = self._call(images)
             finally:
                 handle.remove()
             if self._takes_input and find_feature(output, self.pool) is not None:
@@ -139,7 +183,9 @@ class LayerFeatures(nn.Module):
                     " another layer, or '' for its output"
                 )
             if check:
-                self._check_head(call, layer, given, kept["output"], output)
+                self.is_checking = True
+                self._check_head(self._call, layer, given, kept["output"], output)
+                self.is_checking = False
         return self._pool(kept["input" if self._takes_input else "output"], self._place, size)
 
     def _check_head(self, call, head, images, logits, output):
@@ -172,8 +218,23 @@ class LayerFeatures(nn.Module):
         return features.float()
 
 
-def _uncompiled(module):
-    """Return a context in which no part of a module runs as compiled code, which does not call hooks."""
+def uncompiled(module):
+    """Return a context in which no part of a module runs as compiled code, which does not call hooks.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Module that runs in the context.
+
+    Returns
+    -------
+    context : context manager
+
+    Examples
+    --------
+    >>> with uncompiled(nn.Linear(2, 1)):
+    ...     pass
+    """
     compiled = ("_compiled_call_impl", "_orig_mod")  # of module.compile() and torch.compile(module)
     if any(getattr(part, name, None) is not None for part in module.modules() for name in compiled):
         return torch.compiler.set_stance("force_eager")
@@ -257,7 +318,7 @@ def explain_failure(module, image_shape):
     except (RuntimeError, AssertionError) as error:
         if "memory" in str(error):  # the CPU's allocator raises a RuntimeError
             raise
-        module = module.module if isinstance(module, LayerFeatures) else module
+        module = getattr(module, "module", module)  # of LayerFeatures and ManyLayers
         shape = " x ".join(map(str, image_shape))
         reason = " ".join(str(error).split())
         raise ValueError(f"{type(module).__name__} fails on images of {shape}: {reason}") from error

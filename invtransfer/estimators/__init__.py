@@ -6,11 +6,12 @@
 `frozen` the handling of encoders.
 """
 
+from invtransfer.estimators.given_pairs import twin_sensitivity
 from invtransfer.estimators.models import load_model
 from invtransfer.estimators.pretraining import InvariantPretrainer
 from invtransfer.estimators.probing import FrozenFeatureProbe
 from invtransfer.estimators.saving import load_encoder, save_encoder
-from invtransfer.estimators.sensitivity import SensitivityScorer, twin_sensitivity
+from invtransfer.estimators.sensitivity import SensitivityScorer
 from invtransfer.estimators.tuning import FineTuner
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Sensitivity of a representation to transformations: SensitivityScorer, and the same for pairs of one's own.
+"""Sensitivity of a representation to transformations: SensitivityScorer.
 
 The sensitivity to a transformation is the mean distance between the features of twins (two draws of that transformation
 on the same object and background), divided by the mean distance between different images. It is 0 for an invariant
@@ -7,6 +7,7 @@ representation, and 1 if twins are as different as any two images.
 
 import warnings
 import zlib
+from itertools import product
 
 import numpy as np
 import xarray as xr
@@ -14,91 +15,30 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from invtransfer.analysis.representations import (
-    FEW_PAIRS,
-    count_effective_pairs,
+    DISTANCES,
     mean_random_distance,
-    sensitivity_interval,
 )
 from invtransfer.encoders.encoding import describe_features, open_encoder
 from invtransfer.estimators.frozen import AroundEncoder
 from invtransfer.estimators.inputs import validate_input
-from invtransfer.estimators.twins import measure_given, measure_twins, order_of_pairs, take_images
-from invtransfer.images import check_count, check_images
+from invtransfer.estimators.profiles import (
+    COMPANIONS,
+    COMPOSED,
+    add_interactions,
+    check_strengths,
+    choose_interactions,
+    join_profiles,
+    measure_profile,
+)
+from invtransfer.estimators.twins import measure_twins, order_of_pairs, take_images, warn_of_few
+from invtransfer.images import check_count
 from invtransfer.networks.inference import check_precision
 from invtransfer.randomness import derive_seed
 from invtransfer.sources.blocks import Source
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
 TWINS = ("drawn", "clean")
-ROUNDING = 1e-5  # distances of twins, as a share of that of different images, that are none
 N_ROW_DRAWS = 512  # number of draws of each transformation from which `transform` chooses
-
-
-def twin_sensitivity(encoder, X, X_twin, *, layer=None, pool="auto"):
-    """Measure how sensitive a representation is to the difference between the two images of given pairs.
-
-    Parameters
-    ----------
-    encoder : InvariantPretrainer, fitted transformer or pipeline, torch.nn.Module, callable or None
-        Encoder from images to features, see `invtransfer.encoders.encode`. A torch module receives float tensors in
-        [0, 1] of shape (n_samples, 3, height, width), so a normalisation of the images belongs in it; a function
-        receives the array of images as given, uint8 or float of shape (n_samples, height, width, 3); a transformer
-        receives each image as one row. None: the pixels are the features.
-    X, X_twin : array-like of shape (n_pairs, height, width, 3), uint8 or float in [0, 1]
-        First and second image of each pair.
-    layer : str or None
-        Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
-        the output of the module; a part of an output that is no tensor follows in brackets, as in "lstm[0]". None: what
-        the module itself calls its feature; else the input of the last linear layer if that is the last layer with
-        weights (the head of a classifier), else the output of the module. See `invtransfer.encoders.LayerFeatures`.
-    pool : {"auto", "class", "mean", "flatten"}
-        How token sequences and maps of a torch module become one row of features. "auto": as the module itself does,
-        else the class token if it has one, else the mean over tokens or places. "class": the first token. "mean": the
-        mean over all tokens or places. "flatten": one long row.
-
-    Returns
-    -------
-    sensitivity : float
-        Mean distance between the features of the two images of a pair, divided by the mean distance between the first
-        image of one pair and the second image of another, over all pairs within blocks of 256.
-    low, high : float
-        Bounds of its 95 % interval over pairs, see `invtransfer.analysis.representations.sensitivity_interval`.
-
-    Raises
-    ------
-    ValueError
-        If the images are not as described, their shapes or dtypes differ, there is only one pair, the encoder has no
-        such layer, or it does not return one finite row per image.
-    TypeError
-        If `encoder` is of a type that cannot be used.
-
-    Warns
-    -----
-    UserWarning
-        If fewer than 3 pairs make the mean distance, so that its interval cannot be known.
-
-    Notes
-    -----
-    If every twin is transformed, the sensitivity is higher than that of `SensitivityScorer`, whose twins are two draws:
-    about half of them are identical if the transformation acts with probability 0.5.
-
-    Examples
-    --------
-    >>> X = np.random.default_rng(0).integers(256, size=(100, 8, 8, 3), dtype="uint8")
-    >>> sensitivity, low, high = twin_sensitivity(None, X, 255 - X)
-    >>> bool(low < sensitivity < high)
-    True
-    """
-    X, X_twin = check_images(X, "X"), check_images(X_twin, "X_twin")
-    if X.shape != X_twin.shape:
-        raise ValueError(f"X_twin has shape {X_twin.shape}, expected the shape of X, {X.shape}")
-    if X.dtype != X_twin.dtype:  # 0 to 255, or 0 to 1
-        raise ValueError(f"X_twin has dtype {X_twin.dtype}, expected that of X, {X.dtype}")
-    if len(X) < 2:
-        raise ValueError("X has 1 pair, expected at least 2: twins are compared with different images")
-    measured = measure_given(open_encoder(encoder, layer, pool), X, X_twin)
-    _warn_of_few({"the difference between X and X_twin": measured})
-    return sensitivity_interval(*measured)
 
 
 class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
@@ -106,16 +46,21 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    encoder : InvariantPretrainer, fitted transformer or pipeline, torch.nn.Module, callable or None
+    encoder : InvariantPretrainer, fitted transformer or pipeline, torch.nn.Module, callable, None, or dict of these
         Encoder from images to features, see `invtransfer.encoders.encode`. A torch module receives float tensors in
         [0, 1] of shape (n_samples, 3, height, width), so a normalisation of the images belongs in it; a function
         receives the array of images as given, uint8 or float of shape (n_samples, height, width, 3); a transformer
-        receives each image as one row. None: the pixels are the features.
+        receives each image as one row. None: the pixels are the features. Several encoders, by their names, see the
+        same draws of the same images; if one of them fails, the others are measured.
     layer : str or None
         Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
         the output of the module; a part of an output that is no tensor follows in brackets, as in "lstm[0]". None: what
         the module itself calls its feature; else the input of the last linear layer if that is the last layer with
         weights (the head of a classifier), else the output of the module. See `invtransfer.encoders.LayerFeatures`.
+    layers : "blocks", list of str, or None
+        Layers that are measured together, from the same forward passes: names as for `layer`, or "blocks", all residual
+        blocks, transformer layers and the like and what the module itself calls its feature, "(feature)". See
+        `invtransfer.encoders.ManyLayers`. None: only `layer`.
     pool : {"auto", "class", "mean", "flatten"}
         How token sequences and maps of a torch module become one row of features. "auto": as the module itself does,
         else the class token if it has one, else the mean over tokens or places. "class": the first token. "mean": the
@@ -126,6 +71,18 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         "drawn": the two images of a pair are two draws of the transformation, as in the paper; half of them are
         identical if it acts with probability 0.5. "clean": the first is the image as it is, and the transformation acts
         on every second one.
+    strengths : list of float or None
+        Strengths above 0 and up to 1 at which each transformation is measured, in increasing order, see
+        `Transformation.at`. None: 1, the transformation as it is.
+    distance : {"euclidean", "cosine", "mahalanobis"}
+        Distance between features: that of the paper; 1 minus their cosine; or that in units of the spread of the
+        features of at most 1,000 images as they are, with the covariance shrunk after Ledoit and Wolf.
+    interactions : "all", list of (str, str), or None
+        Pairs of transformations that are also measured one after the other, at full strength: "all" of them, each in
+        the order of `transformations`, or those named.
+    probe : fitted classifier, dict of these by the names of the encoders, or None
+        Classifier with `predict` for features, those of the last layer if there are several, such as a
+        `FrozenFeatureProbe` that was fitted on features. How often do its answers change?
     n_pairs : int
         Number of pairs of twins per transformation. From given images, at most one pair is made of each; of more, a
         random choice.
@@ -144,30 +101,43 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    sensitivity_ : xarray.DataArray over "transformation"
+    sensitivity_ : xarray.DataArray over ["encoder", "layer",] "transformation" [and "strength"]
         Mean distance between twins, divided by the mean distance between random pairs: 0 if the features are invariant,
-        1 if twins are as different as any two images, NaN if all features are equal.
-    sensitivity_interval_ : xarray.DataArray over "transformation" and "bound"
+        1 if twins are as different as any two images, NaN if all features are equal. Dimensions in brackets are there
+        if the argument asks for several.
+    sensitivity_interval_ : xarray.DataArray over these and "bound"
         95 % interval ("low", "high") over pairs, for this encoder.
-    pair_distances_, random_distances_ : xarray.DataArray over "transformation" and "pair"
+    profile_ : xarray.Dataset over these and "pair"
+        All that was measured, which the functions of `invtransfer.plots` draw. Along "layer" there is the coordinate
+        "depth", the share of the network's convolutions and linear layers that have run when the layer is done.
+        Variables, besides those below: "sensitivity", "sensitivity_low", "sensitivity_high". With `strengths`, "slope":
+        that of the sensitivity at strength 0. With a probe, "changed": share of its answers that differ between twins,
+        and "strength_of_half", at which half of them do. With `interactions`, over "then", the second transformation:
+        "together", the sensitivity to both; "interaction", its square minus those of each alone; and "kind", which is
+        "covering" (less than both), "additive", "amplifying" (more than both) or "unclear", see
+        `invtransfer.analysis.profiles.interactions`. "message" says why an encoder failed, "" if it did not.
+    pair_distances_, random_distances_ : xarray.DataArray over these and "pair"
         Distance between the features of the twins, and mean distance of the features of a pair from those of the other
         pairs of its block of 256, in units of the features. Of given images, the coordinate "image" is the number of
         the image that a pair was made of; pairs are in random order, so that sorted images meet those of all classes.
-    companions_ : xarray.Dataset over "transformation"
+        `invtransfer.analysis.compare_sensitivities` compares encoders, layers, transformations or strengths by them.
+    companions_ : xarray.Dataset over the dimensions of `sensitivity_`
         What Equation 1 alone does not tell, from the same twins. "object_sensitivity" and "abx": mean distance between
         twins over that to another object on the same background under the same draw, and share of the cases in which
         the twin is nearer than that; of sources that know no objects, NaN, and the share of other images of the block
         that are farther than the twin. "participation_ratio": number of directions in which the features vary, within
-        blocks of 256 images. "different": share of the twins whose images differ; "sensitivity_if_different": mean
-        distance of these, divided by the mean distance between different images.
-    composed_sensitivity_ : float
+        blocks of 256 images. "normalized_variance": variance of a feature over transformations in that over images,
+        mean over the features, after Quiroga and Lanzarini. "different": share of the twins whose images differ;
+        "sensitivity_if_different": mean distance of these, divided by the mean distance between different images.
+    composed_sensitivity_ : float, or xarray.DataArray over ["encoder", "layer"]
         Sensitivity to all transformations of the source together; NaN if the scorer was fitted on images, or on a
         source without transformations.
-    composed_sensitivity_interval_ : tuple of float
+    composed_sensitivity_interval_ : tuple of float or xarray.DataArray
         Bounds (low, high) of its 95 % interval.
-    layer_ : str or None
+    layer_ : str, None, or dict of these by the names of the encoders
         Where the features are taken in a torch module and how they are pooled, such as "input of fc", "output of
-        layer3, mean over places" or "output of the module (pooler_output)"; None for other encoders.
+        layer3, mean over places" or "output of the module (pooler_output)"; None for other encoders. Of several layers,
+        one after the other, as in the coordinate "features" of `profile_`.
     image_shape_ : tuple of int
         Shape (height, width, n_channels) of the images seen in fit.
     n_features_in_ : int
@@ -192,7 +162,9 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
     References
     ----------
     Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Sections 3.4 and
-    5.1. Schatz et al., "Evaluating speech features with the minimal-pair ABX task", Interspeech 2013.
+    5.1. Schatz et al., "Evaluating speech features with the minimal-pair ABX task", Interspeech 2013. Quiroga and
+    Lanzarini, "Measuring (in)variances in convolutional networks", 2020; arXiv 2310.17404. Ericsson et al., "Why do
+    self-supervised models transfer?", BMVC 2022, for strengths and Mahalanobis distances.
 
     Examples
     --------
@@ -211,9 +183,14 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         encoder=None,
         *,
         layer=None,
+        layers=None,
         pool="auto",
         transformations=None,
         twins="drawn",
+        strengths=None,
+        distance="euclidean",
+        interactions=None,
+        probe=None,
         n_pairs=10_000,
         image_shape=None,
         batch_size=None,
@@ -222,9 +199,14 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
     ):
         self.encoder = encoder
         self.layer = layer
+        self.layers = layers
         self.pool = pool
         self.transformations = transformations
         self.twins = twins
+        self.strengths = strengths
+        self.distance = distance
+        self.interactions = interactions
+        self.probe = probe
         self.n_pairs = n_pairs
         self.image_shape = image_shape
         self.batch_size = batch_size
@@ -259,40 +241,99 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         UserWarning
             If fewer than 3 pairs make the mean distance to a transformation, so that its interval cannot be known.
         """
+        self._check_parameters()
+        self._transformations = self._chosen()
+        self._strengths = None if self.strengths is None else [float(strength) for strength in self.strengths]
+        self._interactions = choose_interactions(self.interactions, self._transformations, self._strengths)
+        self._seed = derive_seed(self.random_state, "sensitivity")
+        profiles, layers, failures = {}, {}, {}
+        for name, encoder in self._encoders().items():
+            try:
+                profiles[name], layers[name] = self._profile(name, encoder, X)
+            except Exception as error:
+                if not isinstance(self.encoder, dict):
+                    raise
+                failures[name] = error
+        if not profiles:
+            raise next(iter(failures.values()))
+        self._scales = {name: _scales(profile) for name, profile in profiles.items()}
+        if isinstance(self.encoder, dict):
+            messages = {name: f"{type(error).__name__}: {error}" for name, error in failures.items()}
+            self.profile_ = join_profiles({name: profiles.get(name) for name in self.encoder}, messages)
+            self.layer_ = {name: layers.get(name) for name in self.encoder}
+            if messages:
+                text = "; ".join(f"{name}: {message}" for name, message in messages.items())
+                warnings.warn(f"{len(messages)} of {len(self.encoder)} encoders failed: {text}", stacklevel=2)
+        else:
+            self.profile_, self.layer_ = profiles[None], layers[None]
+        warn_of_few(self.profile_.pair_distance, self.profile_.random_distance)
+        self._name_results()
+        return self
+
+    def _name_results(self):
+        """Set the attributes that are parts of the profile."""
+        profile = self.profile_
+        self.sensitivity_ = profile.sensitivity
+        bounds = [profile[f"sensitivity_{bound}"] for bound in ("low", "high")]
+        bounds = xr.concat(bounds, "bound", coords="minimal", compat="override").assign_coords(bound=["low", "high"])
+        self.sensitivity_interval_ = bounds.transpose(..., "bound").rename(None).assign_attrs(units="1", long_name="")
+        self.pair_distances_, self.random_distances_ = profile.pair_distance, profile.random_distance
+        self.companions_ = profile[list(COMPANIONS)].drop_vars(["pair", "image"], errors="ignore")
+        values = [profile[name] if name in profile else xr.DataArray(np.nan) for name in COMPOSED]
+        value, *interval = [one if one.ndim else one.item() for one in values]
+        self.composed_sensitivity_, self.composed_sensitivity_interval_ = value, tuple(interval)
+
+    def _check_parameters(self):
         check_count(self.n_pairs, "n_pairs", low=2)
         if self.batch_size is not None:
             check_count(self.batch_size, "batch_size", high=65_536)
         check_precision(self.precision)
-        if self.twins not in TWINS:
-            raise ValueError(f"twins is {self.twins!r}, expected one of: {', '.join(TWINS)}")
-        chosen = self._transformations = self._chosen()
-        self._seed = derive_seed(self.random_state, "sensitivity")
-        encoder = open_encoder(self.encoder, self.layer, self.pool)
+        for name, known in (("twins", TWINS), ("distance", DISTANCES)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, expected one of: {', '.join(known)}")
+        check_strengths(self.strengths)
+        if isinstance(self.encoder, dict) and not self.encoder:
+            raise ValueError("encoder is an empty dict, expected at least one encoder by its name")
+        for name in self._encoders():
+            if isinstance(self.probe, dict) and name not in self.probe:
+                raise ValueError(f"probe holds none for {name!r}, expected one for each encoder: {list(self.probe)}")
+
+    def _encoders(self):
+        """Return the encoders by their names; None is the name of one without a name."""
+        return self.encoder if isinstance(self.encoder, dict) else {None: self.encoder}
+
+    def _open(self, encoder):
+        return open_encoder(encoder, self.layer, self.pool, self.layers)
+
+    def _profile(self, name, encoder, X):
+        """Return the profile of one encoder, and where its features are taken."""
+        encoder = self._open(encoder)
         source = self._source(X, encoder, reset=True)
-        knows_objects = "object" in getattr(source, "changes", ())
-        sets = [[t] for t in chosen] + ([None] if len(source.transformations) else [])  # None: the source's together
-        measured = self._measure(encoder, source, sets, objects=knows_objects)
-        self.layer_ = describe_features(encoder)
-        along = {
-            "transformation": ("transformation", [t.name for t in chosen]),
-            "category": ("transformation", [t.category for t in chosen]),
-        }
+        probe = self.probe[name] if isinstance(self.probe, dict) else self.probe
+        profile = measure_profile(
+            encoder, source, self._transformations, self._count_pairs(source), strengths=self._strengths,
+            interactions=self._interactions, composed=len(source.transformations) > 0,
+            objects="object" in getattr(source, "changes", ()), answer=None if probe is None else probe.predict,
+            **self._options(),
+        )  # fmt: skip
         if not isinstance(X, Source):
-            measured = measured.assign_coords(image=("pair", source.order))
-        pairs = list(zip(measured.pair_distances.values, measured.random_distances.values, strict=True))
-        measured = measured.isel(transformation=slice(len(chosen))).assign_coords(along)
-        self.pair_distances_, self.random_distances_ = measured.pair_distances, measured.random_distances
-        self.companions_ = _summarise_companions(measured)
-        _warn_of_few({t.name: one for t, one in zip(chosen, pairs, strict=False)})
-        ratios = np.array([sensitivity_interval(*one) for one in pairs[: len(chosen)]])  # (n_transformations, 3)
-        self.sensitivity_ = xr.DataArray(ratios[:, 0], along, ["transformation"], "sensitivity", {"units": "1"})
-        self.sensitivity_interval_ = xr.DataArray(
-            ratios[:, 1:], along | {"bound": ["low", "high"]}, ["transformation", "bound"], attrs={"units": "1"}
-        )
-        together = pairs[len(chosen) :]
-        composed = sensitivity_interval(*together[0]) if together else (np.nan, np.nan, np.nan)
-        self.composed_sensitivity_, self.composed_sensitivity_interval_ = composed[0], composed[1:]
-        return self
+            profile = profile.assign_coords(image=("pair", source.order))
+        return add_interactions(profile), describe_features(encoder)
+
+    def _count_pairs(self, source):
+        """Return the number of pairs; of given images, at most one is made of each."""
+        return min(self.n_pairs, getattr(source, "n_images", self.n_pairs))
+
+    def _options(self):
+        return {
+            "twins": self.twins, "distance": self.distance, "batch_size": self.batch_size, "precision": self.precision,
+            "prepare": self._to_pixels if self.image_shape_[2] == 1 else None,
+        }  # fmt: skip
+
+    def _measure_alone(self, encoder, source, n_pairs):
+        """Return what is measured of each transformation alone, at each strength."""
+        sets = [(t.at(strength),) for t in self._transformations for strength in self._strengths or [1.0]]
+        return measure_twins(encoder, source, sets, n_pairs, **self._options())
 
     def transform(self, X):
         """Compute the sensitivity of each image's features to each transformation.
@@ -306,17 +347,20 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         -------
         sensitivities : ndarray of shape (n_samples, n_transformations), float64
             Distance between the features of two draws on that image, divided by the mean distance between random pairs
-            in fit. The draws depend on the image alone, not on its place in `X`.
+            in fit. The draws depend on the image alone, not on its place in `X`. Of several encoders, layers or
+            strengths there is a column for each combination, see `get_feature_names_out`.
         """
         check_is_fitted(self)
         X = validate_input(self, X, reset=False)
         images = self._to_images(X)
         draws = np.array([zlib.crc32(np.ascontiguousarray(image).data) % N_ROW_DRAWS for image in images])
-        encoder = open_encoder(self.encoder, self.layer, self.pool)
-        source = take_images(images, encoder, self._seed, None, draws)
-        measured = self._measure(encoder, source, [[t] for t in self._transformations], len(images))
-        scales = np.array([mean_random_distance(values) for values in self.random_distances_.values])
-        return measured.pair_distances.values.T / np.where(scales > 0, scales, np.nan)
+        columns = []
+        for name, scales in self._scales.items():
+            encoder = self._open(self._encoders()[name])
+            source = take_images(images, encoder, self._seed, None, draws)
+            distances = self._measure_alone(encoder, source, len(images)).pair_distances.values
+            columns.append(distances.reshape(-1, len(images)) / np.where(scales > 0, scales, np.nan).reshape(-1, 1))
+        return np.concatenate(columns).T
 
     def score(self, X, y=None):
         """Return the invariance on new data: 1 minus the mean sensitivity over the transformations.
@@ -335,15 +379,19 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             to another.
         """
         check_is_fitted(self)
-        encoder = open_encoder(self.encoder, self.layer, self.pool)
-        source = self._source(X, encoder, reset=False)
-        measured = self._measure(encoder, source, [[t] for t in self._transformations])
-        pairs = zip(measured.pair_distances.values, measured.random_distances.values, strict=True)
-        ratios = [sensitivity_interval(*one)[0] for one in pairs]
-        return 1.0 - float(np.mean(ratios))
+        ratios = []
+        for name in self._scales:
+            encoder = self._open(self._encoders()[name])
+            source = self._source(X, encoder, reset=False)
+            measured = self._measure_alone(encoder, source, self._count_pairs(source))
+            normalisers = _scales(measured)
+            ratios.append(measured.pair_distances.values.mean(-1) / np.where(normalisers > 0, normalisers, np.nan))
+        return 1.0 - float(np.mean(np.concatenate(ratios, axis=None)))
 
     def get_feature_names_out(self, input_features=None):
-        """Return the names of the transformations, the columns of `transform`.
+        """Return the names of the columns of `transform`: those of the transformations.
+
+        If there are several, the names of the encoder and of the layer come first, and the strength last.
 
         Parameters
         ----------
@@ -352,10 +400,17 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        names : ndarray of shape (n_transformations,), object
+        names : ndarray of shape (n_columns,), object
         """
         check_is_fitted(self)
-        return np.array([t.name for t in self._transformations], dtype=object)
+        names = []
+        for encoder in self._scales:
+            one = self.sensitivity_ if encoder is None else self.sensitivity_.sel(encoder=encoder)
+            layers = one.layer.values[np.isfinite(one.depth.values)] if "layer" in one.dims else [None]
+            for layer, t, strength in product(layers, self._transformations, self._strengths or [None]):
+                parts = (encoder, layer, t.name, None if strength is None else f"at {strength:g}")
+                names.append(" ".join(part for part in parts if part is not None))
+        return np.array(names, dtype=object)
 
     def _chosen(self):
         chosen = get_transformations(list(TRANSFORMATIONS) if self.transformations is None else self.transformations)
@@ -394,16 +449,6 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         low, extent = self._pixel_range
         return images.mean(axis=3, keepdims=True) * extent + low
 
-    def _measure(self, encoder, source, sets, n_pairs=None, objects=False):
-        """Return what is measured of each set of transformations; of given images, at most one pair is made of each."""
-        if n_pairs is None:
-            n_pairs = min(self.n_pairs, getattr(source, "n_images", self.n_pairs))
-        return measure_twins(
-            encoder, source, sets, n_pairs, twins=self.twins, objects=objects,
-            prepare=self._to_pixels if self.image_shape_[2] == 1 else None,
-            batch_size=self.batch_size, precision=self.precision,
-        )  # fmt: skip
-
     def __sklearn_is_fitted__(self):
         """Tell whether `fit` has been called, whatever the encoder is."""
         return hasattr(self, "sensitivity_")
@@ -415,52 +460,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         return tags
 
 
-def _summarise_companions(measured):
-    """Return the companions of the sensitivities from what was measured of each pair."""
-    # arithmetic of NumPy: that of xarray compares coordinates each time, which costs as much as some batches of images
-    arrays = {name: variable.values for name, variable in measured.data_vars.items()}
-    normaliser = np.array([mean_random_distance(values) for values in arrays["random_distances"]])
-    to_object, different = arrays["object_distances"].mean(axis=-1), arrays["different"].mean(axis=-1)
-    mean = arrays["pair_distances"].mean(axis=-1)
-    apart = np.where(arrays["different"] > 0, arrays["pair_distances"], 0).mean(axis=-1)
-    companions = {
-        "object_sensitivity": (
-            _divide(mean, to_object),
-            "distance of twins over that to another object on the same background",
-        ),
-        "abx": (np.nanmean(arrays["nearer"], axis=-1), "share of cases in which the twin is nearer than another image"),
-        "participation_ratio": (
-            arrays["participation_ratio"],
-            "number of directions in which the features vary, within blocks of 256 images",
-        ),
-        "different": (different, "share of the twins whose images differ"),
-        "sensitivity_if_different": (
-            _divide(_divide(apart, different), normaliser),
-            "sensitivity, of the twins whose images differ",
-        ),
-    }
-    variables = {
-        name: ("transformation", values, {"units": "1", "long_name": text})
-        for name, (values, text) in companions.items()
-    }
-    return xr.Dataset(variables, {name: measured[name] for name in ("transformation", "category")})
-
-
-def _divide(values, by):
-    """Divide arrays; NaN where the divisor is 0 or less."""
-    return values / np.where(by > 0, by, np.nan)
-
-
-def _warn_of_few(measured):
-    """Warn of intervals that cannot be known, because a mean distance rests on too few pairs."""
-    few = []
-    for name, (pair_distances, random_distances) in measured.items():
-        moved = pair_distances[pair_distances > ROUNDING * mean_random_distance(random_distances)]
-        if 0 < count_effective_pairs(moved) < FEW_PAIRS:
-            few.append(name)
-    if few:
-        warnings.warn(
-            f"the sensitivity to {', '.join(few)} rests on fewer than {FEW_PAIRS} pairs of twins, so its interval may"
-            " be too narrow: measure more pairs",
-            stacklevel=3,
-        )
+def _scales(measured):
+    """Return the mean distances between different images, (n_layers * n_transformations * n_strengths,)."""
+    distances = measured["random_distance" if "random_distance" in measured else "random_distances"].values
+    return np.apply_along_axis(mean_random_distance, -1, distances)

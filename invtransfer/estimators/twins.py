@@ -5,25 +5,42 @@ and of the whole only distances. What a transformation leaves as it is, is encod
 """
 
 import itertools
-import math
+import warnings
 
 import numpy as np
+import torch
 import xarray as xr
 
 from invtransfer.analysis.representations import (
+    FEW_PAIRS,
     PAIRS_PER_BLOCK,
     compare_within_blocks,
+    count_effective_pairs,
     distances,
+    make_whitening,
+    mean_random_distance,
+    normalized_variance,
     participation_ratio,
+    variance_moments,
 )
-from invtransfer.encoders.encoding import PIECE_BYTES, device_of, encode_pieces
+from invtransfer.encoders.encoding import columns_of, count_at_once, describe_layers, device_of, encode_pieces
 from invtransfer.randomness import derive_generator
 from invtransfer.sources.transformed_images import TransformedImages
 
-PER_PAIR = ("pair_distances", "random_distances", "object_distances", "nearer", "different")
+ROUNDING = 1e-5  # distances of twins, as a share of that of different images, that are none
+PER_PAIR = {  # what is measured of each pair, in each layer
+    "pair_distances": "units of the features",
+    "random_distances": "units of the features",
+    "object_distances": "units of the features",
+    "nearer": "1",
+}
+N_IMAGES_OF_COVARIANCE = 1_000  # whose features tell the covariance of Mahalanobis distances
 
 
-def measure_twins(encoder, source, sets, n_pairs, *, twins="drawn", objects=False, plain=None, prepare=None, **options):
+def measure_twins(
+    encoder, source, sets, n_pairs, *, twins="drawn", objects=False, plain=None, distance="euclidean", answer=None,
+    prepare=None, **options,
+):  # fmt: skip
     """Measure how far the features of twins are apart, for several sets of transformations.
 
     Parameters
@@ -33,7 +50,7 @@ def measure_twins(encoder, source, sets, n_pairs, *, twins="drawn", objects=Fals
     source : Source
         Where the twins come from.
     sets : list of (tuple of Transformation or None)
-        Transformations that are applied together; None: the source's own.
+        Transformations that are applied one after the other; None: the source's own.
     n_pairs : int
         Number of pairs for each set.
     twins : {"drawn", "clean"}
@@ -44,6 +61,10 @@ def measure_twins(encoder, source, sets, n_pairs, *, twins="drawn", objects=Fals
         objects.
     plain : ndarray of shape (n_pairs, n_features) or None
         Features of the images as they are, if they are known; without `objects`.
+    distance : {"euclidean", "cosine", "mahalanobis"}
+        Distance between features. The covariance of "mahalanobis" is that of at most 1,000 images as they are.
+    answer : callable or None
+        Function from features of the last layer to the answers of a probe. None: there is no probe.
     prepare : callable or None
         Function from images to what the encoder is given. None: the images.
     **options
@@ -51,78 +72,136 @@ def measure_twins(encoder, source, sets, n_pairs, *, twins="drawn", objects=Fals
 
     Returns
     -------
-    measured : xarray.Dataset over "transformation", in the order of `sets`, and "pair"
+    measured : xarray.Dataset over "layer", "transformation", in the order of `sets`, and "pair"
         "pair_distances" of the twins; "random_distances" and "nearer" as `compare_within_blocks` returns them, "nearer"
-        with objects instead of other images if `objects`; "object_distances", NaN unless `objects`; "different", 1
-        where the images of a pair differ. Over "transformation": "participation_ratio" of the first images, the mean
-        over whole blocks of 256 pairs.
+        with objects instead of other images if `objects`; "object_distances", NaN unless `objects`. Over "layer" and
+        "transformation": "participation_ratio" of the first images, the mean over whole blocks of 256 pairs, and
+        "normalized_variance". Over "transformation" and "pair": "different", 1 where the images of a pair differ; and
+        "changed", 1 where the answers to them differ, if there is a probe. Of several layers also the coordinate
+        "layer", their names, and "depth".
 
     Raises
     ------
     ValueError
         As for `encode_pieces`.
     """
-    found = {name: np.full((len(sets), n_pairs), np.nan) for name in PER_PAIR}
-    ratios = [[] for _ in sets]
-    n_at_once = _count_at_once(source.image_shape, source.dtype)
-    streams = [_chosen(source, one, twins) for one in sets]
-
-    def make_pieces():
-        for block in range(0, n_pairs, PAIRS_PER_BLOCK):
-            places = _cut(block, min(n_pairs, block + PAIRS_PER_BLOCK), n_at_once)
-            # images that are made at once are made once for all sets
-            kept = _show(source, places[0][1], block) if len(places) == 1 else None
-            for start, n in places if plain is None else ():
-                yield (block, None, "first", start, slice(None)), _show(source, n, start) if kept is None else kept
-                if objects and twins == "clean":
-                    yield (block, None, "object", start, slice(None)), _show(source, n, start, changed="object")
-            for which, transformations in enumerate(streams):
-                for start, n in places:
-                    shown = _show(source, n, start) if kept is None else kept
-                    made = _make(source, n, start, transformations, twins, objects)
-                    first = made.get("first", shown)
-                    found["different"][which, start : start + n] = (first != made["twin"]).any(axis=(1, 2, 3))
-                    for role, images in made.items():
-                        changed = (images != shown).any(axis=(1, 2, 3))
-                        yield (block, which, role, start, changed), images[changed]
-
-    def prepared():
-        for key, images in make_pieces():
-            yield key, images if prepare is None else prepare(images)
-
+    if plain is None and distance == "mahalanobis":
+        plain = encode_plain(encoder, source, min(n_pairs, N_IMAGES_OF_COVARIANCE), prepare=prepare, **options)
+    whitenings = _make_whitenings(encoder, plain[:N_IMAGES_OF_COVARIANCE]) if distance == "mahalanobis" else None
+    metric = "euclidean" if distance == "mahalanobis" else distance
+    if plain is not None and (objects or len(plain) < n_pairs):
+        plain = None
+    different, changed = np.zeros((len(sets), n_pairs)), np.full((len(sets), n_pairs), np.nan)
+    pieces = _make_pieces(source, sets, n_pairs, twins, objects, plain is not None, different)
+    prepared = ((key, images if prepare is None else prepare(images)) for key, images in pieces)
     n_features = None if plain is None else plain.shape[1]
-    encoded = encode_pieces(encoder, prepared(), n_features=n_features, **options)
+    encoded = encode_pieces(encoder, prepared, n_features=n_features, **options)
+    found = summed = None
     base = {}  # features of the images of the block as they are, by role
-    for (block, which), pieces in itertools.groupby(encoded, key=lambda piece: piece[0][:2]):
+    for (block, which), group in itertools.groupby(encoded, key=lambda piece: piece[0][:2]):
         n = min(n_pairs, block + PAIRS_PER_BLOCK) - block
         if plain is not None:
             base = {"first": plain[block : block + n]}
-        Z = {}
-        for (_, _, role, start, changed), features in pieces:
-            if role not in Z:
-                Z[role] = np.empty((n, features.shape[1]), np.float32) if which is None else base["first"].copy()
-            rows = slice(start - block, start - block + (len(features) if which is None else len(changed)))
-            Z[role][rows][changed] = features
+        Z = _gather(group, block, n, base if which is not None else None)
         if which is None:
             base = Z
             continue
         Z = base | Z
-        for name, values in _compare(Z["first"], Z["twin"], Z.get("object")).items():
-            found[name][which, block : block + n] = values
-        if n == PAIRS_PER_BLOCK or not ratios[which]:  # in fewer images, fewer directions are seen
-            ratios[which].append(participation_ratio(Z["first"]))
-    in_features = dict.fromkeys(("pair_distances", "random_distances", "object_distances"), "units of the features")
-    dims = ("transformation", "pair")
-    variables = {name: (dims, values, {"units": in_features.get(name, "1")}) for name, values in found.items()}
-    return xr.Dataset(variables | {"participation_ratio": ("transformation", [np.mean(one) for one in ratios])})
+        columns = columns_of(encoder)
+        if found is None:
+            found = {name: np.full((len(columns), len(sets), n_pairs), np.nan) for name in PER_PAIR}
+            summed = [[_Sums() for _ in sets] for _ in columns]
+        rows = slice(block, block + n)
+        for layer, of_layer in enumerate(columns):
+            parts = {role: _whiten(values[:, of_layer], whitenings, layer) for role, values in Z.items()}
+            for name, values in _compare(parts["first"], parts["twin"], parts.get("object"), metric).items():
+                found[name][layer, which, rows] = values
+            summed[layer][which].add(parts["first"], parts["twin"])
+        if answer is not None:
+            answers = [answer(Z[role][:, columns[-1]]) for role in ("first", "twin")]
+            changed[which, rows] = np.asarray(answers[0] != answers[1], float)
+    dims = ("layer", "transformation", "pair")
+    variables = {name: (dims, values, {"units": PER_PAIR[name]}) for name, values in found.items()}
+    for name in ("participation_ratio", "normalized_variance"):
+        variables[name] = (dims[:2], [[getattr(sums, name)() for sums in of_layer] for of_layer in summed])
+    variables["different"] = (dims[1:], different, {"units": "1"})
+    if answer is not None:
+        variables["changed"] = (dims[1:], changed, {"units": "1"})
+    return xr.Dataset(variables, describe_layers(encoder))
 
 
-def encode_plain(encoder, source, n_pairs, **options):
+class _Sums:
+    """What is summed over blocks of pairs, for one set of transformations and one layer."""
+
+    def __init__(self):
+        self._n_pairs, self._moments, self._ratios = 0, 0.0, []
+
+    def add(self, Z, Z_twin):
+        self._n_pairs += len(Z)
+        self._moments = self._moments + variance_moments(Z, Z_twin)
+        if len(Z) == PAIRS_PER_BLOCK or not self._ratios:  # in fewer images, fewer directions are seen
+            self._ratios.append(participation_ratio(Z))
+
+    def participation_ratio(self):
+        return np.mean(self._ratios)
+
+    def normalized_variance(self):
+        return normalized_variance(self._moments, self._n_pairs)
+
+
+def _make_pieces(source, sets, n_pairs, twins, objects, plain_is_known, different):
+    """Yield images with what they are: block of pairs, set, role, first pair, and which images of these pairs.
+
+    Images as they are have None for the set. Of the others, only those that a transformation changes are yielded.
+    Writes into `different` which twins differ.
+    """
+    n_at_once = count_at_once(source.image_shape, source.dtype)
+    streams = [_chosen(source, one, twins) for one in sets]
+    for block in range(0, n_pairs, PAIRS_PER_BLOCK):
+        places = _cut(block, min(n_pairs, block + PAIRS_PER_BLOCK), n_at_once)
+        # images that are made at once are made once for all sets
+        kept = _show(source, places[0][1], block) if len(places) == 1 else None
+        for start, n in () if plain_is_known else places:
+            yield (block, None, "first", start, slice(None)), _show(source, n, start) if kept is None else kept
+            if objects and twins == "clean":
+                yield (block, None, "object", start, slice(None)), _show(source, n, start, changed="object")
+        for which, transformations in enumerate(streams):
+            for start, n in places:
+                shown = _show(source, n, start) if kept is None else kept
+                made = _make(source, n, start, transformations, twins, objects)
+                first = made.get("first", shown)
+                different[which, start : start + n] = (first != made["twin"]).any(axis=(1, 2, 3))
+                for role, images in made.items():
+                    acts = (images != shown).any(axis=(1, 2, 3))
+                    yield (block, which, role, start, acts), images[acts]
+
+
+def _gather(pieces, block, n, base):
+    """Put the features of the pieces of a block in their rows, by role; of `base` where images are as they are."""
+    Z = {}
+    for (_, _, role, start, acts), features in pieces:
+        if role not in Z:
+            Z[role] = np.empty((n, features.shape[1]), np.float32) if base is None else base["first"].copy()
+        rows = slice(start - block, start - block + (len(features) if base is None else len(acts)))
+        Z[role][rows][acts] = features
+    return Z
+
+
+def _make_whitenings(encoder, plain):
+    return [torch.from_numpy(make_whitening(plain[:, of_layer])) for of_layer in columns_of(encoder)]
+
+
+def _whiten(Z, whitenings, layer):
+    """Turn Mahalanobis distances into Euclidean ones; a product of torch, whose threads are those of the network."""
+    return Z if whitenings is None else (torch.from_numpy(Z).to(whitenings[layer].dtype) @ whitenings[layer]).numpy()
+
+
+def encode_plain(encoder, source, n_pairs, *, prepare=None, **options):
     """Compute the features of images as they are, without transformations.
 
     Parameters
     ----------
-    encoder, source, n_pairs, **options
+    encoder, source, n_pairs, prepare, **options
         As for `measure_twins`, which takes the result as `plain`.
 
     Returns
@@ -134,8 +213,9 @@ def encode_plain(encoder, source, n_pairs, **options):
     ValueError
         As for `encode_pieces`.
     """
-    n_at_once = _count_at_once(source.image_shape, source.dtype)
-    pieces = ((start, _show(source, n, start)) for start, n in _cut(0, n_pairs, n_at_once))
+    n_at_once = count_at_once(source.image_shape, source.dtype)
+    shown = ((start, _show(source, n, start)) for start, n in _cut(0, n_pairs, n_at_once))
+    pieces = ((start, images if prepare is None else prepare(images)) for start, images in shown)
     return np.concatenate([Z for _, Z in encode_pieces(encoder, pieces, **options)])
 
 
@@ -187,60 +267,37 @@ def order_of_pairs(n_images, n_pairs, seed):
     return derive_generator(seed, "order of pairs").permutation(n_images)[:n_pairs]
 
 
-def measure_given(encoder, X, X_twin):
-    """Measure how far the features of the two images of given pairs are apart.
+def warn_of_few(pair_distances, random_distances):
+    """Warn of intervals that cannot be known, because a mean distance rests on too few pairs.
 
     Parameters
     ----------
-    encoder : object
-        As `open_encoder` returns it.
-    X, X_twin : ndarray or ImageCollection of shape (n_pairs, height, width, 3), uint8 or float
-        First and second image of each pair.
+    pair_distances, random_distances : xarray.DataArray over "pair", the last dimension, and others
+        Distances between twins, and between different images, as `measure_twins` returns them.
 
-    Returns
-    -------
-    pair_distances, random_distances : ndarray of shape (n_pairs,), float64
-        Distance between the features of the two images of a pair, and, as `compare_within_blocks` returns it, mean
-        distance between those of different pairs.
-
-    Raises
-    ------
-    ValueError
-        As for `encode_pieces`.
-
-    Examples
-    --------
-    >>> X = np.array([0.0, 0.2, 0.8]).reshape(3, 1, 1, 1)
-    >>> [values.round(3).tolist() for values in measure_given(None, X, X)]
-    [[0.0, 0.0, 0.0], [0.5, 0.4, 0.7]]
+    Warns
+    -----
+    UserWarning
+        If fewer than 3 pairs make a mean distance.
     """
-    blocks = _cut(0, len(X), PAIRS_PER_BLOCK)
-    n_at_once = _count_at_once(X.shape[1:], X.dtype)
-    pieces = (
-        ((block, role), images[start : start + n])
-        for block, n_block in blocks
-        for role, images in (("first", X), ("twin", X_twin))
-        for start, n in _cut(block, block + n_block, n_at_once)
-    )
-    pair_distances, random_distances = np.empty(len(X)), np.empty(len(X))
-    Z = {}
-    for (block, role), encoded in itertools.groupby(encode_pieces(encoder, pieces), key=lambda piece: piece[0]):
-        Z[role] = np.concatenate([features for _, features in encoded])
-        if role == "twin":
-            rows = slice(block, block + len(Z[role]))
-            pair_distances[rows] = distances(Z["first"], Z["twin"])
-            random_distances[rows] = compare_within_blocks(Z["first"], Z["twin"])[0]
-    return pair_distances, random_distances
+    few = []
+    for place in np.ndindex(pair_distances.shape[:-1]):
+        one, others = pair_distances[place], random_distances[place]
+        moved = one.values[one.values > ROUNDING * mean_random_distance(others.values)]
+        if 0 < count_effective_pairs(moved) < FEW_PAIRS:
+            few.append(str(one.transformation.item()) if "transformation" in one.coords else one.name)
+    if few:
+        warnings.warn(
+            f"the sensitivity to {', '.join(dict.fromkeys(few))} rests on fewer than {FEW_PAIRS} pairs of twins, so its"
+            " interval may be too narrow: measure more pairs",
+            stacklevel=3,
+        )
 
 
 def _chosen(source, transformations, twins):
     if twins == "drawn":
         return transformations
     return tuple(t.always() for t in (source.transformations if transformations is None else transformations))
-
-
-def _count_at_once(image_shape, dtype):
-    return max(1, PIECE_BYTES // (math.prod(image_shape) * np.dtype(dtype).itemsize))
 
 
 def _cut(start, stop, n_at_once):
@@ -265,11 +322,11 @@ def _make(source, n, start, transformations, twins, objects):
     return made
 
 
-def _compare(Z, Z_twin, Z_object):
-    pair_distances = distances(Z, Z_twin)
-    random_distances, nearer = compare_within_blocks(Z, Z_twin)
+def _compare(Z, Z_twin, Z_object, metric):
+    pair_distances = distances(Z, Z_twin, metric)
+    random_distances, nearer = compare_within_blocks(Z, Z_twin, metric)
     compared = {"pair_distances": pair_distances, "random_distances": random_distances, "nearer": nearer}
     if Z_object is not None:
-        compared["object_distances"] = to_object = distances(Z, Z_object)
+        compared["object_distances"] = to_object = distances(Z, Z_object, metric)
         compared["nearer"] = (to_object > pair_distances) + 0.5 * (to_object == pair_distances)
     return compared

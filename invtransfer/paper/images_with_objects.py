@@ -10,8 +10,8 @@ from functools import lru_cache
 import numpy as np
 
 from invtransfer.cubes.assembly import make_cell
+from invtransfer.estimators.given_pairs import twin_sensitivity
 from invtransfer.estimators.probing import FrozenFeatureProbe
-from invtransfer.estimators.sensitivity import twin_sensitivity
 from invtransfer.objects import load_objects
 from invtransfer.paper.datasets import CIFAR, load_cifar, load_objects_and_backgrounds
 from invtransfer.paper.inputs import Inputs, check_available, find_objects

@@ -27,7 +27,7 @@ def plot_measurement(cube):
     """
     from matplotlib.figure import Figure
 
-    models, names = cube.model.values.tolist(), cube.transformation.values.tolist()
+    models, names = cube.encoder.values.tolist(), cube.transformation.values.tolist()
     categories = cube.category.values.tolist()
     # a gap where the category changes
     places = np.cumsum([0] + [1 if same else 1.6 for same in np.equal(categories[1:], categories[:-1])])
@@ -36,7 +36,7 @@ def plot_measurement(cube):
     axes = figure.subplots()
     offsets = (np.arange(len(models)) - (len(models) - 1) / 2) * 0.7 / max(3, len(models))
     for i, (model, offset) in enumerate(zip(models, offsets, strict=True)):
-        one = cube.sel(model=model).transpose("transformation", ...)
+        one = cube.sel(encoder=model).transpose("transformation", ...)
         colour, marker = MODEL_COLOURS[i % len(MODEL_COLOURS)], MARKERS[i % len(MARKERS)]
         mean, low, high = (one[name].values for name in ("sensitivity", "sensitivity_low", "sensitivity_high"))
         axes.plot(mean, places + offset, marker, color=colour, ms=4, label=model)

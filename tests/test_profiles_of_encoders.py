@@ -1,0 +1,306 @@
+"""Profiles: sensitivity over layers, strengths, several encoders and pairs of transformations."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from torch import nn
+
+from invtransfer import FrozenFeatureProbe, SensitivityScorer, Transformation, TransformedImages
+from invtransfer.analysis.representations import distances, make_whitening, sensitivity_interval
+from invtransfer.encoders import encode
+from invtransfer.encoders.many_layers import FEATURE
+from invtransfer.transformations import TRANSFORMATIONS
+from invtransfer.transformations.draws import uniform
+
+
+@pytest.fixture
+def X():
+    return np.random.default_rng(0).integers(256, size=(60, 8, 8, 3), dtype=np.uint8)
+
+
+def mean_colour(X):
+    return X.mean(axis=(1, 2))
+
+
+class Sorted(nn.Module):
+    """The values of each channel in order: what is left of an image if places do not count."""
+
+    def forward(self, x):
+        return x.flatten(2).sort(dim=2).values.view_as(x)
+
+
+class Luma(nn.Module):
+    """Grey images, with the weights of the transformation grayscale."""
+
+    def forward(self, x):
+        return torch.einsum("nchw,c->nhw", x, torch.tensor([0.299, 0.587, 0.114])).unsqueeze(1)
+
+
+class Folded(nn.Module):
+    """The mean over an image and its mirror image: a pooled orbit."""
+
+    def forward(self, x):
+        return (x + x.flip(-1)) / 2
+
+
+def layered(*parts):
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        channels = [1 if isinstance(part, Luma) else 3 for part in parts]
+        return nn.Sequential(nn.Conv2d(3, 3, 1), *parts, nn.Conv2d(channels[-1], 4, 1)).eval()
+
+
+@pytest.mark.parametrize(
+    ("part", "removed", "left"),
+    [(Sorted(), ["h_flip", "v_flip"], ["invert", "hue"]), (Folded(), ["h_flip"], ["v_flip", "invert"])],
+)
+def test_an_invariance_arises_in_the_layer_that_makes_it(X, part, removed, left):
+    encoder = layered(nn.Identity(), part)
+    scorer = SensitivityScorer(
+        encoder, layers=["0", "1", "2", "3"], pool="flatten", transformations=removed + left, twins="clean",
+        random_state=0,
+    ).fit(X)  # fmt: skip
+    sensitivity = scorer.sensitivity_
+    assert sensitivity.dims == ("layer", "transformation")
+    assert (sensitivity.sel(transformation=removed, layer=["0", "1"]) > 0.5).all()
+    assert (sensitivity.sel(transformation=removed, layer=["2", "3"]) < 1e-5).all()
+    assert (sensitivity.sel(transformation=left) > 0.3).all()
+    assert sensitivity.depth.values == pytest.approx([0.5, 0.5, 0.5, 1])
+
+
+def test_a_layer_that_drops_colour_does_not_see_it_dropped(X):
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        encoder = nn.Sequential(nn.Identity(), Luma(), nn.Conv2d(1, 4, 3)).eval()
+    scorer = SensitivityScorer(
+        encoder, layers=["0", "1", "2"], pool="flatten", transformations=["grayscale"], twins="clean", random_state=0
+    ).fit(X)
+    before, at, after = scorer.sensitivity_.values[:, 0]
+    assert before > 0.4
+    assert max(at, after) < 0.01  # what rounding to 256 levels leaves
+
+
+def test_layers_cost_one_forward_pass(X):
+    class Counting(nn.Module):
+        n_images = 0
+
+        def forward(self, x):
+            type(self).n_images += len(x)
+            return x
+
+    encoder = nn.Sequential(Counting(), nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Flatten())
+    options = {"transformations": ["rotate", "hue"], "batch_size": 1, "random_state": 0}
+    SensitivityScorer(encoder, layer="1", **options).fit(X)
+    one, Counting.n_images = Counting.n_images, 0
+    several = SensitivityScorer(encoder, layers=["1", "2"], **options).fit(X)
+    assert Counting.n_images == one
+    assert several.companions_.abx.dims == ("layer", "transformation")
+    assert several.layer_ == "output of 1, mean over places; output of 2, mean over places"
+
+
+def test_the_dose_response_of_a_linear_encoder_is_known(X):
+    # invert mixes an image x with 1 - x: at strength s its mean colour m becomes m + s (1 - 2 m)
+    strengths = [0.1, 0.5, 1.0]
+    X = X.astype(np.float32) / 255
+    scorer = SensitivityScorer(
+        mean_colour, transformations=["invert"], strengths=strengths, twins="clean", random_state=0
+    ).fit(X)
+    assert scorer.sensitivity_.dims == ("transformation", "strength")
+    m = mean_colour(X)
+    for s in strengths:
+        moved = m + s * (1 - 2 * m)
+        pairs = np.linalg.norm(m - moved, axis=1)
+        others = np.linalg.norm(m[:, None] - moved, axis=2)
+        expected = pairs.mean() / (others.sum() - np.trace(others)) * (len(m) * (len(m) - 1))
+        assert scorer.sensitivity_.sel(strength=s).item() == pytest.approx(expected, rel=1e-4)
+    profile = scorer.profile_
+    # the slope at 0, where the normaliser is that of the images as they are
+    pairs, others = np.linalg.norm(1 - 2 * m, axis=1), np.linalg.norm(m[:, None] - m, axis=2)
+    slope = pairs.mean() / (others.sum() / (len(m) * (len(m) - 1)))
+    assert profile.slope.item() == pytest.approx(slope, rel=0.05)
+    assert profile.slope_low < slope < profile.slope_high
+
+
+def test_at_full_strength_the_numbers_are_those_without_strengths(X):
+    options = {"transformations": ["rotate", "noise", "h_flip"], "random_state": 0}
+    plain = SensitivityScorer(mean_colour, **options).fit(X)
+    doses = SensitivityScorer(mean_colour, strengths=[0.3, 1], **options).fit(X)
+    for name in ("sensitivity_", "sensitivity_interval_", "pair_distances_", "companions_"):
+        xr.testing.assert_equal(getattr(doses, name).sel(strength=1, drop=True), getattr(plain, name))
+    assert (doses.sensitivity_.sel(strength=0.3) <= doses.sensitivity_.sel(strength=1) + 1e-9).all()
+
+
+def test_distances_in_units_of_the_spread(X):
+    scorer = SensitivityScorer(
+        mean_colour, transformations=["invert"], twins="clean", distance="mahalanobis", random_state=0
+    ).fit(X)
+    W = make_whitening(mean_colour(X).astype(np.float32))
+    order = scorer.pair_distances_.image.values
+    first, second = (mean_colour(images)[order] @ W for images in (X, 255 - X))
+    np.testing.assert_allclose(scorer.pair_distances_.values[0], distances(first, second), rtol=1e-4)
+
+
+def test_angles_between_features(X):
+    scorer = SensitivityScorer(
+        mean_colour, transformations=["invert"], twins="clean", distance="cosine", random_state=0
+    ).fit(X)
+    order = scorer.pair_distances_.image.values
+    first, second = (mean_colour(images)[order] for images in (X, 255 - X))
+    cosine = (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
+    np.testing.assert_allclose(scorer.pair_distances_.values[0], 1 - cosine, atol=1e-6)
+
+
+def test_several_encoders_see_the_same_draws(X):
+    options = {"transformations": ["rotate", "hue"], "n_pairs": 30, "random_state": 0}
+    encoders = {"colour": mean_colour, "pixels": None}
+    scorer = SensitivityScorer(encoders, **options).fit(X)
+    assert scorer.sensitivity_.dims == ("encoder", "transformation")
+    for name, encoder in encoders.items():
+        alone = SensitivityScorer(encoder, **options).fit(X)
+        np.testing.assert_array_equal(scorer.pair_distances_.sel(encoder=name), alone.pair_distances_)
+        np.testing.assert_array_equal(scorer.sensitivity_interval_.sel(encoder=name), alone.sensitivity_interval_)
+    assert scorer.layer_ == {"colour": None, "pixels": None}
+    assert scorer.get_feature_names_out().tolist() == [
+        "colour rotate", "colour hue", "pixels rotate", "pixels hue"
+    ]  # fmt: skip
+    columns = scorer.transform(X[:5])
+    alone = SensitivityScorer(None, **options).fit(X)
+    np.testing.assert_array_equal(columns[:, 2:], alone.transform(X[:5]))
+    both = SensitivityScorer(mean_colour, **options).fit(X).score(X), alone.score(X)
+    assert scorer.score(X) == pytest.approx(np.mean(both))
+
+
+def test_encoders_with_unlike_layers(X):
+    encoders = {"deep": layered(nn.Identity()), "wide": nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten()).eval()}
+    scorer = SensitivityScorer(encoders, layers="blocks", transformations=["hue"], random_state=0).fit(X)
+    assert scorer.sensitivity_.layer.values.tolist() == ["0", "2", FEATURE]
+    assert np.isnan(scorer.sensitivity_.sel(encoder="wide", layer="2")).all()
+    assert scorer.sensitivity_.depth.dims == ("encoder", "layer")
+    np.testing.assert_array_equal(scorer.sensitivity_.depth, [[0.5, 1, 1], [1, np.nan, 1]])
+    assert scorer.transform(X[:3]).shape == (3, len(scorer.get_feature_names_out())) == (3, 5)
+
+
+def test_an_encoder_that_fails_does_not_stop_the_others(X):
+    def fails(X):
+        raise RuntimeError("no images today")
+
+    scorer = SensitivityScorer({"fails": fails, "colour": mean_colour}, transformations=["hue"], random_state=0)
+    with pytest.warns(UserWarning, match="1 of 2 encoders failed: fails: RuntimeError: no images today"):
+        scorer.fit(X)
+    assert np.isnan(scorer.sensitivity_.sel(encoder="fails")).all()
+    assert np.isfinite(scorer.sensitivity_.sel(encoder="colour")).all()
+    assert scorer.profile_.message.values.tolist() == ["RuntimeError: no images today", ""]
+    assert scorer.transform(X[:4]).shape == (4, 1)
+    with pytest.raises(RuntimeError, match="no images today"):
+        SensitivityScorer({"fails": fails}, transformations=["hue"]).fit(X)
+
+
+def test_one_transformation_hides_another_and_two_add_up(X):
+    def shift(images, *, by, channel):
+        images = images.clone()
+        images[:, channel] += by[:, None, None]
+        return images
+
+    def mover(name, channel):
+        return Transformation(name, "own", partial(uniform, by=(0.05, 0.05)), partial(shift, channel=channel))
+
+    colours = np.random.default_rng(0).random((200, 1, 1, 3), dtype=np.float32)
+    X = np.tile(0.1 + 0.8 * colours, (1, 8, 8, 1))  # images that differ more than the movements below
+    movers = [mover("red", 0), mover("blue", 2)]
+    scorer = SensitivityScorer(
+        mean_colour, transformations=["grayscale", "hue", *movers], twins="clean", random_state=0,
+        interactions=[("grayscale", "hue"), ("red", "blue"), ("hue", "grayscale")],
+    ).fit(X)  # fmt: skip
+    profile = scorer.profile_.set_coords("kind")
+    assert profile.interaction.dims == ("transformation", "then")
+    assert profile.interaction.notnull().sum() == 3
+    # hue does nothing to a grey image
+    grey = scorer.sensitivity_.sel(transformation="grayscale").item()
+    hidden = profile.sel(transformation="grayscale", then="hue")
+    assert hidden.together.item() == pytest.approx(grey, rel=0.02)
+    assert hidden.kind == "covering"
+    # (0.05, 0, 0.05) is as long as two sides of a square together
+    added = profile.sel(transformation="red", then="blue")
+    assert added.together_low < np.sqrt(2) * scorer.sensitivity_.sel(transformation="red") < added.together_high
+    assert added.kind == "additive"
+    assert profile.sel(transformation="red", then="hue").kind == ""
+
+
+def test_how_often_the_answers_of_a_probe_change(X):
+    X = np.sort(X, axis=2)  # dark on the left
+    X[30:] = X[30:, :, ::-1]
+    y = np.arange(60) // 30
+
+    def halves(X):
+        return np.stack([X[:, :, :4].mean(axis=(1, 2, 3)), X[:, :, 4:].mean(axis=(1, 2, 3))], axis=1)
+
+    probe = FrozenFeatureProbe().fit(encode(halves, X), y)
+    scorer = SensitivityScorer(
+        halves, transformations=["h_flip", "v_flip"], strengths=[0.5, 1], twins="clean", probe=probe, random_state=0
+    ).fit(X)
+    assert scorer.profile_.changed.dims == ("transformation", "strength")
+    np.testing.assert_array_equal(scorer.profile_.changed, [[1, 1], [0, 0]])  # a flip has one strength
+    np.testing.assert_array_equal(scorer.profile_.strength_of_half, [0.25, np.nan])
+
+
+def test_normalized_variance_is_that_of_the_definition(X):
+    scorer = SensitivityScorer(mean_colour, transformations=["hue"], n_pairs=60, random_state=0).fit(X)
+    source = TransformedImages(X, [0] * 60, random_state=scorer._seed)
+    order = scorer.pair_distances_.image.values
+    first, second = source.twins(60, transformations=[TRANSFORMATIONS["hue"]])
+    Z = np.stack([mean_colour(images)[order] for images in (first, second)])
+    if not np.allclose(np.linalg.norm(Z[0] - Z[1], axis=1), scorer.pair_distances_.values[0], rtol=1e-4):
+        pytest.fail("the draws are others than those of the scorer")
+    ratio = Z.var(axis=0, ddof=1).mean(axis=0) / Z.var(axis=1, ddof=1).mean(axis=0)
+    assert scorer.companions_.normalized_variance.item() == pytest.approx(ratio.mean(), rel=1e-4)
+
+
+def test_a_profile_goes_to_netcdf_and_back(X, tmp_path):
+    scorer = SensitivityScorer(
+        {"a": layered(nn.Identity()), "b": layered(Sorted())}, layers="blocks", transformations=["hue", "invert"],
+        strengths=[0.5, 1], interactions="all", random_state=0,
+    ).fit(X)  # fmt: skip
+    scorer.profile_.to_netcdf(tmp_path / "profile.nc")
+    with xr.open_dataset(tmp_path / "profile.nc") as read:
+        xr.testing.assert_equal(read.load(), scorer.profile_)
+    assert all({"units", "long_name"} <= one.attrs.keys() for one in scorer.profile_.data_vars.values())
+
+
+def test_intervals_of_layers_are_those_of_their_distances(X):
+    scorer = SensitivityScorer(layered(nn.Identity()), layers=["0", "2"], transformations=["hue"]).fit(X)
+    for name in ("0", "2"):
+        pairs, others = (one.sel(layer=name).values[0] for one in (scorer.pair_distances_, scorer.random_distances_))
+        value, low, high = sensitivity_interval(pairs, others)
+        assert scorer.sensitivity_.sel(layer=name).item() == value
+        assert scorer.sensitivity_interval_.sel(layer=name).values[0].tolist() == [low, high]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"strengths": [0.0, 1.0]}, r"strengths is \[0.0, 1.0\], expected numbers above 0 and up to 1, each larger"),
+        ({"strengths": [1.0, 0.5]}, r"strengths is \[1.0, 0.5\], expected numbers above 0 and up to 1, each larger"),
+        ({"strengths": 0.5}, "strengths is 0.5, expected numbers"),
+        ({"strengths": []}, r"strengths is \[\], expected numbers"),
+        ({"strengths": [1.5]}, r"strengths is \[1.5\], expected numbers"),
+        ({"distance": "manhattan"}, "distance is 'manhattan', expected one of: euclidean, cosine, mahalanobis"),
+        ({"interactions": "some"}, "interactions is 'some', expected 'all', a list of pairs of names, or None"),
+        ({"interactions": ["hue"]}, r"interactions holds 'hue', expected pairs of names, such as \('rotate', 'blur'\)"),
+        ({"interactions": [("hue", "blur")]}, "interactions holds 'blur', which is not measured alone: hue, invert"),
+        ({"interactions": [("hue", "hue")]}, r"interactions holds \('hue', 'hue'\), expected two different names"),
+        (
+            {"interactions": "all", "strengths": [0.5]},
+            r"strengths is \[0.5\], expected 1 as the last: interactions are at full strength",
+        ),
+        ({"encoder": {}}, "encoder is an empty dict, expected at least one encoder by its name"),
+        ({"layers": "blocks"}, "layers is 'blocks', expected None: encoder is of type function"),
+        ({"encoder": {"a": None}, "probe": {}}, r"probe holds none for 'a', expected one for each encoder: \[\]"),
+    ],
+)
+def test_parameters_that_are_wrong(X, parameters, message):
+    scorer = SensitivityScorer(mean_colour, transformations=["hue", "invert"]).set_params(**parameters)
+    with pytest.raises(ValueError, match=message):
+        scorer.fit(X)

@@ -744,20 +744,30 @@ def twin_sensitivity(draw):
 
 @target(
     "distances", "sensitivity_interval", "compare_within_blocks", "mean_random_distance", "count_effective_pairs",
-    "participation_ratio",
+    "participation_ratio", "leave_one_out", "make_whitening", "variance_moments", "normalized_variance",
 )  # fmt: skip
 def statistics(draw):
     n = draw(st.integers(2, 9))
     generator = np.random.default_rng(draw(seeds()))
     scale = draw(st.sampled_from([0.0, 1e-30, 1.0, 1e18]))
     Z, Z_other = (generator.normal(size=(n, 3)).astype(np.float32) * scale for _ in range(2))
-    measured = call(public("distances"), Z, Z_other, again=True)
+    W = call(public("make_whitening"), Z, again=True)
+    assert np.isfinite(W).all()
+    if draw(st.booleans()):
+        Z, Z_other = Z @ W, Z_other @ W
+    distance = draw(st.sampled_from(["euclidean", "euclidean", "cosine", "mahalanobis"]))
+    measured = call(public("distances"), Z, Z_other, distance, again=True)
     assert (measured >= 0).all()
-    between, nearer = call(public("compare_within_blocks"), Z, Z_other, again=True)
+    between, nearer = call(public("compare_within_blocks"), Z, Z_other, distance, again=True)
     assert ((nearer >= 0) & (nearer <= 1)).all()
     assert between.min() * (1 - 1e-9) <= call(public("mean_random_distance"), between) <= between.max() * (1 + 1e-9)
     sensitivity, low, high = call(public("sensitivity_interval"), measured, between, again=True)
     assert math.isnan(low) or 0 <= low <= sensitivity <= high
+    without = call(public("leave_one_out"), measured, between, again=True)
+    assert math.isnan(low) or not measured.any() or without.min() <= sensitivity * (1 + 1e-9)
+    moments = call(public("variance_moments"), Z, Z_other, again=True)
+    variance = call(public("normalized_variance"), moments, n)
+    assert math.isnan(variance) or variance >= 0
     assert 0 <= call(public("count_effective_pairs"), measured) <= n * (1 + 1e-9)
     ratio = call(public("participation_ratio"), Z)
     assert math.isnan(ratio) or 1 - 1e-9 <= ratio <= 3 * (1 + 1e-9)

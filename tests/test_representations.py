@@ -2,20 +2,152 @@
 
 import numpy as np
 import pytest
+from scipy.spatial import distance as of_scipy
+from sklearn.covariance import LedoitWolf
 
 from invtransfer.analysis.representations import (
     compare_within_blocks,
     count_effective_pairs,
     distances,
+    leave_one_out,
+    make_whitening,
     mean_random_distance,
+    normalized_variance,
     participation_ratio,
     sensitivity_interval,
+    variance_moments,
 )
 
 
 def test_distances():
     # 3-4-5 and 5-12-13 triangles
     assert distances(np.array([[0.0, 0], [1, 1]]), np.array([[3.0, 4], [6, 13]])).tolist() == [5, 13]
+
+
+def test_cosine():
+    Z, Z_other = np.array([[1.0, 0], [2, 0], [1, 1], [0, 3]]), np.array([[0.0, 5], [-1, 0], [1, 0], [0, 7]])
+    # right angle, opposite, 45 degrees, the same direction
+    assert distances(Z, Z_other, "cosine") == pytest.approx([1, 2, 1 - np.sqrt(0.5), 0], abs=1e-15)
+
+
+def test_cosine_is_that_of_scipy():
+    rng = np.random.default_rng(0)
+    Z, Z_twin = rng.normal(1, size=(2, 7, 5)).astype(np.float32)
+    every = np.array(
+        [[of_scipy.cosine(*map(np.float64, pair)) for pair in zip([z] * 7, Z_twin, strict=True)] for z in Z]
+    )
+    np.testing.assert_allclose(distances(Z, Z_twin, "cosine"), np.diag(every), rtol=1e-12)
+    random_distances, nearer = compare_within_blocks(Z, Z_twin, "cosine")
+    others = ~np.eye(7, dtype=bool)
+    expected = [(every[i][others[i]].mean() + every[:, i][others[i]].mean()) / 2 for i in range(7)]
+    np.testing.assert_allclose(random_distances, expected, rtol=1e-12)
+    np.testing.assert_allclose(nearer, [(every[i][others[i]] > every[i, i]).mean() for i in range(7)])
+
+
+def test_cosine_of_equal_rows_is_precisely_0_whatever_their_size():
+    Z = np.random.default_rng(0).normal(size=(100, 30))
+    for scale in (1e-30, 1, 1e18, 1e200):
+        assert not distances(Z * scale, Z * scale, "cosine").any()
+        assert distances(Z * scale, Z[::-1], "cosine") == pytest.approx(distances(Z, Z[::-1], "cosine"))
+
+
+def test_a_row_of_zeros_is_at_right_angles_to_all_but_its_like():
+    Z, Z_other = np.array([[0.0, 0], [0, 0], [1, 2]]), np.array([[0.0, 0], [-3, 4], [0, 0]])
+    assert distances(Z, Z_other, "cosine") == pytest.approx([0, 1, 1])
+    # first images (0, 0), (0, 0), (1, 2), second ones (0, 0), (-3, 4), (0, 0); 1 x -3 + 2 x 4 = 5
+    to_other = 1 - 5 / (5 * np.sqrt(5))
+    expected = [(1 + 0 + 0 + 1) / 4, (0 + 0 + 1 + to_other) / 4, (1 + to_other + 0 + 0) / 4]
+    assert compare_within_blocks(Z, Z_other, "cosine")[0] == pytest.approx(expected)
+
+
+def test_unknown_distances():
+    Z = np.ones((2, 2))
+    for function in (distances, compare_within_blocks):
+        with pytest.raises(ValueError, match="distance is 'manhattan', expected 'euclidean' or 'cosine'"):
+            function(Z, Z, "manhattan")
+        with pytest.raises(ValueError, match="whiten the features"):
+            function(Z, Z, "mahalanobis")
+
+
+@pytest.mark.parametrize(("n", "p"), [(200, 5), (12, 30)])
+def test_mahalanobis_is_that_of_scipy_and_scikit_learn(n, p):
+    rng = np.random.default_rng(0)
+    Z = (rng.normal(size=(n, p)) @ rng.normal(size=(p, p)) + 100).astype(np.float32)
+    precision = np.linalg.inv(LedoitWolf().fit(Z.astype(float)).covariance_)
+    W = make_whitening(Z)
+    measured = distances(Z[:6] @ W, Z[6:12] @ W)
+    expected = [of_scipy.mahalanobis(*pair, precision) for pair in zip(Z[:6].astype(float), Z[6:12], strict=True)]
+    np.testing.assert_allclose(measured, expected, rtol=1e-9)
+    np.testing.assert_allclose(W, W.T, rtol=1e-9, atol=1e-12 * np.abs(W).max())
+
+
+def test_directions_without_variance_do_not_count_in_mahalanobis():
+    assert not make_whitening(np.full((5, 3), 0.1)).any()  # the mean of 0.1 is not quite 0.1
+    assert not make_whitening(np.array([[1.0, 2.0]])).any()
+    # Two samples, (1, 1) and (-1, -1), are not shrunk. Along (1, 1) / sqrt 2 the variance is 2; across it there is none
+    W = make_whitening(np.array([[1.0, 1], [-1, -1]]))
+    assert distances(np.array([[1.0, 1], [1, -1]]) @ W, np.zeros((2, 2))) == pytest.approx([1, 0], abs=1e-12)
+    # A constant feature among others is given variance by the shrinkage
+    Z = np.random.default_rng(0).normal(size=(20, 3)) * [1, 1, 0]
+    precision = np.linalg.inv(LedoitWolf().fit(Z).covariance_)
+    np.testing.assert_allclose(make_whitening(Z) @ make_whitening(Z), precision, atol=1e-9)
+
+
+def normalized_variance_by_loops(activations):
+    """The published formula, for an array (n_images, n_transformations, n_features)."""
+    ratios = []
+    for feature in np.moveaxis(activations, 2, 0):
+        over_transformations = [np.var(of_image, ddof=1) for of_image in feature]
+        over_images = [np.var(of_transformation, ddof=1) for of_transformation in feature.T]
+        if np.mean(over_images) > 0:
+            ratios.append(np.mean(over_transformations) / np.mean(over_images))
+    return np.mean(ratios)
+
+
+def sum_moments(Z, Z_twin, *cuts):
+    return sum(map(variance_moments, np.split(Z, cuts), np.split(Z_twin, cuts)))
+
+
+def test_normalized_variance_is_the_published_formula_whatever_the_blocks():
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(50, 4)) * [1, 2, 3, 0]
+    Z_twin = Z + rng.normal(size=Z.shape) * [0, 1, 9, 0]
+    for cuts in ((), (1, 20, 33)):
+        measured = normalized_variance(sum_moments(Z, Z_twin, *cuts), 50)
+        assert measured == pytest.approx(normalized_variance_by_loops(np.stack([Z, Z_twin], 1)), rel=1e-12)
+
+
+def test_normalized_variance_of_planted_truths():
+    rng = np.random.default_rng(0)
+    Z, other = rng.normal(size=(2, 20_000, 3))
+    assert normalized_variance(variance_moments(Z, Z), len(Z)) == 0
+    assert normalized_variance(variance_moments(Z, other), len(Z)) == pytest.approx(1, rel=0.03)
+    # z and z + e / 2: (1/2)^2 / 2 over (1 + 1.25) / 2, that is 1 / 9
+    assert normalized_variance(variance_moments(Z, Z + other / 2), len(Z)) == pytest.approx(1 / 9, rel=0.03)
+
+
+def test_normalized_variance_of_features_far_from_0():
+    rng = np.random.default_rng(0)
+    Z = (1e3 + rng.normal(size=(10_000, 3))).astype(np.float32)
+    Z_twin = (Z + 0.1 * rng.normal(size=Z.shape)).astype(np.float32)
+    assert Z.dtype == Z_twin.dtype == np.float32
+    expected = normalized_variance_by_loops(np.stack([Z, Z_twin], 1).astype(float))
+    assert normalized_variance(sum_moments(Z, Z_twin, *range(256, 10_000, 256)), len(Z)) == pytest.approx(
+        expected, 1e-6
+    )
+
+
+def test_features_that_vary_by_rounding_alone_are_left_out_of_normalized_variance():
+    rng = np.random.default_rng(0)
+    constant = np.full((1000, 1), 0.3, np.float32)
+    rounded = np.where(rng.random((1000, 1)) < 0.5, constant, np.nextafter(constant, np.float32(1)))
+    Z = rng.normal(size=(1000, 1)).astype(np.float32)
+    Z_twin = Z[::-1].copy()
+    alone = normalized_variance(variance_moments(Z, Z_twin), 1000)
+    both = [np.hstack([one, constant, rounded]) for one in (Z, Z_twin)]
+    assert normalized_variance(variance_moments(*both), 1000) == pytest.approx(alone)
+    assert np.isnan(normalized_variance(variance_moments(constant, rounded), 1000))
+    assert np.isnan(normalized_variance(variance_moments(Z[:1], Z_twin[:1]), 1))
 
 
 def test_all_pairs_of_a_block_are_compared():
@@ -75,6 +207,18 @@ def test_the_jackknife_leaves_out_one_pair_with_all_its_comparisons():
     error = np.sqrt(11 / 12 * np.square(logarithms - logarithms.mean()).sum())
     # Student's quantile of 0.975 for 11 degrees of freedom
     assert [low, high] == pytest.approx([sensitivity * np.exp(sign * 2.20099 * error) for sign in (-1, 1)], rel=1e-5)
+
+
+def test_leaving_out_one_pair_of_many_arrays_at_once():
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(257, 2))  # the last pair is alone in its block
+    pair_distances, random_distances = rng.random((3, 257)), compare_within_blocks(Z, Z[::-1])[0]
+    without = leave_one_out(pair_distances, np.tile(random_distances, (3, 1)))
+    for one, expected in zip(pair_distances, without, strict=True):
+        np.testing.assert_allclose(leave_one_out(one, random_distances), expected, rtol=1e-14)
+    alone = pair_distances[:, :256].mean(1) / mean_random_distance(random_distances)
+    np.testing.assert_allclose(without[:, 256], alone, rtol=1e-14)
+    assert np.isnan(leave_one_out(np.full(5, np.nan), np.full(5, np.nan))).all()
 
 
 def gaussian(n, rng):

@@ -8,38 +8,124 @@ cost grows with the number of pairs, not with its square, and no number depends 
 import numpy as np
 from scipy import stats
 from scipy.spatial.distance import cdist
+from threadpoolctl import threadpool_limits
 
 PAIRS_PER_BLOCK = 256
 FEW_PAIRS = 3  # below so many pairs that differ, the interval of a ratio says little
+DISTANCES = ("euclidean", "cosine", "mahalanobis")
+ROUNDING = 1e-12  # variance, as a share of the mean square, of features in float32 that vary by rounding alone
 
 
-def distances(Z, Z_other):
-    """Compute the Euclidean distance between the features of each pair.
+def distances(Z, Z_other, distance="euclidean"):
+    """Compute the distance between the features of each pair.
 
     Parameters
     ----------
     Z, Z_other : ndarray of shape (n_pairs, n_features)
         Features of the first and of the second image of each pair.
+    distance : {"euclidean", "cosine"}
+        "cosine": 1 minus the cosine of the angle between the two. A row of zeros has no direction: its distance is 0 to
+        another row of zeros, and 1 to any other row. The Mahalanobis distance is the Euclidean one of features that
+        were multiplied by `make_whitening`.
 
     Returns
     -------
     distances : ndarray of shape (n_pairs,), float64
 
+    Raises
+    ------
+    ValueError
+        If `distance` is another word.
+
     Examples
     --------
     >>> distances(np.array([[0.0, 0.0]]), np.array([[3.0, 4.0]]))
     array([5.])
+    >>> distances(np.array([[1.0, 0.0], [2.0, 0.0]]), np.array([[0.0, 3.0], [5.0, 0.0]]), "cosine")
+    array([1., 0.])
     """
+    if _is_cosine(distance):
+        return np.square(_directions(Z) - _directions(Z_other)).sum(axis=1) / 2
     return np.sqrt(np.square(Z.astype(np.float64) - Z_other).sum(axis=1))
 
 
-def compare_within_blocks(Z, Z_twin):
+def _is_cosine(distance):
+    if distance not in ("euclidean", "cosine"):
+        hint = "; whiten the features and ask for 'euclidean'" if distance == "mahalanobis" else ""
+        raise ValueError(f"distance is {distance!r}, expected 'euclidean' or 'cosine'{hint}")
+    return distance == "cosine"
+
+
+def _directions(Z):
+    """Return rows of length 1; half the square of the distance between two of them is 1 minus their cosine.
+
+    In this form, equal rows are at a distance of precisely 0, and none is below it. A row of zeros becomes a direction
+    of its own, at right angles to all others.
+    """
+    largest = np.abs(Z).max(axis=1, keepdims=True).astype(np.float64)
+    zero = largest == 0
+    Z = Z / np.where(zero, 1, largest)  # squares of large and of small numbers are no numbers
+    length = np.sqrt(np.square(Z).sum(axis=1, keepdims=True))
+    return np.hstack([Z / np.where(zero, 1, length), zero])
+
+
+def make_whitening(Z):
+    """Make the matrix after which the Euclidean distance is the Mahalanobis distance.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_samples, n_features)
+        Features whose covariance is taken, such as those of images without transformations; n_samples may be below
+        n_features.
+
+    Returns
+    -------
+    W : ndarray of shape (n_features, n_features), float64
+        Symmetric matrix: the distance between rows of ``Z @ W`` is the Mahalanobis distance between those of `Z`, with
+        their covariance shrunk towards a multiple of the identity as in Ledoit and Wolf (2004). A direction in which
+        the shrunk covariance is 0 does not count; that is all of them if no feature varies, which makes all distances
+        0, and else none but in degenerate cases, such as two samples, which are not shrunk.
+
+    References
+    ----------
+    Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", Journal of Multivariate
+    Analysis 88, 2004.
+
+    Examples
+    --------
+    >>> Z = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
+    >>> make_whitening(Z).round(3) + 0.0  # variances of 1/2 and 2, drawn towards 5/4: 0.91^-2 = 1.21, 0.88^-2 = 1.29
+    array([[0.91, 0.  ],
+           [0.  , 0.88]])
+    """
+    Z = Z.astype(np.float64) - Z[0]  # what is constant becomes precisely 0
+    Z -= Z.mean(axis=0)
+    if not Z.any():
+        return np.zeros((Z.shape[1], Z.shape[1]))
+    from sklearn.covariance import ledoit_wolf_shrinkage  # slow to import, and commands for cubes do without
+
+    with threadpool_limits(1, user_api="blas"):  # see `participation_ratio`
+        shrinkage = ledoit_wolf_shrinkage(Z, assume_centered=True)
+        _, singular, directions = np.linalg.svd(Z, full_matrices=False)
+    variances = np.square(singular) / len(Z)
+    floor = shrinkage * variances.sum() / Z.shape[1]  # the variance in directions in which no sample differs
+    variances = (1 - shrinkage) * variances + floor
+    least = variances.max() * max(Z.shape) * np.finfo(np.float64).eps
+    scales = np.where(variances > least, np.maximum(variances, least) ** -0.5, 0)
+    rest = floor**-0.5 if floor > least else 0.0
+    with threadpool_limits(1, user_api="blas"):
+        return rest * np.eye(Z.shape[1]) + (directions.T * (scales - rest)) @ directions
+
+
+def compare_within_blocks(Z, Z_twin, distance="euclidean"):
     """Compare the first image of each pair with the second images of the other pairs, within blocks of 256 pairs.
 
     Parameters
     ----------
     Z, Z_twin : ndarray of shape (n_pairs, n_features)
         Features of the first and of the second image of each pair.
+    distance : {"euclidean", "cosine"}
+        As for `distances`.
 
     Returns
     -------
@@ -50,16 +136,26 @@ def compare_within_blocks(Z, Z_twin):
         Share of the other pairs of the block whose second image is farther from the first image of this pair than its
         own twin is; ties count half. NaN for a pair that is alone in its block.
 
+    Raises
+    ------
+    ValueError
+        If `distance` is another word.
+
     Examples
     --------
     >>> Z = np.array([[0.0], [1.0], [5.0]])
     >>> compare_within_blocks(Z, Z)
     (array([3. , 2.5, 4.5]), array([1., 1., 1.]))
     """
+    cosine = _is_cosine(distance)
     random_distances, nearer = (np.full(len(Z), np.nan) for _ in range(2))
     for start in range(0, len(Z), PAIRS_PER_BLOCK):
         block = slice(start, start + PAIRS_PER_BLOCK)
-        between = cdist(Z[block], Z_twin[block])
+        # Not as a product of matrices, see `participation_ratio`; cdist makes one for its "cosine".
+        if cosine:
+            between = cdist(_directions(Z[block]), _directions(Z_twin[block]), "sqeuclidean") / 2
+        else:
+            between = cdist(Z[block], Z_twin[block])
         n, own = len(between), np.diag(between).copy()
         if n == 1:
             continue
@@ -69,17 +165,86 @@ def compare_within_blocks(Z, Z_twin):
     return random_distances, nearer
 
 
+def variance_moments(Z, Z_twin):
+    """Sum up what the normalised variance is made of; the sums of blocks of pairs add up to those of all.
+
+    Parameters
+    ----------
+    Z, Z_twin : ndarray of shape (n_pairs, n_features)
+        Features of the first and of the second image of each pair.
+
+    Returns
+    -------
+    moments : ndarray of shape (5, n_features), float64
+        Sums over the pairs: of the first features, of the second ones, of the squares of both, and of the squares of
+        their differences.
+
+    Examples
+    --------
+    >>> variance_moments(np.array([[1.0], [2.0]]), np.array([[1.0], [4.0]])).ravel()
+    array([ 3.,  5.,  5., 17.,  4.])
+    """
+    # Of float32, float64 loses nothing that counts: its squares are precise to 1e-16, and what varies in float32 at
+    # all has a variance above 1e-14 of its mean square.
+    Z, Z_twin = Z.astype(np.float64), Z_twin.astype(np.float64)
+    squares = (np.square(one).sum(axis=0) for one in (Z, Z_twin, Z - Z_twin))
+    return np.stack([Z.sum(axis=0), Z_twin.sum(axis=0), *squares])
+
+
+def normalized_variance(moments, n_pairs):
+    """Compute the normalised variance: the variance over transformations as a share of that over images.
+
+    Parameters
+    ----------
+    moments : ndarray of shape (5, n_features)
+        Sum of the `variance_moments` of all blocks.
+    n_pairs : int
+        Number of pairs.
+
+    Returns
+    -------
+    normalized_variance : float
+        Mean, over the features, of the variance over the two transformations of an image, averaged over images, divided
+        by the variance over images under one transformation, averaged over the two: 0 if features are invariant, about
+        1 if twins are as different as any two images. Features whose standard deviation over images is below a
+        millionth of their size are left out, as rounding makes as much; NaN if all are, and with one pair.
+
+    Notes
+    -----
+    Both variances are unbiased estimates, with n - 1 in the denominator, as in the published code. With only two
+    transformations of each image it matters: with n, the variance over them would be half as large.
+
+    References
+    ----------
+    Quiroga, Torrents-Barrena, Lanzarini and Puig-Valls, "Invariance measures for neural networks", Applied Soft
+    Computing 132, 2023 (arXiv 2310.17404).
+
+    Examples
+    --------
+    >>> Z, Z_twin = np.array([[1.0], [2.0]]), np.array([[1.0], [4.0]])
+    >>> normalized_variance(variance_moments(Z, Z_twin), 2)  # (0 + 2) / 2 over (1/2 + 9/2) / 2
+    0.4
+    """
+    if n_pairs < 2:
+        return np.nan
+    sums, squares = moments[:2], moments[2:4]
+    over_images = ((squares - np.square(sums) / n_pairs) / (n_pairs - 1)).mean(axis=0)
+    over_transformations = moments[4] / 2 / n_pairs
+    varies = over_images > ROUNDING * squares.sum(axis=0) / (2 * n_pairs)
+    return float((over_transformations[varies] / over_images[varies]).mean()) if varies.any() else np.nan
+
+
 def mean_random_distance(random_distances):
     """Compute the mean distance between different images, over all that were compared.
 
     Parameters
     ----------
-    random_distances : ndarray of shape (n_pairs,)
+    random_distances : ndarray of shape (..., n_pairs)
         As `compare_within_blocks` returns them.
 
     Returns
     -------
-    mean : float
+    mean : float, or ndarray of shape (...)
         Mean over the pairs of different images within blocks.
 
     Examples
@@ -87,8 +252,9 @@ def mean_random_distance(random_distances):
     >>> mean_random_distance(np.array([3.0, 2.5, 4.5]))
     3.333...
     """
-    n_others = _count_others(len(random_distances))
-    return float((np.nan_to_num(random_distances) * n_others).sum() / n_others.sum())
+    n_others = _count_others(random_distances.shape[-1])
+    mean = (np.where(n_others, random_distances, 0) * n_others).sum(-1) / n_others.sum()
+    return mean if mean.ndim else float(mean)
 
 
 def _count_others(n_pairs):
@@ -137,16 +303,38 @@ def sensitivity_interval(pair_distances, random_distances):
         return sensitivity, np.nan, np.nan
     if not pair_distances.any():
         return 0.0, 0.0, 1 - 0.025 ** (1 / n)
-    n_others = _count_others(n)
-    compared = np.nan_to_num(random_distances) * n_others
-    # Each distance between two pairs counts in both. Without a pair, its comparisons in both roles are missing.
-    normalisers = (compared.sum() - 2 * compared) / (n_others.sum() - 2 * n_others)
-    means = (pair_distances.sum() - pair_distances) / (n - 1)
-    if not means.all() or not normalisers.all():  # without one pair, all are equal: the logarithm knows no bound
+    without = leave_one_out(pair_distances, random_distances)
+    if not without.all() or not np.isfinite(without).all():  # all others are equal: the logarithm knows no bound
         return sensitivity, 0.0, np.inf
-    logarithms = np.log(means / normalisers)
-    half = stats.t.ppf(0.975, n - 1) * np.sqrt((n - 1) * logarithms.var())
+    half = stats.t.ppf(0.975, n - 1) * np.sqrt((n - 1) * np.log(without).var())
     return sensitivity, float(sensitivity * np.exp(-half)), float(sensitivity * np.exp(half))
+
+
+def leave_one_out(pair_distances, random_distances):
+    """Compute the sensitivity without each of the pairs in turn, that is, without all its distances.
+
+    Parameters
+    ----------
+    pair_distances, random_distances : ndarray of shape (..., n_pairs)
+        Distances as for `sensitivity_interval`, of at least 3 pairs; NaN where there are none.
+
+    Returns
+    -------
+    sensitivities : ndarray of shape (..., n_pairs), float64
+        Sensitivity of the other pairs: NaN or infinite if their different images have the same features.
+
+    Examples
+    --------
+    >>> leave_one_out(np.array([1.0, 2.0, 6.0]), np.array([4.0, 4.0, 4.0]))
+    array([1.   , 0.875, 0.375])
+    """
+    n_others = _count_others(pair_distances.shape[-1])
+    compared = np.where(n_others, random_distances, 0) * n_others
+    # Each distance between two pairs counts in both. Without a pair, its comparisons in both roles are missing.
+    means = (pair_distances.sum(-1, keepdims=True) - pair_distances) / (pair_distances.shape[-1] - 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        normalisers = (compared.sum(-1, keepdims=True) - 2 * compared) / (n_others.sum() - 2 * n_others)
+        return means / normalisers
 
 
 def count_effective_pairs(pair_distances):

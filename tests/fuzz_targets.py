@@ -1640,6 +1640,49 @@ def of_studies(draw):
     assert call(analysis.rank_correlation, draw(cubes({"level": [0, 1, 2], "seed": None})), "level").dims == ("seed",)
 
 
+@st.composite
+def profiles(draw, **dims):
+    """Draw distances between twins, and between others, over dimensions and images."""
+    dims = dims | {"image": list(range(draw(st.sampled_from([1, 2, 3, 5, 9]))))}
+    generator = np.random.default_rng(draw(seeds()))
+    own, random = generator.exponential(size=(2, *map(len, dims.values())))
+    own[generator.random(own.shape) < draw(st.sampled_from([0, 0, 0.5, 1]))] = draw(st.sampled_from([0, 0, np.nan]))
+    random *= draw(st.sampled_from([1, 1, 0]))
+    return [draw(mutated(xr.DataArray(values, dims)).filter(is_small)) for values in (own, random)]
+
+
+def is_small(thing):
+    return not isinstance(thing, xr.DataArray) or thing.size < 10_000
+
+
+@target("compare_sensitivities", "slope_at_zero", "strength_of_half", "interactions", "adjust_p_values")
+def of_profiles(draw):
+    strengths = draw(st.sampled_from([[0.1, 0.5, 1.0], [1.0], [0.5, 0.5], [0.0, 1.0], []]))
+    with contextlib.suppress(Refused):
+        own, random = draw(profiles(strength=strengths))
+        found = call(analysis.slope_at_zero, own, random, again=True)
+        assert not (found.low > found.high).any()
+    with contextlib.suppress(Refused):
+        (changed, _) = draw(profiles(strength=strengths))
+        share = changed.clip(0, draw(st.sampled_from([1, 2]))) if isinstance(changed, xr.DataArray) else changed
+        found = call(analysis.strength_of_half, share, again=True)
+        assert (np.isnan(found) | ((found > 0) & (found <= 1))).all()
+    names = ["rotate", "blur", "hue"]
+    with contextlib.suppress(Refused):
+        own, random = draw(profiles(transformation=names))
+        along = draw(st.sampled_from(["transformation"] * 4 + ["image", "layer"]) | odd())
+        reference = draw(st.sampled_from([*names, "hu"]) | odd())
+        found = call(analysis.compare_sensitivities, own, random, along, reference, again=True)
+        assert ((found.low <= found.difference) | np.isnan(found.low)).all()
+        assert ((found.p_value <= found.p_adjusted) | np.isnan(found.p_value)).all()
+        call(analysis.adjust_p_values, found.p_value.values)
+    with contextlib.suppress(Refused):
+        own, random = draw(profiles(transformation=names))
+        both = draw(profiles(transformation=names[:2], then=draw(st.sampled_from([names, ["hue"], ["hu"], []]))))
+        found = call(analysis.interactions, own, random, *both, again=True)
+        assert set(found.kind.values.ravel()) <= {"", "covering", "additive", "amplifying", "unclear"}
+
+
 # results of one call each, of which the ordinary tests say more
 
 

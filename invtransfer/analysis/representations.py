@@ -296,10 +296,8 @@ def sensitivity_interval(pair_distances, random_distances):
     """
     n = len(pair_distances)
     normaliser = mean_random_distance(random_distances) if n > 1 else 0.0
-    if normaliser == 0:
-        return np.nan, np.nan, np.nan
-    sensitivity = float(pair_distances.mean() / normaliser)
-    if n < 3:
+    sensitivity = float(pair_distances.mean() / normaliser) if normaliser else np.nan
+    if n < 3 or np.isnan(sensitivity):
         return sensitivity, np.nan, np.nan
     if not pair_distances.any():
         return 0.0, 0.0, 1 - 0.025 ** (1 / n)

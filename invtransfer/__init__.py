@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what editors and type checkers read
     from invtransfer.cubes.files import load_cube
+    from invtransfer.estimators.given_pairs import twin_sensitivity
     from invtransfer.estimators.models import load_model
     from invtransfer.estimators.pretraining import InvariantPretrainer
     from invtransfer.estimators.probing import FrozenFeatureProbe
     from invtransfer.estimators.saving import load_encoder, save_encoder
-    from invtransfer.estimators.given_pairs import twin_sensitivity
-from invtransfer.estimators.sensitivity import SensitivityScorer
+    from invtransfer.estimators.sensitivity import SensitivityScorer
     from invtransfer.estimators.tuning import FineTuner
     from invtransfer.objects.loading import load_backgrounds, load_objects
     from invtransfer.objects.objects import Objects

@@ -71,8 +71,8 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "invtransfer.cubes.records", "invtransfer.cubes.running", "invtransfer.cubes.status",
     ],
     "called by functions that have targets": [
-        "encode_plain", "measure_twins", "order_of_pairs", "take_images", "count_at_once", "warn_of_few", "invtransfer.estimators.profiles",
-        "invtransfer.transformations.strength",
+        "encode_plain", "measure_twins", "order_of_pairs", "take_images", "count_at_once", "warn_of_few",
+        "select_last_layer", "invtransfer.estimators.profiles", "invtransfer.transformations.strength",
         "invtransfer.analysis.checks", "invtransfer.encoders.heads", "invtransfer.encoders.libraries",
         "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers", "invtransfer.objects.folders",
         "invtransfer.pictures.conversion", "invtransfer.pictures.files",
@@ -750,20 +750,30 @@ def twin_sensitivity(draw):
 
 @target(
     "distances", "sensitivity_interval", "compare_within_blocks", "mean_random_distance", "count_effective_pairs",
-    "participation_ratio",
+    "participation_ratio", "leave_one_out", "make_whitening", "variance_moments", "normalized_variance",
 )  # fmt: skip
 def statistics(draw):
     n = draw(st.integers(2, 9))
     generator = np.random.default_rng(draw(seeds()))
     scale = draw(st.sampled_from([0.0, 1e-30, 1.0, 1e18]))
     Z, Z_other = (generator.normal(size=(n, 3)).astype(np.float32) * scale for _ in range(2))
-    measured = call(public("distances"), Z, Z_other, again=True)
+    W = call(public("make_whitening"), Z, again=True)
+    assert np.isfinite(W).all()
+    if draw(st.booleans()):
+        Z, Z_other = Z @ W, Z_other @ W
+    distance = draw(st.sampled_from(["euclidean", "euclidean", "cosine", "mahalanobis"]))
+    measured = call(public("distances"), Z, Z_other, distance, again=True)
     assert (measured >= 0).all()
-    between, nearer = call(public("compare_within_blocks"), Z, Z_other, again=True)
+    between, nearer = call(public("compare_within_blocks"), Z, Z_other, distance, again=True)
     assert ((nearer >= 0) & (nearer <= 1)).all()
     assert between.min() * (1 - 1e-9) <= call(public("mean_random_distance"), between) <= between.max() * (1 + 1e-9)
     sensitivity, low, high = call(public("sensitivity_interval"), measured, between, again=True)
     assert math.isnan(low) or 0 <= low <= sensitivity <= high
+    without = call(public("leave_one_out"), measured, between, again=True)
+    assert math.isnan(low) or not measured.any() or without.min() <= sensitivity * (1 + 1e-9)
+    moments = call(public("variance_moments"), Z, Z_other, again=True)
+    variance = call(public("normalized_variance"), moments, n)
+    assert math.isnan(variance) or variance >= 0
     assert 0 <= call(public("count_effective_pairs"), measured) <= n * (1 + 1e-9)
     ratio = call(public("participation_ratio"), Z)
     assert math.isnan(ratio) or 1 - 1e-9 <= ratio <= 3 * (1 + 1e-9)
@@ -1651,6 +1661,50 @@ def of_studies(draw):
     assert "n_surplus" in call(analysis.change_by_mismatch, accuracy).dims
     assert not (more.notnull() & fewer.notnull()).any()
     assert call(analysis.rank_correlation, draw(cubes({"level": [0, 1, 2], "seed": None})), "level").dims == ("seed",)
+
+
+@st.composite
+def profiles(draw, **dims):
+    """Draw distances between twins, and between others, over dimensions and images."""
+    dims = dims | {"image": list(range(draw(st.sampled_from([1, 2, 3, 5, 9]))))}
+    generator = np.random.default_rng(draw(seeds()))
+    own, random = generator.exponential(size=(2, *map(len, dims.values())))
+    own[generator.random(own.shape) < draw(st.sampled_from([0, 0, 0.5, 1]))] = draw(st.sampled_from([0, 0, np.nan]))
+    random *= draw(st.sampled_from([1, 1, 0]))
+    return [draw(mutated(xr.DataArray(values, dims)).filter(is_small)) for values in (own, random)]
+
+
+def is_small(thing):
+    return not isinstance(thing, xr.DataArray) or thing.size < 10_000
+
+
+@target("compare_sensitivities", "slope_at_zero", "strength_of_half", "interactions", "adjust_p_values")
+def of_profiles(draw):
+    strengths = draw(st.sampled_from([[0.1, 0.5, 1.0], [1.0], [0.5, 0.5], [0.0, 1.0], []]))
+    with contextlib.suppress(Refused):
+        own, random = draw(profiles(strength=strengths))
+        found = call(analysis.slope_at_zero, own, random, again=True)
+        assert not (found.low > found.high).any()
+    with contextlib.suppress(Refused):
+        changed, _ = draw(profiles(strength=strengths))
+        numbers = isinstance(changed, xr.DataArray) and changed.dtype.kind == "f"
+        share = changed.clip(0, draw(st.sampled_from([1, 2]))) if numbers else changed
+        found = call(analysis.strength_of_half, share, again=True)
+        assert (np.isnan(found) | ((found > 0) & (found <= 1))).all()
+    names = ["rotate", "blur", "hue"]
+    with contextlib.suppress(Refused):
+        own, random = draw(profiles(transformation=names))
+        along = draw(st.sampled_from(["transformation"] * 4 + ["image", "layer"]) | odd())
+        reference = draw(st.sampled_from([*names, "hu"]) | odd())
+        found = call(analysis.compare_sensitivities, own, random, along, reference, again=True)
+        assert ((found.low <= found.difference) | np.isnan(found.low)).all()
+        assert ((found.p_value <= found.p_adjusted) | np.isnan(found.p_value)).all()
+        call(analysis.adjust_p_values, found.p_value.values)
+    with contextlib.suppress(Refused):
+        own, random = draw(profiles(transformation=names))
+        both = draw(profiles(transformation=names[:2], then=draw(st.sampled_from([names, ["hue"], ["hu"], []]))))
+        found = call(analysis.interactions, own, random, *both, again=True)
+        assert set(found.kind.values.ravel()) <= {"", "covering", "additive", "amplifying", "unclear"}
 
 
 # results of one call each, of which the ordinary tests say more

@@ -10,6 +10,7 @@ from torch import nn
 from invtransfer import SensitivityScorer, TransformedImages, twin_sensitivity
 from invtransfer.encoders import encoding
 from invtransfer.encoders.encoding import encode_pieces, open_encoder
+from invtransfer.estimators.twins import take_images
 from invtransfer.transformations import TRANSFORMATIONS
 
 
@@ -203,7 +204,7 @@ def test_on_a_gpu_images_are_transformed_there_and_numbers_are_those_of_the_cpu(
     )
     assert (on_cpu.pair_distances_.image == on_gpu.pair_distances_.image).all()
     assert on_gpu.sensitivity_.values == pytest.approx(on_cpu.sensitivity_.values, rel=0.02, abs=0.005)
-    source = twins.take_images(X, open_encoder(module.cuda()), 0, None, None)
+    source = take_images(X, open_encoder(module.cuda()), 0, None, None)
     for name, transformation in TRANSFORMATIONS.items():
         there = source.sample(50, transformations=[transformation.always()])[0]
         here = TransformedImages(X, random_state=0).sample(50, transformations=[transformation.always()])[0]

@@ -1,6 +1,7 @@
 """What cubes say: spread over seeds, and how much invariance decides compared with other factors. Loads no torch.
 
-`representations` holds the statistics of features, among them the sensitivity and its interval.
+`representations` holds the statistics of features, among them the sensitivity and its interval; `profiles` what several
+sensitivities over the same images say together.
 """
 
 from invtransfer.analysis.checks import REFERENCE
@@ -26,14 +27,22 @@ from invtransfer.analysis.invariance import (
     spillover_in_distribution,
     target_sensitivity,
 )
+from invtransfer.analysis.profiles import (
+    adjust_p_values,
+    compare_sensitivities,
+    interactions,
+    slope_at_zero,
+    strength_of_half,
+)
 from invtransfer.analysis.summaries import format_mean, format_means, format_table, summarise
 from invtransfer.analysis.tables import format_fine_tuning, format_invariance
 from invtransfer.analysis.variance import COMPONENTS, variance_explained
 
 __all__ = [
-    "COMPONENTS", "CONTRASTS", "REFERENCE", "WITHOUT", "change_by_mismatch", "compare_with_exact", "count_once",
-    "drop_references",
-    "factor_contrasts", "fill_relations", "format_fine_tuning", "format_invariance", "format_mean", "format_means",
-    "format_table", "invariance_by_relation", "paired_contrast", "rank_correlation", "select_factor", "spillover",
-    "spillover_in_distribution", "stack_encoders", "summarise", "target_sensitivity", "variance_explained",
+    "COMPONENTS", "CONTRASTS", "REFERENCE", "WITHOUT", "adjust_p_values", "change_by_mismatch",
+    "compare_sensitivities", "compare_with_exact", "count_once", "drop_references", "factor_contrasts",
+    "fill_relations", "format_fine_tuning", "format_invariance", "format_mean", "format_means", "format_table",
+    "interactions", "invariance_by_relation", "paired_contrast", "rank_correlation", "select_factor",
+    "slope_at_zero", "spillover", "spillover_in_distribution", "stack_encoders", "strength_of_half", "summarise",
+    "target_sensitivity", "variance_explained",
 ]  # fmt: skip

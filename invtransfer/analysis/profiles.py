@@ -6,6 +6,7 @@ with the images along "pair" or "image", all of them, in the order in which they
 """
 
 import difflib
+from numbers import Real
 
 import numpy as np
 import xarray as xr
@@ -43,7 +44,7 @@ def compare_sensitivities(pair_distances, random_distances, along, reference):
     Raises
     ------
     TypeError
-        If the distances are no DataArrays.
+        If the distances are no DataArrays, or `along` or `reference` is of another type.
     ValueError
         If the distances lack a dimension or its labels, or do not belong together; if there is one pair, no such
         reference, or nothing beside it.
@@ -58,7 +59,12 @@ def compare_sensitivities(pair_distances, random_distances, along, reference):
     those of the difference itself. If no twin moves under either, the interval holds what n pairs can hide, see
     `sensitivity_interval`.
 
-    {coverage}
+    In simulations of 10 to 100 pairs, intervals of differences between two encoders and between two transformations
+    held the truth in 95 to 96 % of the cases with Gaussian features, and in 91 to 94 % where the movements of images
+    differ by lognormal factors (sigma 1), which is fewest with 10 pairs. The plain jackknife does as well with Gaussian
+    features, but with lognormal factors holds the difference between two encoders in 86 to 91 %. Of 20 encoders that
+    are as sensitive as the reference, any had an adjusted p-value below 0.05 in 3 to 5 % of the cases, with lognormal
+    factors in 4 to 6 %.
 
     Examples
     --------
@@ -66,8 +72,11 @@ def compare_sensitivities(pair_distances, random_distances, along, reference):
     >>> others = xr.full_like(own, 4.0)
     >>> found = compare_sensitivities(own, others, "encoder", "a")
     >>> [round(found[name].item(), 3) for name in ("difference", "low", "high")]  # 4.2 / 16 - 6 / 16
-    [-0.112, -0.353, 0.021]
+    [-0.112, -0.408, 0.042]
     """
+    for name, value, kinds in (("along", along, str), ("reference", reference, (str, Real))):
+        if not isinstance(value, kinds):
+            raise TypeError(f"{name} is of type {type(value).__name__}, expected a name or label")
     own, random = _check_pairs(pair_distances, random_distances, ("pair_distances", "random_distances"), [along])
     place = _find(own, along, reference, "reference")
     others = [i for i in range(own.sizes[along]) if i != place]
@@ -121,7 +130,7 @@ def slope_at_zero(pair_distances, random_distances):
     -----
     With S1 and S2 at strengths s1 < s2, the slope is (s2² S1 - s1² S2) / (s1 s2 (s2 - s1)). The interval is that of the
     difference between its two terms, made as by `compare_sensitivities`. In simulations of 10 to 100 pairs it held the
-    truth in 95 to 96 % of the cases with Gaussian features, and in 91 to 93 % with lognormal movements.
+    truth in 95 to 96 % of the cases with Gaussian features, and in 90 to 93 % with lognormal factors.
 
     Examples
     --------
@@ -210,9 +219,9 @@ def interactions(pair_distances, random_distances, together, together_random):
     found : xarray.Dataset over "transformation", "then" and the others
         "together", the sensitivity to both, and "together_low" and "together_high", its 95 % interval over images;
         "interaction", its square minus the squares of those to each, with "interaction_low" and "interaction_high"; and
-        "kind": "amplifying" if that interval is above 0, "covering" if it is below; "additive" if it holds 0 and lies
-        within plus and minus half the square of the smaller sensitivity; else "unclear". NaN and "" where nothing was
-        measured.
+        "kind": "additive" if that interval lies within plus and minus half the square of the smaller sensitivity; else
+        "amplifying" if it is above 0, "covering" if it is below, and "unclear" if it holds 0. NaN and "" where nothing
+        was measured.
 
     Raises
     ------
@@ -228,16 +237,20 @@ def interactions(pair_distances, random_distances, together, together_random):
     the squares of their lengths add. Lengths themselves add if both move features along the same line, which is then
     called amplifying, and cover one another if they move them in opposite directions, or if after the first the second
     finds nothing to change. The interval is that of the difference between two numbers, the square and the sum, made as
-    by `compare_sensitivities`; in simulations of 10 to 100 pairs it held the truth in 95 to 96 % of the cases with
-    Gaussian features, and in 90 to 95 % with lognormal movements. Interactions of 1e-5 of the sum of squares and less
+    by `compare_sensitivities`; in simulations of 10 to 100 pairs it held the truth in 95 % of the cases with Gaussian
+    features, and in 90 to 94 % with lognormal factors. Interactions of 1e-5 of the sum of squares and less
     count as 0, as rounding makes as much.
 
-    A sensitivity saturates: it is at most about 1, whatever moves features. Two large movements therefore cover one
-    another even if they have nothing to do with one another.
+    Two things look like interactions. A sensitivity saturates: it is at most about 1, whatever moves features, so that
+    two large movements cover one another even if they have nothing to do with one another. And the more the length of
+    movements differs between images, the more the square of the mean length of both exceeds the sum: of transformations
+    that each move half of the images, as two draws do that act with probability 0.5, it is ((2 + sqrt 2) / 4)² = 0.73
+    against 2 / 4. Twins should be an image and its transformation, always acting.
 
     Examples
     --------
-    >>> own = xr.DataArray([[3.0, 3, 3.1], [4.0, 4, 4.1]], {"transformation": ["hue", "blur"]}, ["transformation", "pair"])
+    >>> names = {"transformation": ["hue", "blur"]}
+    >>> own = xr.DataArray([[3.0, 3, 3.1], [4.0, 4, 4.1]], names, ["transformation", "pair"])
     >>> both = xr.DataArray(
     ...     [[[5.0, 5, 5.1]]], {"transformation": ["hue"], "then": ["blur"]}, ["transformation", "then", "pair"]
     ... )
@@ -267,9 +280,9 @@ def interactions(pair_distances, random_distances, together, together_random):
     interaction, low, high, _ = _difference(whole, total, whole_without, squares_without, most=(1, 2), power=2)
     rounding, margin = ROUNDING * total, np.minimum(*squares) / 2
     kind = np.select(
-        [np.isnan(interaction), low > rounding, high < -rounding,
-         (low >= -margin - rounding) & (high <= margin + rounding)],
-        ["", "amplifying", "covering", "additive"], "unclear",
+        [np.isnan(interaction), (low >= -margin - rounding) & (high <= margin + rounding), low > rounding,
+         high < -rounding],
+        ["", "additive", "amplifying", "covering"], "unclear",
     )  # fmt: skip
     together, together_low, together_high = _intervals(*(values.values for values in both))
     return _dataset(both[0], {

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from invtransfer.analysis import format_mean
+from invtransfer.analysis import adjust_p_values, format_mean
 from invtransfer.analysis.checks import check_array
 
 VERDICTS = ("held", "undecided", "contradicted", "unknown")
@@ -177,12 +177,7 @@ def adjust(claims):
     >>> adjust([Claim("a", "", "held", 0.01), Claim("b", "", "held", 0.02), Claim("c", "", "unknown", np.nan)])
     [0.02, 0.02, nan]
     """
-    p_values = np.array([each.p_value for each in claims], dtype=float)
-    known = np.flatnonzero(np.isfinite(p_values))
-    order = known[np.argsort(p_values[known], kind="stable")]
-    adjusted = np.full(len(p_values), np.nan)
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1)))
-    return adjusted.tolist()
+    return adjust_p_values(np.array([each.p_value for each in claims], dtype=float)).tolist()
 
 
 def format_claims(claims):

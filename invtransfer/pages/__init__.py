@@ -1,7 +1,7 @@
 """From cubes to pages: one HTML file for each, which needs no network. Loads no torch; figures need matplotlib.
 
-`layout` makes a page of titles, texts, tables and figures, and knows no cube. `profiles`, `studies` and `speed` say what
-of a cube goes on its page, and `origins` how its numbers came about.
+`layout` makes a page of titles, texts, tables and figures, and knows no cube. `profiles`, `studies` and `speed` say
+what of a cube goes on its page, and `origins` how its numbers came about.
 """
 
 from invtransfer.pages.layout import check_page, make_page, write_page

@@ -5,12 +5,12 @@ import io
 import re
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
 from invtransfer.storage import check_writable, replacing
 
 MARK = '<meta name="generator" content="invtransfer">'  # tells our pages from others
 NUMBER = re.compile(r"[+-]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?(?=[\s%]|$)")  # at the beginning of a text
+NO_NUMBER = {"", "?", "failed", "missing", "no value"}  # what stands in place of one
 SMALLEST = 0.6  # of its own size, to which a figure shrinks before it scrolls: letters stay readable
 
 STYLE = """
@@ -26,8 +26,8 @@ figcaption { font-weight: 600; margin-bottom: 0.4rem; max-width: 46rem; }
 .scroll { overflow-x: auto; }
 .scroll:focus-visible, button:focus-visible { outline: 2px solid #0072b2; outline-offset: 2px; }
 img { display: block; max-width: 100%; height: auto; }
-table { border-collapse: collapse; font-size: 0.9rem; overflow-wrap: normal; }
-th, td { padding: 0.25rem 0.75rem; text-align: left; vertical-align: top; max-width: 36rem; }
+table { border-collapse: collapse; font-size: 0.9rem; width: max-content; }
+th, td { padding: 0.25rem 1.25rem 0.25rem 0; text-align: left; vertical-align: top; max-width: min(36rem, 75vw); }
 thead th { border-bottom: 2px solid #1a1a1a; vertical-align: bottom; }
 tbody tr { border-bottom: 1px solid #ddd; }
 tbody th { font-weight: 400; }
@@ -39,6 +39,12 @@ th[aria-sort=ascending] button::after { content: "\\2191"; color: inherit; }
 th[aria-sort=descending] button::after { content: "\\2193"; color: inherit; }
 pre { background: #f3f3f3; padding: 0.75rem; white-space: pre-wrap; font-size: 0.9rem; }
 pre.table { white-space: pre; overflow-x: auto; }
+@media screen {
+  tr > th:first-child { position: sticky; left: 0; background: #fff; }
+}
+@media screen and (max-width: 40rem) {
+  tr > th:first-child { max-width: 40vw; }
+}
 @media print {
   @page { margin: 1.5cm; }
   body { padding: 0; max-width: none; font-size: 10pt; }
@@ -46,10 +52,11 @@ pre.table { white-space: pre; overflow-x: auto; }
   .picture, tr { break-inside: avoid; }
   .scroll { overflow: visible; }
   img { min-width: 0 !important; max-height: 22cm; }
-  table { font-size: 8pt; }
-  table.wide { font-size: 6pt; overflow-wrap: anywhere; }
-  th, td { padding: 1pt 4pt; }
-  table.wide th, table.wide td { padding: 1pt 2pt; }
+  table { width: auto; font-size: 8pt; overflow-wrap: break-word; }
+  table.wide { font-size: 6pt; }
+  table.wide thead th { writing-mode: vertical-rl; text-align: right; }
+  th, td { padding: 1pt 6pt 1pt 0; max-width: none; }
+  table.wide th, table.wide td { padding: 1pt 3pt 1pt 0; }
   .number { white-space: normal; }
   thead button::after { content: none !important; }
   pre { white-space: pre-wrap !important; border: 1px solid #ccc; }
@@ -94,8 +101,8 @@ class Table:
     columns : sequence of str
         Heads of the columns.
     rows : sequence of sequence of str
-        Cells, as many in each row as there are columns. The first of a row is its name. A cell that begins with a
-        number, such as "0.41 (0.39 to 0.43)", is sorted by it.
+        Cells, as many in each row as there are columns. The first of a row is its name. A column whose cells begin with
+        numbers, such as "0.41 (0.39 to 0.43)", or stand for missing ones, is sorted by these.
     """
 
     title: str
@@ -193,29 +200,29 @@ def _format_part(part):
 
 
 def _format_table(table):
-    lines = []
     for row in table.rows:
         if len(row) != len(table.columns):
             raise ValueError(f"a row of {table.title!r} has {len(row)} cells, expected {len(table.columns)}")
-        cells = [_format_cell(text, "td" if i else "th", "" if i else ' scope="row"') for i, text in enumerate(row)]
-        lines.append(f"<tr>{''.join(cells)}</tr>\n")
-    heads = []
-    for i, name in enumerate(table.columns):
-        right = ' class="number"' if any(NUMBER.match(row[i]) for row in table.rows) else ""
-        heads.append(f'<th scope="col"{right}>{escape(name)}</th>')
+    columns = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
+    numeric = [
+        any(map(NUMBER.match, cells)) and all(NUMBER.match(text) or text in NO_NUMBER for text in cells)
+        for cells in columns
+    ]
+    heads = "".join(map(_format_cell, table.columns, ['th scope="col"'] * len(numeric), numeric))
+    tags = ['th scope="row"', *["td"] * (len(numeric) - 1)]
+    lines = [f"<tr>{''.join(map(_format_cell, row, tags, numeric))}</tr>\n" for row in table.rows]
     wide = ' class="wide"' if len(table.columns) > 9 else ""
     return (
         f"<figure>\n<figcaption>{escape(table.title)}</figcaption>\n{_open_scroll(table.title)}<table{wide}>\n"
-        f"<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>\n{''.join(lines)}</tbody>\n</table></div>\n</figure>"
+        f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{''.join(lines)}</tbody>\n</table></div>\n</figure>"
     )
 
 
-def _format_cell(text, tag, scope=""):
-    number = NUMBER.match(text)
-    if not number:
-        return f"<{tag}{scope}>{escape(text)}</{tag}>"
-    value = number[0].replace(",", "")
-    return f'<{tag}{scope} class="number" data-value="{value}">{escape(text)}</{tag}>'
+def _format_cell(text, tag, numeric):
+    number = NUMBER.match(text) if numeric else None
+    value = f' data-value="{number[0].replace(",", "")}"' if number else ""
+    right = ' class="number"' if numeric else ""
+    return f"<{tag}{right}{value}>{escape(text)}</{tag[:2]}>"
 
 
 def _format_picture(picture):
@@ -306,6 +313,7 @@ def write_page(page, path):
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_page(make_page("Nothing", "There is nothing.", []), Path(folder, "mine.html"))
     ...     check_page(Path(folder, "mine.html"))  # may be written again

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from invtransfer.cubes.assembly import STATUS, format_place
+from invtransfer.cubes.assembly import STATUS
 from invtransfer.pages.layout import Table
 from invtransfer.storage import format_json, parse_json
 
@@ -20,8 +20,8 @@ def describe_origin(cube):
     Returns
     -------
     parts : list
-        Parts of a page, see `invtransfer.pages.make_page`: the date, what computed the numbers, and the settings, beside
-        those of the paper if the cube has them.
+        Parts of a page, see `invtransfer.pages.make_page`: the date, what computed the numbers, and the settings,
+        beside those of the paper if the cube has them.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def describe_origin(cube):
     columns = [dict(_flatten(origin)) for origin in origins]
     names = list(dict.fromkeys(name for column in columns for name in column))
     if names:
-        heads = ["", *(["value"] if len(columns) == 1 else [f"origin {i}" for i in range(len(columns))])]
+        heads = ["what", *(["value"] if len(columns) == 1 else [f"origin {i}" for i in range(len(columns))])]
         rows = [[name, *(column.get(name, "") for column in columns)] for name in names]
         parts.append(Table("What computed the numbers", heads, rows))
     settings = parse_json(cube.attrs.get(SETTINGS, "{}"), SETTINGS, dict)
@@ -108,7 +108,7 @@ def describe_failures(cube):
     >>> import xarray as xr
     >>> status = xr.DataArray([1, 2], {"seed": [0, 1]}, ["seed"])
     >>> describe_failures(xr.Dataset({"status": status, "message": ("seed", ["", "no memory"])}))[1].rows
-    [['seed=1', 'failed', 'no memory']]
+    [['1', 'failed', 'no memory']]
     """
     if "status" not in cube:
         return []
@@ -119,14 +119,17 @@ def describe_failures(cube):
             continue  # some places of a study have no cell
         n_places += 1
         if STATUS[state] != "done":
-            labels = {dim: status[dim].values[i] if dim in status.coords else i for dim, i in place.items()}
+            labels = [str(status[dim].values[i]) if dim in status.coords else str(i) for dim, i in place.items()]
             message = str(cube.message.isel(place).item()) if "message" in cube else ""
-            rows.append([format_place(labels), STATUS[state], message])
+            rows.append([*labels, STATUS[state], message])
     if not rows:
         return []
-    counts = [f"{sum(row[1] == state for row in rows)} {state}" for state in ("failed", "missing")]
+    counts = [f"{sum(row[-2] == state for row in rows)} {state}" for state in ("failed", "missing")]
     text = f"Of {n_places} cells, {' and '.join(one for one in counts if not one.startswith('0 '))}."
-    return [f"{text} The numbers above are without them.", Table("Cells that are not done", ["cell", "state", "message"], rows)]
+    return [
+        f"{text} The numbers above are without them.",
+        Table("Cells that are not done", [*map(str, status.dims), "state", "message"], rows),
+    ]
 
 
 def _walk(status):

@@ -44,7 +44,7 @@ def make_profile_page(profile, name="mine.nc"):
     --------
     >>> values = xr.DataArray([0.1, 0.8], {"transformation": ["h_flip", "rotate"]}, ["transformation"])
     >>> page = make_profile_page(xr.Dataset({"sensitivity": values}))
-    >>> "the encoder changes most with rotate (0.800), and least with h_flip (0.100)" in page
+    >>> "the encoder changes most with rotate: 0.800, and least with h_flip: 0.100" in page
     True
     """
     if "transformation" not in profile.dims:
@@ -57,7 +57,8 @@ def make_profile_page(profile, name="mine.nc"):
     sections = [("What stands out", [_summarise(profile)])]
     for part in PARTS:
         if part.needs <= {*profile.dims, *profile.data_vars}:
-            sections.append((part.title, [part.reading, *_draw(part, profile), *part.tabulate(profile)]))
+            shown = part.view(profile)
+            sections.append((part.title, [*_draw(part, shown), part.reading, *part.tabulate(shown)]))
     sections.append(("What failed or is missing", describe_failures(profile)))
     sections.append(("How it came about", [*_describe_encoders(profile), *describe_origin(profile)]))
     if settings:
@@ -73,7 +74,7 @@ def _format_lead(profile, settings):
     if "image" in profile.sizes:
         text += f", measured on {_count(profile.sizes['image'], 'image')}"
         text += f" of {settings['images'].rpartition(' ')[0]}" if isinstance(settings.get("images"), str) else ""
-        text += f" of {settings['size']} x {settings['size']} pixels" if "size" in settings else ""
+        text += f", brought to {settings['size']} x {settings['size']} pixels" if "size" in settings else ""
     return f"{text}: how far the features of an image move when it is transformed."
 
 
@@ -84,7 +85,7 @@ def _count(n, noun):
 def _summarise(profile):
     """Return the largest and smallest sensitivities, and how many pairs interact in which way, as sentences."""
     points = []
-    one = _at_full_strength(_at_last_layer(profile))
+    one = _at_end(profile)
     if "sensitivity" in one:
         values = one.sensitivity.transpose("encoder", "transformation").values
         texts = _format_intervals(one, "sensitivity", "encoder", "transformation")
@@ -92,17 +93,20 @@ def _summarise(profile):
         for encoder, row, cells in zip(profile.encoder.values, values, texts, strict=True):
             known = np.flatnonzero(np.isfinite(row))
             if not len(known):
-                points.append(f"{encoder}: there are no values.")
+                points.append(f"{encoder} has no values.")
                 continue
             most, least = known[row[known].argmax()], known[row[known].argmin()]
             points.append(
-                f"{encoder} changes most with {names[most]} ({cells[most]}), and least with {names[least]}"
-                f" ({cells[least]})."
+                f"{encoder} changes most with {names[most]}: {cells[most]}, and least with {names[least]}:"
+                f" {cells[least]}."
             )
-        ranges = np.ptp(values, axis=0)
-        if len(values) > 1 and np.isfinite(ranges).any():
-            i = int(np.nanargmax(ranges))
-            each = ", ".join(f"{encoder} {cell}" for encoder, cell in zip(profile.encoder.values, texts[:, i], strict=True))
+        several = np.isfinite(values).sum(axis=0) > 1
+        if several.any():
+            ranges = np.nanmax(values[:, several], axis=0) - np.nanmin(values[:, several], axis=0)
+            i = np.flatnonzero(several)[ranges.argmax()]
+            known = np.isfinite(values[:, i])
+            pairs = zip(profile.encoder.values[known], texts[known, i], strict=True)
+            each = ", ".join(f"{encoder} {text}" for encoder, text in pairs)
             points.append(f"Encoders differ most in {names[i]}: {each}.")
     if "kind" in one:
         kinds = Counter(str(kind) for kind in one.kind.values.ravel() if kind)
@@ -111,7 +115,7 @@ def _summarise(profile):
     return points or ["Nothing was measured."]
 
 
-# the values of a profile as texts
+# parts of a profile, and its values as texts
 
 
 def _at_last_layer(profile):
@@ -126,6 +130,10 @@ def _at_last_layer(profile):
 
 def _at_full_strength(profile):
     return profile.isel(strength=-1, drop=True) if "strength" in profile.dims else profile
+
+
+def _at_end(profile):
+    return _at_full_strength(_at_last_layer(profile))
 
 
 def _format_intervals(profile, name, *dims):
@@ -149,86 +157,84 @@ def _format_interval(value, low, high, state):
 # tables
 
 
-def _tabulate_sensitivities(profile):
-    one = _at_full_strength(_at_last_layer(profile))
+def _tabulate_sensitivities(one):
     cells = _format_intervals(one, "sensitivity", "transformation", "encoder")
-    names, encoders = profile.transformation.values, profile.encoder.values
-    kinds = profile.category.values if "category" in profile.coords else [""] * len(names)
-    rows = [[str(name), str(kind), *cells[i]] for i, (name, kind) in enumerate(zip(names, kinds, strict=True))]
-    tables = [Table("Sensitivity, with 95 % intervals over images", ["transformation", "kind", *map(str, encoders)], rows)]
+    names, encoders = one.transformation.values, one.encoder.values
+    kinds = one.category.values if "category" in one.coords else [""] * len(names)
+    rows = [[str(name), *cells[i], str(kind)] for i, (name, kind) in enumerate(zip(names, kinds, strict=True))]
+    heads = ["transformation", *map(str, encoders), "kind"]
+    tables = [Table("Sensitivity, with 95 % intervals over images", heads, rows)]
     companions = {name: head for name, head in COMPANIONS.items() if name in one}
     if companions:
         columns = [_format_intervals(one, name, "encoder", "transformation").ravel() for name in companions]
         labels = [[str(name), str(encoder)] for encoder in encoders for name in names]
         rows = [label + list(row) for label, row in zip(labels, zip(*columns, strict=True), strict=True)]
-        tables.append(Table("Other measures of the same features", ["transformation", "encoder", *companions.values()], rows))
+        heads = ["transformation", "encoder", *companions.values()]
+        tables.append(Table("Other measures of the same features", heads, rows))
         tables.append([f"{head}: {one[name].attrs.get('long_name', name)}." for name, head in companions.items()])
     return tables
 
 
-def _tabulate_layers(profile):
-    one = _at_full_strength(profile)
+def _tabulate_layers(one):
     cells = _format_intervals(one, "sensitivity", "encoder", "layer", "transformation")
-    # names and depths may differ between encoders
-    names, depths = (
-        profile[name].broadcast_like(one.sensitivity).isel(transformation=0).transpose("encoder", "layer").values
-        if name in profile.coords else np.broadcast_to(value, cells.shape[:2])
-        for name, value in (("layer_name", profile.layer.values.astype(str)), ("depth", np.nan))
-    )  # fmt: skip
+    heads = ["layer", "depth", *map(str, one.transformation.values)]
+    like = one.sensitivity.isel(transformation=0)  # names and depths may differ between encoders
+    names = one.get("layer_name", one.layer.astype(str)).broadcast_like(like).transpose("encoder", "layer").values
+    depths = one.get("depth", xr.full_like(like, np.nan)).broadcast_like(like).transpose("encoder", "layer").values
     tables = []
-    for i, encoder in enumerate(profile.encoder.values):
+    for i, encoder in enumerate(one.encoder.values):
         rows = [
-            [str(names[i, j]), "" if np.isnan(depths[i, j]) else f"{depths[i, j]:.2f}", *cells[i, j]]
-            for j in range(len(names[i])) if names[i, j] != ""
+            [str(name), "" if np.isnan(depth) else f"{depth:.2f}", *row]
+            for name, depth, row in zip(names[i], depths[i], cells[i], strict=True) if name != ""
         ]  # fmt: skip
-        heads = ["layer", "depth", *map(str, profile.transformation.values)]
         tables.append(Table(f"{encoder}: sensitivity at each layer, from the first to the last", heads, rows))
     return tables
 
 
-def _tabulate_doses(profile):
-    cells = _format_intervals(_at_last_layer(profile), "sensitivity", "encoder", "transformation", "strength")
-    labels = [(name, encoder) for encoder in profile.encoder.values for name in profile.transformation.values]
+def _tabulate_doses(one):
+    cells = _format_intervals(one, "sensitivity", "encoder", "transformation", "strength")
+    labels = [(name, encoder) for encoder in one.encoder.values for name in one.transformation.values]
     rows = [[*map(str, label), *row] for label, row in zip(labels, cells.reshape(len(labels), -1), strict=True)]
-    heads = ["transformation", "encoder", *(f"strength {strength:g}" for strength in profile.strength.values)]
+    heads = ["transformation", "encoder", *(f"strength {strength:g}" for strength in one.strength.values)]
     return [Table("Sensitivity at each strength, at the last layer", heads, rows)]
 
 
-def _tabulate_interactions(profile):
-    one, dims = _at_full_strength(_at_last_layer(profile)), ("encoder", "transformation", "then")
+def _tabulate_interactions(one):
+    dims = ("encoder", "transformation", "then")
     alone = _format_intervals(one, "sensitivity", "encoder", "transformation")
     both, more = (_format_intervals(one, name, *dims) for name in ("together", "interaction"))
     kinds = one.kind.transpose(*dims).values if "kind" in one else np.full(both.shape, "")
-    known, names, rows = one.together.notnull().transpose(*dims).values, profile.transformation.values.tolist(), []
+    known, names, rows = one.together.notnull().transpose(*dims).values, one.transformation.values.tolist(), []
     for i, j, k in np.argwhere(known):
-        second = profile.then.values[k].item()
+        second = one.then.values[k].item()
         other = alone[i, names.index(second)] if second in names else ""
-        labels = [str(names[j]), str(second), str(profile.encoder.values[i])]
+        labels = [str(names[j]), str(second), str(one.encoder.values[i])]
         rows.append([*labels, alone[i, j], other, both[i, j, k], more[i, j, k], str(kinds[i, j, k])])
-    heads = ["first", "then", "encoder", "first alone", "second alone", "together", "interaction", "kind"]
+    heads = ["first", "then", "encoder", "first alone", "then alone", "together", "interaction", "kind"]
     return [Table("Pairs of transformations, at the last layer", heads, rows)]
 
 
 # figures
 
 
-def _plot_sensitivities(profile):
-    one = _at_full_strength(_at_last_layer(profile))
+def _plot_sensitivities(one):
     return plots.plot_measurement(one.rename(encoder="model"))
 
 
 def _draw(part, profile):
-    """Return the figures of a section, or a sentence that says why there are none."""
+    """Return the figures of a section, or sentences that say why there are none."""
     pictures = []
     for title, plot in part.figures:
         try:
             from matplotlib import rc_context
 
             with rc_context({"text.parse_math": False}):  # a name may have a dollar sign
-                figure = plot(profile)
-                pictures.append(make_picture(title, figure, f"{title}. {_describe(profile, part.shows)}"))
+                text = f"{title}. {_describe(profile, part.shows)}"
+                pictures.append(make_picture(title, plot(profile), text))
         except ModuleNotFoundError as error:
             return [f"There is no figure: {error}; pip install 'invtransfer[plot]'."]
+        except ValueError as error:  # the tables are worth a page
+            pictures.append(f"There is no figure {title!r}: {error}.")
     return pictures
 
 
@@ -256,19 +262,21 @@ class _Part:
 
     title: str
     needs: set
-    figures: tuple  # titles, and functions from the profile to a figure
+    view: object  # function from the profile to the part of it that the section is about
+    figures: tuple  # titles, and functions from that part of the profile to a figure
     shows: str  # variable that the figures show
-    tabulate: object  # function from the profile to parts of a page
+    tabulate: object  # function from that part to parts of a page
     reading: str  # how to read it
 
 
-def _plot(name):
-    return lambda profile: getattr(plots, name)(profile)
+def _figures(**titles):
+    """Return titles and functions of those figures that there are."""
+    return tuple((title, getattr(plots, name)) for name, title in titles.items() if hasattr(plots, name))
 
 
 PARTS = (
     _Part(
-        "Sensitivity to each transformation", {"sensitivity"},
+        "Sensitivity to each transformation", {"sensitivity"}, _at_end,
         (("Sensitivity of each encoder to each transformation", _plot_sensitivities),), "sensitivity",
         _tabulate_sensitivities,
         "How to read this: the sensitivity is the mean distance between the features of an image and of its transformed"
@@ -279,23 +287,23 @@ PARTS = (
         " they overlap, more images are needed to tell. The numbers are of the last layer and of the full strength.",
     ),
     _Part(
-        "Over the layers", {"sensitivity", "layer"},
-        (("Sensitivity at each layer", _plot("plot_layers")), ("Sensitivity over depth", _plot("plot_depths"))),
+        "Over the layers", {"sensitivity", "layer"}, _at_full_strength,
+        _figures(plot_layers="Sensitivity at each layer", plot_depths="Sensitivity over depth"),
         "sensitivity", _tabulate_layers,
         "How to read this: layers are in the order in which an image passes through them; depth is the share of the"
         " layers with weights that have run. Where the sensitivity falls from one layer to the next, the invariance"
         " arises there. The numbers are of the full strength.",
     ),
     _Part(
-        "Over the strength", {"sensitivity", "strength"},
-        (("Sensitivity at each strength", _plot("plot_doses")),), "sensitivity", _tabulate_doses,
+        "Over the strength", {"sensitivity", "strength"}, _at_last_layer,
+        _figures(plot_doses="Sensitivity at each strength"), "sensitivity", _tabulate_doses,
         "How to read this: a strength is the share of the transformation's range that was used: near 0 the image hardly"
         " changes, at 1 it changes as much as the transformation can. A curve that stays low is one that the encoder"
         " ignores; a steep start means that even a weak transformation moves the features.",
     ),
     _Part(
-        "Two transformations together", {"sensitivity", "together", "interaction", "then"},
-        (("Interactions of pairs of transformations", _plot("plot_interactions")),), "interaction",
+        "Two transformations together", {"sensitivity", "together", "interaction", "then"}, _at_end,
+        _figures(plot_interactions="Interactions of pairs"), "interaction",
         _tabulate_interactions,
         "How to read this: images got the first transformation and then the second. The interaction is the square of"
         " the sensitivity to both, minus the squares of those to each alone. If it is near 0, the two add up"

@@ -9,12 +9,12 @@ from invtransfer.pages.origins import describe_failures, describe_origin
 from invtransfer.storage import parse_json
 
 VERDICTS = ("held", "undecided", "contradicted", "unknown")
+LEVEL = 0.025  # of one side of a 95 % interval
 READING = (
-    "How to read this: a number with ± is the mean over the seeds, with half the width of its 95 % interval: with other"
-    " seeds, the mean would be expected in that range. A claim is held if the whole interval of the difference is on the"
-    " claimed side, contradicted if all of it is on the other side, and undecided otherwise. As many claims are read at"
-    " once, some would seem to be held by chance: Holm's p is the probability of that, over all of them; below 0.025 a"
-    " claim stands."
+    "How to read this: a number with ± is the mean over seeds (repetitions with other random numbers), with half the"
+    " width of its 95 % interval. A claim is held if the whole interval of the difference is on the claimed side,"
+    " contradicted if all of it is on the other side, and undecided otherwise. Where many claims are read at once, some"
+    " seem to hold by chance: those whose Holm's p is at most 0.025 would still hold if all had to be right at once."
 )
 
 
@@ -93,9 +93,13 @@ def _read_description(text):
 
 def _summarise(claims):
     counts = [(sum(one["verdict"] == verdict for one in claims), verdict) for verdict in VERDICTS]
-    points = [f"Of {len(claims)} claims: {', '.join(f'{n} {verdict}' for n, verdict in counts if n)}."] if claims else []
+    points = (
+        [f"Of {len(claims)} claims: {', '.join(f'{n} {verdict}' for n, verdict in counts if n)}."] if claims else []
+    )
     held = [one for one in claims if one["verdict"] == "held" and one["p_value"] is not None]
     if held:
+        n_left = sum(one["adjusted_p_value"] <= LEVEL for one in held)
+        points.append(f"Of those that held, {n_left} would also hold if all claims had to be right at once (Holm).")
         points.append("The surest: {text}: {numbers}.".format(**min(held, key=lambda one: one["p_value"])))
     points += ["Contradicted: {text}: {numbers}.".format(**one) for one in claims if one["verdict"] == "contradicted"]
     return points or ["All cells were tried; the tables below have the results."]
@@ -113,13 +117,13 @@ def _draw(study, cube, claims, tables):
     facts = facts or [" ".join(row) for table in tables if isinstance(table, Table) for row in table.rows]
     text = f"{study.title}. {'; '.join(facts[:8])}. All numbers are in the tables below."
     try:
-        return make_picture(study.title, study.figure(cube), text)
+        return make_picture("What was found", study.figure(cube), text)
     except ModuleNotFoundError as error:
         return f"There is no figure: {error}; pip install 'invtransfer[plot]'."
 
 
 def split_tables(text):
-    """Find the tables in the text that a study prints.
+    r"""Find the tables in the text that a study prints.
 
     Parameters
     ----------
@@ -133,9 +137,9 @@ def split_tables(text):
 
     Examples
     --------
-    >>> parts = split_tables("accuracies (n = 3)\\n\\n        same   other\\nvit   0.9 ± 0.1     0.8\\nvgg11       0.7     0.6")
-    >>> [part.columns for part in parts], parts[0].title, parts[0].rows[0]
-    ([['', 'same', 'other']], 'accuracies (n = 3)', ['vit', '0.9 ± 0.1', '0.8'])
+    >>> (table,) = split_tables("accuracies\n\n       same  other\nvit   0.900  0.800\nvgg   0.700  0.600")
+    >>> table.title, table.columns, table.rows[0]
+    ('accuracies', ['what', 'same', 'other'], ['vit', '0.900', '0.800'])
     """
     parts, title = [], ""
     for block in re.split(r"\n\s*\n", text.strip("\n")):
@@ -145,7 +149,8 @@ def split_tables(text):
             parts += [title] if title else []
             title = block.strip()
         elif rows:
-            parts.append(Table(title or "Numbers", rows[0], rows[1:]))
+            head = [rows[0][0] or "what", *rows[0][1:]]
+            parts.append(Table(title or ", ".join(head[1:4]), head, rows[1:]))
             title = ""
         else:
             parts += [*([title] if title else []), Verbatim(block, aligned=True)]

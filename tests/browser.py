@@ -6,45 +6,53 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
+from contextlib import contextmanager
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
+START = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+os.dup2(ends[0], 3)  # where it reads commands
+os.dup2(ends[1], 4)  # where it answers
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
+@contextmanager
+def open_browser():
+    """Open a tab of a browser that has no profile of its own."""
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    assert program, f"there is none of {', '.join(NAMES)}: install Chromium, such as with apt-get install chromium"
+    (read_there, write_here), (read_here, write_there) = os.pipe(), os.pipe()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        command = [sys.executable, "-c", START, str(read_there), str(write_there), program]
+        command += ["--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+        command += ["--disable-dev-shm-usage", f"--user-data-dir={folder}", "about:blank"]
+        process = subprocess.Popen(command, pass_fds=(read_there, write_there), stderr=subprocess.DEVNULL)
+        for end in (read_there, write_there):
+            os.close(end)
+        try:
+            yield Browser(read_here, write_here)
+        finally:
+            process.kill()
+            process.wait()
+            os.close(write_here)
+            os.close(read_here)
+
 
 class Browser:
-    """One tab of a browser, without a profile or network of its own."""
+    """One tab of a browser."""
 
-    def __enter__(self):
-        program = next(filter(None, map(shutil.which, NAMES)), None)
-        assert program, f"there is none of {', '.join(NAMES)}: install Chromium, such as with apt-get install chromium"
-        self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        (read_there, self.write_here), (self.read_here, write_there) = os.pipe(), os.pipe()
-        # it reads commands at 3, and answers at 4
-        command = ["sh", "-c", f'exec "$@" 3<&{read_there} 4>&{write_there}', "sh", program, "--headless=new"]
-        command += [
-            "--remote-debugging-pipe",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-dev-shm-usage",
-        ]
-        command += [f"--user-data-dir={self.folder.name}", "about:blank"]
-        self.process = subprocess.Popen(command, pass_fds=(read_there, write_there), stderr=subprocess.DEVNULL)
-        os.close(read_there)
-        os.close(write_there)
+    def __init__(self, read_here, write_here):
+        self.read_here, self.write_here = read_here, write_here
         self.numbers, self.events, self.rest, self.session = itertools.count(1), [], b"", None
         target = self("Target.createTarget", url="about:blank")["targetId"]
         self.session = self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self(f"{domain}.enable")
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        os.close(self.write_here)
-        os.close(self.read_here)
-        self.folder.cleanup()
 
     def _read(self):
         """Return the next message."""

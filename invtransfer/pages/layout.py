@@ -49,10 +49,11 @@ pre.table { white-space: pre; overflow-x: auto; }
   @page { margin: 1.5cm; }
   body { padding: 0; max-width: none; font-size: 10pt; }
   h2, figcaption { break-after: avoid; }
-  .picture, tr { break-inside: avoid; }
+  .picture, thead, tr { break-inside: avoid; }
   .scroll { overflow: visible; }
   img { min-width: 0 !important; max-height: 22cm; }
   table { width: auto; font-size: 8pt; overflow-wrap: break-word; }
+  table:not(.wide) tbody th { min-width: 10em; }
   table.wide { font-size: 6pt; }
   table.wide thead th { writing-mode: vertical-rl; text-align: right; }
   th, td { padding: 1pt 6pt 1pt 0; max-width: none; }
@@ -268,7 +269,7 @@ def make_picture(title, figure, text):
     file = io.BytesIO()
     with rc_context({"svg.fonttype": "path", "svg.hashsalt": "invtransfer"}):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return Picture(title, file.getvalue(), 96.0 * figure.get_figwidth(), text)
+    return Picture(title, file.getvalue(), 96.0 * float(figure.get_figwidth()), text)
 
 
 def check_page(path):

@@ -50,10 +50,7 @@ def make_profile_page(profile, name="mine.nc"):
     if "transformation" not in profile.dims:
         raise ValueError("the profile has no dimension 'transformation'")
     settings = parse_json(profile.attrs.get("settings", "{}"), "settings", dict)
-    if "model" in profile.dims:  # in cubes of earlier versions
-        profile = profile.rename(model="encoder")
-    if "encoder" not in profile.dims:
-        profile = profile.expand_dims(encoder=["the encoder"])
+    profile = _complete(profile)
     sections = [("What stands out", [_summarise(profile)])]
     for part in PARTS:
         if part.needs <= {*profile.dims, *profile.data_vars}:
@@ -66,6 +63,20 @@ def make_profile_page(profile, name="mine.nc"):
         sections.append(("How to repeat it", ["With the same models and images at hand:", Verbatim(command)]))
     title = "How sensitive models are to transformations"
     return make_page(title, _format_lead(profile, settings), [one for one in sections if one[1]])
+
+
+def _complete(profile):
+    """Give a profile the dimension, categories and intervals that it lacks."""
+    if "model" in profile.dims:  # in cubes of earlier versions
+        profile = profile.rename(model="encoder")
+    if "encoder" not in profile.dims:
+        profile = profile.expand_dims(encoder=["the encoder"])
+    if "category" not in profile.coords:
+        profile = profile.assign_coords(category=("transformation", [""] * profile.sizes["transformation"]))
+    for name in ("sensitivity_low", "sensitivity_high"):
+        if "sensitivity" in profile and name not in profile:
+            profile = profile.assign({name: xr.full_like(profile.sensitivity, np.nan)})
+    return profile
 
 
 def _format_lead(profile, settings):
@@ -160,8 +171,8 @@ def _format_interval(value, low, high, state):
 def _tabulate_sensitivities(one):
     cells = _format_intervals(one, "sensitivity", "transformation", "encoder")
     names, encoders = one.transformation.values, one.encoder.values
-    kinds = one.category.values if "category" in one.coords else [""] * len(names)
-    rows = [[str(name), *cells[i], str(kind)] for i, (name, kind) in enumerate(zip(names, kinds, strict=True))]
+    pairs = zip(names, one.category.values, strict=True)
+    rows = [[str(name), *cells[i], str(kind)] for i, (name, kind) in enumerate(pairs)]
     heads = ["transformation", *map(str, encoders), "kind"]
     tables = [Table("Sensitivity, with 95 % intervals over images", heads, rows)]
     companions = {name: head for name, head in COMPANIONS.items() if name in one}
@@ -206,7 +217,7 @@ def _tabulate_interactions(one):
     kinds = one.kind.transpose(*dims).values if "kind" in one else np.full(both.shape, "")
     known, names, rows = one.together.notnull().transpose(*dims).values, one.transformation.values.tolist(), []
     for i, j, k in np.argwhere(known):
-        second = one.then.values[k].item()
+        second = one.then.values[k]
         other = alone[i, names.index(second)] if second in names else ""
         labels = [str(names[j]), str(second), str(one.encoder.values[i])]
         rows.append([*labels, alone[i, j], other, both[i, j, k], more[i, j, k], str(kinds[i, j, k])])

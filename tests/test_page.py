@@ -445,6 +445,8 @@ def test_in_print(browser, paths, name, tmp_path):
     assert browser.run("document.documentElement.scrollWidth") <= width
     assert browser.run("[...document.querySelectorAll('*')].filter(e => getComputedStyle(e).position === 'sticky')"
                        ".length") == 0  # fmt: skip
+    # else heads are not repeated on the next sheet
+    assert browser.run("getComputedStyle(document.querySelector('thead button')).display") == "contents"
     inside = "[...document.querySelectorAll('table, img, pre')].map(e => e.getBoundingClientRect().right)"
     assert max(browser.run(inside)) <= width
     assert max(browser.run("[...document.images].map(image => image.height)")) <= 970

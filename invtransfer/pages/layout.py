@@ -59,6 +59,7 @@ pre.table { white-space: pre; overflow-x: auto; }
   th, td { padding: 1pt 6pt 1pt 0; max-width: none; }
   table.wide th, table.wide td { padding: 1pt 3pt 1pt 0; }
   .number { white-space: normal; }
+  thead button { display: contents; }  /* a head with a control is not repeated on the next sheet */
   thead button::after { content: none !important; }
   pre { white-space: pre-wrap !important; border: 1px solid #ccc; }
 }

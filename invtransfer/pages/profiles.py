@@ -13,6 +13,7 @@ from invtransfer.pages.layout import Table, Verbatim, make_page, make_picture
 from invtransfer.pages.origins import describe_failures, describe_origin
 from invtransfer.storage import parse_json
 
+DIMS = ("encoder", "layer", "transformation", "strength")
 COMPANIONS = {  # of the sensitivity, with the heads of their columns
     "abx": "ABX", "different": "images changed", "sensitivity_if_different": "sensitivity if changed",
     "participation_ratio": "directions", "object_sensitivity": "sensitivity to the object",
@@ -38,7 +39,8 @@ def make_profile_page(profile, name="mine.nc"):
     Raises
     ------
     ValueError
-        If it has no dimension "transformation", or its attributes are not as a measurement has them.
+        If it has no dimension "transformation", "sensitivity" has others than those, or its attributes are not as a
+        measurement has them.
 
     Examples
     --------
@@ -67,12 +69,15 @@ def make_profile_page(profile, name="mine.nc"):
 
 def _complete(profile):
     """Give a profile the dimension, categories and intervals that it lacks."""
-    if "model" in profile.dims:  # in cubes of earlier versions
+    if "model" in profile.dims and "encoder" not in profile.dims:  # in cubes of earlier versions
         profile = profile.rename(model="encoder")
     if "encoder" not in profile.dims:
         profile = profile.expand_dims(encoder=["the encoder"])
     if "category" not in profile.coords:
         profile = profile.assign_coords(category=("transformation", [""] * profile.sizes["transformation"]))
+    unknown = [dim for dim in profile.get("sensitivity", profile.encoder).dims if dim not in DIMS]
+    if unknown:
+        raise ValueError(f"sensitivity has the dimension {unknown[0]!r}, expected none but {', '.join(DIMS)}")
     for name in ("sensitivity_low", "sensitivity_high"):
         if "sensitivity" in profile and name not in profile:
             profile = profile.assign({name: xr.full_like(profile.sensitivity, np.nan)})

@@ -14,6 +14,8 @@ from invtransfer.cubes.reproduction import reproduce
 from invtransfer.cubes.status import format_status
 from invtransfer.storage import check_writable, expand_path, format_printable, parse_json
 
+STUDY = "script of the study (default: studies/NAME.py)"
+
 
 def main(arguments=None):
     """Run the command.
@@ -94,11 +96,16 @@ def _make_parser():
         "--cell", nargs="+", required=True, metavar="NAME=LABEL",
         help="place of the cell, with a label along each dimension: factor=architecture=vit,relation=same,seed=0",
     )  # fmt: skip
-    command.add_argument(
-        "--study", type=expand_path, metavar="FILE.py", help="script of the study (default: studies/NAME.py)"
-    )
+    command.add_argument("--study", type=expand_path, metavar="FILE.py", help=STUDY)
     command.add_argument("--objects", metavar="FOLDER", help="folder of the objects, if not the default ones")
     command.add_argument("--data", type=expand_path, metavar="FOLDER", help="where CIFAR is (default: data/sets)")
+
+    command = _add(commands, _page, "write a cube as a page to look at in a browser")
+    command.add_argument("cube", type=expand_path, metavar="CUBE.nc", help="cube of a measurement or of a study")
+    command.add_argument(
+        "-o", "--out", type=expand_path, metavar="PAGE.html", help="where the page goes (default: beside the cube)"
+    )
+    command.add_argument("--study", type=expand_path, metavar="FILE.py", help=STUDY)
 
     command = _add(commands, _export, "write a cube as tables for other programs")
     command.add_argument("cube", type=expand_path, metavar="CUBE.nc", help="cube of a study")
@@ -200,8 +207,6 @@ def _reproduce(options):
     command says which versions, code or hardware differ, and ends with code 1. It runs your copy of the study's script;
     nothing in the cube is executed.
     """
-    from invtransfer.paper import load_study  # here, so that the other commands load no torch
-
     pairs = [text.partition("=") for argument in options.cell for text in argument.split(",")]
     for name, equals, label in pairs:
         if not (name and equals and label):
@@ -210,16 +215,51 @@ def _reproduce(options):
     check_study_cube(cube, options.cube)
     if "study" not in cube.attrs or "settings" not in cube.attrs:
         raise ValueError("the cube is not a study's, or of an earlier version: it does not say how to compute a cell")
-    name = cube.attrs["study"]
-    if options.study is None and not re.fullmatch("[a-z][a-z0-9_]*", name):
-        raise ValueError(f"study is {name!r}, expected the name of a script")
-    study = load_study(options.study or Path("studies", f"{name}.py"))
-    if study.name != name:
-        raise ValueError(f"--study is the study {study.name!r}, but the cube is of the study {name!r}")
+    study = _load_study(cube.attrs["study"], options.study)
     function = study.bind(parse_json(cube.attrs["settings"], "settings", dict), options.objects, options.data)
     text, identical = reproduce(cube, {name: label for name, _, label in pairs}, function)
     _say(text + "\n")
     return 0 if identical else 1
+
+
+def _load_study(name, path):
+    """Return the study of a cube, from the script at a path, or else from that of its name."""
+    from invtransfer.paper import load_study  # here, so that the other commands load no torch
+
+    if path is None and not re.fullmatch("[a-z][a-z0-9_]*", str(name)):
+        raise ValueError(f"study is {name!r}, expected the name of a script")
+    study = load_study(path or Path("studies", f"{name}.py"))
+    if study.name != name:
+        raise ValueError(f"--study is the study {study.name!r}, but the cube is of the study {name!r}")
+    return study
+
+
+def _page(options):
+    """Write a cube as a page: one HTML file for a browser, which needs no network.
+
+    The page says what was measured and what stands out, with figures, tables that sort, how to read them, how the
+    numbers came about, and the command that repeats it. For the cube of a study it runs your copy of the study's
+    script; nothing in the cube is executed.
+    """
+    from invtransfer import pages  # here, so that the other commands start sooner
+
+    path = options.out or options.cube.with_suffix(".html")
+    cube = read(options.cube)
+    pages.check_page(path)
+    if "study" in cube.attrs:
+        study = _load_study(cube.attrs["study"], options.study)
+        from invtransfer.paper.claims import describe_claims
+
+        claims = study.claims(cube) if study.claims is not None and pages.is_whole(cube) else []
+        page = pages.make_study_page(cube, study, describe_claims(claims))
+    elif "transformation" in cube.dims and {"sensitivity", "status"} & cube.data_vars.keys():
+        page = pages.make_profile_page(cube, options.cube.name)
+    elif "verdict" in cube:
+        page = pages.make_speed_page(cube, options.cube.name)
+    else:
+        raise ValueError(f"{options.cube} is no cube of invtransfer measure, or of a study")
+    pages.write_page(page, path)
+    _say(f"page    {path}\n")
 
 
 def _export(options):

@@ -53,6 +53,7 @@ import invtransfer
 from invtransfer import analysis, randomness
 from invtransfer.networks import architectures as networks
 from invtransfer.networks import devices, optimizers, training
+from invtransfer.pages import layout
 from invtransfer.paper import claims, datasets, distribution_shift, grids, images_with_objects, inputs, tasks
 from invtransfer.sources import pasting
 from invtransfer.transformations import TRANSFORMATIONS, apply_transformations
@@ -60,6 +61,7 @@ from invtransfer.transformations import TRANSFORMATIONS, apply_transformations
 NOT_FUZZED = {  # why -> names, and modules, of which only what a package exports has targets
     "a tuple": ["CifarSizes"],
     "takes the cube of one study": [
+        "invtransfer.pages.studies", "is_whole", "make_study_page", "make_speed_page",
         "format_fine_tuning", "format_invariance", "plot_fine_tuning", "plot_invariance_transfer",
         "plot_irrelevant_features", "plot_measurement", "plot_mismatch", "plot_relevance",
     ],
@@ -71,6 +73,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "invtransfer.cubes.records", "invtransfer.cubes.running", "invtransfer.cubes.status",
     ],
     "called by functions that have targets": [
+        "invtransfer.pages.layout", "invtransfer.pages.origins", "invtransfer.pages.profiles",
         "encode_plain", "measure_twins", "order_of_pairs", "take_images", "count_at_once", "warn_of_few",
         "select_last_layer", "invtransfer.estimators.profiles", "invtransfer.transformations.strength",
         "invtransfer.analysis.checks", "invtransfer.encoders.heads", "invtransfer.encoders.libraries",
@@ -1470,6 +1473,38 @@ def comparison(draw):
     assert isinstance(call(public("format_comparison"), compared, again=True), str)
     if draw(st.integers(0, 3)) == 0:
         assert call(public("plot_comparison"), compared).axes
+
+
+@target("make_page", "check_page", "write_page")
+def page(draw):
+    table = layout.Table(
+        draw(names()), draw(st.lists(names(), max_size=3)), draw(st.lists(st.lists(names()), max_size=2))
+    )
+    parts = st.lists(names() | st.lists(names(), max_size=2) | st.builds(layout.Verbatim, names()) | st.just(table))
+    sections = draw(st.lists(st.tuples(names(), parts), max_size=2))
+    text = call(public("make_page"), draw(names()), draw(names()), sections, again=True)
+    assert text.count("<script>") == 1
+    with folder_of({"notes.html": draw(st.sampled_from([b"precious", layout.MARK.encode()]))}) as folder:
+        path = Path(folder, draw(st.sampled_from(["a.html", "notes.html", "a.txt", "", LONG + ".html"])))
+        call(public("check_page"), path)
+        call(public("write_page"), text, path)
+        call(public("check_page"), path)  # our own page may be replaced
+
+
+@target("make_profile_page", cost=4)
+def profile_page(draw):
+    sizes = {"encoder": 2, "model": 2, "layer": 3, "transformation": 2, "strength": 2, "image": 2}
+    dims = draw(st.lists(st.sampled_from(sorted(sizes)), unique=True))
+    over = {dim: [f"{dim}{i}" for i in range(sizes[dim])] for dim in dims}
+    profile = xr.Dataset({"sensitivity": draw(cubes({**over, "transformation": ["hue", "<b>$\\x$"]}))})
+    for name in draw(st.lists(st.sampled_from(["sensitivity_low", "abx", "nothing"]), unique=True)):
+        profile[name] = draw(cubes({"transformation": profile.transformation.values.tolist()}))
+    if draw(st.booleans()):
+        profile["status"] = ("transformation", draw(st.sampled_from([[0, 2], [1, 1], [1, 2]])))
+    texts = {"settings": JSON | SETTINGS.map(json.dumps), "origins": JSON | st.just("[]"), "date_created": names()}
+    profile = profile.assign_attrs(draw(st.fixed_dictionaries({}, optional=texts)))
+    text = call(public("make_profile_page"), profile, draw(names()), again=True)
+    assert text.count("<script>") == 1
 
 
 @target("draw_curves", "draw_matrices", cost=2)

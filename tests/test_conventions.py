@@ -28,12 +28,13 @@ MAY_IMPORT = {  # beside itself; a room is a module or folder of the package
     "estimators": GROUND | {"sources", "networks", "encoders"},
     "cubes": {"storage", "analysis"},
     "plots": {"analysis"},
+    "pages": {"storage", "analysis", "cubes", "plots"},
     "published": {"storage", "analysis", "cubes"},
     "paper": GROUND | {"sources", "networks", "encoders", "estimators", "cubes", "plots", "published"},
     "measuring": GROUND | {"sources", "networks", "encoders", "estimators", "cubes"},
-    "__main__": {"cubes", "plots", "published", "paper", "measuring", "storage"},
+    "__main__": {"cubes", "plots", "pages", "published", "paper", "measuring", "storage"},
 }  # fmt: skip
-WITHOUT_TORCH = {"analysis", "plots", "published"}
+WITHOUT_TORCH = {"analysis", "pages", "plots", "published"}
 
 
 def imports_of(file):

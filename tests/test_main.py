@@ -282,7 +282,7 @@ def test_without_a_command(capsys):
     assert lines[-1] == "invtransfer: no command was given, expected one of those above"
 
 
-@pytest.mark.parametrize("command", ["status", "merge", "reproduce", "export", "compare"])
+@pytest.mark.parametrize("command", ["status", "merge", "reproduce", "page", "export", "compare"])
 def test_help_says_what_a_command_is_for(capsys, command):
     with pytest.raises(SystemExit):
         main([command, "--help"])

@@ -1,0 +1,378 @@
+"""The page of a profile: how sensitive encoders are to transformations, over layers, strengths and pairs as it has."""
+
+import shlex
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from invtransfer import plots
+from invtransfer.cubes.assembly import STATUS
+from invtransfer.pages.layout import Table, Verbatim, make_page, make_picture
+from invtransfer.pages.origins import describe_failures, describe_origin
+from invtransfer.storage import parse_json
+
+DIMS = ("encoder", "layer", "transformation", "strength")
+COMPANIONS = {  # of the sensitivity, with the heads of their columns
+    "abx": "ABX", "different": "images changed", "sensitivity_if_different": "sensitivity if changed",
+    "participation_ratio": "directions", "object_sensitivity": "sensitivity to the object",
+    "normalized_variance": "normalised variance", "changed": "answers changed",
+}  # fmt: skip
+
+
+def make_profile_page(profile, name="mine.nc"):
+    """Make the page of a profile, such as the cube of ``invtransfer measure``.
+
+    Parameters
+    ----------
+    profile : xarray.Dataset over "transformation", and perhaps "encoder", "layer", "strength" and "then"
+        "sensitivity" with its interval and companions; if it is a cube, also its attributes, "status" and "message".
+    name : str
+        Name of the cube's file, for the command that repeats it.
+
+    Returns
+    -------
+    page : str
+        HTML, see `invtransfer.pages.make_page`. Without matplotlib it has no figures, and says so.
+
+    Raises
+    ------
+    ValueError
+        If it has no dimension "transformation", "sensitivity" has others than those, or its attributes are not as a
+        measurement has them.
+
+    Examples
+    --------
+    >>> values = xr.DataArray([0.1, 0.8], {"transformation": ["h_flip", "rotate"]}, ["transformation"])
+    >>> page = make_profile_page(xr.Dataset({"sensitivity": values}))
+    >>> "the encoder changes most with rotate: 0.800, and least with h_flip: 0.100" in page
+    True
+    """
+    if "transformation" not in profile.dims:
+        raise ValueError("the profile has no dimension 'transformation'")
+    settings = parse_json(profile.attrs.get("settings", "{}"), "settings", dict)
+    profile = _complete(profile)
+    sections = [("What stands out", [_summarise(profile)])]
+    for part in PARTS:
+        if part.needs <= {*profile.dims, *profile.data_vars}:
+            shown = part.view(profile)
+            sections.append((part.title, [*_draw(part, shown), part.reading, *part.tabulate(shown)]))
+    sections.append(("What failed or is missing", describe_failures(profile)))
+    sections.append(("How it came about", [*_describe_encoders(profile), *describe_origin(profile)]))
+    if settings:
+        command = format_measure_command(settings, profile.encoder.values, profile.transformation.values, name)
+        sections.append(("How to repeat it", ["With the same models and images at hand:", Verbatim(command)]))
+    title = "How sensitive models are to transformations"
+    return make_page(title, _format_lead(profile, settings), [one for one in sections if one[1]])
+
+
+def _complete(profile):
+    """Give a profile the dimension, categories and intervals that it lacks."""
+    if "model" in profile.dims and "encoder" not in profile.dims:  # in cubes of earlier versions
+        profile = profile.rename(model="encoder")
+    if "encoder" not in profile.dims:
+        profile = profile.expand_dims(encoder=["the encoder"])
+    if "category" not in profile.coords:
+        profile = profile.assign_coords(category=("transformation", [""] * profile.sizes["transformation"]))
+    unknown = [dim for dim in profile.get("sensitivity", profile.encoder).dims if dim not in DIMS]
+    if unknown:
+        raise ValueError(f"sensitivity has the dimension {unknown[0]!r}, expected none but {', '.join(DIMS)}")
+    for name in ("sensitivity_low", "sensitivity_high"):
+        if "sensitivity" in profile and name not in profile:
+            profile = profile.assign({name: xr.full_like(profile.sensitivity, np.nan)})
+    return profile
+
+
+def _format_lead(profile, settings):
+    encoders, names = (_count(profile.sizes[dim], dim) for dim in ("encoder", "transformation"))
+    text = f"Sensitivity of {encoders} to {names}"
+    if "image" in profile.sizes:
+        text += f", measured on {_count(profile.sizes['image'], 'image')}"
+        text += f" of {settings['images'].rpartition(' ')[0]}" if isinstance(settings.get("images"), str) else ""
+        text += f", brought to {settings['size']} x {settings['size']} pixels" if "size" in settings else ""
+    return f"{text}: how far the features of an image move when it is transformed."
+
+
+def _count(n, noun):
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def _summarise(profile):
+    """Return the largest and smallest sensitivities, and how many pairs interact in which way, as sentences."""
+    points = []
+    one = _at_end(profile)
+    if "sensitivity" in one:
+        values = one.sensitivity.transpose("encoder", "transformation").values
+        texts = _format_intervals(one, "sensitivity", "encoder", "transformation")
+        names = profile.transformation.values
+        for encoder, row, cells in zip(profile.encoder.values, values, texts, strict=True):
+            known = np.flatnonzero(np.isfinite(row))
+            if not len(known):
+                points.append(f"{encoder} has no values.")
+                continue
+            most, least = known[row[known].argmax()], known[row[known].argmin()]
+            points.append(
+                f"{encoder} changes most with {names[most]}: {cells[most]}, and least with {names[least]}:"
+                f" {cells[least]}."
+            )
+        several = np.isfinite(values).sum(axis=0) > 1
+        if several.any():
+            ranges = np.nanmax(values[:, several], axis=0) - np.nanmin(values[:, several], axis=0)
+            i = np.flatnonzero(several)[ranges.argmax()]
+            known = np.isfinite(values[:, i])
+            pairs = zip(profile.encoder.values[known], texts[known, i], strict=True)
+            each = ", ".join(f"{encoder} {text}" for encoder, text in pairs)
+            points.append(f"Encoders differ most in {names[i]}: {each}.")
+    if "kind" in one:
+        kinds = Counter(str(kind) for kind in one.kind.values.ravel() if kind)
+        counted = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
+        points.append(f"Pairs of transformations by how they act together: {counted or 'none was measured'}.")
+    return points or ["Nothing was measured."]
+
+
+# parts of a profile, and its values as texts
+
+
+def _at_last_layer(profile):
+    """Return a profile at the last layer of each encoder."""
+    if "layer" not in profile.dims:
+        return profile
+    if "layer_name" not in profile.coords:
+        return profile.isel(layer=-1, drop=True)
+    n_layers = (profile.layer_name != "").sum("layer")
+    return profile.isel(layer=np.maximum(n_layers - 1, 0), drop=True)
+
+
+def _at_full_strength(profile):
+    return profile.isel(strength=-1, drop=True) if "strength" in profile.dims else profile
+
+
+def _at_end(profile):
+    return _at_full_strength(_at_last_layer(profile))
+
+
+def _format_intervals(profile, name, *dims):
+    """Return the values of a variable with their intervals as texts, an array over `dims`."""
+    nothing = xr.full_like(profile[name], np.nan)
+    bounds = [profile.get(f"{name}_{end}", nothing) for end in ("low", "high")]
+    status = profile.get("status", STATUS.index("done"))
+    texts = xr.apply_ufunc(_format_interval, profile[name], *bounds, status, vectorize=True, output_dtypes=[object])
+    return texts.transpose(*dims).values
+
+
+def _format_interval(value, low, high, state):
+    if state != STATUS.index("done"):
+        return STATUS[int(state)]
+    if np.isnan(value):
+        return "no value"
+    text = f"{round(value, 3) + 0.0:.3f}"  # + 0.0: no -0.000
+    return text if np.isnan(low) or np.isnan(high) else f"{text} ({low:.3f} to {high:.3f})"
+
+
+# tables
+
+
+def _tabulate_sensitivities(one):
+    cells = _format_intervals(one, "sensitivity", "transformation", "encoder")
+    names, encoders = one.transformation.values, one.encoder.values
+    pairs = zip(names, one.category.values, strict=True)
+    rows = [[str(name), *cells[i], str(kind)] for i, (name, kind) in enumerate(pairs)]
+    heads = ["transformation", *map(str, encoders), "kind"]
+    tables = [Table("Sensitivity, with 95 % intervals over images", heads, rows)]
+    companions = {name: head for name, head in COMPANIONS.items() if name in one}
+    if companions:
+        columns = [_format_intervals(one, name, "encoder", "transformation").ravel() for name in companions]
+        labels = [[str(name), str(encoder)] for encoder in encoders for name in names]
+        rows = [label + list(row) for label, row in zip(labels, zip(*columns, strict=True), strict=True)]
+        heads = ["transformation", "encoder", *companions.values()]
+        tables.append(Table("Other measures of the same features", heads, rows))
+        tables.append([f"{head}: {one[name].attrs.get('long_name', name)}." for name, head in companions.items()])
+    return tables
+
+
+def _tabulate_layers(one):
+    cells = _format_intervals(one, "sensitivity", "encoder", "layer", "transformation")
+    heads = ["layer", "depth", *map(str, one.transformation.values)]
+    like = one.sensitivity.isel(transformation=0)  # names and depths may differ between encoders
+    names = one.get("layer_name", one.layer.astype(str)).broadcast_like(like).transpose("encoder", "layer").values
+    depths = one.get("depth", xr.full_like(like, np.nan)).broadcast_like(like).transpose("encoder", "layer").values
+    tables = []
+    for i, encoder in enumerate(one.encoder.values):
+        rows = [
+            [str(name), "" if np.isnan(depth) else f"{depth:.2f}", *row]
+            for name, depth, row in zip(names[i], depths[i], cells[i], strict=True) if name != ""
+        ]  # fmt: skip
+        tables.append(Table(f"{encoder}: sensitivity at each layer, from the first to the last", heads, rows))
+    return tables
+
+
+def _tabulate_doses(one):
+    cells = _format_intervals(one, "sensitivity", "encoder", "transformation", "strength")
+    labels = [(name, encoder) for encoder in one.encoder.values for name in one.transformation.values]
+    rows = [[*map(str, label), *row] for label, row in zip(labels, cells.reshape(len(labels), -1), strict=True)]
+    heads = ["transformation", "encoder", *(f"strength {strength:g}" for strength in one.strength.values)]
+    return [Table("Sensitivity at each strength, at the last layer", heads, rows)]
+
+
+def _tabulate_interactions(one):
+    dims = ("encoder", "transformation", "then")
+    alone = _format_intervals(one, "sensitivity", "encoder", "transformation")
+    both, more = (_format_intervals(one, name, *dims) for name in ("together", "interaction"))
+    kinds = one.kind.transpose(*dims).values if "kind" in one else np.full(both.shape, "")
+    known, names, rows = one.together.notnull().transpose(*dims).values, one.transformation.values.tolist(), []
+    for i, j, k in np.argwhere(known):
+        second = one.then.values[k]
+        other = alone[i, names.index(second)] if second in names else ""
+        labels = [str(names[j]), str(second), str(one.encoder.values[i])]
+        rows.append([*labels, alone[i, j], other, both[i, j, k], more[i, j, k], str(kinds[i, j, k])])
+    heads = ["first", "then", "encoder", "first alone", "then alone", "together", "interaction", "kind"]
+    return [Table("Pairs of transformations, at the last layer", heads, rows)]
+
+
+# figures
+
+
+def _plot_sensitivities(one):
+    return plots.plot_measurement(one.rename(encoder="model"))
+
+
+def _draw(part, profile):
+    """Return the figures of a section, or sentences that say why there are none."""
+    pictures = []
+    for title, plot in part.figures:
+        try:
+            from matplotlib import rc_context
+
+            with rc_context({"text.parse_math": False}):  # a name may have a dollar sign
+                text = f"{title}. {_describe(profile, part.shows)}"
+                pictures.append(make_picture(title, plot(profile), text))
+        except ModuleNotFoundError as error:
+            return [f"There is no figure: {error}; pip install 'invtransfer[plot]'."]
+        except ValueError as error:  # the tables are worth a page
+            pictures.append(f"There is no figure {title!r}: {error}.")
+    return pictures
+
+
+def _describe(profile, name):
+    """Return the range of a variable for each encoder, and where its ends are, for those who do not see the figure."""
+    sentences = []
+    for encoder in profile.encoder.values:
+        values = profile[name].sel(encoder=encoder)
+        known = values.values[np.isfinite(values.values)]
+        if not len(known):
+            sentences.append(f"{encoder}: no values.")
+            continue
+        ends = []
+        for find in (np.nanargmin, np.nanargmax):
+            place = values[dict(zip(values.dims, np.unravel_index(find(values.values), values.shape), strict=True))]
+            labels = [f"{dim} {place[dim].item()}" for dim in values.dims]
+            ends.append(f"{place.item():.3f} ({', '.join(labels)})")
+        sentences.append(f"{encoder}: {name} from {' to '.join(ends)}, median {np.median(known):.3f}.")
+    return f"{' '.join(sentences)} All numbers are in the table below."
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A section of the page, which it has if the profile has the dimensions and variables that the section needs."""
+
+    title: str
+    needs: set
+    view: object  # function from the profile to the part of it that the section is about
+    figures: tuple  # titles, and functions from that part of the profile to a figure
+    shows: str  # variable that the figures show
+    tabulate: object  # function from that part to parts of a page
+    reading: str  # how to read it
+
+
+def _figures(**titles):
+    """Return titles and functions of those figures that there are."""
+    return tuple((title, getattr(plots, name)) for name, title in titles.items() if hasattr(plots, name))
+
+
+PARTS = (
+    _Part(
+        "Sensitivity to each transformation", {"sensitivity"}, _at_end,
+        (("Sensitivity of each encoder to each transformation", _plot_sensitivities),), "sensitivity",
+        _tabulate_sensitivities,
+        "How to read this: the sensitivity is the mean distance between the features of an image and of its transformed"
+        " version, divided by the mean distance between different images. At 0 the encoder ignores the transformation"
+        " (it is invariant); at 1 the transformation changes the features as much as another image does. The interval"
+        " says how far the number may be off because these images, and no others, were measured: it covers the value"
+        " for all such images in 95 of 100 measurements. Two sensitivities whose intervals are far apart differ; if"
+        " they overlap, more images are needed to tell. The numbers are of the last layer and of the full strength.",
+    ),
+    _Part(
+        "Over the layers", {"sensitivity", "layer"}, _at_full_strength,
+        _figures(plot_layers="Sensitivity at each layer", plot_depths="Sensitivity over depth"),
+        "sensitivity", _tabulate_layers,
+        "How to read this: layers are in the order in which an image passes through them; depth is the share of the"
+        " layers with weights that have run. Where the sensitivity falls from one layer to the next, the invariance"
+        " arises there. The numbers are of the full strength.",
+    ),
+    _Part(
+        "Over the strength", {"sensitivity", "strength"}, _at_last_layer,
+        _figures(plot_doses="Sensitivity at each strength"), "sensitivity", _tabulate_doses,
+        "How to read this: a strength is the share of the transformation's range that was used: near 0 the image hardly"
+        " changes, at 1 it changes as much as the transformation can. A curve that stays low is one that the encoder"
+        " ignores; a steep start means that even a weak transformation moves the features.",
+    ),
+    _Part(
+        "Two transformations together", {"sensitivity", "together", "interaction", "then"}, _at_end,
+        _figures(plot_interactions="Interactions of pairs"), "interaction",
+        _tabulate_interactions,
+        "How to read this: images got the first transformation and then the second. The interaction is the square of"
+        " the sensitivity to both, minus the squares of those to each alone. If it is near 0, the two add up"
+        " (additive); below 0, one hides the other (covering); above 0, they strengthen each other (amplifying). If"
+        " its interval holds 0 and more, the images do not decide (unclear).",
+    ),
+)  # fmt: skip
+
+
+# how it came about
+
+
+def _describe_encoders(profile):
+    """Return a table of what was done with images and features of each encoder."""
+    names = [name for name in ("preprocessing", "features") if name in profile]
+    rows = []
+    for encoder in profile.encoder.values if names else ():
+        texts = [profile[name].sel(encoder=encoder).values.ravel() for name in names]
+        rows.append([str(encoder), *(next((str(text) for text in each if text), "") for each in texts)])
+    return [Table("What encoders got, and what was taken from them", ["encoder", *names], rows)] if rows else []
+
+
+def format_measure_command(settings, encoders, transformations, name):
+    """Format the command that repeats a measurement.
+
+    Parameters
+    ----------
+    settings : dict
+        Settings of the cube; each becomes the option of its name.
+    encoders, transformations : sequence of str
+        Labels of the cube.
+    name : str
+        Name of the cube's file.
+
+    Returns
+    -------
+    command : str
+        For a shell, with quotes where they are needed.
+
+    Examples
+    --------
+    >>> settings = {"images": "my photos 1f2e", "n_pairs": 8, "layer": None, "weights": "random"}
+    >>> format_measure_command(settings, ["timm:vit"], ["hue"], "mine.nc")
+    "invtransfer measure timm:vit --images 'my photos' --out mine.nc --transformations hue --pairs 8 --random-weights"
+    """
+    words = ["invtransfer", "measure", *map(str, encoders)]
+    words += ["--images", str(settings.get("images", "FOLDER")).rpartition(" ")[0] or "FOLDER", "--out", name]
+    words += ["--transformations", *map(str, transformations)]
+    options = {"pairs" if key == "n_pairs" else key: value for key, value in settings.items()}
+    options["random_weights"] = options.pop("weights", None) == "random"
+    for key, value in options.items():
+        if key == "images" or value is None or value is False:
+            continue
+        values = value if isinstance(value, list) else [value]
+        words += [f"--{key.replace('_', '-')}", *([] if value is True else map(str, values))]
+    return shlex.join(words)

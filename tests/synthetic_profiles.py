@@ -88,7 +88,7 @@ def make_profile(
 def make_pictures(n, side=32, seed=0):
     """Return images of coloured rings, and the same turned around."""
     generator = np.random.default_rng(seed)
-    rows, columns = np.mgrid[:side, :side] / side - generator.uniform(0.2, 0.8, (2, n))[..., None, None]
+    rows, columns = np.mgrid[:side, :side][:, None] / side - generator.uniform(0.2, 0.8, (2, n))[..., None, None]
     waves = np.sin(40 * np.hypot(rows, columns))[..., None] * generator.uniform(0, 1, (n, 1, 1, 3))
     images = (127 + 127 * waves).astype(np.uint8)
     return images, images[:, ::-1]

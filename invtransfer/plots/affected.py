@@ -14,7 +14,6 @@ from invtransfer.plots.profiles import (
     format_plain,
     select_layer,
     select_strength,
-    shorten,
 )
 
 N_CLASSES = 12
@@ -107,7 +106,7 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
     tall = _SIDE * min(2.0, max(0.5, height / width))
     shown = None if classes is None else _summarise_classes(values, classes)
     wide = max(4.6 if shown is None else 2.6, n * (_SIDE + 0.06) + 0.5)
-    size = wide + (0 if shown is None else 4), max(len(groups) * (2 * tall + 0.9), 3.2) + 0.6
+    size = wide + (0 if shown is None else 4), max(len(groups) * (2 * tall + 0.9), 3.2) + 0.8
     figure = Figure(figsize=size, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.01)
     left, *right = np.atleast_1d(
@@ -119,13 +118,13 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
         titles = [f"{values[place]:.2f}\nimage {numbers[place]}" for place in places]
         if classes is not None:
             titles = [
-                f"{title}\n{format_plain(shorten(classes[place], 15))}"
+                f"{title}\n{format_plain(_cut(classes[place], 15))}"
                 for title, place in zip(titles, places, strict=True)
             ]
         _draw_pictures(part.subplots(2, n, squeeze=False), pictures[name], titles)
     if right:
         _draw_classes(right[0].subplots(), *shown)
-    title = f"Sensitivity of single images to {format_plain(transformation).replace('_', ' ')} ({MEANING})"
+    title = f"Sensitivity of single images to {format_plain(transformation).replace('_', ' ')}\n({MEANING})"
     figure.suptitle(title + f"\n{words}" * bool(words), fontsize=10)
     return figure
 
@@ -152,6 +151,10 @@ def _find_sensitivities(profile, transformation, encoder, layer, strength):
         raise ValueError(f"profile has the mean random_distance {scale} for {transformation!r}, expected more than 0")
     words = [format_plain(chosen["encoder"]), where, how]
     return pair_distances / scale, numbers, ", ".join(filter(None, words))
+
+
+def _cut(name, width):
+    return name if len(name) <= width else name[: width - 1] + "…"
 
 
 def _length(given):
@@ -213,7 +216,7 @@ def _draw_classes(axes, found, n_hidden):
     known = np.isfinite(lows) & np.isfinite(highs)
     axes.plot(means, places, "o", color=colour, ms=4)
     axes.hlines(places[known], np.maximum(lows, 0)[known], highs[known], color=colour, lw=1)
-    texts = [f"{format_plain(shorten(name, 24))} ({count})" for name, count in zip(names, counts, strict=True)]
+    texts = [f"{format_plain(_cut(name, 24))} ({count})" for name, count in zip(names, counts, strict=True)]
     ticks = [*places, *([len(found) // 2] if n_hidden else [])]
     axes.set_yticks(ticks, texts + ([f"{n_hidden} more"] if n_hidden else []), fontsize=8)
     axes.set_ylim(places[-1] + 0.6, -0.6)

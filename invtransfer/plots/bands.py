@@ -124,9 +124,9 @@ def _plot_lines(profile, lines, title, x_label):
     from matplotlib.figure import Figure
 
     names, styles = format_transformations(profile), style_encoders(len(lines))
-    n_rows = -(-len(names) // 6)
+    n_rows = next((rows for rows, most in ((1, 3), (2, 8)) if len(names) <= most), max(3, -(-len(names) // 6)))
     n_columns = -(-len(names) // n_rows)
-    size = (6, 4) if len(names) == 1 else (max(6, 2.25 * n_columns + 0.8), 2.1 * n_rows + 0.9 + 0.22 * len(lines) / 2)
+    size = max(6, 2.25 * n_columns + 0.8), max(3.6, 2.1 * n_rows + 0.9 + 0.11 * len(lines))
     figure = Figure(figsize=size, layout="constrained")
     part, panels, *_ = make_panels(figure, len(names), n_columns)
     every = [values for _, values in lines]
@@ -139,12 +139,12 @@ def _plot_lines(profile, lines, title, x_label):
         axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.25)
-    panels[0].set_xlim(-0.04, 1.04)
     for axes in panels:
         axes.set_xlim(-0.04, 1.04)
     panels[0].set_ylim(-0.02 * top, top)
-    handles = panels[0].get_lines()[: len(lines)]
-    add_legend(part, handles, format_encoders(profile), None)
+    labels = format_encoders(profile)
+    if any(labels):
+        add_legend(part, panels[0].get_lines()[: len(lines)], labels, None)
     part.supxlabel(x_label, fontsize=9)
     part.supylabel(f"sensitivity ({MEANING})", fontsize=9)
     figure.suptitle(f"{title} (bands: 95 % intervals over images)", fontsize=11)

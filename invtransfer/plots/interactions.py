@@ -4,7 +4,7 @@ import numpy as np
 
 from invtransfer.plots.profiles import check_profile, format_encoders, format_plain, select_layer
 
-SIGNS = {"amplifying": "+", "covering": "−", "additive": "·", "unclear": "?"}
+SIGNS = {"amplifying": "+", "covering": "−", "additive": "•", "unclear": "?"}
 N_PANELS = 4
 _CELL = 0.3  # inches
 
@@ -71,7 +71,8 @@ def plot_interactions(profile):
     width, height = max(2.6, _CELL * n_columns), max(1.2, _CELL * n_rows)
     size = beside * (width + 0.25) + 2.5, -(-n // beside) * (height + below + 0.3) + 1
     figure = Figure(figsize=(max(6.2, size[0]), size[1]), layout="constrained")
-    panels = figure.subplots(-(-n // beside), beside, squeeze=False, sharey=True).ravel()
+    part = figure.subfigures()  # so that the legend gets a place below the title
+    panels = part.subplots(-(-n // beside), beside, squeeze=False, sharey=True).ravel()
     for axes in panels[n:]:
         axes.remove()
     limit = np.abs(values[np.isfinite(values)]).max() or 1
@@ -92,19 +93,20 @@ def plot_interactions(profile):
         axes.tick_params(which="both", length=0)
         axes.set_title(name, fontsize=10)
     signs = [Line2D([], [], ls="", label=f"{sign}  {kind}") for kind, sign in SIGNS.items()]
-    figure.legend(
+    part.legend(
         handles=signs, loc="outside upper center", ncols=4, frameon=False, fontsize=9, handlelength=0, handletextpad=0
     )
-    figure.supxlabel("then", fontsize=9)
-    figure.supylabel("first", fontsize=9)
-    figure.colorbar(
+    part.supxlabel("then", fontsize=9)
+    part.supylabel("first", fontsize=9)
+    part.colorbar(
         image,
         ax=panels[:n].tolist(),
         aspect=30,
         pad=0.015,
-        label="interaction: together² − first² − then² (sensitivities)",
+        label="interaction",
     )
     title = "Two transformations, one after the other" + f", at {layer}" * bool(layer)
+    title += "\ninteraction: squared sensitivity to both, minus that to the first and that to the second"
     title += f"\nthe first {N_PANELS} of {n_encoders} encoders" * (n_encoders > N_PANELS)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title, fontsize=10)
     return figure

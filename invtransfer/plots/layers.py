@@ -80,7 +80,7 @@ def plot_layers(profile):
         axes.remove()
     colours = colormaps["viridis"].with_extremes(bad=MISSING, over=_BEYOND)
     values = profile.sensitivity.where(np.isfinite(profile.sensitivity)).values  # (encoder, layer, transformation)
-    images, titles = [], format_encoders(profile, width=max(24, int(width / 0.085)))
+    images, titles = [], format_encoders(profile, width=int((size[0] - 2.9) / n_columns / 0.085))
     for i, (axes, places) in enumerate(zip(panels[:n], layers, strict=True)):
         image = axes.imshow(values[i, places].T, colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
         images.append(image)
@@ -95,15 +95,17 @@ def plot_layers(profile):
         axes.set_yticks(np.arange(n_rows), format_transformations(profile), fontsize=8)
     panels[0].set_ylim(n_rows - 0.5, -0.5)
     beyond = bool((values > 1).any())
-    figure.colorbar(
-        images[0], ax=panels[:n].tolist(), label=f"sensitivity ({MEANING})" + "; red: above 1" * beyond,
-        extend="max" if beyond else "neither", aspect=30, pad=0.015, shrink=min(1, 3.6 / size[1] + 0.35),
+    bar = figure.colorbar(
+        images[0], ax=panels[:n].tolist(), label="sensitivity", extend="max" if beyond else "neither", aspect=30,
+        pad=0.015, shrink=min(1, 3.6 / size[1] + 0.35),
     )  # fmt: skip
+    bar.ax.tick_params(labelsize=8)
     if any(np.isnan(values[i, places]).any() for i, places in enumerate(layers)):
         grey = Patch(facecolor=MISSING, edgecolor="#808080", label="failed or missing")
         figure.legend(handles=[grey], loc="outside lower left", frameon=False, fontsize=8)
-    figure.supxlabel("layer, in the order in which they run", fontsize=9)
-    figure.suptitle("Sensitivity of each layer" + f", at {strength}" * bool(strength), fontsize=11)
+    figure.supxlabel("layers, in the order in which they run", fontsize=9)
+    title = "Sensitivity of each layer" + f", at {strength}" * bool(strength)
+    figure.suptitle(f"{title}\n({MEANING}{'; red: above 1' * beyond})", fontsize=10)
     return figure
 
 

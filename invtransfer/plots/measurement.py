@@ -56,7 +56,7 @@ def plot_measurement(cube):
     n, categories = profile.sizes["encoder"], profile.category.values.tolist()
     # a gap where the category changes
     places = np.cumsum([0] + [1 if same else 1.6 for same in np.equal(categories[1:], categories[:-1])])
-    row = max(0.32, 0.1 * n)  # inches
+    row = max(0.32, 0.08 * n)  # inches
     figure = Figure(figsize=(8, 1.6 + row * (places[-1] + 1) + 0.2 * n), layout="constrained")
     axes = figure.subplots()
     offsets = (np.arange(n) - (n - 1) / 2) * 0.7 / max(3, n)
@@ -66,6 +66,8 @@ def plot_measurement(cube):
         axes.plot(mean, places + offset, style["marker"], color=style["color"], ms=4)
         known = np.isfinite(low) & ~np.isnan(high)
         axes.hlines((places + offset)[known], low[known], np.minimum(high, 10 * right)[known], style["color"], lw=1)
+    for place in places[::2]:
+        axes.axhspan(place - 0.5, place + 0.5, color="0.96", lw=0, zorder=0)
     axes.set_yticks(places, format_transformations(profile))
     axes.set_ylim(places[-1] + 0.7, -0.7)
     axes.set_xlim(-0.02 * right, right)
@@ -77,7 +79,7 @@ def plot_measurement(cube):
                     " over images)")  # fmt: skip
     where = ", ".join(filter(None, [layer, strength]))
     if where:
-        figure.suptitle(f"Sensitivity at {where}", fontsize=11)
+        axes.set_title(f"Sensitivity at {where}", fontsize=10)
     names = format_encoders(profile)
     if any(names):
         figure.legend(axes.get_lines()[:n], names, loc="outside upper left", fontsize=9, frameon=False)

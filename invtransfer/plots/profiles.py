@@ -195,13 +195,9 @@ def select_layer(profile, layer=None):
     at = {"encoder": list(chosen), "layer": list(chosen.values())}
     one = profile.isel({dim: xr.DataArray(places, dims="encoder") for dim, places in at.items()})
     names = list(dict.fromkeys(map(str, one.layer_name.values.tolist())))
-    words = (
-        f"layer {names[0]}"
-        if len(names) == 1
-        else f"layer {layer}"
-        if layer is not None
-        else "each encoder's last layer"
-    )
+    words = f"layer {format_plain(layer)}"
+    if layer is None:
+        words = f"the last layer ({format_plain(names[0])})" if len(names) == 1 else "each encoder's last layer"
     return one.drop_vars(["layer", "layer_name", "depth"], errors="ignore"), words
 
 

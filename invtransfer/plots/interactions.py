@@ -82,7 +82,7 @@ def plot_interactions(profile):
         image = axes.imshow(shown, colours, vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
         for (row, column), number in np.ndenumerate(shown):
             if np.isfinite(number):
-                colour = "white" if abs(number) > 0.7 * limit else "black"
+                colour = "white" if abs(number) > 0.55 * limit else "black"
                 sign = SIGNS.get(kinds[i, row, column], "?")
                 axes.text(column, row, sign, color=colour, ha="center", va="center", fontsize=10, fontweight="bold")
         axes.set_xticks(np.arange(n_columns), columns, fontsize=8, rotation=90)

@@ -135,20 +135,18 @@ def test_a_page_is_the_same_each_time():
 
 
 def test_layers_of_different_encoders():
-    profile = make_profile(layers=[0, 1, 2])
-    profile = profile.assign_coords(
-        layer_name=(("encoder", "layer"), [["a", "b", "c"], ["one", "two", ""]]),
-        depth=(("encoder", "layer"), [[0.1, 0.5, 1.0], [0.5, 1.0, np.nan]]),
-    )
-    profile["sensitivity"] = profile.sensitivity.where(profile.layer_name != "")
+    profile = make_profile(layers=["a", "b", "c", "one", "two"])
+    depth = [[0.1, 0.5, 1.0, np.nan, np.nan], [np.nan, np.nan, np.nan, 1.0, 0.5]]
+    profile = profile.assign_coords(depth=(("encoder", "layer"), depth))
+    profile["sensitivity"] = profile.sensitivity.where(profile.depth.notnull())
     page = Page(make_profile_page(profile))
     first, second = ([row[:3] for row in table[1:]] for table in page.tables if table[0][:2] == ["layer", "depth"])
-    # numbers count up over encoder, layer and transformation: 3 in each layer, 9 in each encoder
+    # numbers count up over encoder, layer and transformation: 3 in each layer, 15 in each encoder
     assert [row[:2] for row in first] == [["a", "0.10"], ["b", "0.50"], ["c", "1.00"]]
     assert first[2][2] == "0.006 (-0.094 to 0.106)"
-    assert [row[:2] for row in second] == [["one", "0.50"], ["two", "1.00"]]
+    assert [row[:2] for row in second] == [["two", "0.50"], ["one", "1.00"]]
     rows = page.table("transformation", "vit")  # at the last layer that each encoder has
-    assert (rows[0]["vit"][:5], rows[0]["resnet"][:5]) == ("0.006", "0.012")
+    assert (rows[0]["vit"][:5], rows[0]["resnet"][:5]) == ("0.006", "0.024")
 
 
 def test_doses_and_interactions_are_those_of_the_last_layer():

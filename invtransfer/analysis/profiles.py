@@ -434,6 +434,27 @@ def _join(names):
     return ", ".join(map(repr, names))
 
 
+def find_depths(profile):
+    """Find the depth of each layer of a profile.
+
+    Parameters
+    ----------
+    profile : xarray.Dataset
+        With the variable or coordinate "depth" over "layer", and perhaps "encoder" and others.
+
+    Returns
+    -------
+    depths : xarray.DataArray over "layer", and "encoder" if the depth is
+        Share of the network that has run when the layer is done; NaN where an encoder has no such layer.
+
+    Examples
+    --------
+    >>> find_depths(xr.Dataset({"depth": (("seed", "layer"), [[0.5, 1.0], [np.nan, 1.0]])})).values
+    array([0.5, 1. ])
+    """
+    return profile.depth.max([dim for dim in profile.depth.dims if dim not in ("encoder", "layer")])
+
+
 def select_last_layer(profile):
     """Select, of each encoder, the last of its layers.
 
@@ -454,7 +475,6 @@ def select_last_layer(profile):
     >>> select_last_layer(one).x.values
     array([2, 6])
     """
-    depth = profile.depth
-    depth = depth.max([dim for dim in depth.dims if dim not in ("encoder", "layer")]).fillna(-1)
+    depth = find_depths(profile).fillna(-1)
     last = depth.sizes["layer"] - 1 - depth.isel(layer=slice(None, None, -1)).argmax("layer")
     return profile.isel(layer=last, missing_dims="ignore").drop_vars("layer", errors="ignore")

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from invtransfer import plots
+from invtransfer.analysis.profiles import find_depths, select_last_layer
 from invtransfer.cubes.assembly import STATUS
 from invtransfer.pages.layout import Table, Verbatim, make_page, make_picture
 from invtransfer.pages.origins import describe_failures, describe_origin
@@ -73,6 +74,8 @@ def _complete(profile):
         profile = profile.rename(model="encoder")
     if "encoder" not in profile.dims:
         profile = profile.expand_dims(encoder=["the encoder"])
+    if "depth" in profile.data_vars and "layer" in profile.depth.dims:
+        profile = profile.assign_coords(depth=find_depths(profile))
     if "category" not in profile.coords:
         profile = profile.assign_coords(category=("transformation", [""] * profile.sizes["transformation"]))
     unknown = [dim for dim in profile.get("sensitivity", profile.encoder).dims if dim not in DIMS]
@@ -138,10 +141,7 @@ def _at_last_layer(profile):
     """Return a profile at the last layer of each encoder."""
     if "layer" not in profile.dims:
         return profile
-    if "layer_name" not in profile.coords:
-        return profile.isel(layer=-1, drop=True)
-    n_layers = (profile.layer_name != "").sum("layer")
-    return profile.isel(layer=np.maximum(n_layers - 1, 0), drop=True)
+    return select_last_layer(profile) if "depth" in profile.coords else profile.isel(layer=-1, drop=True)
 
 
 def _at_full_strength(profile):
@@ -194,15 +194,16 @@ def _tabulate_sensitivities(one):
 def _tabulate_layers(one):
     cells = _format_intervals(one, "sensitivity", "encoder", "layer", "transformation")
     heads = ["layer", "depth", *map(str, one.transformation.values)]
-    like = one.sensitivity.isel(transformation=0)  # names and depths may differ between encoders
-    names = one.get("layer_name", one.layer.astype(str)).broadcast_like(like).transpose("encoder", "layer").values
-    depths = one.get("depth", xr.full_like(like, np.nan)).broadcast_like(like).transpose("encoder", "layer").values
+    places = xr.DataArray(np.arange(one.sizes["layer"], dtype=float), dims="layer")
+    depths = one.get("depth", places).broadcast_like(one.sensitivity.isel(transformation=0))
     tables = []
-    for i, encoder in enumerate(one.encoder.values):
+    for encoder, of_one in zip(one.encoder.values, cells, strict=True):
+        order = depths.sel(encoder=encoder).argsort(kind="stable").values
         rows = [
-            [str(name), "" if np.isnan(depth) else f"{depth:.2f}", *row]
-            for name, depth, row in zip(names[i], depths[i], cells[i], strict=True) if name != ""
-        ]  # fmt: skip
+            [str(one.layer.values[i]), f"{depth:.2f}" if "depth" in one.coords else "", *of_one[i]]
+            for i, depth in zip(order, depths.sel(encoder=encoder).values[order], strict=True)
+            if np.isfinite(depth)  # else the encoder has no such layer
+        ]
         tables.append(Table(f"{encoder}: sensitivity at each layer, from the first to the last", heads, rows))
     return tables
 
@@ -231,10 +232,6 @@ def _tabulate_interactions(one):
 
 
 # figures
-
-
-def _plot_sensitivities(one):
-    return plots.plot_measurement(one.rename(encoder="model"))
 
 
 def _draw(part, profile):
@@ -285,15 +282,10 @@ class _Part:
     reading: str  # how to read it
 
 
-def _figures(**titles):
-    """Return titles and functions of those figures that there are."""
-    return tuple((title, getattr(plots, name)) for name, title in titles.items() if hasattr(plots, name))
-
-
 PARTS = (
     _Part(
         "Sensitivity to each transformation", {"sensitivity"}, _at_end,
-        (("Sensitivity of each encoder to each transformation", _plot_sensitivities),), "sensitivity",
+        (("Sensitivity of each encoder to each transformation", plots.plot_measurement),), "sensitivity",
         _tabulate_sensitivities,
         "How to read this: the sensitivity is the mean distance between the features of an image and of its transformed"
         " version, divided by the mean distance between different images. At 0 the encoder ignores the transformation"
@@ -304,7 +296,7 @@ PARTS = (
     ),
     _Part(
         "Over the layers", {"sensitivity", "layer"}, _at_full_strength,
-        _figures(plot_layers="Sensitivity at each layer", plot_depths="Sensitivity over depth"),
+        (("Sensitivity at each layer", plots.plot_layers), ("Sensitivity over depth", plots.plot_depths)),
         "sensitivity", _tabulate_layers,
         "How to read this: layers are in the order in which an image passes through them; depth is the share of the"
         " layers with weights that have run. Where the sensitivity falls from one layer to the next, the invariance"
@@ -312,19 +304,20 @@ PARTS = (
     ),
     _Part(
         "Over the strength", {"sensitivity", "strength"}, _at_last_layer,
-        _figures(plot_doses="Sensitivity at each strength"), "sensitivity", _tabulate_doses,
+        (("Sensitivity at each strength", plots.plot_doses),), "sensitivity", _tabulate_doses,
         "How to read this: a strength is the share of the transformation's range that was used: near 0 the image hardly"
         " changes, at 1 it changes as much as the transformation can. A curve that stays low is one that the encoder"
         " ignores; a steep start means that even a weak transformation moves the features.",
     ),
     _Part(
         "Two transformations together", {"sensitivity", "together", "interaction", "then"}, _at_end,
-        _figures(plot_interactions="Interactions of pairs"), "interaction",
+        (("Interactions of pairs", plots.plot_interactions),), "interaction",
         _tabulate_interactions,
         "How to read this: images got the first transformation and then the second. The interaction is the square of"
         " the sensitivity to both, minus the squares of those to each alone. If it is near 0, the two add up"
         " (additive); below 0, one hides the other (covering); above 0, they strengthen each other (amplifying). If"
-        " its interval holds 0 and more, the images do not decide (unclear).",
+        " its interval holds 0 and more, the images do not decide (unclear). Two large movements cover one another"
+        " even if they have nothing to do with one another, as a sensitivity hardly exceeds 1.",
     ),
 )  # fmt: skip
 

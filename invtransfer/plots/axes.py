@@ -7,6 +7,9 @@ from invtransfer.analysis import CONTRASTS
 COLOURS = {"same": "#0072b2", "disjoint": "#d55e00", "neither": "#6f6f6f"}  # Okabe and Ito: safe for colour-blind eyes
 CONTRAST_COLOURS = dict(zip(CONTRASTS, (COLOURS["disjoint"], "#333333", COLOURS["same"]), strict=True))
 REFERENCE_STYLES = ("--", "-.", (0, (1, 3)), (0, (5, 1, 1, 1, 1, 1)))
+MARKERS = "osD^vP*X"
+MISSING = "#c8c8c8"
+DARK = 0.18  # relative luminance below which white is easier to read than black: equal contrast with both
 CHARACTER = 0.075  # inches that a character of 9 points takes, with some room
 
 
@@ -148,3 +151,34 @@ def limit_differences(axes, *shown):
         high = max(high, -low / 2)  # room for words above 0
         room = 0.06 * (high - low)  # also below 0, where it shows which whiskers pass 0
         axes.set_ylim(low - room, high + room)
+
+
+def write_numbers(axes, image, numbers, cell):
+    """Write the number into each cell that has one, in black or white, whichever is easier to read.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Axes that are written on, with cells at 0, 1, 2 and so on.
+    image : matplotlib.image.AxesImage
+        Colours of the cells.
+    numbers : ndarray of shape (n_rows, n_columns), float
+        Number of each cell.
+    cell : tuple of float
+        Width and height of a cell, in inches.
+    """
+    digits = 2 if image.norm.vmax < 10 else 0
+    rounded = np.round(numbers, digits) + 0.0  # no -0.00
+    texts = {place: f"{number:.{digits}f}" for place, number in np.ndenumerate(rounded) if np.isfinite(number)}
+    longest = max(map(len, texts.values()), default=4)
+    size = np.clip(72 * min(cell[0] / (0.62 * (longest + 1)), cell[1] / 1.3), 4.5, 9)
+    for (i, j), text in texts.items():
+        red, green, blue = (_linear(part) for part in image.to_rgba(numbers[i, j])[:3])
+        luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+        style = {"color": "white" if luminance < DARK else "black", "fontsize": size}
+        axes.text(j, i, text, ha="center", va="center", **style)
+
+
+def _linear(part):
+    """Return the light that a part of an sRGB colour stands for, 0 to 1."""
+    return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4

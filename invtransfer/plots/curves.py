@@ -9,14 +9,14 @@ from invtransfer.analysis import summarise
 from invtransfer.plots.axes import (
     CHARACTER,
     COLOURS,
+    MARKERS,
     REFERENCE_STYLES,
     draw_means,
     label_levels,
 )
-from invtransfer.plots.panels import check_drawn, label_panels, make_panels
+from invtransfer.plots.panels import add_legend, check_drawn, label_panels, make_panels
 
 LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # Okabe and Ito
-MARKERS = "osD^vP*X"
 UNEVEN = 4  # times the smallest step between numbers, beyond which an axis to scale would crowd them
 
 
@@ -123,7 +123,7 @@ def draw_curves(
     handles, _ = panels[0].get_legend_handles_labels()
     labels = _format_lines(values, line)
     labels += [f"{name}{'' if one.notnull().any() else ' (failed or missing)'}" for name, one in references.items()]
-    _add_legend(part, handles, labels, line_label)
+    add_legend(part, handles, labels, line_label)
     label_panels(part, panels, values[panel] if panel else None, x_label, y_label)
     return panels
 
@@ -167,14 +167,6 @@ def _label_numbers(axes, numbers, width):
         axes.tick_params("x", labelsize=9)
     room = 0.04 * (numbers[-1] - numbers[0])
     axes.set_xlim(numbers[0] - room, numbers[-1] + room)
-
-
-def _add_legend(part, handles, labels, title):
-    """Write a legend above all panels, in as many columns as fit."""
-    entry = 0.5 + CHARACTER * max(map(len, labels))
-    n_rows = -(-len(labels) // max(1, int(part.bbox.width / part.figure.dpi / entry)))
-    short = {"columnspacing": 1.2, "handletextpad": 0.5, "frameon": False, "fontsize": 9, "title_fontsize": 9}
-    part.legend(handles, labels, loc="outside upper center", ncols=-(-len(labels) // n_rows), title=title, **short)
 
 
 def _draw_lines(axes, positions, values, x, line):

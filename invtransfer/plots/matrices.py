@@ -2,12 +2,10 @@
 
 import numpy as np
 
-from invtransfer.plots.axes import CHARACTER, format_name
+from invtransfer.plots.axes import CHARACTER, MISSING, format_name, write_numbers
 from invtransfer.plots.panels import check_drawn, label_panels, make_panels
 
-MISSING = "#c8c8c8"
 FEW = 10  # rows and columns up to which there is room for numbers
-DARK = 0.18  # relative luminance below which white is easier to read than black: equal contrast with both
 
 
 def draw_matrices(
@@ -96,7 +94,7 @@ def draw_matrices(
     for i, axes in enumerate(panels):
         image = axes.imshow(numbers[i], colours, norm, aspect="auto", interpolation="nearest")
         if annotate:
-            _write_numbers(axes, image, numbers[i], cell)
+            write_numbers(axes, image, numbers[i], cell)
         _label_cells(axes, names, cell, turned, below=i + n_columns >= len(panels))
     x_label = format_name(columns) if column_label is None else column_label
     y_label = format_name(rows) if row_label is None else row_label
@@ -122,25 +120,6 @@ def _choose_colours(numbers, limits):
     if low == high:
         low, high = low - 0.5, high + 0.5
     return colormaps["RdBu_r" if diverging else "viridis"].with_extremes(bad=MISSING), Normalize(low, high)
-
-
-def _write_numbers(axes, image, numbers, cell):
-    """Write the number into each cell that has one, in black or white, whichever is easier to read."""
-    digits = 2 if image.norm.vmax < 10 else 0
-    rounded = np.round(numbers, digits) + 0.0  # no -0.00
-    texts = {place: f"{number:.{digits}f}" for place, number in np.ndenumerate(rounded) if np.isfinite(number)}
-    longest = max(map(len, texts.values()), default=4)
-    size = np.clip(72 * min(cell[0] / (0.62 * (longest + 1)), cell[1] / 1.3), 4.5, 9)
-    for (i, j), text in texts.items():
-        red, green, blue = (_linear(part) for part in image.to_rgba(numbers[i, j])[:3])
-        luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-        style = {"color": "white" if luminance < DARK else "black", "fontsize": size}
-        axes.text(j, i, text, ha="center", va="center", **style)
-
-
-def _linear(part):
-    """Return the light that a part of an sRGB colour stands for, 0 to 1."""
-    return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
 
 
 def _label_cells(axes, names, cell, turned, below):

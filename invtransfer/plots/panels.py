@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from invtransfer.analysis.checks import check_array
-from invtransfer.plots.axes import format_name
+from invtransfer.plots.axes import CHARACTER, format_name
 
 
 def check_drawn(values, dims, limits, *, open_ended):
@@ -123,6 +123,26 @@ def label_panels(part, panels, labels, x_label, y_label):
             axes.set_title(_format_title(labels.name, label), fontsize="medium")
     part.supxlabel(x_label, fontsize="medium")
     part.supylabel(y_label, fontsize="medium")
+
+
+def add_legend(part, handles, labels, title):
+    """Write a legend above all panels, in as many columns as fit.
+
+    Parameters
+    ----------
+    part : matplotlib.figure.SubFigure
+        Part of a figure that holds all panels.
+    handles : sequence of matplotlib.artist.Artist
+        What stands for each entry.
+    labels : sequence of str
+        Text of each entry.
+    title : str or None
+        What the entries are.
+    """
+    entry = 0.5 + CHARACTER * max(map(len, labels))
+    n_rows = -(-len(labels) // max(1, int(part.bbox.width / part.figure.dpi / entry)))
+    short = {"columnspacing": 1.2, "handletextpad": 0.5, "frameon": False, "fontsize": 9, "title_fontsize": 9}
+    part.legend(handles, labels, loc="outside upper center", ncols=-(-len(labels) // n_rows), title=title, **short)
 
 
 def _format_title(dim, label):

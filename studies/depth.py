@@ -35,7 +35,7 @@ from invtransfer.cubes.assembly import make_cell
 from invtransfer.paper import Study, claims, grids, inputs, main, presets, timing
 from invtransfer.paper.distribution_shift import make_kind
 from invtransfer.paper.pretraining import pretrain
-from invtransfer.plots import plot_depth_study
+from invtransfer.plots import plot_depth
 from invtransfer.transformations import TRANSFORMATIONS
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -120,10 +120,15 @@ def format_results(cube):
     return "\n\n".join(parts)
 
 
+def draw_figure(cube):
+    """Draw the sensitivity over depth and strength."""
+    return plot_depth(cube.assign_attrs(learned=PRETRAINING["three"]))
+
+
 STUDY = Study(
     name="depth", title="Depth and strength of learned invariances", description=__doc__, folder=DATA, presets=PRESETS,
     choices=presets.CHOICES | {"pretraining": list(PRETRAINING)}, find=find_objects, cell=cell, grid=make_grid,
-    estimate=estimate, table=format_results, figure=plot_depth_study, claims=find_claims, reads_cifar=False,
+    estimate=estimate, table=format_results, figure=draw_figure, claims=find_claims, reads_cifar=False,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
     "a tuple": ["CifarSizes"],
     "takes the cube of one study": [
         "invtransfer.pages.studies", "is_whole", "make_study_page", "make_speed_page",
-        "format_fine_tuning", "format_invariance", "plot_fine_tuning", "plot_invariance_transfer",
+        "format_fine_tuning", "format_invariance", "plot_depth", "plot_fine_tuning", "plot_invariance_transfer",
         "plot_irrelevant_features", "plot_measurement", "plot_mismatch", "plot_relevance",
     ],
     "command lines": [
@@ -1402,7 +1402,7 @@ def claim(draw):
     assert made.verdict in claims.VERDICTS
     assert type(made.p_value) is float
     several = [made, made][: draw(st.integers(0, 2))]
-    assert call(claims.format_claims, several).startswith("the paper's claims: ")
+    assert call(claims.format_claims, several).startswith("claims: ")
     json.dumps(call(claims.describe_claims, several), allow_nan=False)
     p_values = draw(st.lists(st.sampled_from([0.0, 0.02, 0.5, 1.0, np.nan]), max_size=4))
     adjusted = call(claims.adjust, [call(claims.Claim, "", "", "held", p) for p in p_values])

@@ -62,7 +62,8 @@ def make_profile_page(profile, name="mine.nc"):
     sections.append(("What failed or is missing", describe_failures(profile)))
     sections.append(("How it came about", [*_describe_encoders(profile), *describe_origin(profile)]))
     if settings:
-        command = format_measure_command(settings, profile.encoder.values, profile.transformation.values, name)
+        labels = profile.encoder.values, profile.transformation.values
+        command = format_measure_command(settings, *labels, name, _find_pairs(profile))
         sections.append(("How to repeat it", ["With the same models and images at hand:", Verbatim(command)]))
     title = "How sensitive models are to transformations"
     return make_page(title, _format_lead(profile, settings), [one for one in sections if one[1]])
@@ -335,7 +336,17 @@ def _describe_encoders(profile):
     return [Table("What encoders got, and what was taken from them", ["encoder", *names], rows)] if rows else []
 
 
-def format_measure_command(settings, encoders, transformations, name):
+def _find_pairs(profile):
+    """Return the pairs of transformations that were measured one after the other."""
+    if "interaction" not in profile:
+        return []
+    measured = profile.interaction.notnull()
+    measured = measured.any([dim for dim in measured.dims if dim not in ("transformation", "then")])
+    firsts, thens = np.nonzero(measured.transpose("transformation", "then").values)
+    return list(zip(profile.transformation.values[firsts], profile.then.values[thens], strict=True))
+
+
+def format_measure_command(settings, encoders, transformations, name, interactions=()):
     """Format the command that repeats a measurement.
 
     Parameters
@@ -346,6 +357,8 @@ def format_measure_command(settings, encoders, transformations, name):
         Labels of the cube.
     name : str
         Name of the cube's file.
+    interactions : list of (str, str)
+        Pairs of transformations that were measured one after the other.
 
     Returns
     -------
@@ -368,4 +381,6 @@ def format_measure_command(settings, encoders, transformations, name):
             continue
         values = value if isinstance(value, list) else [value]
         words += [f"--{key.replace('_', '-')}", *([] if value is True else map(str, values))]
+    if interactions:
+        words += ["--interactions", *(f"{first},{then}" for first, then in interactions)]
     return shlex.join(words)

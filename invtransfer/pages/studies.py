@@ -52,7 +52,7 @@ def make_study_page(cube, study, claims=()):
     study : invtransfer.paper.Study
         The study, whose functions make its table and figure.
     claims : list of dict
-        The paper's claims beside its numbers, as `invtransfer.paper.claims.describe_claims` returns them.
+        Claims beside its numbers, as `invtransfer.paper.claims.describe_claims` returns them.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def make_study_page(cube, study, claims=()):
         summary = _summarise(claims)
         results = [
             ("The figure", [_draw(study, cube, claims, tables)]),
-            ("The paper's claims", [READING, _tabulate_claims(claims)] if claims else []),
+            ("Claims", [READING, _tabulate_claims(claims)] if claims else []),
             ("Numbers", tables),
         ]
     sections = [

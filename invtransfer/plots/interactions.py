@@ -77,7 +77,7 @@ def plot_interactions(profile):
         axes.remove()
     limit = np.abs(values[np.isfinite(values)]).max() or 1
     colours = colormaps["RdBu_r"].with_extremes(bad="white")
-    for i, (axes, name) in enumerate(zip(panels[:n], format_encoders(profile, width=int(width / 0.08)), strict=True)):
+    for i, (axes, name) in enumerate(zip(panels[:n], format_encoders(profile, width=int(width / 0.078)), strict=True)):
         shown = np.where(np.isfinite(values[i]), values[i], np.nan)
         image = axes.imshow(shown, colours, vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
         for (row, column), number in np.ndenumerate(shown):
@@ -91,7 +91,7 @@ def plot_interactions(profile):
         axes.set_yticks(np.arange(n_rows + 1) - 0.5, minor=True)
         axes.grid(which="minor", color="0.85", lw=0.5)
         axes.tick_params(which="both", length=0)
-        axes.set_title(name, fontsize=10)
+        axes.set_title(name, fontsize=9)
     signs = [Line2D([], [], ls="", label=f"{sign}  {kind}") for kind, sign in SIGNS.items()]
     part.legend(
         handles=signs, loc="outside upper center", ncols=4, frameon=False, fontsize=9, handlelength=0, handletextpad=0

@@ -65,7 +65,7 @@ def plot_layers(profile):
     layers = [order_layers(profile, i) for i in range(profile.sizes["encoder"])]
     n, n_rows = len(layers), profile.sizes["transformation"]
     longest = max(map(len, layers))
-    width = np.clip(0.34 * longest, 1.8, 10 if n == 1 else 5.4)
+    width = np.clip(0.34 * longest, 2.4, 10 if n == 1 else 5.4)
     n_lines = -(-n // max(1, int(12 / (width + 0.3))))
     n_columns = -(-n // n_lines)
     names = [
@@ -80,7 +80,7 @@ def plot_layers(profile):
         axes.remove()
     colours = colormaps["viridis"].with_extremes(bad=MISSING, over=_BEYOND)
     values = profile.sensitivity.where(np.isfinite(profile.sensitivity)).values  # (encoder, layer, transformation)
-    images, titles = [], format_encoders(profile, width=int((size[0] - 2.9) / n_columns / 0.085))
+    images, titles = [], format_encoders(profile, width=int((size[0] - 2.9) / n_columns / 0.078))
     for i, (axes, places) in enumerate(zip(panels[:n], layers, strict=True)):
         image = axes.imshow(values[i, places].T, colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
         images.append(image)
@@ -90,7 +90,7 @@ def plot_layers(profile):
         _part_categories(axes, profile.category.values.tolist())
         if (i + 1) % n_columns == 0 or i == n - 1:
             label_categories(axes, range(n_rows), profile.category.values.tolist(), _ROW)
-        axes.set_title(titles[i], fontsize=10)
+        axes.set_title(titles[i], fontsize=9)
     for axes in panels[:n:n_columns]:
         axes.set_yticks(np.arange(n_rows), format_transformations(profile), fontsize=8)
     panels[0].set_ylim(n_rows - 0.5, -0.5)

@@ -255,8 +255,8 @@ def format_plain(label):
 
     Examples
     --------
-    >>> print(format_plain("a$b$.py"))
-    a\$b\$.py
+    >>> format_plain("a$b$.py") == r"a\$b\$.py"
+    True
     """
     return str(label).replace("$", r"\$")
 

@@ -224,10 +224,12 @@ def test_a_pair_alone_in_its_block_is_compared_with_none():
 
 
 def test_two_pairs_have_no_interval():
-    own = over([[1, 2], [3, 3.5]], encoder=["a", "b"])
+    own = over([[1, 2], [3, 3.5], [1, 2]], encoder=["a", "b", "like a"])
     found = compare_sensitivities(own, xr.full_like(own, 4), "encoder", "a")
-    assert found.difference.item() == pytest.approx(1.75 / 4)
-    assert found[["low", "high", "p_value", "p_adjusted"]].isnull().to_array().all()
+    assert found.difference.values == pytest.approx([1.75 / 4, 0])
+    still = compare_sensitivities(own * 0, xr.full_like(own, 4), "encoder", "a")
+    for one in (found, still):
+        assert one[["low", "high", "p_value", "p_adjusted"]].isnull().to_array().all()
 
 
 def test_encoders_that_ignore_a_transformation():

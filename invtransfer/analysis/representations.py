@@ -302,7 +302,7 @@ def sensitivity_interval(pair_distances, random_distances):
     if not pair_distances.any():
         return 0.0, 0.0, 1 - 0.025 ** (1 / n)
     without = leave_one_out(pair_distances, random_distances)
-    if not ((without > 0) & np.isfinite(without)).all():  # all are equal without one pair: no bound of the logarithm
+    if not ((without > 0) & np.isfinite(without)).all():  # all others are equal: the logarithm knows no bound
         return sensitivity, 0.0, np.inf
     half = stats.t.ppf(0.975, n - 1) * np.sqrt((n - 1) * np.log(without).var())
     return sensitivity, float(sensitivity * np.exp(-half)), float(sensitivity * np.exp(half))

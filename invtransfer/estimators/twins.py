@@ -5,7 +5,9 @@ and of the whole only distances. What a transformation leaves as it is, is encod
 """
 
 import itertools
+import operator
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -240,6 +242,50 @@ def take_images(images, encoder, seed, order, draws):
     device = device_of(encoder)
     device = device if device.type == "cuda" else "cpu"  # other devices lack some of the operations
     return TransformedImages.from_checked(images, random_state=seed, order=order, draws=draws, device=device)
+
+
+@dataclass(frozen=True)
+class ImagesOfPairs:
+    """The first or the second images of the pairs that `measure_twins` makes, each made when it is asked for.
+
+    Parameters
+    ----------
+    source : Source
+        Where the twins come from.
+    n_pairs : int
+        Number of pairs.
+    transformations : tuple of Transformation
+        Transformations of the twins.
+    twins : {"drawn", "clean"}
+        As for `measure_twins`.
+    role : {"first", "twin"}
+        Which of the two images.
+
+    Examples
+    --------
+    >>> from invtransfer.transformations import TRANSFORMATIONS
+    >>> X = np.zeros((5, 8, 8, 3), dtype="uint8")
+    >>> source = TransformedImages(X, [0] * 5, random_state=0)
+    >>> shown = ImagesOfPairs(source, 5, (TRANSFORMATIONS["invert"],), "clean", "twin")
+    >>> len(shown), shown[3].mean()
+    (5, np.float64(255.0))
+    """
+
+    source: object
+    n_pairs: int
+    transformations: tuple
+    twins: str
+    role: str
+
+    def __len__(self):
+        """Return the number of pairs."""
+        return self.n_pairs
+
+    def __getitem__(self, i):
+        """Make the image of pair i, an array of shape (height, width, 3)."""
+        i = range(self.n_pairs)[operator.index(i)]
+        made = _make(self.source, 1, i, _chosen(self.source, self.transformations, self.twins), self.twins, False)
+        return (made[self.role] if self.role in made else _show(self.source, 1, i))[0]
 
 
 def order_of_pairs(n_images, n_pairs, seed):

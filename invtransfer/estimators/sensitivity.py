@@ -413,7 +413,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         known = {t.name: t for t in self._transformations}
-        if transformation not in known:
+        if not isinstance(transformation, str) or transformation not in known:
             raise ValueError(f"transformation is {transformation!r}, expected one of: {', '.join(known)}")
         source = self._source(X, None, reset=False)
         n_pairs = self.profile_.sizes["pair"]

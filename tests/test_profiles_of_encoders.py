@@ -13,7 +13,8 @@ from invtransfer.analysis.representations import distances, make_whitening, sens
 from invtransfer.encoders import encode
 from invtransfer.encoders.many_layers import FEATURE
 from invtransfer.transformations import TRANSFORMATIONS
-from invtransfer.transformations.draws import uniform
+from invtransfer.transformations.draws import sometimes, uniform
+from invtransfer.transformations.photometric import invert
 
 
 @pytest.fixture
@@ -102,11 +103,12 @@ def test_layers_cost_one_forward_pass(X):
 
 
 def test_the_dose_response_of_a_linear_encoder_is_known(X):
-    # invert mixes an image x with 1 - x: at strength s its mean colour m becomes m + s (1 - 2 m)
+    # a transformation of one's own is mixed with the image: at strength s its mean colour m becomes m + s (1 - 2 m)
+    negative = Transformation("negative", "own", sometimes, invert)
     strengths = [0.1, 0.5, 1.0]
     X = X.astype(np.float32) / 255
     scorer = SensitivityScorer(
-        mean_colour, transformations=["invert"], strengths=strengths, twins="clean", random_state=0
+        mean_colour, transformations=[negative], strengths=strengths, twins="clean", random_state=0
     ).fit(X)
     assert scorer.sensitivity_.dims == ("transformation", "strength")
     m = mean_colour(X)

@@ -133,6 +133,7 @@ def test_at_full_strength_the_numbers_are_those_without_strengths(X):
     for name in ("sensitivity_", "sensitivity_interval_", "pair_distances_", "companions_"):
         xr.testing.assert_equal(getattr(doses, name).sel(strength=1, drop=True), getattr(plain, name))
     assert (doses.sensitivity_.sel(strength=0.3) <= doses.sensitivity_.sel(strength=1) + 1e-9).all()
+    assert np.isfinite(doses.profile_.slope).values.tolist() == [True, True, False]  # a flip has one strength
 
 
 def test_distances_in_units_of_the_spread(X):

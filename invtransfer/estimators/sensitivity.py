@@ -111,10 +111,11 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         All that was measured, which the functions of `invtransfer.plots` draw. Along "layer" there is the coordinate
         "depth", the share of the network's convolutions and linear layers that have run when the layer is done.
         Variables, besides those below: "sensitivity", "sensitivity_low", "sensitivity_high". With `strengths`, "slope":
-        that of the sensitivity at strength 0. With a probe, "changed": share of its answers that differ between twins,
-        and "strength_of_half", at which half of them do. With `interactions`, over "then", the second transformation:
-        "together", the sensitivity to both; "interaction", its square minus those of each alone; and "kind", which is
-        "covering" (less than both), "additive", "amplifying" (more than both) or "unclear", see
+        that of the sensitivity at strength 0, NaN for flips and invert, which have one strength. With a probe,
+        "changed": share of its answers that differ between twins, and "strength_of_half", at which half of them do.
+        With `interactions`, over "then", the second transformation: "together", the sensitivity to both;
+        "interaction", its square minus those of each alone; and "kind", which is "covering" (less than both),
+        "additive", "amplifying" (more than both) or "unclear", see
         `invtransfer.analysis.profiles.interactions`. "message" says why an encoder failed, "" if it did not.
     pair_distances_, random_distances_ : xarray.DataArray over these and "pair"
         Distance between the features of the twins, and mean distance of the features of a pair from those of the other

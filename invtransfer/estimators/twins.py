@@ -38,8 +38,8 @@ N_IMAGES_OF_COVARIANCE = 1_000  # whose features tell the covariance of Mahalano
 
 
 def measure_twins(
-    encoder, source, sets, n_pairs, *, twins="drawn", objects=False, plain=None, distance="euclidean", answer=None,
-    prepare=None, **options,
+    encoder, source, sets, n_pairs, *, twins="drawn", objects=False, plain=None, distance="euclidean", spread=None,
+    answer=None, prepare=None, **options,
 ):  # fmt: skip
     """Measure how far the features of twins are apart, for several sets of transformations.
 
@@ -63,6 +63,8 @@ def measure_twins(
         Features of the images as they are, if they are known; without `objects`.
     distance : {"euclidean", "cosine", "mahalanobis"}
         Distance between features. The covariance of "mahalanobis" is that of at most 1,000 images as they are.
+    spread : ndarray of shape (n, n_features) or None
+        Features whose covariance that is. None: `plain`, or those of the first images of the source.
     answer : callable or None
         Function from features of the last layer to the answers of a probe. None: there is no probe.
     prepare : callable or None
@@ -76,18 +78,20 @@ def measure_twins(
         "pair_distances" of the twins; "random_distances" and "nearer" as `compare_within_blocks` returns them, "nearer"
         with objects instead of other images if `objects`; "object_distances", NaN unless `objects`. Over "layer" and
         "transformation": "participation_ratio" of the first images, the mean over whole blocks of 256 pairs, and
-        "normalized_variance". Over "transformation" and "pair": "different", 1 where the images of a pair differ; and
-        "changed", 1 where the answers to them differ, if there is a probe. Of several layers also the coordinate
-        "layer", their names, and "depth".
+        "normalized_variance", whatever the distance. Over "transformation" and "pair": "different", 1 where the images
+        of a pair differ; and "changed", 1 where the answers to them differ, if there is a probe. Of several layers also
+        the coordinate "layer", their names, and "depth".
 
     Raises
     ------
     ValueError
         As for `encode_pieces`.
     """
-    if plain is None and distance == "mahalanobis":
-        plain = encode_plain(encoder, source, min(n_pairs, N_IMAGES_OF_COVARIANCE), prepare=prepare, **options)
-    whitenings = _make_whitenings(encoder, plain[:N_IMAGES_OF_COVARIANCE]) if distance == "mahalanobis" else None
+    if spread is None and distance == "mahalanobis":
+        if plain is None:
+            plain = encode_plain(encoder, source, min(n_pairs, N_IMAGES_OF_COVARIANCE), prepare=prepare, **options)
+        spread = plain[:N_IMAGES_OF_COVARIANCE]
+    whitenings = None
     metric = "euclidean" if distance == "mahalanobis" else distance
     if plain is not None and (objects or len(plain) < n_pairs):
         plain = None
@@ -111,12 +115,13 @@ def measure_twins(
         if found is None:
             found = {name: np.full((len(columns), len(sets), n_pairs), np.nan) for name in PER_PAIR}
             summed = [[_Sums() for _ in sets] for _ in columns]
+            whitenings = _make_whitenings(encoder, spread) if distance == "mahalanobis" else None
         rows = slice(block, block + n)
         for layer, of_layer in enumerate(columns):
             parts = {role: _whiten(values[:, of_layer], whitenings, layer) for role, values in Z.items()}
             for name, values in _compare(parts["first"], parts["twin"], parts.get("object"), metric).items():
                 found[name][layer, which, rows] = values
-            summed[layer][which].add(parts["first"], parts["twin"])
+            summed[layer][which].add(Z["first"][:, of_layer], Z["twin"][:, of_layer])
         if answer is not None:
             answers = [answer(Z[role][:, columns[-1]]) for role in ("first", "twin")]
             changed[which, rows] = np.asarray(answers[0] != answers[1], float)

@@ -313,7 +313,9 @@ def assembled(draw):
     coordinates = {"factor": factors, "seed": [0, 1], "level": ("factor", [f"of {one}" for one in factors])}
     factors = [*factors, "nowhere"] if draw(st.integers(0, 9)) == 0 else factors
     points = [{"factor": factor, "seed": seed} for factor in factors for seed in (0, 1)]
-    cube = call(public("assemble"), points, [draw(some) for _ in points], coordinates, again=True)
+    cells = [draw(some) for _ in points]
+    assert len(call(public("align"), cells)) == len(cells)
+    cube = call(public("assemble"), points, cells, coordinates, again=True)
     wrong = st.sampled_from(["{}"] * 9 + ["[]", '{"a": 1}', "", "[" * 100_000, 3])
     texts = wrong if draw(st.integers(0, 3)) == 0 else st.just("{}")
     return cube.assign_attrs(settings=draw(texts), versions=draw(texts), title="A title")
@@ -1159,7 +1161,7 @@ def load_cifar(draw):
     raise AssertionError("none of these files has the official checksum")
 
 
-@target("assemble", "write", "read", "load_cube", cost=2)
+@target("assemble", "align", "write", "read", "load_cube", cost=2)
 def write_and_read(draw):
     with folder_of({}) as folder:
         path = draw(st.sampled_from([f"{folder}/cube.nc", Path(folder, "é 🦆.nc")]))

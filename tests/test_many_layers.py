@@ -113,11 +113,55 @@ def test_the_check_of_the_head_is_not_taken_for_a_run(some_images):
         def forward(self, x):
             return super().forward(x).softmax(1)
 
-    network = Softmaxed().eval()
-    together = ManyLayers(network)
+    network = Softmaxed()
+    together = ManyLayers(network).eval()
     with torch.no_grad():
         assert together(some_images).shape == (5, 9)
+    assert network.n_calls == 2
     assert together.descriptions[0].endswith("last of 2 runs")
+    assert together.depths == pytest.approx([2 / 3, 1, 1])
+
+
+def test_a_head_that_is_bypassed_is_found_with_several_layers_too(some_images):
+    class Bypassed(Network):
+        def forward(self, x):
+            return super().forward(x) + x.mean((2, 3))[:, :2]
+
+    together = ManyLayers(Bypassed()).eval()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="head, the last layer with weights of Bypassed, is not the only way"):
+            together(some_images)
+    assert ManyLayers(Bypassed(), ["blocks.0"]).eval()(some_images).shape == (5, 3)
+
+
+def test_layers_that_run_for_some_images_only(network, some_images):
+    class Sometimes(Network):
+        def forward(self, x):
+            return super().forward(self.blocks[1](x) if x.sum() > 0 else x)
+
+    together = ManyLayers(Sometimes())
+    assert together(some_images).shape == (5, 12)
+    with pytest.raises(ValueError, match="layers holds 'blocks.1', which .* Sometimes reaches for some images only"):
+        together(-some_images)
+
+
+def test_layers_that_run_in_another_order_for_other_images(some_images):
+    class Swapped(Network):
+        def forward(self, x):
+            first, second = self.blocks[:2] if x.sum() > 0 else self.blocks[1::-1]
+            return second(first(x)).mean((2, 3))
+
+    network = Swapped()
+    together = ManyLayers(network, ["blocks.0", "blocks.1"])
+    together(some_images)
+    other = network.blocks[0](network.blocks[1](-some_images)).mean((2, 3))
+    assert torch.equal(together(-some_images)[:, together.columns[0]], other)
+
+
+def test_layers_whose_rows_are_no_images(some_images):
+    windows = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(0, 1), nn.Flatten(), nn.Unflatten(0, (-1, 4)))
+    with pytest.raises(ValueError, match="layers holds '2', whose output has 20 rows for 5 images"):
+        ManyLayers(windows, ["0", "2"])(some_images)
 
 
 def test_compiled_networks(some_images):
@@ -158,6 +202,20 @@ def test_blocks_of_torchvision_networks(name, n_blocks, some):
 
 def test_a_wrapper_around_the_network_is_no_block():
     assert find_blocks(nn.Sequential(nn.Identity(), Network())) == ["1.blocks.0", "1.blocks.1", "1.blocks.2"]
+
+
+def test_a_network_that_is_made_of_networks_of_its_type_is_no_block(some_images):
+    class Nested(Block):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x):
+            return self.inner(super().forward(x))
+
+    network = Nested(Nested(nn.Identity()))
+    assert find_blocks(network) == ["inner"]
+    assert ManyLayers(network)(some_images).shape == (5, 6)
 
 
 def test_the_network_of_an_estimator_of_ours(images):

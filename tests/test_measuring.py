@@ -1,6 +1,7 @@
 """The command ``invtransfer measure``: models and images of a person's own."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -307,6 +308,21 @@ def test_a_cell_more_when_interactions_are_asked_for_later(folder):
     assert cube.kind.sel(transformation="invert", then="hue").item() != ""
     # of the first transformation only: as it is, alone and together with the second
     assert count_calls(folder) == n_calls + 2
+
+
+def test_cubes_of_models_with_other_layers_merge(folder):
+    more = ("--transformations", "invert", "hue", "--layers", "blocks", "--strengths", "1", "--interactions", "all")
+    for name, models in {"deep": ["deep"], "maps": ["maps"], "both": ["deep", "maps"]}.items():
+        models = [f"mine.py:{model}" for model in models]
+        main(["measure", *models, *more, "--images", "photos", "--size", "16", "--out", f"{name}.nc"])
+    both = xr.open_dataset("both.nc").load()
+    for parts in (["deep.nc", "maps.nc"], ["both.nc", "maps.nc"]):  # also if a cube knows some of the cells
+        main(["merge", *parts, "--out", "merged.nc"])
+        merged = xr.open_dataset("merged.nc").load()
+        assert merged.layer.values.tolist() == ["0", "1", "(feature)", ""]
+        merged, expected = (one.drop_attrs(deep=False).transpose(*both.dims) for one in (merged, both))
+        xr.testing.assert_identical(merged, expected)
+        Path("merged.nc").unlink()
 
 
 def test_names_of_layers_that_are_not_there(folder, capsys):

@@ -1,5 +1,7 @@
 """Differences, slopes and interactions of sensitivities, with intervals that hold the truth."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -113,8 +115,31 @@ def test_interactions_where_they_were_measured():
         assert found[name].notnull().values.tolist() == [[False, True, False], [False] * 3, [False] * 3]
     part = interactions(own, random[0], together[:1, 1:2], random[1][:1, 1:2])  # those named alone
     xr.testing.assert_allclose(part, found.isel(transformation=[0], then=[1]))
-    several = [xr.concat([values, values], "layer") for values in (own, random[0], together, random[1])]
-    xr.testing.assert_allclose(interactions(*several).isel(layer=1), found)
+    several = [xr.concat([2 * values, values], "layer") for values in (own, random[0], together, random[1])]
+    several = [xr.concat([values, values], "encoder") for values in several]
+    many = interactions(*several)
+    assert many.kind.dims == ("encoder", "layer", "transformation", "then")
+    for place in ({"encoder": 0, "layer": 1}, {"encoder": 1, "layer": 0}):
+        xr.testing.assert_allclose(many.isel(place), found)
+    none = interactions(*(values.isel(layer=slice(0)) for values in several))
+    assert none.kind.shape == none.together.shape == (2, 0, 3, 3)
+
+
+def test_interactions_of_many_layers_take_the_memory_of_one():
+    n, names = 500, [f"t{i}" for i in range(8)]
+    generator = np.random.default_rng(0)
+    own, random = (over(generator.random((6, 8, n)), layer=list(range(6)), transformation=names) for _ in range(2))
+    both, others = (
+        over(generator.random((6, 8, 8, n)), layer=list(range(6)), transformation=names, then=names) for _ in range(2)
+    )
+    peaks = []
+    for layers in (slice(2), slice(6)):
+        given = [values.isel(layer=layers) for values in (own, random, both, others)]
+        tracemalloc.start()
+        interactions(*given)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 3 * 4 * both[0].nbytes  # copies in float64 of both distances, and some
 
 
 def test_holm():

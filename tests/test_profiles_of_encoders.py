@@ -1,15 +1,17 @@
 """Profiles: sensitivity over layers, strengths, several encoders and pairs of transformations."""
 
+from collections import OrderedDict
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from sklearn.base import clone
 from torch import nn
 
 from invtransfer import FrozenFeatureProbe, SensitivityScorer, Transformation, TransformedImages
-from invtransfer.analysis.representations import distances, make_whitening, sensitivity_interval
+from invtransfer.analysis.representations import DISTANCES, distances, make_whitening, sensitivity_interval
 from invtransfer.encoders import encode
 from invtransfer.encoders.many_layers import FEATURE
 from invtransfer.transformations import TRANSFORMATIONS
@@ -146,6 +148,25 @@ def test_distances_in_units_of_the_spread(X):
     np.testing.assert_allclose(scorer.pair_distances_.values[0], distances(first, second), rtol=1e-4)
 
 
+def test_new_images_are_measured_in_the_units_of_fit(X):
+    scorer = SensitivityScorer(
+        mean_colour, transformations=["hue", "rotate"], distance="mahalanobis", random_state=0
+    ).fit(X)
+    some = scorer.transform(X[:5])
+    assert (some > 0).any()
+    np.testing.assert_array_equal(some, np.concatenate([scorer.transform(X[i : i + 1]) for i in range(5)]))
+    assert scorer.score(X) == pytest.approx(1 - scorer.sensitivity_.mean().item())
+
+
+def test_companions_of_features_do_not_depend_on_the_distance(X):
+    found = [
+        SensitivityScorer(mean_colour, transformations=["hue"], distance=distance, random_state=0).fit(X).companions_
+        for distance in DISTANCES
+    ]
+    for name in ("participation_ratio", "normalized_variance"):
+        assert len({one[name].item() for one in found}) == 1, name
+
+
 def test_angles_between_features(X):
     scorer = SensitivityScorer(
         mean_colour, transformations=["invert"], twins="clean", distance="cosine", random_state=0
@@ -184,6 +205,53 @@ def test_encoders_with_unlike_layers(X):
     assert scorer.sensitivity_.depth.dims == ("encoder", "layer")
     np.testing.assert_array_equal(scorer.sensitivity_.depth, [[0.5, 1, 1], [1, np.nan, 1]])
     assert scorer.transform(X[:3]).shape == (3, len(scorer.get_feature_names_out())) == (3, 5)
+
+
+def test_columns_of_encoders_whose_layers_run_in_other_orders(X):
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        parts = [nn.Conv2d(3, 3, 1) for _ in range(3)]
+    encoders = {
+        name: nn.Sequential(OrderedDict([(letter, parts[i]) for i, letter in enumerate(order)]))
+        for name, order in (("few", "ac"), ("many", "abc"), ("turned", "ca"))
+    }
+    options = {"layers": ["a", "c"], "transformations": ["hue"], "random_state": 0}
+    layers = {"few": ["a", "c"], "many": ["a", "b", "c"], "turned": ["c", "a"]}
+    together = SensitivityScorer(encoders, **options | {"layers": "blocks"}).fit(X)
+    columns = dict(zip(together.get_feature_names_out(), together.transform(X[:3]).T, strict=True))
+    for name, encoder in encoders.items():
+        alone = SensitivityScorer(encoder, **options | {"layers": layers[name]}).fit(X)
+        for column, values in zip(alone.get_feature_names_out(), alone.transform(X[:3]).T, strict=True):
+            np.testing.assert_array_equal(columns[f"{name} {column}"], values)
+            layer = column.split()[0]
+            assert together.sensitivity_.sel(encoder=name, layer=layer) == alone.sensitivity_.sel(layer=layer)
+
+
+def test_layers_and_distances_of_an_encoder_without_features(X):
+    class Empty(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.some, self.none = nn.Conv2d(3, 4, 1), nn.Identity()
+
+        def forward(self, x):
+            self.none(x[:, :0])
+            return self.some(x)
+
+    for distance in DISTANCES:
+        options = {"transformations": ["hue"], "distance": distance, "random_state": 0}
+        scorer = SensitivityScorer(Empty(), layers=["some", "none"], **options).fit(X)
+        assert np.isfinite(scorer.sensitivity_.sel(layer="some"))
+        assert np.isnan(scorer.sensitivity_.sel(layer="none"))
+
+
+def test_an_encoder_that_fails_has_no_layers(X):
+    encoders = {"deep": layered(nn.Identity()), "fails": mean_colour}
+    scorer = SensitivityScorer(encoders, layers="blocks", transformations=["hue"], random_state=0)
+    with pytest.warns(UserWarning, match="1 of 2 encoders failed: fails: ValueError: layers is 'blocks', expected"):
+        profile = scorer.fit(X).profile_
+    assert np.isnan(profile.depth.sel(encoder="fails")).all()
+    assert (profile.features.sel(encoder="fails") == "").all()
+    assert np.isfinite(profile.depth.sel(encoder="deep")).all()
 
 
 def test_an_encoder_that_fails_does_not_stop_the_others(X):
@@ -247,6 +315,17 @@ def test_how_often_the_answers_of_a_probe_change(X):
     assert scorer.profile_.changed.dims == ("transformation", "strength")
     np.testing.assert_array_equal(scorer.profile_.changed, [[1, 1], [0, 0]])  # a flip has one strength
     np.testing.assert_array_equal(scorer.profile_.strength_of_half, [0.25, np.nan])
+
+
+def test_a_clone_keeps_the_probe(X):
+    probe = FrozenFeatureProbe().fit(encode(mean_colour, X), np.arange(60) % 2)
+    options = {"transformations": ["hue"], "random_state": 0}
+    for given in (probe, {"colour": probe}):
+        encoder = {"colour": mean_colour} if isinstance(given, dict) else mean_colour
+        scorer = SensitivityScorer(encoder, probe=given, **options)
+        twin = clone(scorer)
+        assert twin.probe is given
+        xr.testing.assert_identical(twin.fit(X).profile_, scorer.fit(X).profile_)
 
 
 def test_normalized_variance_is_that_of_the_definition(X):

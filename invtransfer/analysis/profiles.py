@@ -272,19 +272,13 @@ def interactions(pair_distances, random_distances, together, together_random):
         [_find(alone[0], "transformation", label, dim) for label in both[0][dim].values.tolist()]
         for dim in ("transformation", "then")
     )
-    sensitivity, without = (np.square(values) for values in _measure(*(values.values for values in alone)))
-    squares = sensitivity[..., first][..., :, None], sensitivity[..., second][..., None, :]
-    squares_without = without[..., first, :][..., :, None, :] + without[..., second, :][..., None, :, :]
-    whole, whole_without = (np.square(values) for values in _measure(*(values.values for values in both)))
-    total = squares[0] + squares[1]
-    interaction, low, high, _ = _difference(whole, total, whole_without, squares_without, most=(1, 2), power=2)
-    rounding, margin = ROUNDING * total, np.minimum(*squares) / 2
-    kind = np.select(
-        [np.isnan(interaction), (low >= -margin - rounding) & (high <= margin + rounding), low > rounding,
-         high < -rounding],
-        ["", "additive", "amplifying", "covering"], "unclear",
-    )  # fmt: skip
-    together, together_low, together_high = _intervals(*(values.values for values in both))
+    shape = both[0].shape[:-1]
+    found, kind = np.empty((6, *shape)), np.empty(shape, "<U10")
+    for place in np.ndindex(shape[:-2]):  # one after the other, as leaving out takes memory
+        here = ([values.values[place] for values in pair] for pair in (alone, both))
+        *numbers, kind[place] = _interact(*here, first, second)
+        found[:, *place] = numbers
+    together, together_low, together_high, interaction, low, high = found
     return _dataset(both[0], {
         "together": (together, "sensitivity to the first and then the second transformation"),
         "together_low": (together_low, "lower bound of its 95 % interval over images"),
@@ -294,6 +288,23 @@ def interactions(pair_distances, random_distances, together, together_random):
         "interaction_high": (high, "upper bound of its 95 % interval over images"),
         "kind": (kind, "how two transformations act together"),
     })  # fmt: skip
+
+
+def _interact(alone, both, first, second):
+    """Return the sensitivities to both transformations, the interactions, bounds of each, and kinds, of one layer."""
+    sensitivity, without = (np.square(values) for values in _measure(*alone))
+    squares = sensitivity[first][:, None], sensitivity[second][None, :]
+    squares_without = without[first][:, None] + without[second][None, :]
+    whole, whole_without = (np.square(values) for values in _measure(*both))
+    total = squares[0] + squares[1]
+    interaction, low, high, _ = _difference(whole, total, whole_without, squares_without, most=(1, 2), power=2)
+    rounding, margin = ROUNDING * total, np.minimum(*squares) / 2
+    kind = np.select(
+        [np.isnan(interaction), (low >= -margin - rounding) & (high <= margin + rounding), low > rounding,
+         high < -rounding],
+        ["", "additive", "amplifying", "covering"], "unclear",
+    )  # fmt: skip
+    return *_intervals(*both), interaction, low, high, kind
 
 
 def adjust_p_values(p_values):

@@ -62,7 +62,7 @@ def _directions(Z):
     In this form, equal rows are at a distance of precisely 0, and none is below it. A row of zeros becomes a direction
     of its own, at right angles to all others.
     """
-    largest = np.abs(Z).max(axis=1, keepdims=True).astype(np.float64)
+    largest = np.abs(Z).max(axis=1, keepdims=True, initial=0).astype(np.float64)
     zero = largest == 0
     Z = Z / np.where(zero, 1, largest)  # squares of large and of small numbers are no numbers
     length = np.sqrt(np.square(Z).sum(axis=1, keepdims=True))

@@ -118,7 +118,7 @@ def assemble(points, cells, coordinates):
     status = np.zeros(shape, dtype=np.int8)
     message = np.full(shape, "", dtype=object)
     placed = {}  # for each variable: place in the cube -> what the cell there holds
-    for point, cell in zip(points, _align(cells), strict=True):
+    for point, cell in zip(points, align(cells), strict=True):
         for dim in dims:
             if point[dim] not in coordinates[dim]:
                 raise ValueError(f"{point[dim]!r} is not a label of {dim}: {coordinates[dim]}")
@@ -142,13 +142,35 @@ def assemble(points, cells, coordinates):
     return cube.assign(data)
 
 
-def _align(cells):
-    """Return cells with the same labels along each of their own dimensions that has labels in all cells."""
+def align(cells, grid=()):
+    """Give cells the same labels along each of their own dimensions.
+
+    Parameters
+    ----------
+    cells : list of xarray.Dataset or None
+        Cells as for `assemble`, or cubes.
+    grid : sequence of str
+        Dimensions that are left as they are, such as those of the grid of cubes.
+
+    Returns
+    -------
+    cells : list of xarray.Dataset or None
+        With all labels, in the order of the first that has each. Dimensions without labels, with labels of unlike types
+        or with coordinates beside these are left as they are.
+
+    Examples
+    --------
+    >>> cells = [xr.Dataset({"x": ("layer", [one])}, {"layer": [name]}) for one, name in ((1.0, "a"), (2.0, "b"))]
+    >>> [cell.x.values.tolist() for cell in align(cells)]
+    [[1.0, nan], [nan, 2.0]]
+    """
     done = [cell for cell in cells if cell is not None and "message" not in cell.attrs]
+    described = {dim for cell in done for name, one in cell.coords.items() if (name,) != one.dims for dim in one.dims}
     labels = {}
-    for dim in dict.fromkeys(dim for cell in done for dim in cell.dims):
+    for dim in dict.fromkeys(dim for cell in done for dim in cell.dims if dim not in described.union(grid)):
         indexes = [cell.indexes.get(dim) for cell in done if dim in cell.dims]
-        if all(index is not None and index.is_unique for index in indexes):
+        alike = len({cell[dim].dtype.kind in "OU" for cell in done if dim in cell.dims}) == 1
+        if alike and all(index is not None and index.is_unique for index in indexes):
             union = list(dict.fromkeys(label for index in indexes for label in index))
             if any(list(index) != union for index in indexes):
                 labels[dim] = union

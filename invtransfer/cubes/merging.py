@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import xarray as xr
 
-from invtransfer.cubes.assembly import STATUS, assemble, check_study_cube, format_place
+from invtransfer.cubes.assembly import STATUS, align, assemble, check_study_cube, format_place
 from invtransfer.cubes.files import have_same_bits
 from invtransfer.cubes.provenance import make_attributes
 from invtransfer.storage import format_json, parse_json
@@ -31,8 +31,9 @@ def merge(cubes, names):
     Returns
     -------
     cube : xarray.Dataset
-        The union over the labels of all cubes. Numbers that ascend in every cube ascend here; other labels are in the
-        order in which they appear. Each place holds the first cell that is finished, or else the first that failed.
+        The union over the labels of all cubes. Numbers that ascend in every cube ascend here; other labels, and those
+        along the cells' own dimensions without further coordinates, are in the order in which they appear. Each place
+        holds the first cell that is finished, or else the first that failed.
     notes : list of str
         Where cubes differ without a conflict: a cell is done in one and failed in another, failed with another message,
         has the same values from another origin, or is missing in one under another name.
@@ -46,7 +47,7 @@ def merge(cubes, names):
     Notes
     -----
     The cubes of all shards, in any order, give the cube of one undisturbed run. With the same date, the files are also
-    the same byte for byte, unless cells have different variables, whose order may differ.
+    the same byte for byte, unless cells have different variables or labels, whose order may differ.
 
     Examples
     --------
@@ -62,6 +63,7 @@ def merge(cubes, names):
     if not cubes:
         raise ValueError("cubes is empty, expected at least one")
     cubes = [_check_study(cube, name) for cube, name in zip(cubes, names, strict=True)]
+    cubes = align(cubes, cubes[0].status.dims)  # of other encoders, cells have other layers
     kept = _check_attributes(cubes, names)
     _check_variables(cubes, names)
     coordinates = _unite_coordinates(cubes, names)

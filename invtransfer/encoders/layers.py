@@ -186,8 +186,10 @@ class LayerFeatures(nn.Module):
                 )
             if check:
                 self.is_checking = True
-                self._check_head(self._call, layer, given, kept["output"], output)
-                self.is_checking = False
+                try:
+                    self._check_head(self._call, layer, given, kept["output"], output)
+                finally:
+                    self.is_checking = False
         return self._pool(kept["input" if self._takes_input else "output"], self._place, size)
 
     def _check_head(self, call, head, images, logits, output):

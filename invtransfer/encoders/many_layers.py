@@ -42,7 +42,8 @@ class ManyLayers(nn.Module):
     Raises
     ------
     TypeError, ValueError
-        As for `LayerFeatures`; or if `layers` is a string but "blocks", is empty or names a layer twice.
+        As for `LayerFeatures`; or if `layers` is a string but "blocks", is empty or names a layer twice; or, in a
+        forward pass, if a layer is reached for some images only, or does not return one row per image.
 
     Notes
     -----
@@ -88,11 +89,16 @@ class ManyLayers(nn.Module):
         """Return features of shape (n_samples, n_features of all layers), float32."""
         kept, runs, done, size = {}, Counter(), Counter(), images.shape[2:]
         runner = self._parts[self._direct or next(iter(self._parts))]
+        runner.training = self.training  # it is no part of this module, which sets the mode of its parts
+
+        def count(*_):
+            if not runner.is_checking:
+                done.update(["layers"])
+
         with uncompiled(self.module), ExitStack() as stack:
             if self.names is None:
                 for layer in self._weighted():
-                    handle = layer.register_forward_hook(lambda *_: done.update(["layers"]))
-                    stack.callback(handle.remove)
+                    stack.callback(layer.register_forward_hook(count).remove)
             for name, part in self._parts.items():
                 if name == self._direct or (self.names is not None and name not in self.names):
                     continue
@@ -113,6 +119,17 @@ class ManyLayers(nn.Module):
                 kept[self._direct] = runner(images), done["layers"]
         if self.names is None:
             self._describe(kept, runs, done["layers"])
+        for name in self.names:
+            if name not in kept:
+                raise ValueError(
+                    f"layers holds {name!r}, which the forward pass of {type(self.module).__name__} reaches for some"
+                    " images only: name the layers without it"
+                )
+            if len(kept[name][0]) != len(images):
+                raise ValueError(
+                    f"layers holds {name!r}, whose output has {len(kept[name][0])} rows for {len(images)} images: name"
+                    " the layers without it"
+                )
         return torch.cat([kept[name][0] for name in self.names], dim=1)
 
     def _weighted(self):
@@ -167,7 +184,7 @@ def find_blocks(module):
     blocks = []
     for name, part in module.named_modules():  # what is inside a block comes after it, before anything else
         inside = blocks and name.startswith(f"{blocks[-1]}.")
-        if not inside and counts[type(part)] > 1:
+        if name and not inside and counts[type(part)] > 1:
             blocks.append(name)
     if blocks:
         return blocks

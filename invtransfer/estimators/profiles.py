@@ -298,8 +298,7 @@ def join_profiles(profiles, messages):
     layers.sort(key=lambda name: name == FEATURE)  # what all have, last
     aligned = []
     for profile in profiles.values():
-        profile = done[0].map(_blank) if profile is None else profile
-        profile = profile.reset_coords(per_layer)
+        profile = done[0].reset_coords(per_layer).map(_blank) if profile is None else profile.reset_coords(per_layer)
         if per_layer:
             texts = {name: "" for name, one in profile.data_vars.items() if one.dtype.kind in "UO"}
             profile = profile.reindex(layer=layers, fill_value={n: texts.get(n, np.nan) for n in profile.data_vars})

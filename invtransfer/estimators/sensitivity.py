@@ -30,7 +30,16 @@ from invtransfer.estimators.profiles import (
     join_profiles,
     measure_profile,
 )
-from invtransfer.estimators.twins import ImagesOfPairs, measure_twins, order_of_pairs, take_images, warn_of_few
+from invtransfer.estimators.twins import (
+    N_IMAGES_OF_COVARIANCE,
+    ImagesOfPairs,
+    encode_plain,
+    make_whitenings,
+    measure_twins,
+    order_of_pairs,
+    take_images,
+    warn_of_few,
+)
 from invtransfer.images import check_count
 from invtransfer.networks.inference import check_precision
 from invtransfer.randomness import derive_seed
@@ -179,6 +188,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
     True
     """
 
+    _kept = ("encoder", "probe")  # both are fitted
+
     def __init__(
         self,
         encoder=None,
@@ -246,7 +257,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         self._transformations = self._chosen()
         self._strengths = None if self.strengths is None else [float(strength) for strength in self.strengths]
         self._interactions = choose_interactions(self.interactions, self._transformations, self._strengths)
-        self._seed = derive_seed(self.random_state, "sensitivity")
+        self._seed, self._whitenings = derive_seed(self.random_state, "sensitivity"), {}
         profiles, layers, failures = {}, {}, {}
         for name, encoder in self._encoders().items():
             try:
@@ -258,6 +269,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         if not profiles:
             raise next(iter(failures.values()))
         self._scales = {name: _scales(profile) for name, profile in profiles.items()}
+        self._layers = {name: one.get("layer", xr.DataArray([None])).values for name, one in profiles.items()}
         if isinstance(self.encoder, dict):
             messages = {name: f"{type(error).__name__}: {error}" for name, error in failures.items()}
             self.profile_ = join_profiles({name: profiles.get(name) for name in self.encoder}, messages)
@@ -311,11 +323,17 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         encoder = self._open(encoder)
         source = self._source(X, encoder, reset=True)
         probe = self.probe[name] if isinstance(self.probe, dict) else self.probe
+        n_pairs, known = self._count_pairs(source), {}
+        if self.distance == "mahalanobis":
+            options = {key: value for key, value in self._options().items() if key not in ("twins", "distance")}
+            plain = encode_plain(encoder, source, min(n_pairs, N_IMAGES_OF_COVARIANCE), **options)
+            self._whitenings[name] = make_whitenings(encoder, plain)
+            known = {"plain": plain, "whitenings": self._whitenings[name]}
         profile = measure_profile(
-            encoder, source, self._transformations, self._count_pairs(source), strengths=self._strengths,
+            encoder, source, self._transformations, n_pairs, strengths=self._strengths,
             interactions=self._interactions, composed=len(source.transformations) > 0,
             objects="object" in getattr(source, "changes", ()), answer=None if probe is None else probe.predict,
-            **self._options(),
+            **known, **self._options(),
         )  # fmt: skip
         if not isinstance(X, Source):
             profile = profile.assign_coords(image=("pair", source.order))
@@ -331,10 +349,10 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             "prepare": self._to_pixels if self.image_shape_[2] == 1 else None,
         }  # fmt: skip
 
-    def _measure_alone(self, encoder, source, n_pairs):
-        """Return what is measured of each transformation alone, at each strength."""
+    def _measure_alone(self, name, encoder, source, n_pairs):
+        """Return what is measured of each transformation alone, at each strength, in the units of fit."""
         sets = [(t.at(strength),) for t in self._transformations for strength in self._strengths or [1.0]]
-        return measure_twins(encoder, source, sets, n_pairs, **self._options())
+        return measure_twins(encoder, source, sets, n_pairs, whitenings=self._whitenings.get(name), **self._options())
 
     def transform(self, X):
         """Compute the sensitivity of each image's features to each transformation.
@@ -359,7 +377,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         for name, scales in self._scales.items():
             encoder = self._open(self._encoders()[name])
             source = take_images(images, encoder, self._seed, None, draws)
-            distances = self._measure_alone(encoder, source, len(images)).pair_distances.values
+            distances = self._measure_alone(name, encoder, source, len(images)).pair_distances.values
             columns.append(distances.reshape(-1, len(images)) / np.where(scales > 0, scales, np.nan).reshape(-1, 1))
         return np.concatenate(columns).T
 
@@ -384,7 +402,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         for name in self._scales:
             encoder = self._open(self._encoders()[name])
             source = self._source(X, encoder, reset=False)
-            measured = self._measure_alone(encoder, source, self._count_pairs(source))
+            measured = self._measure_alone(name, encoder, source, self._count_pairs(source))
             normalisers = _scales(measured)
             ratios.append(measured.pair_distances.values.mean(-1) / np.where(normalisers > 0, normalisers, np.nan))
         return 1.0 - float(np.mean(np.concatenate(ratios, axis=None)))
@@ -439,9 +457,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         names = []
-        for encoder in self._scales:
-            one = self.sensitivity_ if encoder is None else self.sensitivity_.sel(encoder=encoder)
-            layers = one.layer.values[np.isfinite(one.depth.values)] if "layer" in one.dims else [None]
+        for encoder, layers in self._layers.items():  # of each encoder in its own order, as in `transform`
             for layer, t, strength in product(layers, self._transformations, self._strengths or [None]):
                 parts = (encoder, layer, t.name, None if strength is None else f"at {strength:g}")
                 names.append(" ".join(part for part in parts if part is not None))

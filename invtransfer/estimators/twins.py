@@ -80,9 +80,9 @@ def measure_twins(
         "pair_distances" of the twins; "random_distances" and "nearer" as `compare_within_blocks` returns them, "nearer"
         with objects instead of other images if `objects`; "object_distances", NaN unless `objects`. Over "layer" and
         "transformation": "participation_ratio" of the first images, the mean over whole blocks of 256 pairs, and
-        "normalized_variance". Over "transformation" and "pair": "different", 1 where the images of a pair differ; and
-        "changed", 1 where the answers to them differ, if there is a probe. Of several layers also the coordinate
-        "layer", their names, and "depth".
+        "normalized_variance", whatever the distance. Over "transformation" and "pair": "different", 1 where the images
+        of a pair differ; and "changed", 1 where the answers to them differ, if there is a probe. Of several layers also
+        the coordinate "layer", their names, and "depth".
 
     Raises
     ------
@@ -121,7 +121,7 @@ def measure_twins(
             parts = {role: _whiten(values[:, of_layer], whitenings, layer) for role, values in Z.items()}
             for name, values in _compare(parts["first"], parts["twin"], parts.get("object"), metric).items():
                 found[name][layer, which, rows] = values
-            summed[layer][which].add(parts["first"], parts["twin"])
+            summed[layer][which].add(Z["first"][:, of_layer], Z["twin"][:, of_layer])
         if answer is not None:
             answers = [answer(Z[role][:, columns[-1]]) for role in ("first", "twin")]
             changed[which, rows] = np.asarray(answers[0] != answers[1], float)

@@ -374,6 +374,7 @@ def test_intervals_of_layers_are_those_of_their_distances(X):
             {"interactions": "all", "strengths": [0.5]},
             r"strengths is \[0.5\], expected 1 as the last: interactions are at full strength",
         ),
+        ({"encoder": {1: None}}, "encoder holds 1, expected names of encoders, such as 'resnet18'"),
         ({"encoder": {}}, "encoder is an empty dict, expected at least one encoder by its name"),
         ({"layers": "blocks"}, "layers is 'blocks', expected None: encoder is of type function"),
         ({"encoder": {"a": None}, "probe": {}}, r"probe holds none for 'a', expected one for each encoder: \[\]"),

@@ -314,6 +314,12 @@ def test_how_often_the_answers_of_a_probe_change(X):
     np.testing.assert_array_equal(scorer.profile_.strength_of_half, [0.25, np.nan])
 
 
+@pytest.mark.parametrize("probe", ["svm", {"colour": len}])
+def test_a_probe_without_answers(X, probe):
+    with pytest.raises(TypeError, match="probe is of type .*, expected a fitted classifier with `predict`"):
+        SensitivityScorer({"colour": mean_colour}, probe=probe).fit(X)
+
+
 def test_a_clone_keeps_the_probe(X):
     probe = FrozenFeatureProbe().fit(encode(mean_colour, X), np.arange(60) % 2)
     options = {"transformations": ["hue"], "random_state": 0}

@@ -244,7 +244,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             If the data or a parameter is not as described, there is only one image, the encoder has no such layer, or
             it does not return one finite row per image.
         TypeError
-            If `encoder` is of a type that cannot be used.
+            If `encoder` or `probe` is of a type that cannot be used.
 
         Warns
         -----
@@ -308,6 +308,9 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         for name in self.encoder if isinstance(self.encoder, dict) else ():
             if not isinstance(name, str):
                 raise ValueError(f"encoder holds {name!r}, expected names of encoders, such as 'resnet18'")
+        for probe in self.probe.values() if isinstance(self.probe, dict) else [self.probe]:
+            if probe is not None and not callable(getattr(probe, "predict", None)):
+                raise TypeError(f"probe is of type {type(probe).__name__}, expected a fitted classifier with `predict`")
         for name in self._encoders():
             if isinstance(self.probe, dict) and name not in self.probe:
                 raise ValueError(f"probe holds none for {name!r}, expected one for each encoder: {list(self.probe)}")

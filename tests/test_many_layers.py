@@ -218,6 +218,63 @@ def test_a_network_that_is_made_of_networks_of_its_type_is_no_block(some_images)
     assert ManyLayers(network)(some_images).shape == (5, 6)
 
 
+def test_a_normalisation_with_an_activation_is_no_block():
+    class NormAct(nn.BatchNorm2d):
+        def __init__(self):
+            super().__init__(3)
+            self.act = nn.ReLU()
+
+    assert find_blocks(nn.Sequential(NormAct(), Block(), NormAct(), Block())) == ["1", "3"]
+
+
+def test_blocks_of_a_model_of_images_and_text_are_those_for_images(some_images):
+    class Tower(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([Block(), Block()])
+
+        def forward(self, x):
+            return self.layers[1](self.layers[0](x))
+
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.text, self.visual = Tower(), Tower()
+
+        def encode_image(self, x):
+            return self.visual(x).mean((2, 3))
+
+    assert find_blocks(Both()) == ["visual.layers.0", "visual.layers.1"]
+    together = ManyLayers(Both())
+    together(some_images)
+    assert together.depths == [0.5, 1, 1]
+
+
+def test_of_a_block_that_returns_several_tensors_the_first_is_taken(some_images):
+    class Attentive(Block):
+        def forward(self, x):
+            return super().forward(x), x.flatten(2)
+
+    class Chain(Network):
+        def __init__(self):
+            super().__init__()
+            self.blocks = nn.ModuleList([Attentive(), Attentive()])
+
+        def forward(self, x):
+            return self.head(self.blocks[1](self.blocks[0](x)[0])[0].mean((2, 3)))
+
+    network = Chain().eval()
+    together = ManyLayers(network, "blocks")
+    for _ in range(2):
+        Z = together(some_images)
+        named = ManyLayers(network, ["blocks.0[0]", "blocks.1[0]"])(some_images)
+        assert torch.equal(Z[:, :6], named)
+    assert together.names == ["blocks.0", "blocks.1", FEATURE]
+    assert together.descriptions[0] == "output of blocks.0 (0), mean over places"
+    with pytest.raises(ValueError, match=r"the output of blocks.0 \(Chain\) is of type tuple, expected a tensor"):
+        ManyLayers(network, ["blocks.0"])(some_images)
+
+
 def test_the_network_of_an_estimator_of_ours(images):
     from invtransfer import InvariantPretrainer
 

@@ -317,6 +317,12 @@ def test_how_often_the_answers_of_a_probe_change(X):
     np.testing.assert_array_equal(scorer.profile_.strength_of_half, [0.25, np.nan])
 
 
+@pytest.mark.parametrize("probe", ["svm", {"colour": len}])
+def test_a_probe_without_answers(X, probe):
+    with pytest.raises(TypeError, match="probe is of type .*, expected a fitted classifier with `predict`"):
+        SensitivityScorer({"colour": mean_colour}, probe=probe).fit(X)
+
+
 def test_a_clone_keeps_the_probe(X):
     probe = FrozenFeatureProbe().fit(encode(mean_colour, X), np.arange(60) % 2)
     options = {"transformations": ["hue"], "random_state": 0}
@@ -411,6 +417,7 @@ def test_intervals_of_layers_are_those_of_their_distances(X):
             {"interactions": "all", "strengths": [0.5]},
             r"strengths is \[0.5\], expected 1 as the last: interactions are at full strength",
         ),
+        ({"encoder": {1: None}}, "encoder holds 1, expected names of encoders, such as 'resnet18'"),
         ({"encoder": {}}, "encoder is an empty dict, expected at least one encoder by its name"),
         ({"layers": "blocks"}, "layers is 'blocks', expected None: encoder is of type function"),
         ({"encoder": {"a": None}, "probe": {}}, r"probe holds none for 'a', expected one for each encoder: \[\]"),

@@ -1,5 +1,6 @@
 """Features of several layers of a torch module, from one forward pass."""
 
+import re
 from collections import Counter
 from contextlib import ExitStack
 
@@ -7,7 +8,7 @@ import torch
 from torch import nn
 
 from invtransfer.encoders.heads import find_head
-from invtransfer.encoders.layers import LayerFeatures, uncompiled
+from invtransfer.encoders.layers import IMAGE_METHODS, LayerFeatures, uncompiled
 
 BLOCKS = "blocks"
 FEATURE = "(feature)"  # what the module itself calls its feature, beside its blocks; no layer can have this name
@@ -23,7 +24,8 @@ class ManyLayers(nn.Module):
         Module that takes images, as for `LayerFeatures`.
     layers : "blocks" or list of str
         Names of layers, each as for `LayerFeatures`. "blocks": those of `find_blocks` that a forward pass reaches, and
-        "(feature)", what the module itself calls its feature.
+        "(feature)", what the module itself calls its feature; of a block that returns a tuple in which several tensors
+        may be meant, the first one.
     pool : {"auto", "class", "mean", "flatten"}
         As for `LayerFeatures`.
 
@@ -103,13 +105,13 @@ class ManyLayers(nn.Module):
                 if name == self._direct or (self.names is not None and name not in self.names):
                     continue
 
-                def keep(_, given, output, name=name, part=part):
+                def keep(_, given, output, name=name):
                     if runner.is_checking:
                         return
                     runs[name] += 1
                     # in order of the last run; copied, because a layer that follows may work in place
                     kept.pop(name, None)
-                    kept[name] = part.pool_output(output, size).clone(), done["layers"]
+                    kept[name] = self._pool(name, output, size).clone(), done["layers"]
 
                 handle = part.watched.register_forward_hook(keep)
                 stack.callback(handle.remove)
@@ -131,6 +133,15 @@ class ManyLayers(nn.Module):
                     " the layers without it"
                 )
         return torch.cat([kept[name][0] for name in self.names], dim=1)
+
+    def _pool(self, name, output, size):
+        try:
+            return self._parts[name].pool_output(output, size)
+        except ValueError:
+            if self.layers != BLOCKS or type(output) is not tuple:
+                raise
+            self._parts[name] = self._parts[name].at(f"{name}[0]")  # by convention, what goes on to the next block
+            return self._parts[name].pool_output(output, size)
 
     def _weighted(self):
         """Return the convolutions and linear layers, but for the head."""
@@ -169,8 +180,8 @@ def find_blocks(module):
     -------
     names : list of str
         Names of the parts with layers of their own that are of a type of which there are several; not those inside one
-        another, nor ``nn.Sequential`` and the like. Of networks without such parts, such as VGG: the convolutions and
-        linear layers before the head.
+        another, nor ``nn.Sequential`` and the like. Of models of images and text, those of the part for images. Of
+        networks without such parts, such as VGG: the convolutions and linear layers before the head.
 
     Examples
     --------
@@ -180,9 +191,11 @@ def find_blocks(module):
     >>> find_blocks(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4, 2)))
     ['0']
     """
-    counts = Counter(type(part) for part in module.modules() if _is_block(part))
+    within = _find_image_part(module)
+    parts = [(name, part) for name, part in module.named_modules() if name.startswith(within)]
+    counts = Counter(type(part) for _, part in parts if _is_block(part))
     blocks = []
-    for name, part in module.named_modules():  # what is inside a block comes after it, before anything else
+    for name, part in parts:  # what is inside a block comes after it, before anything else
         inside = blocks and name.startswith(f"{blocks[-1]}.")
         if name and not inside and counts[type(part)] > 1:
             blocks.append(name)
@@ -197,4 +210,14 @@ def find_blocks(module):
 
 def _is_block(part):
     has_layers = next(part.children(), None) is not None
-    return type(part) not in CONTAINERS and has_layers and next(part.parameters(), None) is not None
+    # a normalisation with an activation inside has only vectors
+    return type(part) not in CONTAINERS and has_layers and any(weight.ndim > 1 for weight in part.parameters())
+
+
+def _find_image_part(module):
+    """Return how the names begin that are in the part for images of a model of images and text; "" for other models."""
+    if any(callable(getattr(module, name, None)) for name in IMAGE_METHODS):
+        for name, _ in module.named_modules():
+            if re.search("vision|visual|image", name.split(".")[-1]):
+                return f"{name}."
+    return ""

@@ -85,10 +85,11 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         `Transformation.at`. None: 1, the transformation as it is.
     distance : {"euclidean", "cosine", "mahalanobis"}
         Distance between features: that of the paper; 1 minus their cosine; or that in units of the spread of the
-        features of at most 1,000 images as they are, with the covariance shrunk after Ledoit and Wolf.
+        features of at most 1,000 images of fit as they are, with the covariance shrunk after Ledoit and Wolf.
     interactions : "all", list of (str, str), or None
         Pairs of transformations that are also measured one after the other, at full strength: "all" of them, each in
-        the order of `transformations`, or those named.
+        the order of `transformations`, or those named. Best with clean twins: of drawn ones that act with probability
+        0.5, two that have nothing to do with one another seem to cover one another.
     probe : fitted classifier, dict of these by the names of the encoders, or None
         Classifier with `predict` for features, those of the last layer if there are several, such as a
         `FrozenFeatureProbe` that was fitted on features. How often do its answers change?
@@ -246,7 +247,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             If the data or a parameter is not as described, there is only one image, the encoder has no such layer, or
             it does not return one finite row per image.
         TypeError
-            If `encoder` is of a type that cannot be used.
+            If `encoder` or `probe` is of a type that cannot be used.
 
         Warns
         -----
@@ -307,6 +308,12 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         check_strengths(self.strengths)
         if isinstance(self.encoder, dict) and not self.encoder:
             raise ValueError("encoder is an empty dict, expected at least one encoder by its name")
+        for name in self.encoder if isinstance(self.encoder, dict) else ():
+            if not isinstance(name, str):
+                raise ValueError(f"encoder holds {name!r}, expected names of encoders, such as 'resnet18'")
+        for probe in self.probe.values() if isinstance(self.probe, dict) else [self.probe]:
+            if probe is not None and not callable(getattr(probe, "predict", None)):
+                raise TypeError(f"probe is of type {type(probe).__name__}, expected a fitted classifier with `predict`")
         for name in self._encoders():
             if isinstance(self.probe, dict) and name not in self.probe:
                 raise ValueError(f"probe holds none for {name!r}, expected one for each encoder: {list(self.probe)}")

@@ -3,6 +3,7 @@
 from functools import partial
 from io import BytesIO
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -103,6 +104,11 @@ def test_many_layers_are_named_in_part_and_the_last_in_any_case():
     names = x_labels(plot_layers(profile).axes[0])
     assert names[-1] == profile.layer.values[-1]
     assert 20 < len(names) < 60
+
+
+def test_a_name_in_brackets_gets_no_second_ones():
+    profile = make_profile(2, 2, 2).assign_coords(layer=["fc", "(feature)"])
+    assert plot_measurement(profile).axes[0].get_title() == "Sensitivity at the last layer (feature)"
 
 
 @pytest.mark.parametrize("n", range(1, 9))
@@ -342,8 +348,9 @@ def test_affected_images_are_the_most_and_least():
     expected = [order[-1], order[-2], order[0], order[1]]
     assert titles(figure) == [f"{own[i]:.2f}\nimage {profile.image.values[i]}" for i in expected]
     shown = np.array(heat_maps(figure)).reshape(2, 2, 2, 32, 32, 3)  # most and least; image and twin
-    np.testing.assert_array_equal(shown[:, 0].reshape(4, 32, 32, 3), X[expected])
-    np.testing.assert_array_equal(shown[:, 1].reshape(4, 32, 32, 3), X_twin[expected])
+    numbers = profile.image.values[expected]  # pairs are in random order, images in their own
+    np.testing.assert_array_equal(shown[:, 0].reshape(4, 32, 32, 3), X[numbers])
+    np.testing.assert_array_equal(shown[:, 1].reshape(4, 32, 32, 3), X_twin[numbers])
     assert "layer layer1.0, strength 1" in figure.get_suptitle()
 
 
@@ -357,8 +364,8 @@ def test_affected_images_of_a_scorer_with_pairs():
 
 
 def test_mean_of_each_class():
-    profile = make_profile(1, None, 1, n_images=6)
-    profile.pair_distance[:] = [[[1.0, 2.0, 3.0, 8.0, 8.0, 5.0]]]
+    profile = make_profile(1, None, 1, n_images=6).assign_coords(image=[5, 4, 3, 2, 1, 0])
+    profile.pair_distance[:] = [[[5.0, 8.0, 8.0, 3.0, 2.0, 1.0]]]
     profile.random_distance[:] = 2.0
     labels = ["cat", "cat", "cat", "dog", "dog", "fox"]
     axes = plot_affected(profile, *make_pictures(6), "translate", labels=labels, n=1).axes[-1]
@@ -371,7 +378,7 @@ def test_mean_of_each_class():
 
 
 def test_of_many_classes_the_extremes_are_shown():
-    profile = make_profile(1, None, 1, n_images=40)
+    profile = make_profile(1, None, 1, n_images=40).assign_coords(image=np.arange(40))
     profile.pair_distance[:] = np.arange(40.0)
     axes = plot_affected(profile, *make_pictures(40), "translate", labels=np.arange(40) // 2, n=1).axes[-1]
     names = [tick.get_text() for tick in axes.get_yticklabels()]
@@ -425,10 +432,19 @@ X, X_TWIN = make_pictures(4)
         ),
         (
             partial(plot_affected, PAIRS, X[:3], X_TWIN, "posterize"),
-            "images has the length 3, expected 4, one for each pair",
+            "images has the length 3, expected at least 4, as profile has pairs of image 3",
         ),
-        (partial(plot_affected, PAIRS, X, 3, "posterize"), "twins has the length none, expected 4"),
-        (partial(plot_affected, PAIRS, X, X_TWIN, "posterize", labels=[1]), "labels has the length 1, expected 4"),
+        (partial(plot_affected, PAIRS, X, 3, "posterize"), "twins has the length none, expected at least 4"),
+        (partial(plot_affected, PAIRS, X, X_TWIN[[0, 1, 2, 3, 3]], "posterize"), "twins has the length 5, but images"),
+        (
+            partial(plot_affected, PAIRS.assign_coords(image=list("abcd")), X, X_TWIN, "posterize"),
+            "'image' with 'a', expected the numbers of images",
+        ),
+        (partial(plot_affected, PAIRS, X, X_TWIN, "posterize", labels=X), "labels is of shape .*, expected one label"),
+        (
+            partial(plot_affected, PAIRS, X, X_TWIN, "posterize", labels=[1]),
+            "labels has the length 1, expected at least 4",
+        ),
         (partial(plot_affected, PAIRS, X, X_TWIN[..., 0], "posterize"), r"twins has an image of shape \(32, 32\)"),
         (
             partial(plot_affected, PAIRS, X * 1.0, X_TWIN, "posterize"),
@@ -452,6 +468,11 @@ def test_profiles_that_cannot_be_drawn(draw, message):
 def test_what_is_no_profile(plot):
     with pytest.raises(TypeError, match="is of type DataArray, expected an xarray.Dataset"):
         plot(SMALL.sensitivity)
+
+
+def test_a_scorer_is_no_profile_but_has_one():
+    with pytest.raises(TypeError, match="of type SimpleNamespace, expected an xarray.Dataset: its attribute profile_"):
+        plot_layers(SimpleNamespace(profile_=SMALL))
 
 
 def test_a_profile_is_left_as_it_is():

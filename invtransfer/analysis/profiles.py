@@ -26,8 +26,9 @@ def compare_sensitivities(pair_distances, random_distances, along, reference):
     Parameters
     ----------
     pair_distances, random_distances : xarray.DataArray over `along`, "pair" or "image", and others
-        Distances between twins, and between images of different pairs as `compare_within_blocks` returns them; NaN
-        where nothing was measured.
+        Distances between twins, and between images of different pairs as `compare_within_blocks` returns them, such as
+        `pair_distances_` and `random_distances_` of a `SensitivityScorer`, or `pair_distance` and `random_distance` of
+        a cube of ``invtransfer measure``; NaN where nothing was measured.
     along : str
         Dimension such as "encoder", "layer", "transformation" or "strength".
     reference : str or number
@@ -38,8 +39,9 @@ def compare_sensitivities(pair_distances, random_distances, along, reference):
     comparison : xarray.Dataset over `along`, without the reference, and the others
         "difference", the sensitivity minus that of the reference; "low" and "high", its 95 % interval over images;
         "p_value" of a difference of 0 (two-sided); and "p_adjusted", the same after Holm (1979) for all differences in
-        the result. NaN where one of the two was not measured or different images have the same features; interval and
-        p-values are NaN with two pairs.
+        the result, so select first what is read: of layers, `select_last_layer` takes each encoder's last. NaN where
+        one of the two was not measured or different images have the same features; interval and p-values are NaN with
+        two pairs.
 
     Raises
     ------
@@ -73,6 +75,16 @@ def compare_sensitivities(pair_distances, random_distances, along, reference):
     >>> found = compare_sensitivities(own, others, "encoder", "a")
     >>> [round(found[name].item(), 3) for name in ("difference", "low", "high")]  # 4.2 / 16 - 6 / 16
     [-0.112, -0.408, 0.042]
+
+    Two models over 18 transformations: `p_adjusted` is adjusted for 18 differences.
+
+    >>> rng = np.random.default_rng(0)
+    >>> names = {"encoder": ["a", "b"], "transformation": list("ABCDEFGHIJKLMNOPQR")}
+    >>> own = xr.DataArray(rng.random((2, 18, 30)), names, ["encoder", "transformation", "pair"])
+    >>> own[1] *= 2  # b is twice as sensitive to all
+    >>> found = compare_sensitivities(own, xr.full_like(own, 4.0), "encoder", "a").sel(encoder="b")
+    >>> bool((found.p_value < found.p_adjusted).all()), bool(found.low.sel(transformation="B") > 0)
+    (True, True)
     """
     for name, value, kinds in (("along", along, str), ("reference", reference, (str, Real))):
         if not isinstance(value, kinds):
@@ -301,7 +313,7 @@ def adjust_p_values(p_values):
 
     Parameters
     ----------
-    p_values : ndarray of float
+    p_values : array-like of float, in [0, 1]
         p-values that are read together, of any shape. NaN does not count.
 
     Returns
@@ -309,11 +321,21 @@ def adjust_p_values(p_values):
     adjusted : ndarray of the same shape
         For each the lowest error rate over all of them at which it is still significant; NaN for NaN.
 
+    Raises
+    ------
+    ValueError
+        If they are not numbers from 0 to 1.
+
     Examples
     --------
-    >>> adjust_p_values(np.array([0.01, 0.02, np.nan]))
+    >>> adjust_p_values([0.01, 0.02, np.nan])
     array([0.02, 0.02,  nan])
     """
+    p_values = np.asarray(p_values)
+    if p_values.dtype.kind not in "iuf":
+        raise ValueError(f"p_values is of dtype {p_values.dtype}, expected real numbers")
+    if ((p_values < 0) | (p_values > 1)).any():
+        raise ValueError(f"p_values has values from {np.nanmin(p_values)} to {np.nanmax(p_values)}, expected 0 to 1")
     known = np.flatnonzero(np.isfinite(p_values))
     order = known[np.argsort(p_values.ravel()[known], kind="stable")]
     adjusted = np.full(p_values.size, np.nan)
@@ -468,6 +490,13 @@ def select_last_layer(profile):
     profile : xarray.Dataset
         Without "layer"; of layers of equal depth, the later one is taken.
 
+    Raises
+    ------
+    TypeError
+        If `profile` is not a Dataset.
+    ValueError
+        If it has no layers, or no depth of them.
+
     Examples
     --------
     >>> depth = (("encoder", "layer"), [[0.5, 1.0, np.nan], [0.3, np.nan, 1.0]])
@@ -475,6 +504,10 @@ def select_last_layer(profile):
     >>> select_last_layer(one).x.values
     array([2, 6])
     """
+    if not isinstance(profile, xr.Dataset):
+        raise TypeError(f"profile is of type {type(profile).__name__}, expected an xarray.Dataset")
+    if "layer" not in profile.dims or "depth" not in profile or "layer" not in profile.depth.dims:
+        raise ValueError("profile has no 'depth' along the dimension 'layer': measure with layers=...")
     depth = find_depths(profile).fillna(-1)
     last = depth.sizes["layer"] - 1 - depth.isel(layer=slice(None, None, -1)).argmax("layer")
     return profile.isel(layer=last, missing_dims="ignore").drop_vars("layer", errors="ignore")

@@ -27,14 +27,15 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
     ----------
     profile : xarray.Dataset
         Over "transformation" and "image" (or "pair"), and "encoder", "layer" and "strength" or not: "pair_distance" and
-        "random_distance". The coordinate "image" has the numbers of the images.
-    images, twins : array-like of shape (n_pairs, height, width, 3), uint8 or float in [0, 1]
-        First and second image of each pair, in the order of the profile's pairs. What has a length and gives one image
-        by its place is enough; only those that are shown are read.
+        "random_distance". The coordinate "image" has the number of the image that each pair was made of; without it,
+        pairs are numbered in their order.
+    images, twins : array-like of shape (n_images, height, width, 3), uint8 or float in [0, 1]
+        First and second image of each pair, in the order of their numbers: that of the images that the scorer was
+        fitted on. What has a length and gives one image by its number is enough; only those that are shown are read.
     transformation : str
         Transformation that makes the twins.
-    labels : array-like of shape (n_pairs,), int or str
-        Class of each image, in the same order; None: there are no classes.
+    labels : array-like of shape (n_images,), int or str
+        Class of each image, in the same order, such as `labels` of `load_images`; None: there are no classes.
     n : int
         Number of most, and of least, affected images. None is shown twice.
     encoder : str
@@ -57,7 +58,8 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
         If `profile` is not a Dataset.
     ValueError
         If it lacks something, has no such transformation, encoder, layer or strength, or nothing that was measured; if
-        images, twins or labels are not as many as its pairs or not as described, or `n` is not from 1 to 50.
+        images, twins or labels are too few for its numbers, unlike one another in number or not as described, or `n` is
+        not from 1 to 50.
     ModuleNotFoundError
         If matplotlib is missing.
 
@@ -84,21 +86,16 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
     if not isinstance(n, Integral) or isinstance(n, bool) or not 1 <= n <= 50:
         raise ValueError(f"n is {n!r}, expected a whole number from 1 to 50")
     values, numbers, words = _find_sensitivities(profile, transformation, encoder, layer, strength)
-    for name, given in (("images", images), ("twins", twins), *([] if labels is None else [("labels", labels)])):
-        if not hasattr(given, "__getitem__") or _length(given) != len(values):
-            raise ValueError(
-                f"{name} has the length {_length(given)}, expected {len(values)}, one for each pair of profile"
-            )
-    classes = None if labels is None else [str(label) for label in np.asarray(labels).ravel().tolist()]
-    if classes is not None and len(classes) != len(values):
-        raise ValueError(f"labels has {len(classes)} values, expected {len(values)}, one for each pair of profile")
+    _check_lengths(numbers, images=images, twins=twins, labels=labels)
+    classes = None if labels is None else [str(label) for label in np.asarray(labels)[numbers].tolist()]
     order = np.argsort(-values, kind="stable")[: np.isfinite(values).sum()]  # NaN last
     n = min(int(n), max(1, len(order) // 2))
     groups = {"most affected": order[:n], "least affected": order[n:][::-1][:n]}
     groups = {name: places for name, places in groups.items() if len(places)}
     pictures = {
         name: [
-            [_read(given, place, what) for place in places] for what, given in (("images", images), ("twins", twins))
+            [_read(given, numbers[place], what) for place in places]
+            for what, given in (("images", images), ("twins", twins))
         ]
         for name, places in groups.items()
     }
@@ -143,7 +140,10 @@ def _find_sensitivities(profile, transformation, encoder, layer, strength):
     shown, where = select_layer(shown, layer)
     shown, how = select_strength(shown, strength)
     pair_distances, random_distances = (shown[name].values.ravel() for name in names)
-    numbers = shown.image.values.tolist() if "image" in shown.coords else range(len(pair_distances))
+    numbers = shown.image.values if "image" in shown.coords else np.arange(len(pair_distances))
+    if numbers.dtype.kind not in "iu" or numbers.min(initial=0) < 0:
+        raise ValueError(f"profile has 'image' with {numbers.tolist()[0]!r}, expected the numbers of images, from 0")
+    numbers = numbers.tolist()
     scale = mean_random_distance(random_distances) if len(pair_distances) > 1 else 0.0
     if not np.isfinite(pair_distances).any():
         raise ValueError(f"profile has no distances of pairs for {transformation!r}: it failed or is missing")
@@ -151,6 +151,24 @@ def _find_sensitivities(profile, transformation, encoder, layer, strength):
         raise ValueError(f"profile has the mean random_distance {scale} for {transformation!r}, expected more than 0")
     words = [format_plain(chosen["encoder"]), where, how]
     return pair_distances / scale, numbers, ", ".join(filter(None, words))
+
+
+def _check_lengths(numbers, **given):
+    """Check that there are as many images, twins and labels as the numbers of the pairs say."""
+    lengths = {name: _length(one) if hasattr(one, "__getitem__") else "none" for name, one in given.items()}
+    n = lengths["images"]
+    for name, length in lengths.items():
+        if given[name] is None and name == "labels":
+            continue
+        if length == "none" or length <= max(numbers):
+            raise ValueError(
+                f"{name} has the length {length}, expected at least {max(numbers) + 1}, as profile has pairs of image"
+                f" {max(numbers)}"
+            )
+        if length != n:
+            raise ValueError(f"{name} has the length {length}, but images has {n}: expected one for each image")
+    if given["labels"] is not None and np.ndim(given["labels"]) != 1:
+        raise ValueError(f"labels is of shape {np.shape(given['labels'])}, expected one label for each image")
 
 
 def _cut(name, width):

@@ -30,7 +30,13 @@ from invtransfer.estimators.profiles import (
     choose_interactions,
     measure_profile,
 )
-from invtransfer.estimators.twins import encode_plain, order_of_pairs, take_images
+from invtransfer.estimators.twins import (
+    N_IMAGES_OF_COVARIANCE,
+    encode_plain,
+    make_whitenings,
+    order_of_pairs,
+    take_images,
+)
 from invtransfer.images import check_count
 from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import check_precision
@@ -40,6 +46,7 @@ from invtransfer.storage import expand_path, parse_json
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
 N_READ = 64  # images that are read at once
+KEPT_BYTES = 2**28  # size of features of images as they are that are kept for all transformations
 LONG_NAMES = {
     "encoder": "name of the model, as load_model takes it", "transformation": "transformation of the second image",
     "category": "kind of transformation", "layer": "layer of the model", "strength": "how much of its full range",
@@ -200,12 +207,12 @@ class _Measurement:
 
     def measure(self, batch_size, *, encoder, transformation, thens, strengths, distance, **_):
         """Measure one cell; the other arguments are the same for all cells of this measurement."""
-        source, plain = self._show(encoder, batch_size)
+        source, known = self._show(encoder, batch_size, distance)
         first, *others = get_transformations([transformation, *thens])
         profile = measure_profile(
-            self._encoder, source, [first], len(plain), plain=plain, strengths=strengths, distance=distance,
+            self._encoder, source, [first], len(self._order), strengths=strengths, distance=distance,
             interactions=[(first, then) for then in others], twins="clean", batch_size=batch_size,
-            precision=self._precision,
+            precision=self._precision, **known,
         )  # fmt: skip
         if "layer" not in profile.dims:
             profile["features"] = describe_features(self._encoder)
@@ -228,14 +235,19 @@ class _Measurement:
         self._encoder = open_encoder(loaded, layer, self._pool, layers)
         self._name = model
 
-    def _show(self, model, batch_size):
-        """Return the source of a model's images, and its features of them as they are."""
+    def _show(self, model, batch_size, distance):
+        """Return the source of a model's images, and what is known of its features of them as they are."""
         self._load(model)
         if self._shown is None:
             source = take_images(self.images, self._encoder, self._seed, self._order, self._order)
-            options = {"batch_size": batch_size, "precision": self._precision}
+            encode = partial(encode_plain, self._encoder, source, batch_size=batch_size, precision=self._precision)
             try:
-                self._shown = source, encode_plain(self._encoder, source, len(self._order), **options)
+                plain = encode(len(self._order), most_bytes=KEPT_BYTES)
+                known = {} if plain is None else {"plain": plain}
+                if distance == "mahalanobis":
+                    plain = encode(min(len(self._order), N_IMAGES_OF_COVARIANCE)) if plain is None else plain
+                    known["whitenings"] = make_whitenings(self._encoder, plain)
+                self._shown = source, known
             except Exception as error:  # the model is not tried again with each transformation
                 self._shown = ValueError(f"{model}: {type(error).__name__}: {error}")
         if isinstance(self._shown, Exception):

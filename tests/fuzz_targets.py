@@ -77,7 +77,8 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
     "called by functions that have targets": [
         "invtransfer.pages.layout", "invtransfer.pages.origins", "invtransfer.pages.profiles",
         "encode_plain", "measure_twins", "order_of_pairs", "take_images", "count_at_once", "warn_of_few",
-        "find_depths", "select_last_layer", "invtransfer.estimators.profiles", "invtransfer.transformations.strength",
+        "ImagesOfPairs", "find_depths", "make_whitenings", "select_last_layer",
+        "invtransfer.estimators.profiles", "invtransfer.transformations.strength",
         "invtransfer.analysis.checks", "invtransfer.encoders.heads", "invtransfer.encoders.libraries",
         "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers", "invtransfer.objects.folders",
         "invtransfer.pictures.conversion", "invtransfer.pictures.files",
@@ -1088,7 +1089,7 @@ def probe(draw):
     use(draw, "FrozenFeatureProbe", random_state=random_states(), **how)
 
 
-@target("SensitivityScorer", methods=("fit", "transform", "score", "get_feature_names_out"))
+@target("SensitivityScorer", methods=("fit", "transform", "score", "get_feature_names_out", "make_twins"))
 def scorer(draw):
     how = {"transformations": CHOSEN | st.none(), "random_state": random_states()}
     if draw(st.booleans()):
@@ -1096,6 +1097,9 @@ def scorer(draw):
         estimator, _ = call_drawn(draw, "SensitivityScorer", spoiled=True, again=False, **how)
         call(estimator.fit, source)
         assert call(estimator.score, source, again=True) is not None
+        name = draw(st.sampled_from(estimator.sensitivity_.transformation.values.tolist()) | odd())
+        images, twins = call(estimator.make_twins, source, name)
+        assert images[0].shape == twins[-1].shape == (8, 8, 3)
     else:
         estimator = use(draw, "SensitivityScorer", validated=False, **how)
     assert (estimator.sensitivity_.fillna(0) >= 0).all()

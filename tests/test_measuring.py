@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 from PIL import Image
 
-from invtransfer import SensitivityScorer, load_images, load_model
+from invtransfer import SensitivityScorer, load_images, load_model, measuring
 from invtransfer.__main__ import main
 from invtransfer.measuring import measure_models
 
@@ -194,7 +194,7 @@ def test_pool_precision_and_random_weights_reach_the_model(folder):
     assert len({one.sensitivity.item() for one in (usual, flat, half)}) == 3
     assert half.sensitivity.item() == pytest.approx(usual.sensitivity.item(), rel=0.1)
     one, other = (
-        sensitivity("torchvision:squeezenet1_1", "--random-weights", "--pairs", "4").sensitivity.item()
+        sensitivity("torchvision:shufflenet_v2_x0_5", "--random-weights", "--pairs", "4").sensitivity.item()
         for _ in range(2)
     )
     assert one == other
@@ -320,3 +320,17 @@ def test_names_of_layers_that_are_not_there(folder, capsys):
         with pytest.raises(SystemExit):
             measure("mine.py:deep", *wrong)
         assert message in capsys.readouterr().err
+
+
+def test_what_is_kept_for_all_transformations_changes_no_number(folder, monkeypatch):
+    names = ("--transformations", "invert", "hue", "--distance", "mahalanobis")
+    measure("mine.py:deep", *names)
+    kept = xr.open_dataset("mine.nc").load()
+    for path in (folder / "mine.nc", folder / "mine.png", folder / "mine.cells"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    monkeypatch.setattr(measuring, "KEPT_BYTES", 0)
+    measure("mine.py:deep", *names)
+    anew = xr.open_dataset("mine.nc")
+    np.testing.assert_array_equal(anew.pair_distance, kept.pair_distance)
+    # one unit is the spread of the features: with few images, twins of 5 features are about sqrt(5) apart
+    assert 0.2 < anew.pair_distance.mean() < 20

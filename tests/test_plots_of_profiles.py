@@ -337,9 +337,10 @@ def titles(figure):
 
 
 def test_affected_images_are_the_most_and_least():
-    profile = make_profile(2, 3, 2, 2, n_images=20)
-    X, X_twin = make_pictures(20)
+    profile = make_profile(2, 3, 2, 2, n_images=300)
+    X, X_twin = make_pictures(300)
     profile.pair_distance[..., 3] = np.nan
+    profile.random_distance[..., 256:] = 90.0  # 44 pairs of a block of their own, whose comparisons are few
     figure = plot_affected(profile, X, X_twin, "posterize", n=2, encoder=profile.encoder.values[1], layer="layer1.0")
     here = {"encoder": 1, "layer": 0, "transformation": 1, "strength": 1}
     pairs, others = (profile[name].isel(here).values for name in ("pair_distance", "random_distance"))

@@ -225,6 +225,24 @@ def test_only_modules_have_layers(encoder, source):
     assert np.allclose(encode(encoder.module(), X), encoder.transform(X), atol=1e-5)
 
 
+def test_features_are_computed_in_the_precision_that_was_chosen(source):
+    dtypes = []
+
+    class Watched(nn.Linear):
+        def forward(self, x):
+            dtypes.append(super().forward(x).dtype)
+            return super().forward(x)
+
+    with torch.random.fork_rng([]):
+        module = nn.Sequential(nn.Flatten(), Watched(16 * 16 * 3, 5))
+    X, y = source.sample(30)
+    probe = FrozenFeatureProbe(module, layer="", precision="bfloat16").fit(X, y)
+    probe.predict(X)
+    assert dtypes == [torch.bfloat16] * 2
+    with pytest.raises(ValueError, match="precision is 'int8', expected one of: float32, bfloat16, float16"):
+        FrozenFeatureProbe(module, layer="", precision="int8").fit(X, y)
+
+
 @pytest.mark.parametrize("solver", ["lbfgs", "adam"])
 def test_one_sample_of_each_class_is_enough_and_no_reason_to_warn(solver):
     X = np.eye(20)

@@ -13,7 +13,8 @@ from invtransfer.analysis.representations import distances, make_whitening, sens
 from invtransfer.encoders import encode
 from invtransfer.encoders.many_layers import FEATURE
 from invtransfer.transformations import TRANSFORMATIONS
-from invtransfer.transformations.draws import uniform
+from invtransfer.transformations.draws import sometimes, uniform
+from invtransfer.transformations.photometric import invert
 
 
 @pytest.fixture
@@ -102,11 +103,12 @@ def test_layers_cost_one_forward_pass(X):
 
 
 def test_the_dose_response_of_a_linear_encoder_is_known(X):
-    # invert mixes an image x with 1 - x: at strength s its mean colour m becomes m + s (1 - 2 m)
+    # a transformation of one's own is mixed with the image: at strength s its mean colour m becomes m + s (1 - 2 m)
+    negative = Transformation("negative", "own", sometimes, invert)
     strengths = [0.1, 0.5, 1.0]
     X = X.astype(np.float32) / 255
     scorer = SensitivityScorer(
-        mean_colour, transformations=["invert"], strengths=strengths, twins="clean", random_state=0
+        mean_colour, transformations=[negative], strengths=strengths, twins="clean", random_state=0
     ).fit(X)
     assert scorer.sensitivity_.dims == ("transformation", "strength")
     m = mean_colour(X)
@@ -131,6 +133,7 @@ def test_at_full_strength_the_numbers_are_those_without_strengths(X):
     for name in ("sensitivity_", "sensitivity_interval_", "pair_distances_", "companions_"):
         xr.testing.assert_equal(getattr(doses, name).sel(strength=1, drop=True), getattr(plain, name))
     assert (doses.sensitivity_.sel(strength=0.3) <= doses.sensitivity_.sel(strength=1) + 1e-9).all()
+    assert np.isfinite(doses.profile_.slope).values.tolist() == [True, True, False]  # a flip has one strength
 
 
 def test_distances_in_units_of_the_spread(X):
@@ -267,6 +270,40 @@ def test_a_profile_goes_to_netcdf_and_back(X, tmp_path):
     with xr.open_dataset(tmp_path / "profile.nc") as read:
         xr.testing.assert_equal(read.load(), scorer.profile_)
     assert all({"units", "long_name"} <= one.attrs.keys() for one in scorer.profile_.data_vars.values())
+
+
+@pytest.mark.parametrize("twins", ["drawn", "clean"])
+def test_the_images_of_pairs_are_those_that_were_compared(X, twins):
+    scorer = SensitivityScorer(
+        mean_colour, transformations=["rotate", "hue"], strengths=[0.5, 1], twins=twins, n_pairs=30, random_state=0
+    ).fit(X)
+    images, shown = scorer.make_twins(X, "hue", 0.5)
+    assert len(images) == len(shown) == 30
+    first, second = (mean_colour(np.stack(list(one))) for one in (images, shown))
+    np.testing.assert_allclose(
+        np.linalg.norm(first - second, axis=1),
+        scorer.pair_distances_.sel(transformation="hue", strength=0.5),
+        rtol=1e-4,
+    )
+    if twins == "clean":
+        assert (images[7] == X[scorer.profile_.image.values[7]]).all()
+    assert (shown[-1] == shown[29]).all()
+    with pytest.raises(IndexError):
+        shown[30]
+    with pytest.raises(ValueError, match="transformation is 'blur', expected one of: rotate, hue"):
+        scorer.make_twins(X, "blur")
+    with pytest.raises(ValueError, match="X gives 20 pairs, expected 30, those of fit"):
+        scorer.make_twins(X[:20], "hue")
+
+
+def test_the_most_affected_images_are_drawn_in_two_lines(X):
+    from invtransfer.plots import plot_affected
+
+    scorer = SensitivityScorer(mean_colour, transformations=["hue"], twins="clean", random_state=0).fit(X)
+    figure = plot_affected(scorer.profile_, *scorer.make_twins(X, "hue"), "hue", n=2)
+    own = scorer.pair_distances_.sel(transformation="hue")
+    most = own.image.values[own.values.argmax()]
+    assert any(f"image {most}" in axes.get_title() for axes in figure.axes)
 
 
 def test_intervals_of_layers_are_those_of_their_distances(X):

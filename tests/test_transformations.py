@@ -62,7 +62,7 @@ def test_strengths_lead_from_the_identity_to_the_transformation(name):
         changes.append((changed - images).abs().mean().item())
     assert changes[0] == 0
     assert full.at(1) is full
-    if name.endswith("flip"):
+    if name.endswith("flip") or name == "invert":
         assert changes[1] == changes[-1] > 0
     else:
         assert 0 < changes[2] < 0.8 * changes[-1]
@@ -87,8 +87,9 @@ def test_what_shrinks_is_what_is_said():
     assert TRANSFORMATIONS["erasing"].at(0.5).apply.keywords == {"side": 7.0}
     assert TRANSFORMATIONS["elastic"].at(0.1).apply.keywords == {"alpha": 15.0, "sigma": 5.0}
     assert TRANSFORMATIONS["sharpen"].at(0.5).apply.keywords == {"factor": 4.0}
-    inverted = TRANSFORMATIONS["invert"].at(0.25).apply(torch.full((1, 3, 2, 2), 0.9), applied=torch.tensor([True]))
-    assert inverted.numpy() == pytest.approx(0.75 * 0.9 + 0.25 * 0.1)
+    red, applied = torch.tensor([0.9, 0.1, 0.1]).view(1, 3, 1, 1), torch.tensor([True])
+    grey, half = (TRANSFORMATIONS["grayscale"].at(strength).apply(red, applied=applied) for strength in (1, 0.5))
+    assert half.numpy() == pytest.approx((red + grey).numpy() / 2)
 
 
 def test_a_transformation_of_ones_own_is_mixed_unless_it_says_how_it_is_weakened():

@@ -67,6 +67,8 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
     image_shape : tuple of int or None
         Shape (height, width, 3) of the images if `X` holds flattened images, of shape (n_samples, n_features). None:
         such an `X` is read as rows of pixels.
+    precision : {"float32", "bfloat16", "float16"}
+        Number format in which a torch module computes features where it can choose (autocast).
     random_state : int, RandomState or None
         Seed of the initial weights and the order of the samples of "adam"; "lbfgs" draws nothing.
 
@@ -126,6 +128,7 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
         batch_size=None,
         learning_rate=1e-3,
         image_shape=None,
+        precision="float32",
         random_state=None,
     ):
         self.encoder = encoder
@@ -138,6 +141,7 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.image_shape = image_shape
+        self.precision = precision
         self.random_state = random_state
 
     def fit(self, X, y, X_val=None, y_val=None):
@@ -175,7 +179,7 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
         if self.solver not in SOLVERS:
             raise ValueError(f"solver is {self.solver!r}, expected one of: {', '.join(SOLVERS)}")
         encoder = open_encoder(self.encoder, self.layer, self.pool)
-        Z = encode(encoder, X)
+        Z = encode(encoder, X, precision=self.precision)
         self.layer_ = describe_features(encoder)
         self.scaler_ = StandardScaler().fit(Z)
         Z = self.scaler_.transform(Z)
@@ -213,7 +217,7 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
         self.n_iter_ = self.epochs
 
     def _encode(self, X):
-        return encode(self.encoder, X, layer=self.layer, pool=self.pool)
+        return encode(self.encoder, X, layer=self.layer, pool=self.pool, precision=self.precision)
 
     def _fit_lbfgs(self, Z, codes):
         with warnings.catch_warnings():

@@ -12,6 +12,7 @@ from invtransfer.analysis.profiles import slope_at_zero, strength_of_half
 from invtransfer.analysis.representations import mean_random_distance, sensitivity_interval
 from invtransfer.encoders.many_layers import FEATURE
 from invtransfer.estimators.twins import measure_twins
+from invtransfer.transformations.strength import keep
 
 SENSITIVITY = {
     "sensitivity": "mean distance of twins, over that of different images",
@@ -163,6 +164,8 @@ def measure_profile(
     if strengths is not None:
         slopes = slope_at_zero(singles.pair_distances, singles.random_distances)
         slopes = slopes.rename(low="slope_low", high="slope_high")
+        weakened = xr.DataArray([t.weaken is not keep for t in transformations], dims="transformation")
+        slopes = slopes.where(weakened)  # what has one strength only has no slope
         profile = profile.assign({name: one.variable for name, one in slopes.data_vars.items()})
         if "changed" in profile:
             profile["strength_of_half"] = strength_of_half(profile.changed).variable

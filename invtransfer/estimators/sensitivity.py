@@ -30,7 +30,7 @@ from invtransfer.estimators.profiles import (
     join_profiles,
     measure_profile,
 )
-from invtransfer.estimators.twins import measure_twins, order_of_pairs, take_images, warn_of_few
+from invtransfer.estimators.twins import ImagesOfPairs, measure_twins, order_of_pairs, take_images, warn_of_few
 from invtransfer.images import check_count
 from invtransfer.networks.inference import check_precision
 from invtransfer.randomness import derive_seed
@@ -112,10 +112,11 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         All that was measured, which the functions of `invtransfer.plots` draw. Along "layer" there is the coordinate
         "depth", the share of the network's convolutions and linear layers that have run when the layer is done.
         Variables, besides those below: "sensitivity", "sensitivity_low", "sensitivity_high". With `strengths`, "slope":
-        that of the sensitivity at strength 0. With a probe, "changed": share of its answers that differ between twins,
-        and "strength_of_half", at which half of them do. With `interactions`, over "then", the second transformation:
-        "together", the sensitivity to both; "interaction", its square minus those of each alone; and "kind", which is
-        "covering" (less than both), "additive", "amplifying" (more than both) or "unclear", see
+        that of the sensitivity at strength 0, NaN for flips and invert, which have one strength. With a probe,
+        "changed": share of its answers that differ between twins, and "strength_of_half", at which half of them do.
+        With `interactions`, over "then", the second transformation: "together", the sensitivity to both;
+        "interaction", its square minus those of each alone; and "kind", which is "covering" (less than both),
+        "additive", "amplifying" (more than both) or "unclear", see
         `invtransfer.analysis.profiles.interactions`. "message" says why an encoder failed, "" if it did not.
     pair_distances_, random_distances_ : xarray.DataArray over these and "pair"
         Distance between the features of the twins, and mean distance of the features of a pair from those of the other
@@ -388,6 +389,40 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             normalisers = _scales(measured)
             ratios.append(measured.pair_distances.values.mean(-1) / np.where(normalisers > 0, normalisers, np.nan))
         return 1.0 - float(np.mean(np.concatenate(ratios, axis=None)))
+
+    def make_twins(self, X, transformation, strength=1):
+        """Make the images that fit compared, to look at them.
+
+        Parameters
+        ----------
+        X : Transforms2D, TransformedImages, or array-like
+            Source or images that the scorer was fitted on.
+        transformation : str
+            Name of one of the transformations.
+        strength : float
+            Strength, above 0 and up to 1.
+
+        Returns
+        -------
+        images, twins : sequence of length n_pairs
+            First and second image of each pair, arrays of shape (height, width, 3), in the order of the pairs of
+            `profile_`; each is made when it is asked for. `invtransfer.plots.plot_affected` takes both.
+
+        Raises
+        ------
+        ValueError
+            If there is no such transformation, or `X` has other images, or another number of them, than in fit.
+        """
+        check_is_fitted(self)
+        known = {t.name: t for t in self._transformations}
+        if not isinstance(transformation, str) or transformation not in known:
+            raise ValueError(f"transformation is {transformation!r}, expected one of: {', '.join(known)}")
+        source = self._source(X, None, reset=False)
+        n_pairs = self.profile_.sizes["pair"]
+        if self._count_pairs(source) != n_pairs:
+            raise ValueError(f"X gives {self._count_pairs(source)} pairs, expected {n_pairs}, those of fit")
+        made_by = (known[transformation].at(strength),)
+        return tuple(ImagesOfPairs(source, n_pairs, made_by, self.twins, role) for role in ("first", "twin"))
 
     def get_feature_names_out(self, input_features=None):
         """Return the names of the columns of `transform`: those of the transformations.

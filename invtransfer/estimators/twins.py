@@ -5,7 +5,9 @@ and of the whole only distances. What a transformation leaves as it is, is encod
 """
 
 import itertools
+import operator
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -38,8 +40,8 @@ N_IMAGES_OF_COVARIANCE = 1_000  # whose features tell the covariance of Mahalano
 
 
 def measure_twins(
-    encoder, source, sets, n_pairs, *, twins="drawn", objects=False, plain=None, distance="euclidean", answer=None,
-    prepare=None, **options,
+    encoder, source, sets, n_pairs, *, twins="drawn", objects=False, plain=None, distance="euclidean", whitenings=None,
+    answer=None, prepare=None, **options,
 ):  # fmt: skip
     """Measure how far the features of twins are apart, for several sets of transformations.
 
@@ -63,6 +65,8 @@ def measure_twins(
         Features of the images as they are, if they are known; without `objects`.
     distance : {"euclidean", "cosine", "mahalanobis"}
         Distance between features. The covariance of "mahalanobis" is that of at most 1,000 images as they are.
+    whitenings : list of torch.Tensor or None
+        As `make_whitenings` returns them, if they are known; of "mahalanobis".
     answer : callable or None
         Function from features of the last layer to the answers of a probe. None: there is no probe.
     prepare : callable or None
@@ -85,9 +89,10 @@ def measure_twins(
     ValueError
         As for `encode_pieces`.
     """
-    if plain is None and distance == "mahalanobis":
-        plain = encode_plain(encoder, source, min(n_pairs, N_IMAGES_OF_COVARIANCE), prepare=prepare, **options)
-    whitenings = _make_whitenings(encoder, plain[:N_IMAGES_OF_COVARIANCE]) if distance == "mahalanobis" else None
+    if distance == "mahalanobis" and whitenings is None:
+        if plain is None:
+            plain = encode_plain(encoder, source, min(n_pairs, N_IMAGES_OF_COVARIANCE), prepare=prepare, **options)
+        whitenings = make_whitenings(encoder, plain)
     metric = "euclidean" if distance == "mahalanobis" else distance
     if plain is not None and (objects or len(plain) < n_pairs):
         plain = None
@@ -187,7 +192,22 @@ def _gather(pieces, block, n, base):
     return Z
 
 
-def _make_whitenings(encoder, plain):
+def make_whitenings(encoder, plain):
+    """Make the matrices after which Euclidean distances are Mahalanobis distances.
+
+    Parameters
+    ----------
+    encoder : object
+        As `open_encoder` returned it, after some features were computed.
+    plain : ndarray of shape (n_images, n_features)
+        Features of images as they are, of which at most 1,000 count.
+
+    Returns
+    -------
+    whitenings : list of torch.Tensor of shape (n_features, n_features), float64
+        One for each layer.
+    """
+    plain = plain[:N_IMAGES_OF_COVARIANCE]
     return [torch.from_numpy(make_whitening(plain[:, of_layer])) for of_layer in columns_of(encoder)]
 
 
@@ -196,17 +216,20 @@ def _whiten(Z, whitenings, layer):
     return Z if whitenings is None else (torch.from_numpy(Z).to(whitenings[layer].dtype) @ whitenings[layer]).numpy()
 
 
-def encode_plain(encoder, source, n_pairs, *, prepare=None, **options):
+def encode_plain(encoder, source, n_pairs, *, prepare=None, most_bytes=None, **options):
     """Compute the features of images as they are, without transformations.
 
     Parameters
     ----------
     encoder, source, n_pairs, prepare, **options
         As for `measure_twins`, which takes the result as `plain`.
+    most_bytes : int or None
+        Size of features that are not worth their memory.
 
     Returns
     -------
-    plain : ndarray of shape (n_pairs, n_features), float32
+    plain : ndarray of shape (n_pairs, n_features), float32, or None
+        None if they would be larger than `most_bytes`.
 
     Raises
     ------
@@ -216,7 +239,13 @@ def encode_plain(encoder, source, n_pairs, *, prepare=None, **options):
     n_at_once = count_at_once(source.image_shape, source.dtype)
     shown = ((start, _show(source, n, start)) for start, n in _cut(0, n_pairs, n_at_once))
     pieces = ((start, images if prepare is None else prepare(images)) for start, images in shown)
-    return np.concatenate([Z for _, Z in encode_pieces(encoder, pieces, **options)])
+    plain = None
+    for start, Z in encode_pieces(encoder, pieces, **options):
+        if most_bytes is not None and Z[:1].nbytes * n_pairs > most_bytes:
+            return None
+        plain = np.empty((n_pairs, Z.shape[1]), np.float32) if plain is None else plain
+        plain[start : start + len(Z)] = Z
+    return plain
 
 
 def take_images(images, encoder, seed, order, draws):
@@ -240,6 +269,50 @@ def take_images(images, encoder, seed, order, draws):
     device = device_of(encoder)
     device = device if device.type == "cuda" else "cpu"  # other devices lack some of the operations
     return TransformedImages.from_checked(images, random_state=seed, order=order, draws=draws, device=device)
+
+
+@dataclass(frozen=True)
+class ImagesOfPairs:
+    """The first or the second images of the pairs that `measure_twins` makes, each made when it is asked for.
+
+    Parameters
+    ----------
+    source : Source
+        Where the twins come from.
+    n_pairs : int
+        Number of pairs.
+    transformations : tuple of Transformation
+        Transformations of the twins.
+    twins : {"drawn", "clean"}
+        As for `measure_twins`.
+    role : {"first", "twin"}
+        Which of the two images.
+
+    Examples
+    --------
+    >>> from invtransfer.transformations import TRANSFORMATIONS
+    >>> X = np.zeros((5, 8, 8, 3), dtype="uint8")
+    >>> source = TransformedImages(X, [0] * 5, random_state=0)
+    >>> shown = ImagesOfPairs(source, 5, (TRANSFORMATIONS["invert"],), "clean", "twin")
+    >>> len(shown), shown[3].mean()
+    (5, np.float64(255.0))
+    """
+
+    source: object
+    n_pairs: int
+    transformations: tuple
+    twins: str
+    role: str
+
+    def __len__(self):
+        """Return the number of pairs."""
+        return self.n_pairs
+
+    def __getitem__(self, i):
+        """Make the image of pair i, an array of shape (height, width, 3)."""
+        i = range(self.n_pairs)[operator.index(i)]
+        made = _make(self.source, 1, i, _chosen(self.source, self.transformations, self.twins), self.twins, False)
+        return (made[self.role] if self.role in made else _show(self.source, 1, i))[0]
 
 
 def order_of_pairs(n_images, n_pairs, seed):

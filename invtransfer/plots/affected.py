@@ -115,7 +115,7 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
         titles = [f"{values[place]:.2f}\nimage {numbers[place]}" for place in places]
         if classes is not None:
             titles = [
-                f"{title}\n{format_plain(_cut(classes[place], 15))}"
+                f"{title}\n{format_plain(_cut(classes[place], 18))}"
                 for title, place in zip(titles, places, strict=True)
             ]
         _draw_pictures(part.subplots(2, n, squeeze=False), pictures[name], titles)

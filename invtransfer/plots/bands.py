@@ -24,7 +24,7 @@ def plot_depths(profile):
     ----------
     profile : xarray.Dataset
         Over "layer" and "transformation", and "encoder" and "strength" or not: "sensitivity", "sensitivity_low" and
-        "sensitivity_high", with the coordinate "depth", from 0 to 1, and "layer_name" if encoders have unlike layers.
+        "sensitivity_high", with the coordinate "depth", from 0 to 1, NaN where an encoder lacks a layer.
 
     Returns
     -------

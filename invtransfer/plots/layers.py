@@ -29,7 +29,7 @@ def plot_layers(profile):
     ----------
     profile : xarray.Dataset
         Over "layer" and "transformation", and "encoder" and "strength" or not: "sensitivity", with the coordinate
-        "category"; the coordinate "layer_name" if encoders have unlike layers.
+        "category"; the coordinate "depth", NaN where an encoder lacks a layer.
 
     Returns
     -------

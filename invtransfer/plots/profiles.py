@@ -65,14 +65,14 @@ def check_profile(profile, variables, needs=(), may_have=("layer", "strength"), 
             found = ", ".join(map(str, profile.data_vars)) or "none"
             raise ValueError(f"{argument} has no variable {name!r}; its variables are: {found}")
     shown = profile[list(variables)]
-    order = [d for d in ("encoder", "layer", *needs, *may_have) if d in shown.dims]
-    order = list(dict.fromkeys(order))
+    order = [dim for dim in dict.fromkeys(("encoder", "layer", *needs, *may_have)) if dim in shown.dims]
     for name, values in shown.data_vars.items():
         if set(values.dims) != set(order) or not set(needs) <= set(values.dims):
             expected = ", ".join(dict.fromkeys([*order, *needs]))
             raise ValueError(f"{argument} has {name!r} over {', '.join(values.dims)}, expected it over {expected}")
-        if values.dtype.kind not in ("biuf" if name != "kind" else "UTO"):
-            raise ValueError(f"{argument} has {name!r} of dtype {values.dtype}, expected {_kind_of(name)}")
+        kinds, expected = ("UTO", "text") if name == "kind" else ("biuf", "real numbers")
+        if values.dtype.kind not in kinds:
+            raise ValueError(f"{argument} has {name!r} of dtype {values.dtype}, expected {expected}")
     shown = _check_labels(shown, order, argument)
     if "encoder" not in shown.dims:
         shown = shown.drop_vars("encoder", errors="ignore").expand_dims(encoder=[""])
@@ -80,10 +80,6 @@ def check_profile(profile, variables, needs=(), may_have=("layer", "strength"), 
         shown = _name_layers(shown, argument)
     shown = shown.transpose("encoder", *(dim for dim in order if dim != "encoder"), ...)
     return _group(shown.map(lambda values: values if values.dtype.kind in "UTO" else values.astype(float)))
-
-
-def _kind_of(name):
-    return "text" if name == "kind" else "real numbers"
 
 
 def _check_labels(shown, dims, argument):
@@ -257,8 +253,8 @@ def format_plain(label):
 
     Examples
     --------
-    >>> format_plain("a$b$.py") == r"a\$b\$.py"
-    True
+    >>> format_plain("a$b$.py")
+    'a\\$b\\$.py'
     """
     return str(label).replace("$", r"\$")
 

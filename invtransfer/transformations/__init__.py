@@ -158,8 +158,8 @@ class Transformation:
         -----
         Angles, shifts and positions shrink towards no movement; factors of scale, brightness and contrast towards 1;
         the sigma of blur, the displacements of elastic and the side of erasing towards 0; the factor of sharpen
-        towards 1. Grayscale, posterize, invert, noise and pixelate are mixed with the image as it is. Flips are done in
-        full at any strength above 0.
+        towards 1. Grayscale, posterize, noise and pixelate are mixed with the image as it is. Flips and invert are done
+        in full at any strength above 0: they mirror places or colours, and half a negative would be all grey.
 
         Examples
         --------
@@ -218,7 +218,7 @@ TRANSFORMATIONS = {
         ),
         Transformation("grayscale", "photometric", sometimes, grayscale),
         Transformation("posterize", "photometric", sometimes, posterize),
-        Transformation("invert", "photometric", sometimes, invert),
+        Transformation("invert", "photometric", sometimes, invert, keep),
         Transformation(
             "sharpen", "photometric", sometimes, partial(sharpen, factor=7.0), partial(shrink_constant, factor=1.0)
         ),

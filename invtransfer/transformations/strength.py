@@ -84,7 +84,7 @@ def _apply_mixed(apply, strength, images, **parameters):
 
 
 def keep(draw, apply, strength):
-    """Leave the transformation as it is at any strength: a flip is done or not.
+    """Leave the transformation as it is at any strength: an image is mirrored, or made a negative, or not.
 
     Parameters
     ----------

@@ -29,13 +29,15 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
         Over "transformation" and "image" (or "pair"), and "encoder", "layer" and "strength" or not: "pair_distance" and
         "random_distance". The coordinate "image" has the number of the image that each pair was made of; without it,
         pairs are numbered in their order.
-    images, twins : array-like of shape (n_images, height, width, 3), uint8 or float in [0, 1]
-        First and second image of each pair, in the order of their numbers: that of the images that the scorer was
-        fitted on. What has a length and gives one image by its number is enough; only those that are shown are read.
+    images, twins : array-like of shape (n_pairs, height, width, 3), uint8 or float in [0, 1]
+        First and second image of each pair, in the order of the profile's pairs, which is random: as
+        `SensitivityScorer.make_twins` gives them. What has a length and gives one image by its place is enough; only
+        those that are shown are read.
     transformation : str
         Transformation that makes the twins.
     labels : array-like of shape (n_images,), int or str
-        Class of each image, in the same order, such as `labels` of `load_images`; None: there are no classes.
+        Class of each image by its number, in the order of the images that the scorer was fitted on, such as `labels` of
+        `load_images`; None: there are no classes.
     n : int
         Number of most, and of least, affected images. None is shown twice.
     encoder : str
@@ -58,8 +60,8 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
         If `profile` is not a Dataset.
     ValueError
         If it lacks something, has no such transformation, encoder, layer or strength, or nothing that was measured; if
-        images, twins or labels are too few for its numbers, unlike one another in number or not as described, or `n` is
-        not from 1 to 50.
+        images or twins are not as many as its pairs, labels too few for the numbers of its images, or these not as
+        described, or `n` is not from 1 to 50.
     ModuleNotFoundError
         If matplotlib is missing.
 
@@ -86,7 +88,13 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
     if not isinstance(n, Integral) or isinstance(n, bool) or not 1 <= n <= 50:
         raise ValueError(f"n is {n!r}, expected a whole number from 1 to 50")
     values, numbers, words = _find_sensitivities(profile, transformation, encoder, layer, strength)
-    _check_lengths(numbers, images=images, twins=twins, labels=labels)
+    for name, given in (("images", images), ("twins", twins)):
+        if not hasattr(given, "__getitem__") or _length(given) != len(values):
+            raise ValueError(
+                f"{name} has the length {_length(given)}, expected {len(values)}, one for each pair of profile"
+            )
+    if labels is not None:
+        _check_labels(labels, max(numbers))
     classes = None if labels is None else [str(label) for label in np.asarray(labels)[numbers].tolist()]
     order = np.argsort(-values, kind="stable")[: np.isfinite(values).sum()]  # NaN last
     n = min(int(n), max(1, len(order) // 2))
@@ -94,8 +102,7 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
     groups = {name: places for name, places in groups.items() if len(places)}
     pictures = {
         name: [
-            [_read(given, numbers[place], what) for place in places]
-            for what, given in (("images", images), ("twins", twins))
+            [_read(given, place, what) for place in places] for what, given in (("images", images), ("twins", twins))
         ]
         for name, places in groups.items()
     }
@@ -153,22 +160,15 @@ def _find_sensitivities(profile, transformation, encoder, layer, strength):
     return pair_distances / scale, numbers, ", ".join(filter(None, words))
 
 
-def _check_lengths(numbers, **given):
-    """Check that there are as many images, twins and labels as the numbers of the pairs say."""
-    lengths = {name: _length(one) if hasattr(one, "__getitem__") else "none" for name, one in given.items()}
-    n = lengths["images"]
-    for name, length in lengths.items():
-        if given[name] is None and name == "labels":
-            continue
-        if length == "none" or length <= max(numbers):
-            raise ValueError(
-                f"{name} has the length {length}, expected at least {max(numbers) + 1}, as profile has pairs of image"
-                f" {max(numbers)}"
-            )
-        if length != n:
-            raise ValueError(f"{name} has the length {length}, but images has {n}: expected one for each image")
-    if given["labels"] is not None and np.ndim(given["labels"]) != 1:
-        raise ValueError(f"labels is of shape {np.shape(given['labels'])}, expected one label for each image")
+def _check_labels(labels, last):
+    """Check that there is a label for each number of an image, up to the last."""
+    if not hasattr(labels, "__getitem__") or _length(labels) == "none" or len(labels) <= last:
+        raise ValueError(
+            f"labels has the length {_length(labels)}, expected at least {last + 1}, as profile has a pair of image"
+            f" {last}"
+        )
+    if np.ndim(labels) != 1:
+        raise ValueError(f"labels is of shape {np.shape(labels)}, expected one label for each image")
 
 
 def _cut(name, width):

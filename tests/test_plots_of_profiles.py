@@ -15,6 +15,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import SubFigure
 from matplotlib.text import Text
 
+from invtransfer.analysis import select_last_layer
 from invtransfer.analysis.representations import mean_random_distance
 from invtransfer.plots import (
     plot_affected,
@@ -104,6 +105,28 @@ def test_many_layers_are_named_in_part_and_the_last_in_any_case():
     names = x_labels(plot_layers(profile).axes[0])
     assert names[-1] == profile.layer.values[-1]
     assert 20 < len(names) < 60
+
+
+def test_an_encoder_that_failed_has_an_empty_heat_map():
+    profile = make_profile(2, 3, 2)
+    depth = xr.DataArray([[0.3, 0.6, 1.0], [np.nan] * 3], dims=("encoder", "layer"))
+    profile = profile.where(xr.DataArray([True, False], dims="encoder")).assign_coords(depth=depth)
+    figure = plot_layers(profile)
+    assert len(heat_maps(figure)) == 1
+    assert figure.axes[1].get_title() == f"{profile.encoder.values[1]} (failed or missing)"
+
+
+def test_the_feature_is_the_last_layer_of_each_encoder():
+    """Also where the blocks of another encoder come after it along the dimension, with the same depth."""
+    profile = make_profile(2, 3, 1)
+    depth = xr.DataArray([[1.0, 1.0, np.nan], [np.nan, 1.0, 1.0]], dims=("encoder", "layer"))
+    profile = profile.assign_coords(layer=["layer1", "(feature)", "blocks.0"], depth=depth)
+    axes = plot_measurement(profile).axes[0]
+    assert axes.get_title() == "Sensitivity at the last layer (feature)"
+    shown = [line.get_xdata()[0] for line in axes.get_lines()[:2]]
+    assert shown == profile.sensitivity.sel(layer="(feature)").values.ravel().tolist()
+    assert x_labels(plot_layers(profile).axes[1]) == ["blocks.0", "(feature)"]
+    assert select_last_layer(profile).sensitivity.values.ravel().tolist() == shown
 
 
 def test_a_name_in_brackets_gets_no_second_ones():

@@ -17,6 +17,7 @@ from invtransfer.analysis.representations import leave_one_out, mean_random_dist
 
 PAIRS = ("pair", "image")  # names of the dimension of the pairs
 ANGLES = np.linspace(0, 2 * np.pi, 360, endpoint=False)  # points on an ellipse; its extremes are precise to 4e-5
+FEATURE = "(feature)"  # what an encoder itself calls its feature, among its layers
 ROUNDING = 1e-5  # share of a squared sensitivity that rounding may make
 
 
@@ -477,6 +478,32 @@ def find_depths(profile):
     return profile.depth.max([dim for dim in profile.depth.dims if dim not in ("encoder", "layer")])
 
 
+def put_feature_last(profile):
+    """Put the layer "(feature)", which all encoders have in common, after all other layers.
+
+    Where encoders have unlike layers, a cube has those of the first encoder, with its feature, before those of the
+    others; but a feature is as deep as the last block, and comes after it.
+
+    Parameters
+    ----------
+    profile : xarray.Dataset
+        With the dimension "layer" or not.
+
+    Returns
+    -------
+    profile : xarray.Dataset
+
+    Examples
+    --------
+    >>> put_feature_last(xr.Dataset(coords={"layer": ["fc", "(feature)", "blocks.0"]})).layer.values.tolist()
+    ['fc', 'blocks.0', '(feature)']
+    """
+    if "layer" not in profile.coords or profile.layer.dims != ("layer",):
+        return profile
+    is_feature = [name == FEATURE for name in profile.layer.values.tolist()]
+    return profile.isel(layer=np.argsort(is_feature, kind="stable")) if any(is_feature[:-1]) else profile
+
+
 def select_last_layer(profile):
     """Select, of each encoder, the last of its layers.
 
@@ -488,7 +515,7 @@ def select_last_layer(profile):
     Returns
     -------
     profile : xarray.Dataset
-        Without "layer"; of layers of equal depth, the later one is taken.
+        Without "layer"; of layers of equal depth, the later one is taken, and the feature is last.
 
     Raises
     ------
@@ -508,6 +535,7 @@ def select_last_layer(profile):
         raise TypeError(f"profile is of type {type(profile).__name__}, expected an xarray.Dataset")
     if "layer" not in profile.dims or "depth" not in profile or "layer" not in profile.depth.dims:
         raise ValueError("profile has no 'depth' along the dimension 'layer': measure with layers=...")
+    profile = put_feature_last(profile)
     depth = find_depths(profile).fillna(-1)
     last = depth.sizes["layer"] - 1 - depth.isel(layer=slice(None, None, -1)).argmax("layer")
     return profile.isel(layer=last, missing_dims="ignore").drop_vars("layer", errors="ignore")

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from invtransfer import plots
-from invtransfer.analysis.profiles import find_depths, select_last_layer
+from invtransfer.analysis.profiles import find_depths, put_feature_last, select_last_layer
 from invtransfer.cubes.assembly import STATUS
 from invtransfer.pages.layout import Table, Verbatim, make_page, make_picture
 from invtransfer.pages.origins import describe_failures, describe_origin
@@ -77,6 +77,7 @@ def _complete(profile):
         profile = profile.expand_dims(encoder=["the encoder"])
     if "depth" in profile.data_vars and "layer" in profile.depth.dims:
         profile = profile.assign_coords(depth=find_depths(profile))
+    profile = put_feature_last(profile)
     if "category" not in profile.coords:
         profile = profile.assign_coords(category=("transformation", [""] * profile.sizes["transformation"]))
     unknown = [dim for dim in profile.get("sensitivity", profile.encoder).dims if dim not in DIMS]
@@ -145,7 +146,7 @@ def _summarise_layers(profile):
             continue
         ends = of_one.isel(layer=order[[0, -1]])
         first, last = ends.sensitivity.transpose("layer", "transformation").values
-        names = ends.get("layer_name", ends.layer).values
+        names = [str(name).removeprefix("(").removesuffix(")") for name in ends.get("layer_name", ends.layer).values]
         falls = first - last
         if np.isfinite(falls).any() and np.nanmax(falls) > 0:
             i = np.nanargmax(falls)
@@ -251,7 +252,8 @@ def _tabulate_layers(one):
             for i, depth in zip(order, depths.sel(encoder=encoder).values[order], strict=True)
             if np.isfinite(depth)  # else the encoder has no such layer
         ]
-        tables.append(Table(f"{encoder}: sensitivity at each layer, from the first to the last", heads, rows))
+        if rows:
+            tables.append(Table(f"{encoder}: sensitivity at each layer, from the first to the last", heads, rows))
     return tables
 
 

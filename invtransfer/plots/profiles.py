@@ -9,7 +9,7 @@ from difflib import get_close_matches
 import numpy as np
 import xarray as xr
 
-from invtransfer.analysis.profiles import find_depths
+from invtransfer.analysis.profiles import find_depths, put_feature_last
 from invtransfer.plots.axes import CHARACTER, MARKERS
 
 SENSITIVITY = ("sensitivity", "sensitivity_low", "sensitivity_high")
@@ -55,6 +55,7 @@ def check_profile(profile, variables, needs=(), may_have=("layer", "strength"), 
         profile = profile.rename(model="encoder")
     if "depth" in profile.data_vars and "layer" in profile.depth.dims:
         profile = profile.assign_coords(depth=find_depths(profile))
+    profile = put_feature_last(profile)
     needs = ("transformation", *needs)
     for dim in needs:
         if dim not in profile.dims:

@@ -120,6 +120,12 @@ def test_what_is_on_the_page_of_a_profile():
     ]
 
 
+def test_the_distance_is_named_if_it_is_not_the_usual_one():
+    for distance, n in (("cosine", 1), ("euclidean", 0)):
+        page = make_profile_page(make_profile(settings=json.dumps({"distance": distance})))
+        assert page.count(f"3 transformations, by {distance} distance: how far") == n
+
+
 def test_a_figure_has_its_numbers_as_text():
     pytest.importorskip("matplotlib")
     (image,) = Page(make_profile_page(make_profile())).images

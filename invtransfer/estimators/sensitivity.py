@@ -74,7 +74,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         "clean" twins.
     strengths : list of float or None
         Strengths above 0 and up to 1 at which each transformation is measured, in increasing order, see
-        `Transformation.at`. None: 1, the transformation as it is. Flips are done in full at any strength.
+        `Transformation.at`. None: 1, the transformation as it is. Flips and invert are done in full
+        at any strength.
     distance : {"euclidean", "cosine", "mahalanobis"}
         Distance between features: that of the paper; 1 minus their cosine; or that in units of the spread of the
         features of at most 1,000 images as they are, with the covariance shrunk after Ledoit and Wolf.

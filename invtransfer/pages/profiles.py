@@ -96,6 +96,8 @@ def _format_lead(profile, settings):
         text += f", measured on {_count(profile.sizes['image'], 'image')}"
         text += f" of {settings['images'].rpartition(' ')[0]}" if isinstance(settings.get("images"), str) else ""
         text += f", brought to {settings['size']} x {settings['size']} pixels" if "size" in settings else ""
+    distance = settings.get("distance", "euclidean")
+    text += f", by {distance} distance" if distance != "euclidean" else ""
     return f"{text}: how far the features of an image move when it is transformed."
 
 
@@ -356,8 +358,8 @@ PARTS = (
         (("Sensitivity at each strength", plots.plot_doses),), "sensitivity", _tabulate_doses,
         "How to read this: a strength is the share of the transformation's range that was used: near 0 the image hardly"
         " changes, at 1 it changes as much as the transformation can. A curve that stays low is one that the encoder"
-        " ignores; a steep start means that even a weak transformation moves the features. Flips are done in full at"
-        " any strength, so that their curve is flat.",
+        " ignores; a steep start means that even a weak transformation moves the features. Flips and invert are done"
+        " in full at any strength, so that their curves are flat.",
     ),
     _Part(
         "Two transformations together", {"sensitivity", "together", "interaction", "then"}, _at_end,

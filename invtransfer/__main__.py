@@ -83,7 +83,7 @@ def _make_parser():
     command.add_argument("--precision", default="float32", choices=["float32", "bfloat16", "float16"], help=precision)
     command.add_argument("--random-weights", action="store_true", help="give models of libraries random weights")
 
-    command = _add(commands, _status, "show how far a study is, also while it runs")
+    command = _add(commands, _status, "show how far a study or a measurement is, also while it runs")
     command.add_argument("path", metavar="CUBE_OR_FOLDER", help="a cube, its folder .cells, or a folder of cubes")
 
     command = _add(commands, _merge, "merge cubes of the same study")
@@ -108,7 +108,7 @@ def _make_parser():
     command.add_argument("--study", type=expand_path, metavar="FILE.py", help=STUDY)
 
     command = _add(commands, _export, "write a cube as tables for other programs")
-    command.add_argument("cube", type=expand_path, metavar="CUBE.nc", help="cube of a study")
+    command.add_argument("cube", type=expand_path, metavar="CUBE.nc", help="cube of a measurement or of a study")
     command.add_argument("--to", choices=["csv"], required=True, help="format of the tables")
     command.add_argument(
         "-o", "--out", type=expand_path, metavar="FOLDER", help="where they go (default: beside the cube)"
@@ -173,11 +173,14 @@ def _parse_pairs(texts):
     """Return what `interactions` stands for: "all", pairs of names, or None."""
     if texts is None or texts == ["all"]:
         return texts and "all"
+    for text in texts:
+        if text.count(",") != 1:
+            raise ValueError(f"--interactions has {text!r}, expected all, or pairs such as rotate,blur")
     return [tuple(text.split(",")) for text in texts]
 
 
 def _status(options):
-    """Show how far a study is.
+    """Show how far a study or a measurement is.
 
     It lists which cells are done, running, failed (and why) or missing, how long a cell takes, and about how long the
     rest will take. Nothing is changed, so you can ask while the study runs, from any machine that sees the folder.

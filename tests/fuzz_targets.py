@@ -77,7 +77,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
     "called by functions that have targets": [
         "invtransfer.pages.layout", "invtransfer.pages.origins", "invtransfer.pages.profiles",
         "encode_plain", "measure_twins", "order_of_pairs", "take_images", "count_at_once", "warn_of_few",
-        "ImagesOfPairs", "find_depths", "make_whitenings", "select_last_layer",
+        "ImagesOfPairs", "find_depths", "make_whitenings", "put_feature_last", "select_last_layer",
         "invtransfer.estimators.profiles", "invtransfer.transformations.strength",
         "invtransfer.analysis.checks", "invtransfer.encoders.heads", "invtransfer.encoders.libraries",
         "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers", "invtransfer.objects.folders",

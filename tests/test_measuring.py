@@ -330,7 +330,10 @@ def test_names_of_layers_that_are_not_there(folder, capsys):
         (["--layers", "conv"], "layer is 'conv', expected the name of a layer of Sequential (nearest: 0, 1)"),
         (["--layers", "0", "--layer", "1"], "layer is '1' and layers is ['0'], expected one of them"),
         (["--strengths", "0"], "strengths is [0.0], expected numbers above 0 and up to 1"),
-        (["--interactions", "rotate+blur"], "interactions holds ('rotate+blur',), expected pairs of names"),
+        (
+            ["--interactions", "rotate+blur"],
+            "--interactions has 'rotate+blur', expected all, or pairs such as rotate,blur",
+        ),
         (["--interactions", "rotate,blot"], "interactions holds 'blot', which is not measured alone"),
     ):
         with pytest.raises(SystemExit):

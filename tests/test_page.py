@@ -98,10 +98,10 @@ def test_what_is_on_the_page_of_a_profile():
     rows = page.table("transformation", "vit", "resnet")
     assert rows == [
         {"transformation": "h_flip", "vit": "0.000 (-0.100 to 0.100)", "resnet": "0.003 (-0.097 to 0.103)",
-         "kind": "geometric"},
+         "category": "geometric"},
         {"transformation": "rotate", "vit": "0.001 (-0.099 to 0.101)", "resnet": "0.004 (-0.096 to 0.104)",
-         "kind": "geometric"},
-        {"transformation": "blur", "vit": "0.002 (-0.098 to 0.102)", "resnet": "failed", "kind": "corruption"},
+         "category": "geometric"},
+        {"transformation": "blur", "vit": "0.002 (-0.098 to 0.102)", "resnet": "failed", "category": "corruption"},
     ]  # fmt: skip
     assert page.table("ABX")[4] == {"transformation": "rotate", "encoder": "resnet", "ABX": "0.004"}
     points = page.texts["li"]
@@ -118,6 +118,12 @@ def test_what_is_on_the_page_of_a_profile():
         "invtransfer measure vit resnet --images 'my photos' --out mine.nc --transformations h_flip rotate blur"
         " --pairs 8 --size 64 --layers blocks --strengths 0.5 1.0 --random-weights"
     ]
+
+
+def test_the_distance_is_named_if_it_is_not_the_usual_one():
+    for distance, n in (("cosine", 1), ("euclidean", 0)):
+        page = make_profile_page(make_profile(settings=json.dumps({"distance": distance})))
+        assert page.count(f"3 transformations, by {distance} distance: how far") == n
 
 
 def test_a_figure_has_its_numbers_as_text():
@@ -147,6 +153,22 @@ def test_layers_of_different_encoders():
     assert [row[:2] for row in second] == [["two", "0.50"], ["one", "1.00"]]
     rows = page.table("transformation", "vit")  # at the last layer that each encoder has
     assert (rows[0]["vit"][:5], rows[0]["resnet"][:5]) == ("0.006", "0.024")
+    profile.sensitivity[1, 4, 1] = 0.5  # where the rotate was 0.028, and is 0.025 in the last layer
+    points = Page(make_profile_page(profile)).texts["li"]
+    assert "No sensitivity of vit falls from the first layer (a) to the last (c)." in points
+    assert (
+        "From the first to the last layer of resnet, the sensitivity to rotate falls most: from 0.500 (two) to 0.025"
+        " (one)."
+    ) in points
+
+
+def test_layers_with_numbers_have_names():
+    """As in the profile of a scorer whose encoders have unlike layers."""
+    named = xr.DataArray([["conv1", "fc"], ["blocks.0", ""]], dims=("encoder", "layer"))
+    depth = xr.DataArray([[0.5, 1.0], [1.0, np.nan]], dims=("encoder", "layer"))
+    profile = make_profile(layers=[0, 1]).assign_coords(layer_name=named, depth=depth)
+    tables = [table for table in Page(make_profile_page(profile)).tables if table[0][:2] == ["layer", "depth"]]
+    assert [[row[0] for row in table[1:]] for table in tables] == [["conv1", "fc"], ["blocks.0"]]
 
 
 def test_doses_and_interactions_are_those_of_the_last_layer():
@@ -167,7 +189,11 @@ def test_doses_and_interactions_are_those_of_the_last_layer():
     assert page.table("transformation", "vit")[0]["vit"].startswith("0.007")
     layers = [table for table in page.tables if table[0][0] == "layer"]
     assert [[row[2][:5] for row in table[1:]] for table in layers] == [["0.001", "0.007"], ["0.013", "0.019"]]
-    assert "Pairs of transformations by how they act together: 12 covering." in page.texts["li"]
+    points = page.texts["li"]
+    assert "Pairs of transformations by how they act together: 12 covering." in points
+    # of all the smallest
+    assert "The most covering: h_flip, then rotate, for vit, with the interaction 0.006 (-0.094 to 0.106)." in points
+    assert not any("The most amplifying" in point for point in points)
 
 
 def test_cubes_of_earlier_versions_and_profiles_of_one_encoder():
@@ -175,7 +201,7 @@ def test_cubes_of_earlier_versions_and_profiles_of_one_encoder():
     assert make_profile_page(profile.rename(encoder="model")) == make_profile_page(profile)
     one = profile.isel(encoder=0, drop=True).drop_vars(["status", "message", "category", "sensitivity_low"])
     rows = Page(make_profile_page(one)).table("transformation", "the encoder")
-    assert rows[1] == {"transformation": "rotate", "the encoder": "0.001", "kind": ""}
+    assert rows[1] == {"transformation": "rotate", "the encoder": "0.001", "category": ""}
     nothing = profile[["status", "message"]]
     page = Page(make_profile_page(nothing))
     assert page.texts["li"][0] == "Nothing was measured."

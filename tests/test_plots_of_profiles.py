@@ -3,6 +3,7 @@
 from functools import partial
 from io import BytesIO
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import SubFigure
 from matplotlib.text import Text
 
+from invtransfer.analysis import select_last_layer
 from invtransfer.analysis.representations import mean_random_distance
 from invtransfer.plots import (
     plot_affected,
@@ -103,6 +105,33 @@ def test_many_layers_are_named_in_part_and_the_last_in_any_case():
     names = x_labels(plot_layers(profile).axes[0])
     assert names[-1] == profile.layer.values[-1]
     assert 20 < len(names) < 60
+
+
+def test_an_encoder_that_failed_has_an_empty_heat_map():
+    profile = make_profile(2, 3, 2)
+    depth = xr.DataArray([[0.3, 0.6, 1.0], [np.nan] * 3], dims=("encoder", "layer"))
+    profile = profile.where(xr.DataArray([True, False], dims="encoder")).assign_coords(depth=depth)
+    figure = plot_layers(profile)
+    assert len(heat_maps(figure)) == 1
+    assert figure.axes[1].get_title() == f"{profile.encoder.values[1]} (failed or missing)"
+
+
+def test_the_feature_is_the_last_layer_of_each_encoder():
+    """Also where the blocks of another encoder come after it along the dimension, with the same depth."""
+    profile = make_profile(2, 3, 1)
+    depth = xr.DataArray([[1.0, 1.0, np.nan], [np.nan, 1.0, 1.0]], dims=("encoder", "layer"))
+    profile = profile.assign_coords(layer=["layer1", "(feature)", "blocks.0"], depth=depth)
+    axes = plot_measurement(profile).axes[0]
+    assert axes.get_title() == "Sensitivity at the last layer (feature)"
+    shown = [line.get_xdata()[0] for line in axes.get_lines()[:2]]
+    assert shown == profile.sensitivity.sel(layer="(feature)").values.ravel().tolist()
+    assert x_labels(plot_layers(profile).axes[1]) == ["blocks.0", "(feature)"]
+    assert select_last_layer(profile).sensitivity.values.ravel().tolist() == shown
+
+
+def test_a_name_in_brackets_gets_no_second_ones():
+    profile = make_profile(2, 2, 2).assign_coords(layer=["fc", "(feature)"])
+    assert plot_measurement(profile).axes[0].get_title() == "Sensitivity at the last layer (feature)"
 
 
 @pytest.mark.parametrize("n", range(1, 9))
@@ -358,8 +387,8 @@ def test_affected_images_of_a_scorer_with_pairs():
 
 
 def test_mean_of_each_class():
-    profile = make_profile(1, None, 1, n_images=6)
-    profile.pair_distance[:] = [[[1.0, 2.0, 3.0, 8.0, 8.0, 5.0]]]
+    profile = make_profile(1, None, 1, n_images=6).assign_coords(image=[5, 4, 3, 2, 1, 0])
+    profile.pair_distance[:] = [[[5.0, 8.0, 8.0, 3.0, 2.0, 1.0]]]
     profile.random_distance[:] = 2.0
     labels = ["cat", "cat", "cat", "dog", "dog", "fox"]
     axes = plot_affected(profile, *make_pictures(6), "translate", labels=labels, n=1).axes[-1]
@@ -372,7 +401,7 @@ def test_mean_of_each_class():
 
 
 def test_of_many_classes_the_extremes_are_shown():
-    profile = make_profile(1, None, 1, n_images=40)
+    profile = make_profile(1, None, 1, n_images=40).assign_coords(image=np.arange(40))
     profile.pair_distance[:] = np.arange(40.0)
     axes = plot_affected(profile, *make_pictures(40), "translate", labels=np.arange(40) // 2, n=1).axes[-1]
     names = [tick.get_text() for tick in axes.get_yticklabels()]
@@ -429,7 +458,15 @@ X, X_TWIN = make_pictures(4)
             "images has the length 3, expected 4, one for each pair",
         ),
         (partial(plot_affected, PAIRS, X, 3, "posterize"), "twins has the length none, expected 4"),
-        (partial(plot_affected, PAIRS, X, X_TWIN, "posterize", labels=[1]), "labels has the length 1, expected 4"),
+        (
+            partial(plot_affected, PAIRS.assign_coords(image=list("abcd")), X, X_TWIN, "posterize"),
+            "'image' with 'a', expected the numbers of images",
+        ),
+        (partial(plot_affected, PAIRS, X, X_TWIN, "posterize", labels=X), "labels is of shape .*, expected one label"),
+        (
+            partial(plot_affected, PAIRS, X, X_TWIN, "posterize", labels=[1]),
+            "labels has the length 1, expected at least 4",
+        ),
         (partial(plot_affected, PAIRS, X, X_TWIN[..., 0], "posterize"), r"twins has an image of shape \(32, 32\)"),
         (
             partial(plot_affected, PAIRS, X * 1.0, X_TWIN, "posterize"),
@@ -453,6 +490,11 @@ def test_profiles_that_cannot_be_drawn(draw, message):
 def test_what_is_no_profile(plot):
     with pytest.raises(TypeError, match="is of type DataArray, expected an xarray.Dataset"):
         plot(SMALL.sensitivity)
+
+
+def test_a_scorer_is_no_profile_but_has_one():
+    with pytest.raises(TypeError, match="of type SimpleNamespace, expected an xarray.Dataset: its attribute profile_"):
+        plot_layers(SimpleNamespace(profile_=SMALL))
 
 
 def test_a_profile_is_left_as_it_is():

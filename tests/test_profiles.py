@@ -11,6 +11,7 @@ from invtransfer.analysis import (
     adjust_p_values,
     compare_sensitivities,
     interactions,
+    select_last_layer,
     slope_at_zero,
     strength_of_half,
 )
@@ -147,7 +148,11 @@ def test_holm():
     assert adjust_p_values(np.array([[0.02, np.nan], [0.01, 0.03]])) == pytest.approx(
         np.array([[0.04, np.nan], [0.03, 0.04]]), nan_ok=True
     )
-    assert adjust_p_values(np.array([0.6, 0.7])).tolist() == [1, 1]
+    assert adjust_p_values([0.6, 0.7]).tolist() == [1, 1]
+    with pytest.raises(ValueError, match="p_values has values from 0.1 to 2.0, expected 0 to 1"):
+        adjust_p_values([0.1, 2, np.nan])
+    with pytest.raises(ValueError, match="p_values is of dtype <U3, expected real numbers"):
+        adjust_p_values(["0.1"])
 
 
 # an independent implementation: everything anew without each pair
@@ -419,3 +424,11 @@ def test_under_the_null_any_of_twenty_is_rejected_in_one_of_twenty_cases():
     adjusted = np.array([adjust_p_values(one) for one in p_values])
     assert (adjusted < 0.05).any(axis=1).mean() <= 0.05 + 0.011  # the binomial error
     assert (p_values < 0.05).any(axis=1).mean() > 0.2  # without, they would be read too often
+
+
+def test_there_is_a_last_layer_only_of_layers():
+    with pytest.raises(TypeError, match="profile is of type DataArray, expected an xarray.Dataset"):
+        select_last_layer(xr.DataArray([1.0], dims="layer"))
+    for profile in (xr.Dataset({"depth": 1.0}), xr.Dataset({"x": ("layer", [1.0])})):
+        with pytest.raises(ValueError, match="profile has no 'depth' along the dimension 'layer'"):
+            select_last_layer(profile)

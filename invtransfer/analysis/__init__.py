@@ -31,6 +31,7 @@ from invtransfer.analysis.profiles import (
     adjust_p_values,
     compare_sensitivities,
     interactions,
+    select_last_layer,
     slope_at_zero,
     strength_of_half,
 )
@@ -43,6 +44,6 @@ __all__ = [
     "compare_sensitivities", "compare_with_exact", "count_once", "drop_references", "factor_contrasts",
     "fill_relations", "format_fine_tuning", "format_invariance", "format_mean", "format_means", "format_table",
     "interactions", "invariance_by_relation", "paired_contrast", "rank_correlation", "select_factor",
-    "slope_at_zero", "spillover", "spillover_in_distribution", "stack_encoders", "strength_of_half", "summarise",
-    "target_sensitivity", "variance_explained",
+    "select_last_layer", "slope_at_zero", "spillover", "spillover_in_distribution", "stack_encoders",
+    "strength_of_half", "summarise", "target_sensitivity", "variance_explained",
 ]  # fmt: skip

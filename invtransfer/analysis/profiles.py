@@ -17,6 +17,7 @@ from invtransfer.analysis.representations import leave_one_out, mean_random_dist
 
 PAIRS = ("pair", "image")  # names of the dimension of the pairs
 ANGLES = np.linspace(0, 2 * np.pi, 360, endpoint=False)  # points on an ellipse; its extremes are precise to 4e-5
+FEATURE = "(feature)"  # what an encoder itself calls its feature, among its layers
 ROUNDING = 1e-5  # share of a squared sensitivity that rounding may make
 
 
@@ -26,8 +27,9 @@ def compare_sensitivities(pair_distances, random_distances, along, reference):
     Parameters
     ----------
     pair_distances, random_distances : xarray.DataArray over `along`, "pair" or "image", and others
-        Distances between twins, and between images of different pairs as `compare_within_blocks` returns them; NaN
-        where nothing was measured.
+        Distances between twins, and between images of different pairs as `compare_within_blocks` returns them, such as
+        `pair_distances_` and `random_distances_` of a `SensitivityScorer`, or `pair_distance` and `random_distance` of
+        a cube of ``invtransfer measure``; NaN where nothing was measured.
     along : str
         Dimension such as "encoder", "layer", "transformation" or "strength".
     reference : str or number
@@ -38,8 +40,9 @@ def compare_sensitivities(pair_distances, random_distances, along, reference):
     comparison : xarray.Dataset over `along`, without the reference, and the others
         "difference", the sensitivity minus that of the reference; "low" and "high", its 95 % interval over images;
         "p_value" of a difference of 0 (two-sided); and "p_adjusted", the same after Holm (1979) for all differences in
-        the result. NaN where one of the two was not measured or different images have the same features; interval and
-        p-values are NaN with two pairs.
+        the result, so select first what is read: of layers, `select_last_layer` takes each encoder's last. NaN where
+        one of the two was not measured or different images have the same features; interval and p-values are NaN with
+        two pairs.
 
     Raises
     ------
@@ -73,6 +76,16 @@ def compare_sensitivities(pair_distances, random_distances, along, reference):
     >>> found = compare_sensitivities(own, others, "encoder", "a")
     >>> [round(found[name].item(), 3) for name in ("difference", "low", "high")]  # 4.2 / 16 - 6 / 16
     [-0.112, -0.408, 0.042]
+
+    Two models over 18 transformations: `p_adjusted` is adjusted for 18 differences.
+
+    >>> rng = np.random.default_rng(0)
+    >>> names = {"encoder": ["a", "b"], "transformation": list("ABCDEFGHIJKLMNOPQR")}
+    >>> own = xr.DataArray(rng.random((2, 18, 30)), names, ["encoder", "transformation", "pair"])
+    >>> own[1] *= 2  # b is twice as sensitive to all
+    >>> found = compare_sensitivities(own, xr.full_like(own, 4.0), "encoder", "a").sel(encoder="b")
+    >>> bool((found.p_value < found.p_adjusted).all()), bool(found.low.sel(transformation="B") > 0)
+    (True, True)
     """
     for name, value, kinds in (("along", along, str), ("reference", reference, (str, Real))):
         if not isinstance(value, kinds):
@@ -312,7 +325,7 @@ def adjust_p_values(p_values):
 
     Parameters
     ----------
-    p_values : ndarray of float
+    p_values : array-like of float, in [0, 1]
         p-values that are read together, of any shape. NaN does not count.
 
     Returns
@@ -320,11 +333,21 @@ def adjust_p_values(p_values):
     adjusted : ndarray of the same shape
         For each the lowest error rate over all of them at which it is still significant; NaN for NaN.
 
+    Raises
+    ------
+    ValueError
+        If they are not numbers from 0 to 1.
+
     Examples
     --------
-    >>> adjust_p_values(np.array([0.01, 0.02, np.nan]))
+    >>> adjust_p_values([0.01, 0.02, np.nan])
     array([0.02, 0.02,  nan])
     """
+    p_values = np.asarray(p_values)
+    if p_values.dtype.kind not in "iuf":
+        raise ValueError(f"p_values is of dtype {p_values.dtype}, expected real numbers")
+    if ((p_values < 0) | (p_values > 1)).any():
+        raise ValueError(f"p_values has values from {np.nanmin(p_values)} to {np.nanmax(p_values)}, expected 0 to 1")
     known = np.flatnonzero(np.isfinite(p_values))
     order = known[np.argsort(p_values.ravel()[known], kind="stable")]
     adjusted = np.full(p_values.size, np.nan)
@@ -466,6 +489,32 @@ def find_depths(profile):
     return profile.depth.max([dim for dim in profile.depth.dims if dim not in ("encoder", "layer")])
 
 
+def put_feature_last(profile):
+    """Put the layer "(feature)", which all encoders have in common, after all other layers.
+
+    Where encoders have unlike layers, a cube has those of the first encoder, with its feature, before those of the
+    others; but a feature is as deep as the last block, and comes after it.
+
+    Parameters
+    ----------
+    profile : xarray.Dataset
+        With the dimension "layer" or not.
+
+    Returns
+    -------
+    profile : xarray.Dataset
+
+    Examples
+    --------
+    >>> put_feature_last(xr.Dataset(coords={"layer": ["fc", "(feature)", "blocks.0"]})).layer.values.tolist()
+    ['fc', 'blocks.0', '(feature)']
+    """
+    if "layer" not in profile.coords or profile.layer.dims != ("layer",):
+        return profile
+    is_feature = [name == FEATURE for name in profile.layer.values.tolist()]
+    return profile.isel(layer=np.argsort(is_feature, kind="stable")) if any(is_feature[:-1]) else profile
+
+
 def select_last_layer(profile):
     """Select, of each encoder, the last of its layers.
 
@@ -477,7 +526,14 @@ def select_last_layer(profile):
     Returns
     -------
     profile : xarray.Dataset
-        Without "layer"; of layers of equal depth, the later one is taken.
+        Without "layer"; of layers of equal depth, the later one is taken, and the feature is last.
+
+    Raises
+    ------
+    TypeError
+        If `profile` is not a Dataset.
+    ValueError
+        If it has no layers, or no depth of them.
 
     Examples
     --------
@@ -486,6 +542,11 @@ def select_last_layer(profile):
     >>> select_last_layer(one).x.values
     array([2, 6])
     """
+    if not isinstance(profile, xr.Dataset):
+        raise TypeError(f"profile is of type {type(profile).__name__}, expected an xarray.Dataset")
+    if "layer" not in profile.dims or "depth" not in profile or "layer" not in profile.depth.dims:
+        raise ValueError("profile has no 'depth' along the dimension 'layer': measure with layers=...")
+    profile = put_feature_last(profile)
     depth = find_depths(profile).fillna(-1)
     last = depth.sizes["layer"] - 1 - depth.isel(layer=slice(None, None, -1)).argmax("layer")
     return profile.isel(layer=last, missing_dims="ignore").drop_vars("layer", errors="ignore")

@@ -78,11 +78,13 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         Transformations, each of which is measured alone. None: all 18 of `TRANSFORMATIONS`.
     twins : {"drawn", "clean"}
         "drawn": the two images of a pair are two draws of the transformation, as in the paper; half of them are
-        identical if it acts with probability 0.5. "clean": the first is the image as it is, and the transformation acts
-        on every second one.
+        identical if it acts with probability 0.5. "clean": the first is the image as it is, the second is it
+        transformed, and the transformation always acts. Curves over strength and interactions are read most easily with
+        "clean" twins.
     strengths : list of float or None
         Strengths above 0 and up to 1 at which each transformation is measured, in increasing order, see
-        `Transformation.at`. None: 1, the transformation as it is.
+        `Transformation.at`. None: 1, the transformation as it is. Flips and invert are done in full
+        at any strength.
     distance : {"euclidean", "cosine", "mahalanobis"}
         Distance between features: that of the paper; 1 minus their cosine; or that in units of the spread of the
         features of at most 1,000 images of fit as they are, with the covariance shrunk after Ledoit and Wolf.

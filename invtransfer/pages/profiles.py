@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from invtransfer import plots
-from invtransfer.analysis.profiles import find_depths, select_last_layer
+from invtransfer.analysis.profiles import find_depths, put_feature_last, select_last_layer
 from invtransfer.cubes.assembly import STATUS
 from invtransfer.pages.layout import Table, Verbatim, make_page, make_picture
 from invtransfer.pages.origins import describe_failures, describe_origin
@@ -77,6 +77,7 @@ def _complete(profile):
         profile = profile.expand_dims(encoder=["the encoder"])
     if "depth" in profile.data_vars and "layer" in profile.depth.dims:
         profile = profile.assign_coords(depth=find_depths(profile))
+    profile = put_feature_last(profile)
     if "category" not in profile.coords:
         profile = profile.assign_coords(category=("transformation", [""] * profile.sizes["transformation"]))
     unknown = [dim for dim in profile.get("sensitivity", profile.encoder).dims if dim not in DIMS]
@@ -95,6 +96,8 @@ def _format_lead(profile, settings):
         text += f", measured on {_count(profile.sizes['image'], 'image')}"
         text += f" of {settings['images'].rpartition(' ')[0]}" if isinstance(settings.get("images"), str) else ""
         text += f", brought to {settings['size']} x {settings['size']} pixels" if "size" in settings else ""
+    distance = settings.get("distance", "euclidean")
+    text += f", by {distance} distance" if distance != "euclidean" else ""
     return f"{text}: how far the features of an image move when it is transformed."
 
 
@@ -128,11 +131,56 @@ def _summarise(profile):
             pairs = zip(profile.encoder.values[known], texts[known, i], strict=True)
             each = ", ".join(f"{encoder} {text}" for encoder, text in pairs)
             points.append(f"Encoders differ most in {names[i]}: {each}.")
+    if "sensitivity" in profile and {"layer", "depth"} <= {*profile.dims, *profile.coords}:
+        points += _summarise_layers(_at_full_strength(profile))
     if "kind" in one:
-        kinds = Counter(str(kind) for kind in one.kind.values.ravel() if kind)
-        counted = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
-        points.append(f"Pairs of transformations by how they act together: {counted or 'none was measured'}.")
+        points += _summarise_pairs(one)
     return points or ["Nothing was measured."]
+
+
+def _summarise_layers(profile):
+    """Return for each encoder the transformation whose sensitivity falls most from the first to the last layer."""
+    points = []
+    for encoder in profile.encoder.values:
+        of_one = profile.sel(encoder=encoder)
+        order = of_one.depth.argsort(kind="stable").values[: int(of_one.depth.notnull().sum())]
+        if len(order) < 2:
+            continue
+        ends = of_one.isel(layer=order[[0, -1]])
+        first, last = ends.sensitivity.transpose("layer", "transformation").values
+        names = [str(name).removeprefix("(").removesuffix(")") for name in ends.get("layer_name", ends.layer).values]
+        falls = first - last
+        if np.isfinite(falls).any() and np.nanmax(falls) > 0:
+            i = np.nanargmax(falls)
+            points.append(
+                f"From the first to the last layer of {encoder}, the sensitivity to"
+                f" {profile.transformation.values[i]} falls most: from {first[i]:.3f} ({names[0]}) to {last[i]:.3f}"
+                f" ({names[1]})."
+            )
+        elif np.isfinite(falls).any():
+            points.append(
+                f"No sensitivity of {encoder} falls from the first layer ({names[0]}) to the last ({names[1]})."
+            )
+    return points
+
+
+def _summarise_pairs(one):
+    """Return how many pairs of transformations act together in which way, and which do so most."""
+    kinds = Counter(str(kind) for kind in one.kind.values.ravel() if kind)
+    counted = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
+    points = [f"Pairs of transformations by how they act together: {counted or 'none was measured'}."]
+    dims = ("encoder", "transformation", "then")
+    values, kind = (one[name].transpose(*dims).values for name in ("interaction", "kind"))
+    texts = _format_intervals(one, "interaction", *dims)
+    for which, sign in (("covering", -1), ("amplifying", 1)):
+        sizes = np.where((kind == which) & np.isfinite(values), sign * values, -np.inf)
+        if np.isfinite(sizes).any():
+            place = np.unravel_index(sizes.argmax(), sizes.shape)
+            encoder, first, then = (one[dim].values[i] for dim, i in zip(dims, place, strict=True))
+            points.append(
+                f"The most {which}: {first}, then {then}, for {encoder}, with the interaction {texts[place]}."
+            )
+    return points
 
 
 # parts of a profile, and its values as texts
@@ -179,7 +227,7 @@ def _tabulate_sensitivities(one):
     names, encoders = one.transformation.values, one.encoder.values
     pairs = zip(names, one.category.values, strict=True)
     rows = [[str(name), *cells[i], str(kind)] for i, (name, kind) in enumerate(pairs)]
-    heads = ["transformation", *map(str, encoders), "kind"]
+    heads = ["transformation", *map(str, encoders), "category"]
     tables = [Table("Sensitivity, with 95 % intervals over images", heads, rows)]
     companions = {name: head for name, head in COMPANIONS.items() if name in one}
     if companions:
@@ -200,12 +248,14 @@ def _tabulate_layers(one):
     tables = []
     for encoder, of_one in zip(one.encoder.values, cells, strict=True):
         order = depths.sel(encoder=encoder).argsort(kind="stable").values
+        names = one.get("layer_name", one.layer).broadcast_like(depths).sel(encoder=encoder).values
         rows = [
-            [str(one.layer.values[i]), f"{depth:.2f}" if "depth" in one.coords else "", *of_one[i]]
+            [str(names[i]), f"{depth:.2f}" if "depth" in one.coords else "", *of_one[i]]
             for i, depth in zip(order, depths.sel(encoder=encoder).values[order], strict=True)
             if np.isfinite(depth)  # else the encoder has no such layer
         ]
-        tables.append(Table(f"{encoder}: sensitivity at each layer, from the first to the last", heads, rows))
+        if rows:
+            tables.append(Table(f"{encoder}: sensitivity at each layer, from the first to the last", heads, rows))
     return tables
 
 
@@ -308,7 +358,8 @@ PARTS = (
         (("Sensitivity at each strength", plots.plot_doses),), "sensitivity", _tabulate_doses,
         "How to read this: a strength is the share of the transformation's range that was used: near 0 the image hardly"
         " changes, at 1 it changes as much as the transformation can. A curve that stays low is one that the encoder"
-        " ignores; a steep start means that even a weak transformation moves the features.",
+        " ignores; a steep start means that even a weak transformation moves the features. Flips and invert are done"
+        " in full at any strength, so that their curves are flat.",
     ),
     _Part(
         "Two transformations together", {"sensitivity", "together", "interaction", "then"}, _at_end,

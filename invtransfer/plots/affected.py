@@ -27,14 +27,17 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
     ----------
     profile : xarray.Dataset
         Over "transformation" and "image" (or "pair"), and "encoder", "layer" and "strength" or not: "pair_distance" and
-        "random_distance". The coordinate "image" has the numbers of the images.
+        "random_distance". The coordinate "image" has the number of the image that each pair was made of; without it,
+        pairs are numbered in their order.
     images, twins : array-like of shape (n_pairs, height, width, 3), uint8 or float in [0, 1]
-        First and second image of each pair, in the order of the profile's pairs. What has a length and gives one image
-        by its place is enough; only those that are shown are read.
+        First and second image of each pair, in the order of the profile's pairs, which is random: as
+        `SensitivityScorer.make_twins` gives them. What has a length and gives one image by its place is enough; only
+        those that are shown are read.
     transformation : str
         Transformation that makes the twins.
-    labels : array-like of shape (n_pairs,), int or str
-        Class of each image, in the same order; None: there are no classes.
+    labels : array-like of shape (n_images,), int or str
+        Class of each image by its number, in the order of the images that the scorer was fitted on, such as `labels` of
+        `load_images`; None: there are no classes.
     n : int
         Number of most, and of least, affected images. None is shown twice.
     encoder : str
@@ -57,7 +60,8 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
         If `profile` is not a Dataset.
     ValueError
         If it lacks something, has no such transformation, encoder, layer or strength, or nothing that was measured; if
-        images, twins or labels are not as many as its pairs or not as described, or `n` is not from 1 to 50.
+        images or twins are not as many as its pairs, labels too few for the numbers of its images, or these not as
+        described, or `n` is not from 1 to 50.
     ModuleNotFoundError
         If matplotlib is missing.
 
@@ -84,14 +88,14 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
     if not isinstance(n, Integral) or isinstance(n, bool) or not 1 <= n <= 50:
         raise ValueError(f"n is {n!r}, expected a whole number from 1 to 50")
     values, numbers, words = _find_sensitivities(profile, transformation, encoder, layer, strength)
-    for name, given in (("images", images), ("twins", twins), *([] if labels is None else [("labels", labels)])):
+    for name, given in (("images", images), ("twins", twins)):
         if not hasattr(given, "__getitem__") or _length(given) != len(values):
             raise ValueError(
                 f"{name} has the length {_length(given)}, expected {len(values)}, one for each pair of profile"
             )
-    classes = None if labels is None else [str(label) for label in np.asarray(labels).ravel().tolist()]
-    if classes is not None and len(classes) != len(values):
-        raise ValueError(f"labels has {len(classes)} values, expected {len(values)}, one for each pair of profile")
+    if labels is not None:
+        _check_labels(labels, max(numbers))
+    classes = None if labels is None else [str(label) for label in np.asarray(labels)[numbers].tolist()]
     order = np.argsort(-values, kind="stable")[: np.isfinite(values).sum()]  # NaN last
     n = min(int(n), max(1, len(order) // 2))
     groups = {"most affected": order[:n], "least affected": order[n:][::-1][:n]}
@@ -143,7 +147,10 @@ def _find_sensitivities(profile, transformation, encoder, layer, strength):
     shown, where = select_layer(shown, layer)
     shown, how = select_strength(shown, strength)
     pair_distances, random_distances = (shown[name].values.ravel() for name in names)
-    numbers = shown.image.values.tolist() if "image" in shown.coords else range(len(pair_distances))
+    numbers = shown.image.values if "image" in shown.coords else np.arange(len(pair_distances))
+    if numbers.dtype.kind not in "iu" or numbers.min(initial=0) < 0:
+        raise ValueError(f"profile has 'image' with {numbers.tolist()[0]!r}, expected the numbers of images, from 0")
+    numbers = numbers.tolist()
     scale = mean_random_distance(random_distances) if len(pair_distances) > 1 else 0.0
     if not np.isfinite(pair_distances).any():
         raise ValueError(f"profile has no distances of pairs for {transformation!r}: it failed or is missing")
@@ -151,6 +158,17 @@ def _find_sensitivities(profile, transformation, encoder, layer, strength):
         raise ValueError(f"profile has the mean random_distance {scale} for {transformation!r}, expected more than 0")
     words = [format_plain(chosen["encoder"]), where, how]
     return pair_distances / scale, numbers, ", ".join(filter(None, words))
+
+
+def _check_labels(labels, last):
+    """Check that there is a label for each number of an image, up to the last."""
+    if not hasattr(labels, "__getitem__") or _length(labels) == "none" or len(labels) <= last:
+        raise ValueError(
+            f"labels has the length {_length(labels)}, expected at least {last + 1}, as profile has a pair of image"
+            f" {last}"
+        )
+    if np.ndim(labels) != 1:
+        raise ValueError(f"labels is of shape {np.shape(labels)}, expected one label for each image")
 
 
 def _cut(name, width):

@@ -58,6 +58,8 @@ def plot_layers(profile):
     ['0.90', '0.20', '0.70', '0.60']
     """
     from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
@@ -80,12 +82,15 @@ def plot_layers(profile):
         axes.remove()
     colours = colormaps["viridis"].with_extremes(bad=MISSING, over=_BEYOND)
     values = profile.sensitivity.where(np.isfinite(profile.sensitivity)).values  # (encoder, layer, transformation)
-    images, titles = [], format_encoders(profile, width=int((size[0] - 2.9) / n_columns / 0.078))
+    image, titles = (
+        ScalarMappable(Normalize(0, 1), colours),
+        format_encoders(profile, width=int((size[0] - 2.9) / n_columns / 0.078)),
+    )
     for i, (axes, places) in enumerate(zip(panels[:n], layers, strict=True)):
-        image = axes.imshow(values[i, places].T, colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-        images.append(image)
-        if places.size and width / len(places) >= _NUMBER:
-            write_numbers(axes, image, values[i, places].T, (min(0.5, width / len(places)), _ROW))
+        if places.size:  # an encoder that failed has no layers
+            image = axes.imshow(values[i, places].T, colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+            if width / len(places) >= _NUMBER:
+                write_numbers(axes, image, values[i, places].T, (min(0.5, width / len(places)), _ROW))
         _label_layers(axes, names[i], width)
         _part_categories(axes, profile.category.values.tolist())
         if (i + 1) % n_columns == 0 or i == n - 1:
@@ -96,7 +101,7 @@ def plot_layers(profile):
     panels[0].set_ylim(n_rows - 0.5, -0.5)
     beyond = bool((values > 1).any())
     bar = figure.colorbar(
-        images[0], ax=panels[:n].tolist(), label="sensitivity", extend="max" if beyond else "neither", aspect=30,
+        image, ax=panels[:n].tolist(), label="sensitivity", extend="max" if beyond else "neither", aspect=30,
         pad=0.015, shrink=min(1, 3.6 / size[1] + 0.35),
     )  # fmt: skip
     bar.ax.tick_params(labelsize=8)

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 import numpy as np
 import xarray as xr
 
-from invtransfer.analysis.profiles import find_depths
+from invtransfer.analysis.profiles import find_depths, put_feature_last
 from invtransfer.plots.axes import CHARACTER, MARKERS
 
 SENSITIVITY = ("sensitivity", "sensitivity_low", "sensitivity_high")
@@ -49,11 +49,13 @@ def check_profile(profile, variables, needs=(), may_have=("layer", "strength"), 
         If a variable, dimension or label is missing, is there twice, or holds something else than expected.
     """
     if not isinstance(profile, xr.Dataset):
-        raise TypeError(f"{argument} is of type {type(profile).__name__}, expected an xarray.Dataset")
+        advice = ": its attribute profile_" if hasattr(profile, "profile_") else ""
+        raise TypeError(f"{argument} is of type {type(profile).__name__}, expected an xarray.Dataset{advice}")
     if "model" in profile.dims and "encoder" not in profile.variables:
         profile = profile.rename(model="encoder")
     if "depth" in profile.data_vars and "layer" in profile.depth.dims:
         profile = profile.assign_coords(depth=find_depths(profile))
+    profile = put_feature_last(profile)
     needs = ("transformation", *needs)
     for dim in needs:
         if dim not in profile.dims:
@@ -198,7 +200,8 @@ def select_layer(profile, layer=None):
     names = list(dict.fromkeys(map(str, one.layer_name.values.tolist())))
     words = f"layer {format_plain(layer)}"
     if layer is None:
-        words = f"the last layer ({format_plain(names[0])})" if len(names) == 1 else "each encoder's last layer"
+        name = format_plain(names[0]).removeprefix("(").removesuffix(")")  # "(feature)" has its own
+        words = f"the last layer ({name})" if len(names) == 1 else "each encoder's last layer"
     return one.drop_vars(["layer", "layer_name", "depth"], errors="ignore"), words
 
 

@@ -50,7 +50,7 @@ KEPT_BYTES = 2**28  # size of features of images as they are that are kept for a
 LONG_NAMES = {
     "encoder": "name of the model, as load_model takes it", "transformation": "transformation of the second image",
     "category": "kind of transformation", "layer": "layer of the model", "strength": "how much of its full range",
-    "then": "transformation after the first one", "image": "number of the image",
+    "then": "transformation after the first one", "image": "number of the image", "file": "file of the image",
 }  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def measure_models(
     pairs = choose_interactions(interactions, chosen, strengths)
     thens = {name: [then.name for first, then in pairs if first.name == name] for name in names}
     weights = "random" if random_weights else "default"
-    measurement = _Measurement(load_images(images, size=size), n_pairs, weights, layer, layers, pool, precision, device)
+    measurement = _Measurement(images, size, n_pairs, weights, layer, layers, pool, precision, device)
     measurement.read_images()
     identities = {}
     for model in reversed(models):  # the first, with which the measurement begins, is loaded last
@@ -174,7 +174,8 @@ DESCRIPTIONS = {
 class _Measurement:
     """The images, and the model that was used last with its features of them as they are; only one is in memory."""
 
-    def __init__(self, images, n_pairs, weights, layer, layers, pool, precision, device):
+    def __init__(self, folder, size, n_pairs, weights, layer, layers, pool, precision, device):
+        images, self._folder = load_images(folder, size=size), folder
         if len(images) < 2:
             raise ValueError("images holds one image, expected at least 2")
         self.images = images
@@ -217,7 +218,11 @@ class _Measurement:
         if "layer" not in profile.dims:
             profile["features"] = describe_features(self._encoder)
         profile["preprocessing"] = self._encoder.module.preprocessing.description
-        return _make_cell(profile.isel(transformation=0, drop=True), source.order)
+        profile = profile.isel(transformation=0, drop=True).assign_coords(image=("pair", source.order))
+        if self.images.files:
+            names = [os.path.relpath(self.images.files[i], self._folder) for i in source.order]
+            profile = profile.assign_coords(file=("pair", [name.encode(errors="replace").decode() for name in names]))
+        return _make_cell(profile)
 
     def _load(self, model):
         if self._name == model:
@@ -260,9 +265,9 @@ def _behind_preprocessing(layer):
     return layer if layer == FEATURE else f"{PART}{'' if not layer or layer.startswith('[') else '.'}{layer}"
 
 
-def _make_cell(profile, order):
+def _make_cell(profile):
     """Return the cell of a cube: no coordinates but labels, and layers named as in the model."""
-    cell = profile.drop_vars("object_sensitivity").rename(pair="image").assign_coords(image=order)
+    cell = profile.drop_vars("object_sensitivity").swap_dims(pair="image")
     if "layer" in cell.dims:
         names = [re.sub(rf"^{PART}\.?", "", name) for name in cell.layer.values]
         cell = cell.assign_coords(layer=names).reset_coords(["depth", "features"])

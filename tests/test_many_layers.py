@@ -291,7 +291,9 @@ def test_the_network_of_an_estimator_of_ours(images):
         ("layer1", r"layers is 'layer1', expected 'blocks' or a list of names, such as \['layer1'\]"),
         ([], "layers is empty, expected at least one name, or 'blocks'"),
         (["head", "head"], "layers holds 'head' more than once, expected each name once"),
-        (["block.0"], r"layer is 'block.0', expected .* of Network \(nearest: blocks.0, blocks.2, blocks.1\)"),
+        (["block.0"], r"layers holds 'block.0', expected .* of Network \(nearest: blocks.0, blocks.2, blocks.1\)"),
+        (3, "layers is 3, expected 'blocks' or a list of names"),
+        ([0, 1], r"layers is \[0, 1\], expected 'blocks' or a list of names"),
         (["", FEATURE], r"layers holds '' and '\(feature\)', expected one part of the output only"),
     ],
 )

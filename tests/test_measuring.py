@@ -290,6 +290,8 @@ def test_layers_strengths_and_interactions_go_into_the_cube(folder, capsys):
     here = {"encoder": "mine.py:deep", "transformation": "invert", "layer": ["0", "1"]}
     np.testing.assert_allclose(cube.sensitivity.sel(here), of_scorer, rtol=1e-5)  # invert draws nothing
     assert all({"units", "long_name"} <= cube[name].attrs.keys() for name in cube.variables)
+    assert cube.file.dims == ("image",)
+    assert cube.file.values.tolist() == [f"{i:02}.png" for i in cube.image.values]
     said = capsys.readouterr().out
     last = cube.sensitivity.sel(encoder="mine.py:deep", transformation="hue", layer="(feature)", strength=1).item()
     assert f"{last:.3f}" in said
@@ -327,7 +329,7 @@ def test_cubes_of_models_with_other_layers_merge(folder):
 
 def test_names_of_layers_that_are_not_there(folder, capsys):
     for wrong, message in (
-        (["--layers", "conv"], "layer is 'conv', expected the name of a layer of Sequential (nearest: 0, 1)"),
+        (["--layers", "conv"], "layers holds 'conv', expected the name of a layer of Sequential (nearest: 0, 1)"),
         (["--layers", "0", "--layer", "1"], "layer is '1' and layers is ['0'], expected one of them"),
         (["--strengths", "0"], "strengths is [0.0], expected numbers above 0 and up to 1"),
         (

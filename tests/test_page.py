@@ -478,3 +478,14 @@ def test_in_print(browser, paths, name, tmp_path):
     content = (tmp_path / "page.pdf").read_bytes()
     assert content.startswith(b"%PDF")
     assert len(re.findall(rb"/Type\s*/Page\b", content)) >= 2
+
+
+def test_the_images_that_a_transformation_moves_most():
+    profile = make_profile().isel(encoder=[0], transformation=[0])
+    own = np.array([1.0, 5.0, 2.0, 4.0, 3.0])
+    dims, files = ("encoder", "transformation", "image"), [f"{name}.jpg" for name in "abcde"]
+    profile = profile.assign(pair_distance=(dims, own[None, None]), random_distance=(dims, np.full((1, 1, 5), 2.0)))
+    profile = profile.assign_coords(image=range(5), file=("image", files))
+    (row,) = Page(make_profile_page(profile)).table("most", "least")
+    assert row["most"] == "b.jpg (2.50), d.jpg (2.00), e.jpg (1.50)"
+    assert row["least"] == "a.jpg (0.50), c.jpg (1.00)"  # none is in both

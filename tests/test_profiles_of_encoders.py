@@ -265,7 +265,7 @@ def test_an_encoder_that_fails_does_not_stop_the_others(X):
     assert np.isfinite(scorer.sensitivity_.sel(encoder="colour")).all()
     assert scorer.profile_.message.values.tolist() == ["RuntimeError: no images today", ""]
     assert scorer.transform(X[:4]).shape == (4, 1)
-    with pytest.raises(RuntimeError, match="no images today"):
+    with pytest.raises(ValueError, match="all 1 encoders failed; fails: RuntimeError: no images today"):
         SensitivityScorer({"fails": fails}, transformations=["hue"]).fit(X)
 
 
@@ -420,6 +420,10 @@ def test_intervals_of_layers_are_those_of_their_distances(X):
         ({"encoder": {1: None}}, "encoder holds 1, expected names of encoders, such as 'resnet18'"),
         ({"encoder": {}}, "encoder is an empty dict, expected at least one encoder by its name"),
         ({"layers": "blocks"}, "layers is 'blocks', expected None: encoder is of type function"),
+        (
+            {"probe": FrozenFeatureProbe(mean_colour)},
+            "probe is a FrozenFeatureProbe with an encoder, expected a classifier of features",
+        ),
         ({"encoder": {"a": None}, "probe": {}}, r"probe holds none for 'a', expected one for each encoder: \[\]"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import ExitStack
 
 import torch
@@ -69,7 +70,9 @@ class ManyLayers(nn.Module):
                 raise ValueError(f"layers is {layers!r}, expected 'blocks' or a list of names, such as [{layers!r}]")
             names = [*find_blocks(module), FEATURE]
         else:
-            names = list(layers)
+            names = list(layers) if isinstance(layers, Iterable) else [layers]
+            if not all(isinstance(name, str) for name in names):
+                raise ValueError(f"layers is {layers!r}, expected 'blocks' or a list of names")
         if not names:
             raise ValueError("layers is empty, expected at least one name, or 'blocks'")
         twice = [name for name, count in Counter(names).items() if count > 1]
@@ -77,8 +80,11 @@ class ManyLayers(nn.Module):
             raise ValueError(f"layers holds {twice[0]!r} more than once, expected each name once")
         self.module, self.layers, self.pool = module, layers, pool
         wanted = {name: None if name == FEATURE else name for name in names}
-        first = LayerFeatures(module, wanted[names[0]], pool)
-        parts = {name: first.at(layer) for name, layer in wanted.items()}
+        try:
+            first = LayerFeatures(module, wanted[names[0]], pool)
+            parts = {name: first.at(layer) for name, layer in wanted.items()}
+        except ValueError as error:
+            raise ValueError(re.sub("^layer is ", "layers holds ", str(error))) from error
         # of these there is at most one, which runs the forward pass; the others are watched meanwhile
         direct = [name for name, part in parts.items() if part.runs_module]
         if len(direct) > 1:

@@ -94,7 +94,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         0.5, two that have nothing to do with one another seem to cover one another.
     probe : fitted classifier, dict of these by the names of the encoders, or None
         Classifier with `predict` for features, those of the last layer if there are several, such as a
-        `FrozenFeatureProbe` that was fitted on features. How often do its answers change?
+        ``FrozenFeatureProbe().fit(encode(encoder, X), y)``. How often do its answers change?
     n_pairs : int
         Number of pairs of twins per transformation. From given images, at most one pair is made of each; of more, a
         random choice.
@@ -270,7 +270,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
                     raise
                 failures[name] = error
         if not profiles:
-            raise next(iter(failures.values()))
+            name, error = next(iter(failures.items()))
+            raise ValueError(f"all {len(failures)} encoders failed; {name}: {type(error).__name__}: {error}") from error
         self._scales = {name: _scales(profile) for name, profile in profiles.items()}
         self._layers = {name: one.get("layer", xr.DataArray([None])).values for name, one in profiles.items()}
         if isinstance(self.encoder, dict):
@@ -316,6 +317,11 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         for probe in self.probe.values() if isinstance(self.probe, dict) else [self.probe]:
             if probe is not None and not callable(getattr(probe, "predict", None)):
                 raise TypeError(f"probe is of type {type(probe).__name__}, expected a fitted classifier with `predict`")
+            if getattr(probe, "encoder", None) is not None:
+                raise ValueError(
+                    f"probe is a {type(probe).__name__} with an encoder, expected a classifier of features, such as"
+                    " FrozenFeatureProbe().fit(encode(encoder, X), y)"
+                )
         for name in self._encoders():
             if isinstance(self.probe, dict) and name not in self.probe:
                 raise ValueError(f"probe holds none for {name!r}, expected one for each encoder: {list(self.probe)}")

@@ -9,11 +9,13 @@ import xarray as xr
 
 from invtransfer import plots
 from invtransfer.analysis.profiles import find_depths, put_feature_last, select_last_layer
+from invtransfer.analysis.representations import mean_random_distance
 from invtransfer.cubes.assembly import STATUS
 from invtransfer.pages.layout import Table, Verbatim, make_page, make_picture
 from invtransfer.pages.origins import describe_failures, describe_origin
 from invtransfer.storage import parse_json
 
+DISTANCES = ("pair_distance", "random_distance")
 DIMS = ("encoder", "layer", "transformation", "strength")
 COMPANIONS = {  # of the sensitivity, with the heads of their columns
     "abx": "ABX", "different": "images changed", "sensitivity_if_different": "sensitivity if changed",
@@ -282,6 +284,25 @@ def _tabulate_interactions(one):
     return [Table("Pairs of transformations, at the last layer", heads, rows)]
 
 
+def _tabulate_images(one, n=3):
+    """Return the images that each transformation moves most and least, with their own sensitivities."""
+    own, others = (one[name].transpose("encoder", "transformation", "image").values for name in DISTANCES)
+    names = one.get("file", one.image).values
+    rows = []
+    for i, encoder in enumerate(one.encoder.values):
+        for j, transformation in enumerate(one.transformation.values):
+            normaliser = mean_random_distance(others[i, j])
+            if not np.isfinite(own[i, j]).all() or not normaliser > 0:
+                continue
+            order = np.argsort(-own[i, j], kind="stable")
+            ends = (order[:n], order[::-1][: min(n, len(order) - n)])
+            texts = [", ".join(f"{names[k]} ({own[i, j, k] / normaliser:.2f})" for k in end) for end in ends]
+            rows.append([str(transformation), str(encoder), *texts])
+    return [
+        Table("Images moved most and least, at the last layer", ["transformation", "encoder", "most", "least"], rows)
+    ]
+
+
 # figures
 
 
@@ -370,6 +391,12 @@ PARTS = (
         " (additive); below 0, one hides the other (covering); above 0, they strengthen each other (amplifying). If"
         " its interval holds 0 and more, the images do not decide (unclear). Two large movements cover one another"
         " even if they have nothing to do with one another, as a sensitivity hardly exceeds 1.",
+    ),
+    _Part(
+        "Which images it hits", {*DISTANCES, "image"}, _at_end, (), "pair_distance", _tabulate_images,
+        "How to read this: in brackets is the image's own sensitivity, the distance of its features from those of its"
+        " transformed version, divided by the mean distance between different images. Their mean over all images is"
+        " the sensitivity.",
     ),
 )  # fmt: skip
 

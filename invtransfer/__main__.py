@@ -216,6 +216,8 @@ def _reproduce(options):
             raise ValueError(f"--cell has {name + equals + label!r}, expected NAME=LABEL, such as seed=0")
     cube = read(options.cube)
     check_study_cube(cube, options.cube)
+    if "study" not in cube.attrs and "preprocessing" in cube:  # the images are not in the cube
+        raise ValueError(f"{options.cube} is a measurement: run its command again, with another --out, and compare")
     if "study" not in cube.attrs or "settings" not in cube.attrs:
         raise ValueError("the cube is not a study's, or of an earlier version: it does not say how to compute a cell")
     study = _load_study(cube.attrs["study"], options.study)

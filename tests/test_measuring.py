@@ -327,6 +327,14 @@ def test_cubes_of_models_with_other_layers_merge(folder):
         Path("merged.nc").unlink()
 
 
+def test_a_measurement_is_not_reproduced_cell_by_cell(folder, capsys):
+    measure("mine.py:colours", "--transformations", "hue")
+    with pytest.raises(SystemExit):
+        main(["reproduce", "mine.nc", "--cell", "encoder=mine.py:colours,transformation=hue"])
+    message = "mine.nc is a measurement: run its command again, with another --out, and compare"
+    assert message in capsys.readouterr().err
+
+
 def test_names_of_layers_that_are_not_there(folder, capsys):
     for wrong, message in (
         (["--layers", "conv"], "layers holds 'conv', expected the name of a layer of Sequential (nearest: 0, 1)"),

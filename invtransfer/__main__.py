@@ -50,39 +50,7 @@ def _make_parser():
     parser = argparse.ArgumentParser("invtransfer", description="Measure models, or ask something about a cube.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
-    command = _add(commands, _measure, "measure what models ignore in a person's own images")
-    models = "torchvision:resnet50, timm:NAME, hf:NAME, mine.py:make_encoder or encoder.npz"
-    command.add_argument("models", nargs="+", metavar="MODEL", help=f"such as {models}")
-    command.add_argument(
-        "--images", required=True, type=expand_path, metavar="PATH", help="folder of images, or file of arrays"
-    )
-    command.add_argument("--out", required=True, type=expand_path, metavar="CUBE.nc", help="where the cube goes")
-    for name, kind, metavar, default, text in (
-        ("--pairs", int, "N", 1_000, "how many of the images are shown at most"),
-        ("--layer", str, "NAME", None, "layer whose output is measured (default: what the model calls its feature)"),
-        ("--size", int, "N", 224, "side in pixels to which images are brought before they are transformed"),
-        ("--device", str, "NAME", "auto", "such as cpu or cuda; auto: a GPU if there is one"),
-        ("--batch-size", int, "N", None, "images per call of a model (default: as suits their size)"),
-    ):
-        shown = "" if default is None else f" (default: {default})"
-        command.add_argument(name, type=kind, metavar=metavar, default=default, help=text + shown)
-    command.add_argument("--transformations", nargs="+", metavar="NAME", help="such as h_flip rotate (default: all 18)")
-    layers = "layers that are measured in one pass: blocks, which are all of them, or names (default: only --layer)"
-    command.add_argument("--layers", nargs="+", metavar="NAME", help=layers)
-    strengths = "strengths of the transformations, above 0 and up to 1, such as 0.1 0.25 0.5 1 (default: 1)"
-    command.add_argument("--strengths", nargs="+", type=float, metavar="S", help=strengths)
-    distance = "distance between features (default: euclidean)"
-    command.add_argument(
-        "--distance", default="euclidean", choices=["euclidean", "cosine", "mahalanobis"], help=distance
-    )
-    pairs = "transformations that are also measured one after the other: all, or pairs such as rotate,blur"
-    command.add_argument("--interactions", nargs="+", metavar="PAIR", help=pairs)
-    pooling = "how token sequences and maps become one row of features (default: auto)"
-    command.add_argument("--pool", default="auto", choices=["auto", "class", "mean", "flatten"], help=pooling)
-    precision = "number format in which models compute (default: float32)"
-    command.add_argument("--precision", default="float32", choices=["float32", "bfloat16", "float16"], help=precision)
-    command.add_argument("--random-weights", action="store_true", help="give models of libraries random weights")
-
+    _add_measure(commands)
     command = _add(commands, _status, "show how far a study or a measurement is, also while it runs")
     command.add_argument("path", metavar="CUBE_OR_FOLDER", help="a cube, its folder .cells, or a folder of cubes")
 
@@ -121,6 +89,42 @@ def _make_parser():
     command.add_argument("--ignore", nargs="+", default=[], metavar="NAME", help="settings that may differ, or: all")
     command.add_argument("--figure", type=expand_path, metavar="FILE.png", help="also draw it; needs matplotlib")
     return parser
+
+
+def _add_measure(commands):
+    """Add the command that has most options."""
+    command = _add(commands, _measure, "measure what models ignore in a person's own images")
+    models = "torchvision:resnet50, timm:NAME, hf:NAME, mine.py:make_encoder or encoder.npz"
+    command.add_argument("models", nargs="+", metavar="MODEL", help=f"such as {models}")
+    command.add_argument(
+        "--images", required=True, type=expand_path, metavar="PATH", help="folder of images, or file of arrays"
+    )
+    command.add_argument("--out", required=True, type=expand_path, metavar="CUBE.nc", help="where the cube goes")
+    for name, kind, metavar, default, text in (
+        ("--pairs", int, "N", 1_000, "how many of the images are shown at most"),
+        ("--layer", str, "NAME", None, "layer whose output is measured (default: what the model calls its feature)"),
+        ("--size", int, "N", 224, "side in pixels to which images are brought before they are transformed"),
+        ("--device", str, "NAME", "auto", "such as cpu or cuda; auto: a GPU if there is one"),
+        ("--batch-size", int, "N", None, "images per call of a model (default: as suits their size)"),
+    ):
+        shown = "" if default is None else f" (default: {default})"
+        command.add_argument(name, type=kind, metavar=metavar, default=default, help=text + shown)
+    command.add_argument("--transformations", nargs="+", metavar="NAME", help="such as h_flip rotate (default: all 18)")
+    layers = "layers that are measured in one pass: blocks, which are all of them, or names (default: only --layer)"
+    command.add_argument("--layers", nargs="+", metavar="NAME", help=layers)
+    strengths = "strengths of the transformations, above 0 and up to 1, such as 0.1 0.25 0.5 1 (default: 1)"
+    command.add_argument("--strengths", nargs="+", type=float, metavar="S", help=strengths)
+    distance = "distance between features (default: euclidean)"
+    command.add_argument(
+        "--distance", default="euclidean", choices=["euclidean", "cosine", "mahalanobis"], help=distance
+    )
+    pairs = "transformations that are also measured one after the other: all, or pairs such as rotate,blur"
+    command.add_argument("--interactions", nargs="+", metavar="PAIR", help=pairs)
+    pooling = "how token sequences and maps become one row of features (default: auto)"
+    command.add_argument("--pool", default="auto", choices=["auto", "class", "mean", "flatten"], help=pooling)
+    precision = "number format in which models compute (default: float32)"
+    command.add_argument("--precision", default="float32", choices=["float32", "bfloat16", "float16"], help=precision)
+    command.add_argument("--random-weights", action="store_true", help="give models of libraries random weights")
 
 
 def _add(commands, run, summary):

@@ -15,13 +15,12 @@ import numpy as np
 import torch
 
 from invtransfer.analysis import format_table
-from invtransfer.analysis.profiles import select_last_layer
+from invtransfer.analysis.layers import FEATURE, select_last_layer
 from invtransfer.analysis.representations import DISTANCES
 from invtransfer.cubes.assembly import STATUS
 from invtransfer.cubes.files import write
 from invtransfer.cubes.running import run_study
 from invtransfer.encoders.encoding import describe_features, open_encoder
-from invtransfer.encoders.many_layers import FEATURE
 from invtransfer.estimators.models import LIBRARIES, load_model
 from invtransfer.estimators.profiles import (
     SENSITIVITY,

@@ -75,9 +75,11 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "invtransfer.cubes.records", "invtransfer.cubes.running", "invtransfer.cubes.status",
     ],
     "called by functions that have targets": [
-        "invtransfer.pages.layout", "invtransfer.pages.origins", "invtransfer.pages.profiles",
+        "invtransfer.pages.layout", "invtransfer.pages.measure_command", "invtransfer.pages.origins",
+        "invtransfer.pages.profiles",
         "encode_plain", "measure_twins", "order_of_pairs", "take_images", "count_at_once", "warn_of_few",
         "ImagesOfPairs", "find_depths", "make_whitenings", "put_feature_last", "select_last_layer",
+        "sensitivity_intervals",
         "invtransfer.estimators.profiles", "invtransfer.transformations.strength",
         "invtransfer.analysis.checks", "invtransfer.encoders.heads", "invtransfer.encoders.libraries",
         "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers", "invtransfer.objects.folders",

@@ -27,11 +27,11 @@ from invtransfer.analysis.invariance import (
     spillover_in_distribution,
     target_sensitivity,
 )
+from invtransfer.analysis.layers import select_last_layer
 from invtransfer.analysis.profiles import (
     adjust_p_values,
     compare_sensitivities,
     interactions,
-    select_last_layer,
     slope_at_zero,
     strength_of_half,
 )

@@ -13,11 +13,10 @@ import xarray as xr
 from scipy import stats
 
 from invtransfer.analysis.checks import check_array
-from invtransfer.analysis.representations import leave_one_out, mean_random_distance, sensitivity_interval
+from invtransfer.analysis.representations import leave_one_out, mean_random_distance, sensitivity_intervals
 
 PAIRS = ("pair", "image")  # names of the dimension of the pairs
 ANGLES = np.linspace(0, 2 * np.pi, 360, endpoint=False)  # points on an ellipse; its extremes are precise to 4e-5
-FEATURE = "(feature)"  # what an encoder itself calls its feature, among its layers
 ROUNDING = 1e-5  # share of a squared sensitivity that rounding may make
 
 
@@ -157,7 +156,7 @@ def slope_at_zero(pair_distances, random_distances):
     strengths = _check_strengths(own, "pair_distances")
     own, random = (values.transpose("strength", ...) for values in (own, random))
     if len(strengths) == 1:
-        slope, low, high = _intervals(own.values[0], random.values[0]) / strengths[0]
+        slope, low, high = sensitivity_intervals(own.values[0], random.values[0]) / strengths[0]
     else:
         s1, s2 = strengths[:2]
         weights = s2 / (s1 * (s2 - s1)), s1 / (s2 * (s2 - s1))
@@ -317,7 +316,7 @@ def _interact(alone, both, first, second):
          high < -rounding],
         ["", "additive", "amplifying", "covering"], "unclear",
     )  # fmt: skip
-    return *_intervals(*both), interaction, low, high, kind
+    return *sensitivity_intervals(*both), interaction, low, high, kind
 
 
 def adjust_p_values(p_values):
@@ -363,14 +362,6 @@ def _measure(pair_distances, random_distances):
     known = np.isfinite(sensitivity)
     without = leave_one_out(pair_distances, random_distances)
     return np.where(known, sensitivity, np.nan), np.where(known[..., None], without, np.nan)
-
-
-def _intervals(pair_distances, random_distances):
-    """Return sensitivities, lower and upper bounds, stacked, of distances (..., n_pairs)."""
-    n = pair_distances.shape[-1]
-    each = zip(pair_distances.reshape(-1, n), random_distances.reshape(-1, n), strict=True)
-    found = np.array([sensitivity_interval(*one) for one in each], dtype=float)
-    return np.moveaxis(found.reshape(*pair_distances.shape[:-1], 3), -1, 0)
 
 
 def _difference(first, second, first_without, second_without, most, power=1):
@@ -466,87 +457,3 @@ def _find(values, dim, label, argument):
 
 def _join(names):
     return ", ".join(map(repr, names))
-
-
-def find_depths(profile):
-    """Find the depth of each layer of a profile.
-
-    Parameters
-    ----------
-    profile : xarray.Dataset
-        With the variable or coordinate "depth" over "layer", and perhaps "encoder" and others.
-
-    Returns
-    -------
-    depths : xarray.DataArray over "layer", and "encoder" if the depth is
-        Share of the network that has run when the layer is done; NaN where an encoder has no such layer.
-
-    Examples
-    --------
-    >>> find_depths(xr.Dataset({"depth": (("seed", "layer"), [[0.5, 1.0], [np.nan, 1.0]])})).values
-    array([0.5, 1. ])
-    """
-    return profile.depth.max([dim for dim in profile.depth.dims if dim not in ("encoder", "layer")])
-
-
-def put_feature_last(profile):
-    """Put the layer "(feature)", which all encoders have in common, after all other layers.
-
-    Where encoders have unlike layers, a cube has those of the first encoder, with its feature, before those of the
-    others; but a feature is as deep as the last block, and comes after it.
-
-    Parameters
-    ----------
-    profile : xarray.Dataset
-        With the dimension "layer" or not.
-
-    Returns
-    -------
-    profile : xarray.Dataset
-
-    Examples
-    --------
-    >>> put_feature_last(xr.Dataset(coords={"layer": ["fc", "(feature)", "blocks.0"]})).layer.values.tolist()
-    ['fc', 'blocks.0', '(feature)']
-    """
-    if "layer" not in profile.coords or profile.layer.dims != ("layer",):
-        return profile
-    is_feature = [name == FEATURE for name in profile.layer.values.tolist()]
-    return profile.isel(layer=np.argsort(is_feature, kind="stable")) if any(is_feature[:-1]) else profile
-
-
-def select_last_layer(profile):
-    """Select, of each encoder, the last of its layers.
-
-    Parameters
-    ----------
-    profile : xarray.Dataset
-        Over "layer", with "depth" along it, and perhaps along "encoder" and more; NaN where an encoder lacks a layer.
-
-    Returns
-    -------
-    profile : xarray.Dataset
-        Without "layer"; of layers of equal depth, the later one is taken, and the feature is last.
-
-    Raises
-    ------
-    TypeError
-        If `profile` is not a Dataset.
-    ValueError
-        If it has no layers, or no depth of them.
-
-    Examples
-    --------
-    >>> depth = (("encoder", "layer"), [[0.5, 1.0, np.nan], [0.3, np.nan, 1.0]])
-    >>> one = xr.Dataset({"x": (("encoder", "layer"), [[1, 2, 3], [4, 5, 6]])}, {"depth": depth})
-    >>> select_last_layer(one).x.values
-    array([2, 6])
-    """
-    if not isinstance(profile, xr.Dataset):
-        raise TypeError(f"profile is of type {type(profile).__name__}, expected an xarray.Dataset")
-    if "layer" not in profile.dims or "depth" not in profile or "layer" not in profile.depth.dims:
-        raise ValueError("profile has no 'depth' along the dimension 'layer': measure with layers=...")
-    profile = put_feature_last(profile)
-    depth = find_depths(profile).fillna(-1)
-    last = depth.sizes["layer"] - 1 - depth.isel(layer=slice(None, None, -1)).argmax("layer")
-    return profile.isel(layer=last, missing_dims="ignore").drop_vars("layer", errors="ignore")

@@ -308,6 +308,33 @@ def sensitivity_interval(pair_distances, random_distances):
     return sensitivity, float(sensitivity * np.exp(-half)), float(sensitivity * np.exp(half))
 
 
+def sensitivity_intervals(pair_distances, random_distances):
+    """Compute many sensitivities, with their intervals.
+
+    Parameters
+    ----------
+    pair_distances, random_distances : ndarray of shape (..., n_pairs)
+        As for `sensitivity_interval`.
+
+    Returns
+    -------
+    intervals : ndarray of shape (3, ...)
+        Sensitivities, and lower and upper bounds.
+
+    Examples
+    --------
+    >>> pairs = np.array([[0.5, 0.7, 0.6, 0.5], [0.0, 0.0, 0.0, 0.0]])
+    >>> sensitivity_intervals(pairs, np.ones((2, 4))).round(2)
+    array([[0.57, 0.  ],
+           [0.44, 0.  ],
+           [0.75, 0.6 ]])
+    """
+    n = pair_distances.shape[-1]
+    each = zip(pair_distances.reshape(-1, n), random_distances.reshape(-1, n), strict=True)
+    found = np.array([sensitivity_interval(*one) for one in each], dtype=float)
+    return np.moveaxis(found.reshape(*pair_distances.shape[:-1], 3), -1, 0)
+
+
 def leave_one_out(pair_distances, random_distances):
     """Compute the sensitivity without each of the pairs in turn, that is, without all its distances.
 

@@ -8,11 +8,11 @@ from contextlib import ExitStack
 import torch
 from torch import nn
 
+from invtransfer.analysis.layers import FEATURE
 from invtransfer.encoders.heads import find_head
 from invtransfer.encoders.layers import IMAGE_METHODS, LayerFeatures, uncompiled
 
 BLOCKS = "blocks"
-FEATURE = "(feature)"  # what the module itself calls its feature, beside its blocks; no layer can have this name
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 

@@ -7,10 +7,10 @@ from numbers import Real
 import numpy as np
 import xarray as xr
 
+from invtransfer.analysis.layers import put_feature_last
 from invtransfer.analysis.profiles import interactions as find_interactions
 from invtransfer.analysis.profiles import slope_at_zero, strength_of_half
-from invtransfer.analysis.representations import mean_random_distance, sensitivity_interval
-from invtransfer.encoders.many_layers import FEATURE
+from invtransfer.analysis.representations import mean_random_distance, sensitivity_intervals
 from invtransfer.estimators.twins import measure_twins
 from invtransfer.transformations.strength import keep
 
@@ -174,8 +174,9 @@ def measure_profile(
         profile = profile.assign(_place(pairs, interactions, [t.name for t in transformations]))
     if composed:
         last = measured.isel(transformation=-1)
-        intervals = _intervals(last.pair_distances, last.random_distances)
-        profile = profile.assign({name: one.variable for name, one in zip(COMPOSED, intervals, strict=True)})
+        intervals = sensitivity_intervals(last.pair_distances.values, last.random_distances.values)
+        dims = last.pair_distances.dims[:-1]
+        profile = profile.assign({name: (dims, one) for name, one in zip(COMPOSED, intervals, strict=True)})
     return profile
 
 
@@ -243,9 +244,9 @@ def _summarise(measured):
         "normalized_variance": arrays["normalized_variance"],
         "sensitivity_if_different": _divide(_divide(apart, different), normaliser),
     }
-    intervals = _intervals(measured.pair_distances, measured.random_distances)
+    intervals = sensitivity_intervals(arrays["pair_distances"], arrays["random_distances"])
     variables = {
-        name: (dims[:-1], one.values, {"units": "1", "long_name": text})
+        name: (dims[:-1], one, {"units": "1", "long_name": text})
         for (name, text), one in zip(SENSITIVITY.items(), intervals, strict=True)
     }
     for name, one in values.items():
@@ -259,16 +260,6 @@ def _summarise(measured):
         attributes = {"units": "units of the features", "long_name": text}
         variables[name] = (dims, arrays[f"{name}s"], attributes)
     return xr.Dataset(variables, measured.coords)
-
-
-def _intervals(pair_distances, random_distances):
-    """Return sensitivities, and lower and upper bounds of their intervals, over all dimensions but "pair"."""
-    dims = pair_distances.dims[:-1]
-    flat = [values.values.reshape(-1, values.shape[-1]) for values in (pair_distances, random_distances)]
-    values = np.array([sensitivity_interval(*one) for one in zip(*flat, strict=True)])
-    kept = {name: one for name, one in pair_distances.coords.items() if set(one.dims) <= set(dims)}
-    shape = pair_distances.shape[:-1]
-    return [xr.DataArray(values[:, i].reshape(shape), kept, dims) for i in range(3)]
 
 
 def _divide(values, by):
@@ -295,7 +286,6 @@ def join_profiles(profiles, messages):
     done = [profile for profile in profiles.values() if profile is not None]
     per_layer = [name for name in ("depth", "features") if "layer" in done[0].dims]
     layers = list(dict.fromkeys(name for profile in done for name in profile.get("layer", xr.DataArray([])).values))
-    layers.sort(key=lambda name: name == FEATURE)  # what all have, last
     aligned = []
     for profile in profiles.values():
         profile = done[0].reset_coords(per_layer).map(_blank) if profile is None else profile.reset_coords(per_layer)
@@ -305,7 +295,8 @@ def join_profiles(profiles, messages):
         aligned.append(profile)
     names = xr.DataArray(list(profiles), dims="encoder", name="encoder")
     joined = xr.concat(aligned, names, coords="minimal", compat="override", join="exact")
-    return joined.set_coords(per_layer).assign_coords(message=("encoder", [messages.get(n, "") for n in profiles]))
+    joined = put_feature_last(joined.set_coords(per_layer))
+    return joined.assign_coords(message=("encoder", [messages.get(n, "") for n in profiles]))
 
 
 def _blank(values):

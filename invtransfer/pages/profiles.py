@@ -1,6 +1,5 @@
 """The page of a profile: how sensitive encoders are to transformations, over layers, strengths and pairs as it has."""
 
-import shlex
 from collections import Counter
 from dataclasses import dataclass
 
@@ -8,10 +7,11 @@ import numpy as np
 import xarray as xr
 
 from invtransfer import plots
-from invtransfer.analysis.profiles import find_depths, put_feature_last, select_last_layer
+from invtransfer.analysis.layers import find_depths, put_feature_last, select_last_layer
 from invtransfer.analysis.representations import mean_random_distance
 from invtransfer.cubes.assembly import STATUS
 from invtransfer.pages.layout import Table, Verbatim, make_page, make_picture
+from invtransfer.pages.measure_command import find_pairs, format_measure_command
 from invtransfer.pages.origins import describe_failures, describe_origin
 from invtransfer.storage import parse_json
 
@@ -65,7 +65,7 @@ def make_profile_page(profile, name="mine.nc"):
     sections.append(("How it came about", [*_describe_encoders(profile), *describe_origin(profile)]))
     if settings:
         labels = profile.encoder.values, profile.transformation.values
-        command = format_measure_command(settings, *labels, name, _find_pairs(profile))
+        command = format_measure_command(settings, *labels, name, find_pairs(profile))
         sections.append(("How to repeat it", ["With the same models and images at hand:", Verbatim(command)]))
     title = "How sensitive models are to transformations"
     return make_page(title, _format_lead(profile, settings), [one for one in sections if one[1]])
@@ -412,53 +412,3 @@ def _describe_encoders(profile):
         texts = [profile[name].sel(encoder=encoder).values.ravel() for name in names]
         rows.append([str(encoder), *(next((str(text) for text in each if text), "") for each in texts)])
     return [Table("What encoders got, and what was taken from them", ["encoder", *names], rows)] if rows else []
-
-
-def _find_pairs(profile):
-    """Return the pairs of transformations that were measured one after the other."""
-    if "interaction" not in profile:
-        return []
-    measured = profile.interaction.notnull()
-    measured = measured.any([dim for dim in measured.dims if dim not in ("transformation", "then")])
-    firsts, thens = np.nonzero(measured.transpose("transformation", "then").values)
-    return list(zip(profile.transformation.values[firsts], profile.then.values[thens], strict=True))
-
-
-def format_measure_command(settings, encoders, transformations, name, interactions=()):
-    """Format the command that repeats a measurement.
-
-    Parameters
-    ----------
-    settings : dict
-        Settings of the cube; each becomes the option of its name.
-    encoders, transformations : sequence of str
-        Labels of the cube.
-    name : str
-        Name of the cube's file.
-    interactions : list of (str, str)
-        Pairs of transformations that were measured one after the other.
-
-    Returns
-    -------
-    command : str
-        For a shell, with quotes where they are needed.
-
-    Examples
-    --------
-    >>> settings = {"images": "my photos 1f2e", "n_pairs": 8, "layer": None, "weights": "random"}
-    >>> format_measure_command(settings, ["timm:vit"], ["hue"], "mine.nc")
-    "invtransfer measure timm:vit --images 'my photos' --out mine.nc --transformations hue --pairs 8 --random-weights"
-    """
-    words = ["invtransfer", "measure", *map(str, encoders)]
-    words += ["--images", str(settings.get("images", "FOLDER")).rpartition(" ")[0] or "FOLDER", "--out", name]
-    words += ["--transformations", *map(str, transformations)]
-    options = {"pairs" if key == "n_pairs" else key: value for key, value in settings.items()}
-    options["random_weights"] = options.pop("weights", None) == "random"
-    for key, value in options.items():
-        if key == "images" or value is None or value is False:
-            continue
-        values = value if isinstance(value, list) else [value]
-        words += [f"--{key.replace('_', '-')}", *([] if value is True else map(str, values))]
-    if interactions:
-        words += ["--interactions", *(f"{first},{then}" for first, then in interactions)]
-    return shlex.join(words)

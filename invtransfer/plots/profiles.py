@@ -9,7 +9,7 @@ from difflib import get_close_matches
 import numpy as np
 import xarray as xr
 
-from invtransfer.analysis.profiles import find_depths, put_feature_last
+from invtransfer.analysis.layers import find_depths, put_feature_last
 from invtransfer.plots.axes import CHARACTER, MARKERS
 
 SENSITIVITY = ("sensitivity", "sensitivity_low", "sensitivity_high")

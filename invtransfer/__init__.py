@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what editors and type checkers read
     from invtransfer.cubes.files import load_cube
+    from invtransfer.estimators.advising import InvarianceAdvisor
     from invtransfer.estimators.given_pairs import twin_sensitivity
     from invtransfer.estimators.models import load_model
     from invtransfer.estimators.pretraining import InvariantPretrainer
@@ -30,6 +31,7 @@ _HOMES = {
     "TRANSFORMATIONS": "transformations",
     "FineTuner": "estimators",
     "FrozenFeatureProbe": "estimators",
+    "InvarianceAdvisor": "estimators",
     "InvariantPretrainer": "estimators",
     "Objects": "objects",
     "ObjectsOnImages": "sources",

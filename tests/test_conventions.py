@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import invtransfer
-from invtransfer import FineTuner, FrozenFeatureProbe, InvariantPretrainer, SensitivityScorer
+from invtransfer import FineTuner, FrozenFeatureProbe, InvarianceAdvisor, InvariantPretrainer, SensitivityScorer
 
 PACKAGE = Path(invtransfer.__file__).parent
 GROUND = {
@@ -72,7 +72,9 @@ def test_public_docstrings_are_complete(thing):
         assert re.search(rf"^{name}\b.* : |^{name},|, {name}\b.* : ", doc, re.MULTILINE), f"{name} is not documented"
 
 
-@pytest.mark.parametrize("estimator", [InvariantPretrainer, FrozenFeatureProbe, FineTuner, SensitivityScorer])
+@pytest.mark.parametrize(
+    "estimator", [InvariantPretrainer, FrozenFeatureProbe, FineTuner, SensitivityScorer, InvarianceAdvisor]
+)
 def test_init_only_stores(estimator):
     values = {name: object() for name in inspect.signature(estimator).parameters}
     made = estimator(**values)

@@ -1,11 +1,12 @@
 """Estimators that follow scikit-learn's contract.
 
-`pretraining`, `probing`, `tuning` and `sensitivity` have one estimator each, and `saving` their files.
+`pretraining`, `probing`, `tuning`, `sensitivity` and `advising` have one estimator each, and `saving` their files.
 `models` finds models by name.
 `network_classifier` has what those that train a network share, `inputs` the checks of what estimators are given, and
 `frozen` the handling of encoders.
 """
 
+from invtransfer.estimators.advising import InvarianceAdvisor
 from invtransfer.estimators.given_pairs import twin_sensitivity
 from invtransfer.estimators.models import load_model
 from invtransfer.estimators.pretraining import InvariantPretrainer
@@ -17,6 +18,7 @@ from invtransfer.estimators.tuning import FineTuner
 __all__ = [
     "FineTuner",
     "FrozenFeatureProbe",
+    "InvarianceAdvisor",
     "InvariantPretrainer",
     "SensitivityScorer",
     "load_encoder",

@@ -7,6 +7,7 @@ representation, and 1 if twins are as different as any two images.
 
 import warnings
 import zlib
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -20,7 +21,7 @@ from invtransfer.analysis.representations import (
 )
 from invtransfer.encoders.encoding import describe_features, open_encoder
 from invtransfer.estimators.frozen import AroundEncoder
-from invtransfer.estimators.inputs import validate_input
+from invtransfer.estimators.inputs import find_pixel_range, to_images, to_pixels, validate_input
 from invtransfer.estimators.profiles import (
     COMPANIONS,
     COMPOSED,
@@ -361,7 +362,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
     def _options(self):
         return {
             "twins": self.twins, "distance": self.distance, "batch_size": self.batch_size, "precision": self.precision,
-            "prepare": self._to_pixels if self.image_shape_[2] == 1 else None,
+            "prepare": partial(to_pixels, pixel_range=self._pixel_range) if self.image_shape_[2] == 1 else None,
         }  # fmt: skip
 
     def _measure_alone(self, name, encoder, source, n_pairs):
@@ -386,7 +387,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_input(self, X, reset=False)
-        images = self._to_images(X)
+        images = to_images(X, self._pixel_range)
         draws = np.array([zlib.crc32(np.ascontiguousarray(image).data) % N_ROW_DRAWS for image in images])
         columns = []
         for name, scales in self._scales.items():
@@ -492,28 +493,15 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             shape = tuple(X.image_shape)
             if not reset and shape != self.image_shape_:
                 raise ValueError(f"X has images of shape {shape}, expected {self.image_shape_}, as in fit")
-            self.image_shape_, self.n_features_in_ = shape, int(np.prod(shape))
+            self.image_shape_, self.n_features_in_, self._pixel_range = shape, int(np.prod(shape)), (0.0, 1.0)
             return X
         X = validate_input(self, X, reset=reset)
         if len(X) < 2:
             raise ValueError("X has n_samples = 1, expected at least 2, since different images are compared")
-        if reset and X.shape[3] == 1:
-            low, high = float(X.min()), float(X.max())
-            self._pixel_range = (low, max(high - low, np.finfo(np.float32).tiny))
+        if reset:
+            self._pixel_range = find_pixel_range(X)
         order = order_of_pairs(len(X), self.n_pairs, self._seed)
-        return take_images(self._to_images(X), encoder, self._seed, order, order)
-
-    def _to_images(self, X):
-        """Return rows of pixels of any range as grey images in [0, 1], and images as they are."""
-        if X.shape[3] == 3:
-            return X
-        low, extent = self._pixel_range
-        return np.repeat(np.clip((X - low) / extent, 0, 1).astype(np.float32), 3, axis=3)
-
-    def _to_pixels(self, images):
-        """Return grey images in [0, 1] as rows of pixels in their own range."""
-        low, extent = self._pixel_range
-        return images.mean(axis=3, keepdims=True) * extent + low
+        return take_images(to_images(X, self._pixel_range), encoder, self._seed, order, order)
 
     def __sklearn_is_fitted__(self):
         """Tell whether `fit` has been called, whatever the encoder is."""

@@ -1,0 +1,97 @@
+"""From evidence to advice: which invariances a task needs, and what to do about each transformation."""
+
+import numpy as np
+import pandas as pd
+
+CLEAR = 1.645  # standard errors beyond which a gain or a loss is taken for one: one side of 5 %
+IGNORED = 0.1  # sensitivity below which an encoder ignores a transformation
+HALF = 0.5  # share of what tells the classes apart below which the label depends on a transformation
+MOST_ADVISED = 6  # invariances that are advised at most: more of them need a larger source to be learned
+ADVICE = ("encourage", "keep", "unclear", "no matter")
+
+
+def decide(evidence):
+    """Decide what to do about each transformation.
+
+    Parameters
+    ----------
+    evidence : xarray.Dataset over "transformation" and "view"
+        As `InvarianceAdvisor` measures it, with "z" and "sensitivity_high" over "transformation", "retained_high" over
+        both, and "usable" over "view": whether the probe of a view is better than chance.
+
+    Returns
+    -------
+    advice : pandas.DataFrame, a row for each transformation
+        Columns: "advice", what the numbers of `InvarianceAdvisor` say, and "what to do", a sentence. First those to
+        encourage, then those to keep, those that are unclear, and the others; each group with the largest gain first.
+
+    Notes
+    -----
+    The first rule that holds decides:
+
+    1. unclear: no probe is better than chance, or nothing is known of the transformation.
+    2. keep: of what tells the classes apart, less than half is left when the transformation is drawn at random, in all
+       views (upper end of "retained" below 0.5).
+    3. no matter: it changes no image; or the encoder ignores it already (upper end of its sensitivity below 0.1).
+    4. encourage: copies help the probe (z above 1.645).
+    5. no matter: copies harm the probe (z below -1.645): images of this kind do not come in the task.
+    6. unclear.
+    """
+    usable = bool(evidence.usable.any())
+    rows = []
+    for i, name in enumerate(evidence.transformation.values):
+        one = evidence.isel(transformation=i)
+        kind, reason = _decide_one(one, usable)
+        rows.append({
+            "transformation": name, "advice": kind, "z": one.z.item(), "sensitivity": one.sensitivity.item(),
+            **{column: one[column].isel(view=-1).item() for column in ("accuracy_gain", "consistency", "affinity")},
+            "retained": one.retained.max("view").item(), "what to do": reason,
+        })  # fmt: skip
+    table = pd.DataFrame(rows).set_index("transformation")
+    order = sorted(table.index, key=lambda name: (ADVICE.index(table.advice[name]), -table.z[name]))
+    return table.loc[order]
+
+
+def _decide_one(one, usable):
+    """Return the advice for one transformation, and the sentence that says why."""
+    z, retained = one.z.item(), one.retained_high.where(one.usable)
+    at_most, sensitivity = retained.max().item(), one.sensitivity.item()
+    reacts = "" if np.isnan(sensitivity) else f", and the encoder reacts to it (sensitivity {sensitivity:.2f})"
+    if one.different.item() == 0:
+        return "no matter", "Do nothing: it changes none of these images."
+    if not usable or np.isnan(z):
+        return "unclear", "Not known: the probe's answers are no better than chance on these images."
+    if at_most < HALF:
+        left = one.retained.where(one.usable).max().item()
+        return "keep", (
+            f"Leave the encoder sensitive to it: when it is drawn at random, {max(left, 0):.0%} of what tells the"
+            f" classes apart is left (at most {at_most:.0%})."
+        )
+    if one.sensitivity_high.item() < IGNORED:
+        return "no matter", f"Do nothing: the encoder ignores it already (sensitivity {sensitivity:.2f})."
+    if z > CLEAR:
+        return "encourage", f"Make the encoder ignore it: a probe that also sees such copies errs less{reacts}."
+    if z < -CLEAR:
+        return (
+            "no matter",
+            "Do nothing: a probe that also sees such copies errs more; the task does not vary like this.",
+        )
+    return "unclear", "These images do not tell: more labelled images would. An invariance too many costs little."
+
+
+def choose_advised(advice):
+    """Choose the transformations to pretrain with.
+
+    Parameters
+    ----------
+    advice : pandas.DataFrame
+        As `decide` returns it.
+
+    Returns
+    -------
+    names : list of str
+        Those to encourage and those that are unclear, with the largest gain first, at most 6: an invariance too many
+        costs little, and one too few costs much. Empty if no probe is better than chance.
+    """
+    chosen = advice[advice.advice.isin(["encourage", "unclear"]) & advice.z.notna()]
+    return chosen.z.sort_values(ascending=False, kind="stable").index[:MOST_ADVISED].tolist()

@@ -1,0 +1,270 @@
+"""What labelled images say about a transformation: what a probe gains, keeps and loses when images are transformed.
+
+All is measured from features of the images and of some transformed copies of each, by one probe that is fitted on part
+of the images and asked about the others. What it answers is kept per image, so that differences are paired and have
+intervals.
+"""
+
+import numpy as np
+from scipy import linalg, stats
+from scipy.spatial.distance import cdist
+from sklearn.kernel_approximation import Nystroem
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+N_LANDMARKS = 500  # images that features are compared with, by the kernel of the probe
+N_COMPARED = 200  # images whose distances tell the width of the kernel
+KERNEL_WIDTH = 3.0  # in median distances of the features
+RIDGES = np.geomspace(1e-4, 1, 9)  # of which the best for held-out images is taken
+
+
+class CrossValidatedProbe:
+    """A probe that is fitted anew without each fold of the images, and asked about this fold.
+
+    The probe is a ridge regression of the classes on a Gaussian kernel of the features, which is wide: its answers are
+    nearly those of a quadratic classifier. The kernel compares with at most 500 of the images (Nystroem), so that what
+    has to be kept of any number of images and copies is one matrix of 500 x 500 per fold; fits with and without copies
+    cost only its solution.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_images, n_features), float32
+        Features of the images as they are.
+    codes : ndarray of shape (n_images,), int64
+        Class of each image, from 0.
+    folds : ndarray of shape (n_images,), int64
+        Fold of each image, from 0; each class is in at least two.
+    generator : numpy.random.Generator
+        It chooses the images that features are compared with, and pairs of images.
+    scale : bool
+        Whether each feature is divided by its standard deviation.
+
+    Attributes
+    ----------
+    correct : ndarray of shape (n_images,), float64
+        1 where the probe that did not see the image gives its class.
+    errors : ndarray of shape (n_images,), float64
+        Squared error of what it predicts for the image: the sum over classes of the squared difference to 1 for its
+        class and 0 for others.
+
+    Examples
+    --------
+    >>> Z = np.repeat([[0.0, 1.0], [1.0, 0.0]], 10, axis=0) + np.random.default_rng(0).normal(size=(20, 2)) / 10
+    >>> codes, folds = np.repeat([0, 1], 10), np.tile([0, 1], 10)
+    >>> CrossValidatedProbe(Z, codes, folds, np.random.default_rng(0)).correct.mean()
+    np.float64(1.0)
+    """
+
+    def __init__(self, Z, codes, folds, generator, *, scale=True):
+        n_classes = int(codes.max()) + 1
+        self._codes, self._folds = codes, [np.flatnonzero(folds == fold) for fold in range(folds.max() + 1)]
+        scaler = StandardScaler(with_std=scale).fit(Z)
+        some = scaler.transform(Z[generator.permutation(len(Z))[:N_COMPARED]])
+        width = KERNEL_WIDTH * np.median(cdist(some, some)[np.triu_indices(len(some), 1)])
+        kernel = Nystroem(
+            gamma=1 / max(2 * width**2, np.finfo(np.float32).tiny),
+            n_components=min(N_LANDMARKS, len(Z)),
+            random_state=int(generator.integers(2**31)),
+        )
+        self._map = make_pipeline(scaler, kernel).fit(Z)
+        self._targets = (codes[:, None] == np.arange(n_classes)).astype(np.float32)
+        self._mean = self._targets.mean(axis=0)
+        self._features = self._compute(Z)
+        self._sums = self._sum(self._features)
+        self.ridge, weights = min(
+            ((ridge, self._fit(*self._sums, ridge)) for ridge in RIDGES),
+            key=lambda fitted: self._judge(fitted[1])[0].mean(),
+        )
+        self._weights = weights
+        self.errors, self.correct = self._judge(weights)
+        gram, moments = (part.sum(axis=0) for part in self._sums)
+        whole = linalg.solve(gram + self._penalty(self.ridge), moments, assume_a="pos")
+        centred = whole - whole.mean(axis=1, keepdims=True)
+        self._directions = linalg.orth(centred) if np.any(centred) else centred[:, :0]
+        self._same, self._other = _draw_partners(codes, generator)
+        differences = self._features - self._features[self._other]
+        self._usual_share = _divide(np.square(differences @ self._directions).sum(), np.square(differences).sum())
+
+    def compare(self, Z_copies):
+        """Measure what transformed copies of the images do to the probe.
+
+        Parameters
+        ----------
+        Z_copies : ndarray of shape (n_copies, n_images, n_features), float32
+            Features of copies of each image, drawn anew for each copy.
+
+        Returns
+        -------
+        measured : dict of str to ndarray of shape (n_images,), float64
+            "gain": how much smaller the squared error becomes when the probe is fitted on copies as well, with a
+            penalty of its own. "accuracy_gain": likewise, how many more answers are right. "consistent": share of the
+            copies for which the answer of the probe that saw no copies stays. "correct_transformed": share for which it
+            is right. "retained": share of copies that are classified rightly by a probe that is fitted on copies alone.
+            "relevant", "displaced": squared length of the displacement by the transformation along the directions that
+            the probe reads, in units of that share between images, and in all directions. "explained": by which share
+            the distance to another image of the class becomes smaller if the best of the copies is taken, minus that
+            to an image of another class; NaN where the class has no other image.
+        """
+        copies = np.stack([self._compute(Z) for Z in Z_copies])
+        sums = [self._sum(features) for features in copies]
+        gram, moments = (sum(parts) for parts in zip(*sums, strict=True))
+        n = len(copies)
+        both = (self._sums[0] + gram) / (n + 1), (self._sums[1] + moments) / (n + 1)
+        fits = (self._judge(self._fit(*both, ridge)) for ridge in RIDGES)
+        errors, correct = min(fits, key=lambda judged: judged[0].mean())
+        alone = self._fit(gram / n, moments / n, self.ridge)
+        answers, own = self._answer(self._features, self._weights), self._codes
+        of_copies = np.array([self._answer(features, self._weights) for features in copies])
+        retained = np.array([self._answer(features, alone) for features in copies])
+        displacements = copies - self._features
+        along = np.square(displacements @ self._directions).sum(axis=(0, 2))
+        return {
+            "gain": self.errors - errors,
+            "accuracy_gain": correct - self.correct,
+            "consistent": (of_copies == answers).mean(axis=0),
+            "correct_transformed": (of_copies == own).mean(axis=0),
+            "retained": (retained == own).mean(axis=0),
+            "relevant": along / self._usual_share if self._usual_share > 0 else np.full(len(along), np.nan),
+            "displaced": np.square(displacements).sum(axis=(0, 2)),
+            "explained": self._explain(copies),
+        }
+
+    def _compute(self, Z):
+        return self._map.transform(Z).astype(np.float32, copy=False)
+
+    def _sum(self, features):
+        """Return what a fit needs of each fold."""
+        parts = [(features[rows], self._targets[rows] - self._mean) for rows in self._folds]
+        gram, moments = np.stack([Z.T @ Z for Z, _ in parts]), np.stack([Z.T @ y for Z, y in parts])
+        return gram.astype(np.float64), moments.astype(np.float64)  # what is solved is nearly singular
+
+    def _penalty(self, ridge):
+        return ridge * np.eye(self._features.shape[1])
+
+    def _fit(self, gram, moments, ridge):
+        """Return the weights of the probe without each fold."""
+        penalty, all_gram, all_moments = self._penalty(ridge), gram.sum(axis=0), moments.sum(axis=0)
+        return [
+            linalg.solve(all_gram - of_fold + penalty, all_moments - moment, assume_a="pos")
+            for of_fold, moment in zip(gram, moments, strict=True)
+        ]
+
+    def _predict(self, features, weights):
+        predicted = np.empty((len(features), len(self._mean)), np.float32)
+        for rows, of_fold in zip(self._folds, weights, strict=True):
+            predicted[rows] = features[rows] @ of_fold + self._mean
+        return predicted
+
+    def _answer(self, features, weights):
+        return self._predict(features, weights).argmax(axis=1)
+
+    def _judge(self, weights):
+        """Return the squared errors and the right answers for images as they are."""
+        predicted = self._predict(self._features, weights)
+        errors = np.square(predicted - self._targets, dtype=np.float64).sum(axis=1)
+        return errors, (predicted.argmax(axis=1) == self._codes).astype(float)
+
+    def _explain(self, copies):
+        shares = []
+        for partners in (self._same, self._other):
+            partner = self._features[partners]
+            as_is = np.square(self._features - partner).sum(axis=1)
+            best = np.minimum(as_is, np.square(copies - partner).sum(axis=2).min(axis=0))
+            shares.append(1 - np.sqrt(_divide(best, as_is)))
+        return np.where(self._same == np.arange(len(self._same)), np.nan, shares[0] - shares[1])
+
+
+def _draw_partners(codes, generator):
+    """Draw for each image another one of its class (itself if there is none), and one of another class."""
+    order = generator.permutation(len(codes))
+    by_class = order[np.argsort(codes[order], kind="stable")]
+    sizes = np.bincount(codes)
+    ends = np.cumsum(sizes)
+    starts, places = (ends - sizes)[codes[by_class]], np.arange(len(codes))
+    same = np.empty(len(codes), int)
+    same[by_class] = by_class[starts + (places - starts + 1) % sizes[codes[by_class]]]
+    n_others = len(codes) - sizes[codes[by_class]]
+    other = np.empty(len(codes), int)
+    steps = generator.integers(n_others)
+    other[by_class] = by_class[(ends[codes[by_class]] + steps) % len(codes)]
+    return same, other
+
+
+def _divide(values, by):
+    """Divide; NaN where the divisor is 0."""
+    return np.asarray(values, float) / np.where(np.asarray(by) > 0, by, np.nan)
+
+
+def mean_interval(values):
+    """Compute a mean over images with its 95 % interval.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_images,)
+        NaN where there is none.
+
+    Returns
+    -------
+    mean, low, high : float
+        Student's interval; NaN if there are fewer than 2 values.
+
+    Examples
+    --------
+    >>> [round(float(value), 2) for value in mean_interval(np.array([1.0, 2.0, 3.0]))]
+    [2.0, -0.48, 4.48]
+    """
+    return ratio_interval(values, np.ones(len(values)))
+
+
+def ratio_interval(values, by):
+    """Compute the ratio of two means over the same images with its 95 % interval.
+
+    Parameters
+    ----------
+    values, by : ndarray of shape (n_images,)
+        Numerator and denominator of each image; images with NaN in one of them are left out.
+
+    Returns
+    -------
+    ratio, low, high : float
+        The interval is Student's of the linearised ratio; NaN if there are fewer than 2 images, or the mean of the
+        denominators is not above 0.
+
+    Examples
+    --------
+    >>> ratio_interval(np.array([1.0, 2.0]), np.array([2.0, 4.0]))
+    (0.5, 0.5, 0.5)
+    """
+    known = ~(np.isnan(values) | np.isnan(by))
+    values, by = values[known], by[known]
+    n = len(values)
+    if n < 2 or by.mean() <= 0:
+        return np.nan, np.nan, np.nan
+    ratio = values.mean() / by.mean()
+    error = (values - ratio * by).std(ddof=1) / np.sqrt(n) / by.mean()
+    reach = stats.t.ppf(0.975, n - 1) * error
+    return float(ratio), float(ratio - reach), float(ratio + reach)
+
+
+def combine_gains(gains):
+    """Combine what probes of several views of the same images gain, each in units of its own spread.
+
+    Parameters
+    ----------
+    gains : list of ndarray of shape (n_images,)
+        Gain of each image; one for each view. A view whose gains are all 0 says nothing.
+
+    Returns
+    -------
+    z : float
+        Mean of the sum over the views, divided by its standard error: a standard normal number if copies do nothing.
+        The images are the same in all views, so the sum is taken image by image. 0 if no view says anything.
+
+    Examples
+    --------
+    >>> round(combine_gains([np.array([1.0, 2.0, 3.0])]), 2), combine_gains([np.zeros(3)])
+    (3.46, 0.0)
+    """
+    total = sum((gain / spread for gain in gains if (spread := gain.std(ddof=1)) > 0), np.zeros(len(gains[0])))
+    error = total.std(ddof=1) / np.sqrt(len(total))
+    return float(total.mean() / error) if error > 0 else 0.0

@@ -1,0 +1,399 @@
+"""Which invariances a task needs, and what to do: InvarianceAdvisor."""
+
+from functools import partial
+
+import numpy as np
+import torch
+import xarray as xr
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import StratifiedKFold
+from sklearn.utils.validation import check_is_fitted
+
+from invtransfer.analysis.advice import choose_advised, decide
+from invtransfer.analysis.evidence import CrossValidatedProbe, combine_gains, mean_interval, ratio_interval
+from invtransfer.analysis.representations import (
+    compare_within_blocks,
+    distances,
+    sensitivity_interval,
+)
+from invtransfer.encoders.encoding import count_at_once, describe_features, encode_pieces, open_encoder
+from invtransfer.estimators.frozen import AroundEncoder
+from invtransfer.estimators.inputs import find_classes, find_pixel_range, to_images, to_pixels, validate_input
+from invtransfer.estimators.twins import take_images
+from invtransfer.images import check_count
+from invtransfer.networks.inference import check_precision
+from invtransfer.randomness import derive_generator, derive_seed
+from invtransfer.transformations import TRANSFORMATIONS, get_transformations
+
+THUMBNAIL = 32  # side in pixels of the images whose pixels are the second view
+MEASURED = {  # over transformation and view; each with its interval
+    "gain": "how much smaller the squared error of the probe becomes if it is fitted on copies as well",
+    "accuracy_gain": "how much larger its accuracy becomes",
+    "consistency": "share of copies for which the answer of the probe that saw none stays",
+    "affinity": "accuracy of that probe on copies, over that on images as they are",
+    "retained": "of what tells the classes apart, the share that is left in copies; above chance in both",
+    "relevant_share": "share of the displacement that the probe reads, over that of differences between images",
+    "explained": "share of the distance to an image of the class that the best copy takes away, minus other classes'",
+}
+
+
+class InvarianceAdvisor(AroundEncoder, BaseEstimator):
+    """Find out which invariances a task needs from labelled images, and what to do about each transformation.
+
+    Each image is transformed a few times at random. A probe tells the classes apart, in two views of the images: the
+    features of the encoder, and the pixels of the images brought to 32 x 32, which no encoder has filtered. Does the
+    probe err less on the images as they are, if it is fitted on transformed copies as well? Then the task varies by
+    this transformation. Is nothing left to tell the classes apart by, once it is drawn at random? Then the label
+    depends on it.
+
+    Parameters
+    ----------
+    encoder : InvariantPretrainer, fitted transformer or pipeline, torch.nn.Module, callable or None
+        Encoder from images to features, see `invtransfer.encoders.encode`. A torch module receives float tensors in
+        [0, 1] of shape (n_samples, 3, height, width), so a normalisation of the images belongs in it; a function
+        receives the array of images as given, uint8 or float of shape (n_samples, height, width, 3); a transformer
+        receives each image as one row. None: the pixels are the features, and there is one view.
+    layer : str or None
+        Layer of a torch module whose output is taken as the features. None: what the module itself calls its feature;
+        see `invtransfer.encoders.LayerFeatures`.
+    pool : {"auto", "class", "mean", "flatten"}
+        How token sequences and maps of a torch module become one row of features, see `LayerFeatures`.
+    transformations : sequence of str or Transformation, or None
+        Transformations, each of which is judged alone. None: all 18 of `TRANSFORMATIONS`.
+    n_draws : int
+        Number of transformed copies of each image, for each transformation.
+    n_folds : int
+        Number of parts of the images; each part is judged by a probe that was fitted on the others. Fewer if a class
+        has fewer images.
+    image_shape : tuple of int or None
+        Shape (height, width, 3) of the images if `X` holds flattened images, of shape (n_samples, n_features). None:
+        such an `X` is read as rows of pixels.
+    batch_size : int or None
+        Number of images per call of a torch module or function. None: by the size of the images and the device.
+    precision : {"float32", "bfloat16", "float16"}
+        Number format in which a torch module computes where it can choose (autocast).
+    random_state : int, RandomState or None
+        Seed of the transformations and of the folds.
+
+    Attributes
+    ----------
+    advice_ : pandas.DataFrame, a row for each transformation
+        "advice": "encourage", "keep", "unclear" or "no matter", see Notes. "z": gain over both views in standard
+        errors. "sensitivity" of the encoder. Of the encoder's features "accuracy_gain", "consistency" and "affinity";
+        of the better view "retained"; see `evidence_`. "what to do": a sentence. First those to encourage.
+    advised_ : list of str
+        Transformations to pretrain with, the most useful first: those to encourage, and those that are unclear, because
+        an invariance too many costs little, and one too few much; at most 6.
+    evidence_ : xarray.Dataset over "transformation" and "view"
+        What was measured, each with its 95 % interval over images (`_low`, `_high`). Views are "pixels" and "features".
+        "gain", "accuracy_gain", "consistency", "affinity", "retained", "relevant_share", "explained": see Notes. Over
+        "transformation": "z"; "sensitivity", of copies that differ; "different", the share of these. Over "view":
+        "accuracy" of the probe on images as they are; "usable", whether its interval is above the share of the largest
+        class.
+    classes_ : ndarray of shape (n_classes,)
+        Sorted labels seen in fit.
+    n_folds_ : int
+        Number of folds.
+    layer_ : str or None
+        Where the features are taken in a torch module and how they are pooled; None for other encoders.
+    image_shape_ : tuple of int
+        Shape (height, width, n_channels) of the images seen in fit.
+    n_features_in_ : int
+        height * width * n_channels.
+
+    Notes
+    -----
+    *The probe* is a ridge regression of the classes on a wide Gaussian kernel of the features, see
+    `invtransfer.analysis.evidence.CrossValidatedProbe`; all answers are for images that it was not fitted on. With
+    e(x) the squared error of its prediction for image x, e_t(x) that if it is fitted on copies as well, the copies of
+    an image counting as much as the image, and t x a copy:
+
+    - gain = mean of e(x) - e_t(x). z is the mean over images of the sum over views of (e - e_t), each in units of its
+      standard deviation, divided by its standard error.
+    - accuracy_gain: the same of right answers.
+    - consistency = share of copies with answer(t x) = answer(x) (Zhang 2019).
+    - affinity = accuracy on copies / accuracy on images (Gontijo-Lopes et al. 2020).
+    - retained = (accuracy on copies of a probe that is fitted on copies alone - c) / (accuracy - c), with c the share
+      of the largest class. 0 if the label can no longer be told once the transformation is drawn at random.
+    - relevant_share = |Q d|^2 / |d|^2 over that of differences between images, with d the displacement by the
+      transformation and Q the directions that the probe's weights span.
+    - explained = 1 - min over copies |t x - x'| / |x - x'|, x' another image of the class, minus the same with an image
+      of another class (after Bouchacourt et al. 2021).
+
+    *The advice* follows from z, retained and sensitivity by the rules of `invtransfer.analysis.advice.decide`:
+    "encourage": copies help, and the encoder reacts to the transformation. "keep": the label depends on it. "no
+    matter": copies harm, so images of this kind do not come in the task; or the encoder ignores the transformation
+    already. "unclear": the images do not tell. The other numbers are shown, and not used: in `studies/advice.py`, the
+    gain finds the transformations that a task varies by, and the others do so worse.
+
+    *What it cannot say.* Whole images are transformed, not the objects in them. Each transformation is judged alone and
+    at full strength. Intervals are over images and take the folds as given.
+
+    References
+    ----------
+    Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024. Gontijo-Lopes et
+    al., "Affinity and diversity", 2020, arXiv 2002.08973. Zhang, "Making
+    convolutional networks shift-invariant again", ICML 2019. Bouchacourt et al., "Grounding inductive biases in natural
+    images", NeurIPS 2021. Williams and Seeger, "Using the Nystroem method to speed up kernel machines", NIPS 2000.
+
+    Examples
+    --------
+    >>> from invtransfer import InvarianceAdvisor, Transforms2D, load_objects
+    >>> target = Transforms2D(load_objects("procedural")[:4], ["h_flip"], random_state=0)
+    >>> advisor = InvarianceAdvisor(transformations=["h_flip", "translate"], random_state=0).fit(*target.sample(200))
+    >>> advisor.advice_.advice.to_dict()
+    {'h_flip': 'encourage', 'translate': 'no matter'}
+    """
+
+    def __init__(
+        self,
+        encoder=None,
+        *,
+        layer=None,
+        pool="auto",
+        transformations=None,
+        n_draws=4,
+        n_folds=5,
+        image_shape=None,
+        batch_size=None,
+        precision="float32",
+        random_state=None,
+    ):
+        self.encoder = encoder
+        self.layer = layer
+        self.pool = pool
+        self.transformations = transformations
+        self.n_draws = n_draws
+        self.n_folds = n_folds
+        self.image_shape = image_shape
+        self.batch_size = batch_size
+        self.precision = precision
+        self.random_state = random_state
+
+    def fit(self, X, y):
+        """Measure what each transformation does to the task.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width, 3), uint8 or float in [0, 1]
+            Images, such as those of `load_images`; or an array of shape (n_samples, n_features), see `image_shape`.
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        Returns
+        -------
+        self : InvarianceAdvisor
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter is not as described, no class or only one has two images, the encoder has no such
+            layer, or it does not return one finite row per image.
+        TypeError
+            If `encoder` is of a type that cannot be used.
+        """
+        chosen = get_transformations(list(TRANSFORMATIONS) if self.transformations is None else self.transformations)
+        if not chosen:
+            raise ValueError("transformations is empty, expected at least one, or None for all 18")
+        check_count(self.n_draws, "n_draws", high=1_000)
+        check_count(self.n_folds, "n_folds", low=2)
+        if self.batch_size is not None:
+            check_count(self.batch_size, "batch_size", high=65_536)
+        check_precision(self.precision)
+        X, y = validate_input(self, X, y, reset=True)
+        self.classes_, codes = find_classes(y)
+        counts = np.bincount(codes)
+        if counts.min() < 2:
+            alone = self.classes_[counts < 2]
+            raise ValueError(
+                f"y holds {len(alone)} of {len(counts)} classes with one image only, such as {alone.tolist()[0]!r};"
+                " expected at least 2 images of each class"
+            )
+        self.n_folds_ = int(min(self.n_folds, counts.min()))
+        seed = derive_seed(self.random_state, "advice")
+        self._pixel_range = find_pixel_range(X)
+        self._encoder = open_encoder(self.encoder, self.layer, self.pool)
+        source = take_images(to_images(X, self._pixel_range), self._encoder, seed, None, None)
+        self.evidence_ = self._measure(source, codes, chosen, seed)
+        self.layer_ = describe_features(self._encoder)
+        del self._encoder
+        self.advice_ = decide(self.evidence_)
+        self.advised_ = choose_advised(self.advice_)
+        return self
+
+    def _measure(self, source, codes, transformations, seed):
+        views = self._compute_views(source, len(codes), None, None)
+        folds = _make_folds(codes, self.n_folds_, derive_seed(seed, "folds"))
+        probes = {
+            name: CrossValidatedProbe(Z, codes, folds, derive_generator(seed, name), scale=name == "features")
+            for name, Z in views.items()
+        }
+        chance = np.bincount(codes).max() / len(codes)
+        accuracies = np.array([mean_interval(probe.correct) for probe in probes.values()])
+        usable = accuracies[:, 1] > chance
+        rows = []
+        for transformation in transformations:
+            copies = self._compute_views(source, len(codes), transformation, views)
+            compared = {name: probes[name].compare(Z) for name, Z in copies.items()}
+            gains = [one["gain"] for one, say in zip(compared.values(), usable, strict=True) if say]
+            summary = {"z": ((), combine_gains(gains) if gains else np.nan)}
+            summary |= _measure_sensitivity(views["features"], copies["features"])
+            by_view = [_summarise(compared[name], probes[name].correct, chance) for name in views]
+            for name in by_view[0]:
+                summary[name] = ("view", [one[name] for one in by_view])
+            rows.append(xr.Dataset(summary))
+        evidence = xr.concat(rows, "transformation").assign_coords(
+            transformation=[t.name for t in transformations], view=list(views),
+            category=("transformation", [t.category for t in transformations]),
+        )  # fmt: skip
+        for name, values in zip(("accuracy", "accuracy_low", "accuracy_high"), accuracies.T, strict=True):
+            evidence[name] = ("view", values, {"long_name": "accuracy of the probe on images as they are"})
+        evidence["usable"] = ("view", usable, {"long_name": "whether the probe of the view is better than chance"})
+        evidence.attrs = {"n_images": len(codes), "n_classes": len(self.classes_), "chance": chance}
+        return _describe(evidence)
+
+    def _compute_views(self, source, n, transformation, plain):
+        """Compute the features of images as they are, (n, n_features), or of all copies, (n_draws, n, n_features)."""
+        n_draws = 1 if transformation is None else self.n_draws
+        prepare = partial(to_pixels, pixel_range=self._pixel_range) if self.image_shape_[2] == 1 else None
+        step, thumbnails = count_at_once(source.image_shape, source.dtype), []
+
+        def make_pieces():
+            for draw in range(n_draws):
+                for start in range(0, n, step):
+                    rows = np.arange(start, min(n, start + step))
+                    images, _ = source.sample(len(rows), start, transformations=())
+                    if transformation is not None:
+                        shown = images
+                        images, _ = source.sample(len(rows), start + draw * n, transformations=[transformation])
+                        acts = (images != shown).any(axis=(1, 2, 3))
+                        rows, images = rows[acts], images[acts]
+                    if self.encoder is not None:
+                        thumbnails.append((draw, rows, _shrink(images)))
+                    yield (draw, rows), images if prepare is None else prepare(images)
+
+        n_features = None if plain is None else plain["features"].shape[1]
+        pieces = encode_pieces(
+            self._encoder, make_pieces(), self.batch_size, precision=self.precision, n_features=n_features
+        )
+        encoded = [(draw, rows, Z) for (draw, rows), Z in pieces]
+        views = {"pixels": thumbnails, "features": encoded} if self.encoder is not None else {"features": encoded}
+        return {name: _gather(parts, n_draws, n, plain and plain[name]) for name, parts in views.items()}
+
+    def __str__(self):
+        """Show the advice, once there is some."""
+        if not self.__sklearn_is_fitted__():
+            return repr(self)
+        return format_advice(self)
+
+    def __sklearn_is_fitted__(self):
+        """Tell whether `fit` has been called, whatever the encoder is."""
+        return hasattr(self, "advice_")
+
+    def __sklearn_tags__(self):
+        """Declare that labels are needed."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+
+def format_advice(advisor):
+    """Format the advice of a fitted advisor.
+
+    Parameters
+    ----------
+    advisor : InvarianceAdvisor
+        Fitted.
+
+    Returns
+    -------
+    text : str
+        What was asked of how many images, a line for each transformation, and what to pretrain with.
+    """
+    check_is_fitted(advisor)
+    evidence = advisor.evidence_
+    lines = [
+        f"advice from {evidence.n_images} images of {evidence.n_classes} classes; accuracy of the probe: "
+        + ", ".join(f"{value:.2f} from {view}" for view, value in evidence.accuracy.to_series().items())
+        + f"; chance: {evidence.chance:.2f}",
+        "",
+    ]
+    width = max(len(name) for name in advisor.advice_.index)
+    for name, row in advisor.advice_.iterrows():
+        lines.append(f"{name:{width}}  {row.advice:9}  {row['what to do']}")
+    advised = ", ".join(advisor.advised_) or "nothing: these images give no reason"
+    return "\n".join([*lines, "", f"pretrain with: {advised}"])
+
+
+def _make_folds(codes, n_folds, seed):
+    """Return the fold of each image; each class is spread over the folds."""
+    folds = np.empty(len(codes), int)
+    splits = StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(codes, codes)
+    for fold, (_, rows) in enumerate(splits):
+        folds[rows] = fold
+    return folds
+
+
+def _shrink(images):
+    """Return the pixels of images that are brought to at most 32 x 32, by means over areas, (n, n_pixels), float32."""
+    scale = np.float32(1 / 255 if images.dtype == np.uint8 else 1)
+    size = tuple(min(side, THUMBNAIL) for side in images.shape[1:3])
+    if size != images.shape[1:3] and len(images):
+        tensors = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+        images = torch.nn.functional.adaptive_avg_pool2d(tensors, size).permute(0, 2, 3, 1).numpy()
+    return images.reshape(len(images), -1).astype(np.float32) * scale
+
+
+def _gather(parts, n_draws, n, plain):
+    """Put features in their places; those of images that a transformation left alone are those of `plain`."""
+    if plain is None:
+        return np.concatenate([Z for _, _, Z in parts])
+    Z = np.repeat(plain[None], n_draws, axis=0)
+    for draw, rows, features in parts:
+        Z[draw, rows] = features
+    return Z
+
+
+def _measure_sensitivity(Z, Z_copies):
+    """Measure the sensitivity of the features, from the first copy of each image that differs."""
+    differs = (Z_copies != Z).any(axis=2)
+    rows = np.flatnonzero(differs.any(axis=0))
+    sensitivity = np.full(3, np.nan)
+    if len(rows) > 1:
+        twins = Z_copies[differs.argmax(axis=0)[rows], rows]
+        own = distances(Z[rows], twins)
+        others, _ = compare_within_blocks(Z[rows], twins)
+        sensitivity = sensitivity_interval(own, others)
+    values = dict(zip(("sensitivity", "sensitivity_low", "sensitivity_high"), sensitivity, strict=True))
+    return {name: ((), float(value)) for name, value in values.items()} | {"different": ((), differs.mean())}
+
+
+def _summarise(compared, correct, chance):
+    """Return the means of one view with their intervals."""
+    found = {
+        "gain": mean_interval(compared["gain"]),
+        "accuracy_gain": mean_interval(compared["accuracy_gain"]),
+        "consistency": mean_interval(compared["consistent"]),
+        "affinity": ratio_interval(compared["correct_transformed"], correct),
+        "retained": ratio_interval(compared["retained"] - chance, correct - chance),
+        "relevant_share": ratio_interval(compared["relevant"], compared["displaced"]),
+        "explained": mean_interval(compared["explained"]),
+    }
+    ends = ("", "_low", "_high")
+    return {f"{name}{end}": v for name, values in found.items() for end, v in zip(ends, values, strict=True)}
+
+
+def _describe(evidence):
+    """Give the variables their units and names."""
+    texts = MEASURED | {
+        "z": "gain over all views in standard errors",
+        "sensitivity": "distance of images and the copies that differ from them, over that of different images",
+        "different": "share of the copies that differ from the image",
+    }
+    for name, text in texts.items():
+        for end, part in (("", ""), ("_low", "lower end of its 95 % interval: "), ("_high", "upper end: ")):
+            if f"{name}{end}" in evidence:
+                evidence[f"{name}{end}"].attrs["long_name"] = part + text
+    for variable in evidence.data_vars.values():
+        variable.attrs.setdefault("units", "1")
+    return evidence

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from estimator_checks import assert_all_pass, own
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from invtransfer import InvarianceAdvisor, Transforms2D, load_objects
+
+
+def make_task(transformations, n=200, n_classes=4, seed=0):
+    return Transforms2D(load_objects("procedural")[:n_classes], transformations, random_state=seed).sample(n)
+
+
+def test_scikit_learn_checks():
+    assert_all_pass(InvarianceAdvisor(transformations=["h_flip"], n_draws=1, random_state=0), 41)
+
+
+def test_advice_for_a_task_that_is_flipped():
+    X, y = make_task(["h_flip"])
+    advisor = InvarianceAdvisor(transformations=["h_flip", "translate", "v_flip"], random_state=0).fit(X, y)
+    assert advisor.advice_.advice.to_dict() == {"h_flip": "encourage", "v_flip": "no matter", "translate": "no matter"}
+    assert advisor.advised_ == ["h_flip"]
+    assert str(advisor).endswith("pretrain with: h_flip")
+    assert list(advisor.evidence_.view.values) == ["features"]
+
+
+def test_numbers_do_not_depend_on_batches_or_on_how_images_come():
+    X, y = make_task(["h_flip"], n=60)
+    module, options = own(), {"transformations": ["h_flip", "blur"], "n_draws": 2, "random_state": 3}
+    one = InvarianceAdvisor(module, **options).fit(X, y)
+    other = InvarianceAdvisor(module, batch_size=7, **options)
+    other = make_pipeline(FunctionTransformer(), clone(other)).fit(list(X), y.astype(str))[-1]
+    assert one.layer_ == other.layer_ == "input of fc"
+    np.testing.assert_allclose(one.evidence_.consistency, other.evidence_.consistency, atol=2 / len(X))
+    np.testing.assert_allclose(one.evidence_.sensitivity, other.evidence_.sensitivity, atol=1e-4)
+
+
+def test_classes_with_one_image():
+    X, y = make_task([], n=20)
+    with pytest.raises(ValueError, match="y holds 1 of 5 classes with one image only, such as 9; expected at least 2"):
+        InvarianceAdvisor().fit(X, np.where(np.arange(20) == 5, 9, y))
+    with pytest.raises(ValueError, match="y holds one class only, 0"):
+        InvarianceAdvisor().fit(X, np.zeros(20))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"transformations": []}, "transformations is empty, expected at least one, or None for all 18"),
+        ({"n_draws": 0}, "n_draws is 0"),
+        ({"n_folds": 1}, "n_folds is 1"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"precision": "int8"}, "precision is 'int8'"),
+        ({"layer": "fc"}, "layer is 'fc', expected None: encoder is of type NoneType"),
+    ],
+)
+def test_wrong_parameters(options, message):
+    with pytest.raises(ValueError, match=message):
+        InvarianceAdvisor(**options).fit(*make_task([], n=12))

@@ -38,10 +38,14 @@ def test_numbers_do_not_depend_on_batches_or_on_how_images_come():
 
 def test_classes_with_one_image():
     X, y = make_task([], n=20)
-    with pytest.raises(ValueError, match="y holds 1 of 5 classes with one image only, such as 9; expected at least 2"):
-        InvarianceAdvisor().fit(X, np.where(np.arange(20) == 5, 9, y))
+    single = np.where(np.arange(20) == 5, 9, y)
+    with pytest.warns(UserWarning, match="1 of 5 classes have one image only, such as 9: they are left out"):
+        advisor = InvarianceAdvisor(transformations=["blur"], random_state=0).fit(X, single)
+    assert advisor.evidence_.attrs == {"n_images": 19, "n_classes": 4, "chance": np.bincount(y[single < 9]).max() / 19}
     with pytest.raises(ValueError, match="y holds one class only, 0"):
         InvarianceAdvisor().fit(X, np.zeros(20))
+    with pytest.raises(ValueError, match="y holds 0 classes with at least 2 images, expected at least 2"):
+        InvarianceAdvisor().fit(X, np.arange(20))
 
 
 @pytest.mark.parametrize(

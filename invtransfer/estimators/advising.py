@@ -1,5 +1,6 @@
 """Which invariances a task needs, and what to do: InvarianceAdvisor."""
 
+import warnings
 from functools import partial
 
 import numpy as np
@@ -191,6 +192,11 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
             layer, or it does not return one finite row per image.
         TypeError
             If `encoder` is of a type that cannot be used.
+
+        Warns
+        -----
+        UserWarning
+            If classes have one image only. They are left out.
         """
         chosen = get_transformations(list(TRANSFORMATIONS) if self.transformations is None else self.transformations)
         if not chosen:
@@ -203,12 +209,20 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         X, y = validate_input(self, X, y, reset=True)
         self.classes_, codes = find_classes(y)
         counts = np.bincount(codes)
+        if (counts > 1).sum() < 2:
+            raise ValueError(
+                f"y holds {(counts > 1).sum()} classes with at least 2 images, expected at least 2 such classes"
+            )
         if counts.min() < 2:
             alone = self.classes_[counts < 2]
-            raise ValueError(
-                f"y holds {len(alone)} of {len(counts)} classes with one image only, such as {alone.tolist()[0]!r};"
-                " expected at least 2 images of each class"
+            warnings.warn(
+                f"{len(alone)} of {len(counts)} classes have one image only, such as {alone.tolist()[0]!r}: they are"
+                " left out",
+                stacklevel=2,
             )
+            X = X[np.flatnonzero(counts[codes] > 1)]
+            codes = np.unique(codes[counts[codes] > 1], return_inverse=True)[1]
+            counts = counts[counts > 1]
         self.n_folds_ = int(min(self.n_folds, counts.min()))
         seed = derive_seed(self.random_state, "advice")
         self._pixel_range = find_pixel_range(X)
@@ -249,7 +263,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         for name, values in zip(("accuracy", "accuracy_low", "accuracy_high"), accuracies.T, strict=True):
             evidence[name] = ("view", values, {"long_name": "accuracy of the probe on images as they are"})
         evidence["usable"] = ("view", usable, {"long_name": "whether the probe of the view is better than chance"})
-        evidence.attrs = {"n_images": len(codes), "n_classes": len(self.classes_), "chance": chance}
+        evidence.attrs = {"n_images": len(codes), "n_classes": int(codes.max()) + 1, "chance": chance}
         return _describe(evidence)
 
     def _compute_views(self, source, n, transformation, plain):

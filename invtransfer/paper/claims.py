@@ -103,6 +103,35 @@ def claim(text, first, sign, second, margin=0.0):
     return Claim(text, _format_numbers(first, second, difference), verdict, p_value)
 
 
+def count(text, happened, least):
+    """Check a claim about how often something happens, by counting seeds.
+
+    Parameters
+    ----------
+    text : str
+        The claim.
+    happened : xarray.DataArray over "seed"
+        Whether it happened; NaN where that is not known.
+    least : float
+        Share of the seeds in which it has to happen, from 0 to 1.
+
+    Returns
+    -------
+    claim : Claim
+        "held" or "contradicted" by the count; "unknown" if no seed is known. It has no p-value.
+
+    Examples
+    --------
+    >>> count("it rains", xr.DataArray([1, 1, 0], dims="seed"), 0.9).numbers
+    'in 2 of 3 seeds'
+    """
+    values = happened.values[happened.notnull().values].astype(bool)
+    if not len(values):
+        return Claim(text, "?", "unknown", np.nan)
+    verdict = "held" if values.mean() >= least else "contradicted"
+    return Claim(text, f"in {values.sum()} of {len(values)} seeds", verdict, np.nan)
+
+
 def _judge(differences, sign, margin):
     """Return the verdict of an interval, and the p-value."""
     n = len(differences)

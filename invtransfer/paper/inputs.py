@@ -113,7 +113,8 @@ def find_transfer_data(
     n_samples, n_validation, n_test, n_pairs : int
         Numbers of images to train on (on CIFAR, of each class), to validate on, to test on, and to measure on.
     n_probe, n_tuning : int or None
-        Number of samples that a probe is fitted on, or an encoder is fine-tuned on.
+        Number of samples that a probe is fitted on, or an encoder is fine-tuned on. Without them, `levels` has
+        "n_labelled".
 
     Returns
     -------
@@ -126,9 +127,9 @@ def find_transfer_data(
         for.
     """
     inputs = find_task_data(objects=objects, data=data, dataset=dataset, n_classes=n_classes)
-    probed = "n_tuning" if n_probe is None else "n_probe"
-    given = n_tuning if n_probe is None else n_probe
-    sizes = levels.get(probed, []) + ([] if given is None else [given])
+    given = {"n_probe": n_probe, "n_tuning": n_tuning, "n_labelled": None}
+    probed = next(name for name, n in given.items() if n is not None or name in levels)
+    sizes = levels.get(probed, []) + ([] if given[probed] is None else [given[probed]])
     if min(sizes) < n_classes:
         raise ValueError(f"{probed} is {min(sizes)}, expected at least one sample of each of {n_classes} classes")
     if dataset not in CIFAR:

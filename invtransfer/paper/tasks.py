@@ -190,8 +190,9 @@ def make_tasks(*, folder, dataset, class_relation, relation, seed, n_classes):
         Data set of both tasks.
     class_relation : str
         Relation of the source's classes to the target's, see `draw_classes`.
-    relation : {"same", "disjoint", "none"}
-        Relation of the source's transformations to the target's; "none" is a source without transformations.
+    relation : {"same", "disjoint", "none"} or list of str
+        Relation of the source's transformations to the target's; "none" is a source without transformations. A list:
+        the source's transformations.
     seed : int
         Number of the repetition. All relations have the same target.
     n_classes : int
@@ -218,7 +219,8 @@ def make_tasks(*, folder, dataset, class_relation, relation, seed, n_classes):
         objects, backgrounds = load_objects_and_backgrounds(folder)
         n_available, make_task = len(objects), partial(objects_task, objects, backgrounds=backgrounds)
     source_classes, target_classes = draw_classes(class_relation, n_classes, n_available, seed)
-    source = make_task(source_classes, drawn[relation], derive_seed(seed, "source"))
+    names = drawn[relation] if isinstance(relation, str) else relation
+    source = make_task(source_classes, names, derive_seed(seed, "source"))
     return source, make_task(target_classes, drawn["same"], derive_seed(seed, "target"))
 
 

@@ -16,6 +16,7 @@ from invtransfer.plots.layers import plot_layers
 from invtransfer.plots.matrices import draw_matrices
 from invtransfer.plots.measurement import plot_measurement
 from invtransfer.plots.studies import (
+    plot_advice,
     plot_depth,
     plot_fine_tuning,
     plot_invariance_transfer,
@@ -29,6 +30,7 @@ __all__ = [
     "draw_curves",
     "draw_matrices",
     "format_spread",
+    "plot_advice",
     "plot_affected",
     "plot_comparison",
     "plot_depth",

@@ -48,6 +48,30 @@ def plot_mismatch(cube):
     return figure
 
 
+def plot_advice(cube):
+    """Draw the accuracy on the target by who chose the transformations of pretraining, and what that gains.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        As ``studies/advice.py`` writes it.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    """
+    figure = _make_figure(cube, 10, 8)
+    upper, lower = figure.subfigures(2, 1)
+    drawn = {"x": "n_labelled", "line": "chooser", "line_label": "chosen by"}
+    label = "labelled images of the target"
+    draw_curves(upper, cube.transfer_accuracy, x_label=label, y_label="accuracy on the target", **drawn)
+    if "disjoint" in cube.chooser.values and cube.sizes["chooser"] > 1:
+        gains = cube.transfer_accuracy - cube.transfer_accuracy.sel(chooser="disjoint", drop=True)
+        gains = gains.drop_sel(chooser="disjoint")
+        draw_curves(lower, gains, x_label=label, y_label="accuracy minus that of disjoint\n(same seed)", **drawn)
+    return figure
+
+
 def plot_depth(cube):
     """Draw the sensitivity of encoders over depth, and in the last layer over the strength of transformations.
 

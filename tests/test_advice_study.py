@@ -37,7 +37,8 @@ def make_cube(advisor=0.74, against=(0, 0, 0, 0), n=3):
 
 
 def test_cube(tmp_path):
-    options = "--epochs 1 --n-samples 32 --n-validation 16 --n-test 32 --n-labelled-levels 24 30 --chooser-levels advisor same"
+    options = "--epochs 1 --n-samples 32 --n-validation 16 --n-test 32"
+    options += " --n-labelled-levels 24 30 --chooser-levels advisor same"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "PLANTED", {"h_flip": study.PLANTED["h_flip"]})
         cube = study_runs.run(study, tmp_path, options)

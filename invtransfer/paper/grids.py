@@ -23,6 +23,7 @@ LONG_NAMES = {  # what the labels along coordinates are
     "n_probe": "number of samples that the probe is fitted on",
     "n_target_transformations": "number of transformations in the target task",
     "n_tuning": "number of samples that the encoder is fine-tuned on",
+    "network": "network whose features are used",
     "planted": "transformation that the label is",
     "position": "position of the objects",
     "pretraining": "task that the encoder is pretrained on: what is labelled, and what else is shown",

@@ -22,6 +22,7 @@ from invtransfer.plots.studies import (
     plot_invariance_transfer,
     plot_irrelevant_features,
     plot_mismatch,
+    plot_real_advice,
     plot_relevance,
 )
 
@@ -44,5 +45,6 @@ __all__ = [
     "plot_layers",
     "plot_measurement",
     "plot_mismatch",
+    "plot_real_advice",
     "plot_relevance",
 ]

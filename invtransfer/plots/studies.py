@@ -67,8 +67,37 @@ def plot_advice(cube):
     draw_curves(upper, cube.transfer_accuracy, x_label=label, y_label="accuracy on the target", **drawn)
     if "disjoint" in cube.chooser.values and cube.sizes["chooser"] > 1:
         gains = cube.transfer_accuracy - cube.transfer_accuracy.sel(chooser="disjoint", drop=True)
-        gains = gains.drop_sel(chooser="disjoint")
         draw_curves(lower, gains, x_label=label, y_label="accuracy minus that of disjoint\n(same seed)", **drawn)
+    return figure
+
+
+def plot_real_advice(cube):
+    """Draw what copies gain on other images over what the advisor measured, a point for each transformation.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        As ``studies/real_advice.py`` writes it.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    """
+    figure = _make_figure(cube, 7 * cube.sizes["network"], 6)
+    panels = figure.subplots(1, cube.sizes["network"], squeeze=False)[0]
+    for axes, name in zip(panels, cube.network.values, strict=True):
+        one = cube.sel(network=name, drop=True)
+        z, gain = one.z.mean("seed"), one.held_out_gain.mean("seed")
+        advised = (one.advised > 0).mean("seed") > 0.5
+        for chosen, colour, label in ((advised, "C0", "advised in most seeds"), (~advised, "0.5", "not")):
+            axes.plot(z[chosen.values], gain[chosen.values], "o", color=colour, label=label)
+        for one_z, one_gain, text in zip(z.values, gain.values, cube.transformation.values, strict=True):
+            axes.annotate(text, (one_z, one_gain), xytext=(4, 4), textcoords="offset points", fontsize=8)
+        axes.axhline(0, color="0.8", zorder=0)
+        axes.axvline(0, color="0.8", zorder=0)
+        axes.set(title=name, xlabel="gain of the advisor's probe (standard errors)")
+        axes.set_ylabel("accuracy on other images with copies,\nminus that without")
+        axes.legend()
     return figure
 
 

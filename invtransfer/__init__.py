@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # what editors and type checkers read
     from invtransfer.estimators.models import load_model
     from invtransfer.estimators.pretraining import InvariantPretrainer
     from invtransfer.estimators.probing import FrozenFeatureProbe
+    from invtransfer.estimators.ranking import rank_encoders
     from invtransfer.estimators.saving import load_encoder, save_encoder
     from invtransfer.estimators.sensitivity import SensitivityScorer
     from invtransfer.estimators.tuning import FineTuner
@@ -47,6 +48,7 @@ _HOMES = {
     "load_images": "sources",
     "load_model": "estimators",
     "load_objects": "objects",
+    "rank_encoders": "estimators",
     "save_encoder": "estimators",
     "twin_sensitivity": "estimators",
 }

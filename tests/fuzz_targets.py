@@ -789,6 +789,47 @@ def statistics(draw):
     assert math.isnan(ratio) or 1 - 1e-9 <= ratio <= 3 * (1 + 1e-9)
 
 
+@target("h_score", "log_evidence", "nearest_correct")
+def scores_of_features(draw):
+    n = draw(st.integers(2, 12))
+    values = (
+        np.random.default_rng(draw(seeds())).normal(size=(n, draw(st.integers(1, 15)))).round(draw(st.integers(0, 3)))
+    )
+    Z = draw(layouts(values * draw(st.sampled_from([0.0, 1e-300, 1.0, 1e18]))) | odd())
+    y = draw(labels(n) | odd())
+    with contextlib.suppress(Refused):
+        assert 0 <= call(public("h_score"), Z, y, again=True) <= len(np.unique(y)) - 1 + 1e-9
+    with contextlib.suppress(Refused):
+        assert math.isfinite(call(public("log_evidence"), Z, y, again=True))
+    correct = call(public("nearest_correct"), Z, y, draw(st.sampled_from([1, 2, 5]) | odd()), again=True)
+    assert correct.shape == (len(Z),)
+
+
+@target(
+    "bootstrap_means", "choose_kept", "deal_into_groups", "jackknife_deviations", "jackknife_half_width", "share_above",
+    "share_first",
+)  # fmt: skip
+def resamples(draw):
+    codes = np.array([0, 0, *draw(st.lists(st.sampled_from([0, 1, 1]), max_size=12))])
+    codes = np.append(codes, [1, 1])
+    n, seed = len(codes), draw(seeds())
+    groups = call(public("deal_into_groups"), codes, draw(st.integers(1, 5)), np.random.default_rng(seed), changes=(2,))
+    assert np.ptp(np.bincount(groups)) <= 1
+    kept = call(public("choose_kept"), codes, draw(st.integers(1, 12)), np.random.default_rng(seed), changes=(2,))
+    assert all(set(codes[rows]) == {0, 1} for rows in kept)
+    values = np.random.default_rng(seed).integers(3, size=(n, 3)) * draw(st.sampled_from([0.0, 1.0, 1e300]))
+    means = np.array([values[rows].mean(axis=0) for rows in kept])
+    deviations = call(public("jackknife_deviations"), means, kept, again=True)
+    with np.errstate(over="ignore"):
+        assert (call(public("jackknife_half_width"), np.minimum(deviations, 1e100), n - 2) >= 0).all()
+    resampled = call(public("bootstrap_means"), values, 9, np.random.default_rng(seed), changes=(2,))
+    np.testing.assert_allclose(call(public("share_first"), resampled, again=True).sum(), 1)
+    above, below = (
+        call(public("share_above"), *two) for two in ((resampled, resampled[::-1]), (resampled[::-1], resampled))
+    )
+    np.testing.assert_allclose(above + below, 1)
+
+
 @check("encode", spoiled=True, keep=["X"], X=checked_images(height=(8, 8)), batch_size=st.sampled_from([1, 2, 128]))
 def encode(Z, X):
     assert Z.shape[0] == len(X)
@@ -1091,6 +1132,29 @@ def tuner(draw):
 def probe(draw):
     how = {"epochs": st.sampled_from([1, 2]), "batch_size": st.sampled_from([None, 1, 3, 10**12])}
     use(draw, "FrozenFeatureProbe", random_state=random_states(), **how)
+
+
+@target("rank_encoders", "format_ranking", cost=2)
+def ranking(draw):
+    n = draw(st.sampled_from([5, 12]))
+    encoders = st.dictionaries(st.sampled_from(["a", "b", "é"]), ENCODERS, min_size=1, max_size=2)
+    sensitivity = st.none() | arrays_over({"encoder": ["a", "b", "é"], "transformation": ["hue", "rotate"]})
+    found, _ = call_drawn(
+        draw, "rank_encoders", spoiled=True, encoders=encoders, X=images(n=(n, n), height=(8, 8)),
+        y=labels(n) | st.just(np.arange(n) % 2), n_folds=st.sampled_from([2, 5, 10**9]),
+        n_resamples=st.sampled_from([2, 9]), sensitivity=sensitivity, batch_size=st.sampled_from([None, 2, 64]),
+    )  # fmt: skip
+    np.testing.assert_allclose(found["first"].sum("encoder"), 1)
+    assert (found.interval[..., 0] <= found.interval[..., 1]).all()
+    assert isinstance(call(public("format_ranking"), found), str)
+    with contextlib.suppress(Refused):
+        call(public("format_ranking"), draw(mutated(found)))
+
+
+@check("check_encoders", encoders=st.dictionaries(names(), st.none(), max_size=3) | odd(), name=names())
+def check_encoders(_, encoders):
+    assert all(isinstance(name, str) for name in encoders)
+    assert len(encoders)
 
 
 @target("SensitivityScorer", methods=("fit", "transform", "score", "get_feature_names_out", "make_twins"))

@@ -1,8 +1,11 @@
-"""Tables of single studies, as text."""
+"""Tables of single studies, and of a ranking of encoders, as text."""
+
+import numpy as np
+import xarray as xr
 
 from invtransfer.analysis.factors import stack_encoders
 from invtransfer.analysis.invariance import invariance_by_relation, spillover_in_distribution, target_sensitivity
-from invtransfer.analysis.summaries import format_means
+from invtransfer.analysis.summaries import format_means, format_table
 
 
 def format_fine_tuning(cube):
@@ -71,3 +74,69 @@ def format_invariance(sensitivity, n_spillovers=8):
             lines.append(f"  {names:<28}{pair.item():+.2f}")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def format_ranking(ranking):
+    """Format which of several encoders suits a task.
+
+    Parameters
+    ----------
+    ranking : xarray.Dataset
+        As `invtransfer.rank_encoders` returns it.
+
+    Returns
+    -------
+    text : str
+        A table of scores with their 95 % intervals, one of the shares of resamples in which each encoder is first, and,
+        if the ranking has it, one of the correlation of probe accuracy and sensitivity, from the most negative.
+
+    Raises
+    ------
+    TypeError
+        If `ranking` is not a Dataset.
+    ValueError
+        If it lacks a variable.
+
+    Examples
+    --------
+    >>> from invtransfer import rank_encoders
+    >>> X = np.repeat([10, 20, 200, 250], 12 * 10).reshape(40, 2, 2, 3).astype("uint8")
+    >>> ranking = rank_encoders({"pixels": None}, X, np.arange(40) // 20, random_state=0)
+    >>> format_ranking(ranking).splitlines()[2][:29]  # probe accuracy; 0.912 ** 40 is 0.025
+    'pixels   1.000 [0.912, 1.000]'
+    """
+    if not isinstance(ranking, xr.Dataset):
+        raise TypeError(f"ranking is of type {type(ranking).__name__}, expected an xarray.Dataset")
+    needed = ("value", "interval", "first", "ahead", "difference", "difference_interval")
+    missing = [name for name in needed if name not in ranking]
+    if missing:
+        raise ValueError(f"ranking has no variable {missing[0]!r}, expected the result of rank_encoders")
+    scores = ranking.score.values.tolist()
+    heads = [score.replace("_", " ") for score in scores]
+    values, shares = [["encoder", *heads]], [["encoder", *heads, "above the next", "minus the first"]]
+    for i, name in enumerate(map(str, ranking.encoder.values)):
+        one = ranking.isel(encoder=i)
+        probe = one.sel(score="probe_accuracy")
+        values.append([name, *(_format_interval(one.value.sel(score=s), one.interval.sel(score=s)) for s in scores)])
+        ahead = "" if np.isnan(probe.ahead) else f"{probe.ahead.item():.2f}"
+        behind = _format_interval(probe.difference, probe.difference_interval, "+") if i else ""
+        shares.append([name, *(f"{one['first'].sel(score=s).item():.2f}" for s in scores), ahead, behind])
+    parts = [
+        f"value [95 % interval over images]; chance is {ranking.attrs.get('chance', np.nan):.3f}",
+        format_table(values),
+        "\nshare of resamples in which the encoder is first; and of probe accuracy: share in which it is above the",
+        "next encoder of the list, and difference to the first",
+        format_table(shares),
+    ]
+    if "rank_correlation" in ranking:
+        rows = ranking[["rank_correlation", "n_encoders"]].sortby("rank_correlation")
+        numbers = zip(rows.transformation.values, rows.rank_correlation.values, rows.n_encoders.values, strict=True)
+        rows = [[str(t), "?" if np.isnan(r) else f"{r:+.2f}", str(n)] for t, r, n in numbers]
+        parts.append("\nrank correlation, over encoders, of probe accuracy and sensitivity")
+        parts.append(format_table([["transformation", "correlation", "encoders"], *rows]))
+    return "\n".join(parts)
+
+
+def _format_interval(value, bounds, sign=""):
+    low, high = (f"{one:{sign}.3f}" for one in bounds.values)
+    return f"{value.item() + 0.0:{sign}.3f} [{low}, {high}]"

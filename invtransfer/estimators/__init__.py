@@ -1,7 +1,7 @@
 """Estimators that follow scikit-learn's contract.
 
 `pretraining`, `probing`, `tuning`, `sensitivity` and `advising` have one estimator each, and `saving` their files.
-`models` finds models by name.
+`models` finds models by name, and `ranking` says which of several suits a task.
 `network_classifier` has what those that train a network share, `inputs` the checks of what estimators are given, and
 `frozen` the handling of encoders.
 """
@@ -11,6 +11,7 @@ from invtransfer.estimators.given_pairs import twin_sensitivity
 from invtransfer.estimators.models import load_model
 from invtransfer.estimators.pretraining import InvariantPretrainer
 from invtransfer.estimators.probing import FrozenFeatureProbe
+from invtransfer.estimators.ranking import rank_encoders
 from invtransfer.estimators.saving import load_encoder, save_encoder
 from invtransfer.estimators.sensitivity import SensitivityScorer
 from invtransfer.estimators.tuning import FineTuner
@@ -23,6 +24,7 @@ __all__ = [
     "SensitivityScorer",
     "load_encoder",
     "load_model",
+    "rank_encoders",
     "save_encoder",
     "twin_sensitivity",
 ]

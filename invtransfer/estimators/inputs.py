@@ -216,6 +216,39 @@ def check_image_shape(image_shape):
         raise ValueError(f"image_shape is {image_shape!r}, expected (height, width, 3), whole numbers of at least 1")
 
 
+def check_encoders(encoders, name):
+    """Check several encoders that are given by their names.
+
+    Parameters
+    ----------
+    encoders : dict of str to encoder
+        Encoders, which are not checked themselves.
+    name : str
+        Name of the argument in the caller's signature.
+
+    Raises
+    ------
+    TypeError
+        If `encoders` is not a dict.
+    ValueError
+        If it is empty, or a name is no text.
+
+    Examples
+    --------
+    >>> check_encoders({"resnet18": None, 50: None}, "encoders")
+    Traceback (most recent call last):
+    ...
+    ValueError: encoders holds 50, expected names of encoders, such as 'resnet18'
+    """
+    if not isinstance(encoders, dict):
+        raise TypeError(f"{name} is of type {type(encoders).__name__}, expected a dict of encoders by their names")
+    if not encoders:
+        raise ValueError(f"{name} is an empty dict, expected at least one encoder by its name")
+    for key in encoders:
+        if not isinstance(key, str):
+            raise ValueError(f"{name} holds {key!r}, expected names of encoders, such as 'resnet18'")
+
+
 def _unflatten(X, shape):
     height, width, n_channels = shape
     if X.shape[1] != height * width * n_channels:

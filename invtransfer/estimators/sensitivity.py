@@ -21,7 +21,7 @@ from invtransfer.analysis.representations import (
 )
 from invtransfer.encoders.encoding import describe_features, open_encoder
 from invtransfer.estimators.frozen import AroundEncoder
-from invtransfer.estimators.inputs import find_pixel_range, to_images, to_pixels, validate_input
+from invtransfer.estimators.inputs import check_encoders, find_pixel_range, to_images, to_pixels, validate_input
 from invtransfer.estimators.profiles import (
     COMPANIONS,
     COMPOSED,
@@ -310,11 +310,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, expected one of: {', '.join(known)}")
         check_strengths(self.strengths)
-        if isinstance(self.encoder, dict) and not self.encoder:
-            raise ValueError("encoder is an empty dict, expected at least one encoder by its name")
-        for name in self.encoder if isinstance(self.encoder, dict) else ():
-            if not isinstance(name, str):
-                raise ValueError(f"encoder holds {name!r}, expected names of encoders, such as 'resnet18'")
+        if isinstance(self.encoder, dict):
+            check_encoders(self.encoder, "encoder")
         for probe in self.probe.values() if isinstance(self.probe, dict) else [self.probe]:
             if probe is not None and not callable(getattr(probe, "predict", None)):
                 raise TypeError(f"probe is of type {type(probe).__name__}, expected a fitted classifier with `predict`")

@@ -1,0 +1,314 @@
+"""Which of several encoders suits a labelled task: rank_encoders."""
+
+import warnings
+from contextlib import contextmanager
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from invtransfer.analysis.checks import check_array
+from invtransfer.analysis.resampling import (
+    bootstrap_means,
+    choose_kept,
+    deal_into_groups,
+    jackknife_deviations,
+    jackknife_half_width,
+    share_above,
+    share_first,
+)
+from invtransfer.analysis.transferability import h_score, log_evidence, nearest_correct
+from invtransfer.encoders.encoding import describe_features, encode, open_encoder
+from invtransfer.encoders.outputs import check_pool
+from invtransfer.estimators.inputs import check_encoders, find_classes
+from invtransfer.estimators.probing import FrozenFeatureProbe
+from invtransfer.images import check_count, check_images, check_labels
+from invtransfer.networks.inference import check_precision
+from invtransfer.randomness import derive_generator, derive_seed
+
+ACCURACIES = ("probe_accuracy", "nearest_accuracy")
+SCORES = {"probe_accuracy": "1", "nearest_accuracy": "1", "h_score": "1", "log_evidence": "nats per image"}
+N_NEIGHBORS = 5
+N_SUBSETS = 50  # for which H-score and log evidence are computed again; the error of a standard deviation is 10 %
+BOUNDS = ["low", "high"]
+
+
+def rank_encoders(
+    encoders,
+    X,
+    y,
+    *,
+    layer=None,
+    pool="auto",
+    n_folds=5,
+    n_resamples=1_000,
+    sensitivity=None,
+    batch_size=None,
+    precision="float32",
+    random_state=None,
+):
+    """Rank encoders by how well their frozen features suit labels, and say how sure the ranking is.
+
+    Parameters
+    ----------
+    encoders : dict of str to encoder
+        Encoders by their names, see `invtransfer.encoders.encode`: torch modules, functions, fitted transformers,
+        estimators of ours, or None for the pixels.
+    X : array-like of shape (n_samples, height, width, 3), uint8 or float in [0, 1]
+        Images of the task; or what `load_images` returns. Each encoder sees each of them once.
+    y : array-like of shape (n_samples,)
+        Labels, of at least two classes with at least two images each.
+    layer : str or None
+        Layer of torch modules whose output is taken as the features, as for `FrozenFeatureProbe`; the same of all.
+    pool : {"auto", "class", "mean", "flatten"}
+        How token sequences and maps of torch modules become one row of features, as for `FrozenFeatureProbe`.
+    n_folds : int
+        Number of folds of the cross-validated probe; fewer, if a class has fewer images, see "n_folds" of the result.
+    n_resamples : int
+        Number of bootstrap resamples of the images for the two accuracies. The two other scores are computed again for
+        50 subsets, which takes most of the time of many images with many features.
+    sensitivity : xarray.DataArray over "encoder" and "transformation", or None
+        Sensitivity of these encoders, and maybe of more, such as `sensitivity_` of a `SensitivityScorer` with a dict of
+        encoders: do those that suit the task ignore a transformation, or not? NaN counts as missing.
+    batch_size : int or None
+        Number of images per call of a torch module or function. None: by the size of the images and the device.
+    precision : {"float32", "bfloat16", "float16"}
+        Number format in which a torch module computes where it can choose (autocast).
+    random_state : int, RandomState or None
+        Seed of folds and resamples. They are the same for all encoders, so that differences are paired.
+
+    Returns
+    -------
+    ranking : xarray.Dataset over "encoder", in the order of their probe accuracy, and "score"
+        The scores, of which higher is better, are "probe_accuracy", that of `FrozenFeatureProbe` on images of folds
+        that it has not seen; "nearest_accuracy", that of the 5 nearest other images; "h_score" and "log_evidence", see
+        `invtransfer.analysis`. Of each there are "value"; "interval", its 95 % interval, over "bound"; "first", the
+        share of the resamples in which the encoder has the highest score, where equal ones share; "ahead", the share
+        in which it is above the next encoder of the list, where ties count half; and "difference", to the first of the
+        list, with "difference_interval". The attributes are "n_folds", "n_resamples", "n_subsets", "n_images",
+        "n_classes", and "chance", the share of the largest class. With `sensitivity` there are, over "transformation",
+        "rank_correlation", Spearman's, between probe accuracy and sensitivity over the "n_encoders" that have one; NaN
+        if they are fewer than 3. `invtransfer.analysis.format_ranking` makes a table of it.
+
+    Raises
+    ------
+    ValueError
+        If the data or a parameter is not as described, a class has one image, or `sensitivity` lacks an encoder; or if
+        an encoder fails, with its name.
+    TypeError
+        If `encoders` is not a dict, or `sensitivity` not a DataArray.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If a probe has not converged.
+
+    Notes
+    -----
+    *Intervals.* An accuracy is a mean over images, each right or wrong: its interval is that of the percentiles of the
+    bootstrap, which draws images with replacement and fits nothing again. That a probe fitted on other images might be
+    better or worse is therefore not in it. If all answers are right, it goes down to the accuracy with which that
+    happens in 2.5 % of the cases. For H-score and log evidence, an image that is drawn twice would look like two of a
+    class that are close together, and raise the score. They are computed without a fifth of each class at a time
+    instead, the delete-d jackknife, and deviations are multiplied by 2, the square root of 4/5 over 1/5, see
+    `invtransfer.analysis.resampling`. Their intervals are of what other images, as many of each class, would give.
+
+    *The best of many.* The first encoder is chosen by the accuracies that are shown, so its own is too high if several
+    are close. "first" and "difference_interval" say how close they are.
+
+    *What scores can say.* Of 23 scores that need no training, nearest neighbours foretold fine-tuned accuracy best in
+    one large comparison; in another, of 715,000 settings, none was best everywhere. H-score and log evidence depend on
+    the number of images and of features, so that they compare encoders on the same images only.
+
+    References
+    ----------
+    Sorkhei et al., arXiv 2503.18528; Agostinelli et al., "How stable are transferability metrics evaluations?", ECCV
+    2022, arXiv 2204.01403; Ibrahim et al., arXiv 2110.06893; You et al., ICML 2021, arXiv 2102.11005.
+
+    Examples
+    --------
+    >>> from invtransfer import Transforms2D, load_objects, rank_encoders
+    >>> X, y = Transforms2D(load_objects("procedural")[:3], random_state=0).sample(60)
+    >>> encoders = {"brightness": lambda X: X.mean(axis=(1, 2, 3))[:, None], "colour": lambda X: X.mean(axis=(1, 2))}
+    >>> ranking = rank_encoders(encoders, X, y, random_state=0)
+    >>> ranking.encoder.values.tolist()
+    ['colour', 'brightness']
+    >>> ranking.value.dims, ranking.interval.dims
+    (('encoder', 'score'), ('encoder', 'score', 'bound'))
+    """
+    check_encoders(encoders, "encoders")
+    X = check_images(X)
+    codes, counts = _check_classes(check_labels(y, len(X)))
+    n_folds = min(check_count(n_folds, "n_folds", low=2), int(counts.min()))
+    check_count(n_resamples, "n_resamples", low=2, high=1_000_000)
+    if batch_size is not None:
+        check_count(batch_size, "batch_size", high=65_536)
+    check_precision(precision)
+    check_pool(pool)
+    if sensitivity is not None:
+        sensitivity = _check_sensitivity(sensitivity, encoders)
+    opened = {}
+    for name, encoder in encoders.items():  # all of them, before the first one is run
+        with _naming(name):
+            opened[name] = open_encoder(encoder, layer, pool)
+    seed = derive_seed(random_state, "ranking")
+    folds = deal_into_groups(codes, n_folds, derive_generator(seed, "folds"))
+    kept = choose_kept(codes, N_SUBSETS, derive_generator(seed, "subsets"))
+    measured, coordinates = [], {"features": [], "n_features": []}
+    for name, encoder in opened.items():
+        with _naming(name):
+            Z = encode(encoder, X, batch_size, precision=precision)
+            measured.append(_measure(Z, codes, folds, kept))
+        coordinates["features"].append(describe_features(encoder) or "")
+        coordinates["n_features"].append(Z.shape[1])
+    correct, others, of_subsets = (np.stack(one, axis=-2) for one in zip(*measured, strict=True))
+    resampled = bootstrap_means(correct, n_resamples, derive_generator(seed, "resamples"))
+    deviations = jackknife_deviations(of_subsets, kept)
+    accuracies = correct.mean(axis=0)
+    order = np.argsort(-accuracies[:, 0], kind="stable")
+    ranking = xr.concat(
+        [
+            _describe_accuracies(accuracies[order], resampled[:, order], len(X)),
+            _describe_others(others[order], deviations[:, order], len(X), len(counts)),
+        ],
+        "score",
+    )
+    names = np.array(list(opened))[order]
+    ranking = ranking.transpose("encoder", "score", ...).assign_coords(
+        {"encoder": names, "score": list(SCORES), "bound": BOUNDS, "score_units": ("score", list(SCORES.values()))}
+        | {name: ("encoder", np.array(values)[order]) for name, values in coordinates.items()}
+    )
+    if sensitivity is not None:
+        ranking = ranking.assign(_correlate(ranking.value.sel(score="probe_accuracy"), sensitivity))
+    for name, (units, text) in TEXTS.items():
+        if name in ranking:
+            ranking[name].attrs = {"units": units, "long_name": text}
+    return ranking.assign_attrs(
+        n_folds=n_folds, n_resamples=n_resamples, n_subsets=len(kept), n_images=len(X), n_classes=len(counts),
+        chance=float(counts.max() / len(X)),
+    )  # fmt: skip
+
+
+TEXTS = {  # name of a variable -> units, long_name
+    "value": ("units of the score", "score of the features, of which higher is better"),
+    "interval": ("units of the score", "95 % interval over images"),
+    "first": ("1", "share of the resamples in which the score is the highest"),
+    "ahead": ("1", "share of the resamples in which the score is above that of the next encoder"),
+    "difference": ("units of the score", "score minus that of the encoder with the highest probe accuracy"),
+    "difference_interval": ("units of the score", "95 % interval of the difference, paired over images"),
+    "rank_correlation": ("1", "Spearman's correlation of probe accuracy and sensitivity over encoders"),
+    "n_encoders": ("1", "number of encoders that have a sensitivity"),
+    "score_units": ("1", "units of each score"),
+    "features": ("1", "where the features are taken"),
+    "n_features": ("1", "number of features"),
+}
+
+
+@contextmanager
+def _naming(name):
+    """Name the encoder in whatever is raised."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f"encoder {name!r}: {type(error).__name__}: {error}") from error
+
+
+def _check_classes(y):
+    """Return the class index of each image, and the number of images of each class."""
+    classes, codes = find_classes(y)
+    counts = np.bincount(codes)
+    single = [repr(label) for label in classes[counts < 2].tolist()]
+    if single:
+        more = f" and {len(single) - 5} more" if len(single) > 5 else ""
+        raise ValueError(
+            f"y has 1 image of class {', '.join(single[:5])}{more}, expected at least 2 of each class: one to learn"
+            " from and one to be tested"
+        )
+    return codes, counts
+
+
+def _check_sensitivity(sensitivity, encoders):
+    dims = ["encoder", "transformation"]
+    sensitivity = check_array(sensitivity, "sensitivity", dims=dims, coordinates=dims, once=dims)
+    surplus = [dim for dim in sensitivity.dims if dim not in dims]
+    if surplus:
+        raise ValueError(f"sensitivity has the dimension {surplus[0]!r} too, expected one value of it to be selected")
+    missing = [name for name in encoders if name not in sensitivity.encoder.values.tolist()]
+    if missing:
+        raise ValueError(
+            f"sensitivity has no encoder {missing[0]!r}, expected all of encoders; it has:"
+            f" {', '.join(map(str, sensitivity.encoder.values))}"
+        )
+    return sensitivity.transpose(*dims)
+
+
+def _measure(Z, codes, folds, kept):
+    """Return which answers are right, (n_samples, 2), the two other scores, (2,), and those of subsets."""
+    right = [_probe_correct(Z, codes, folds), nearest_correct(Z, codes, min(N_NEIGHBORS, len(Z) - 1))]
+    others = np.array([h_score(Z, codes), log_evidence(Z, codes)])
+    of_subsets = np.array([[h_score(Z[rows], codes[rows]), log_evidence(Z[rows], codes[rows])] for rows in kept])
+    return np.stack(right, axis=1), others, of_subsets
+
+
+def _probe_correct(Z, codes, folds):
+    correct = np.empty(len(Z), dtype=bool)
+    for fold in range(folds.max() + 1):
+        test = folds == fold
+        probe = FrozenFeatureProbe().fit(Z[~test], codes[~test])
+        correct[test] = probe.predict(Z[test]) == codes[test]
+    return correct
+
+
+def _describe_accuracies(values, resampled, n):
+    """Summarise bootstrap means, of shape (n_resamples, n_encoders, 2)."""
+    low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
+    low = np.where(values == 1, 0.025 ** (1 / n), low)
+    high = np.where(values == 0, 1 - 0.025 ** (1 / n), high)
+    between = np.quantile(resampled - resampled[:, :1], [0.025, 0.975], axis=0)
+    return _describe(values, resampled, [low, high], between)
+
+
+def _describe_others(values, deviations, n, n_classes):
+    """Summarise deviations of the jackknife, of shape (n_subsets, n_encoders, 2)."""
+    least, most = [0, -np.inf], [n_classes - 1, np.inf]  # of H-score and log evidence
+    interval = _widen(values, deviations, n - n_classes)
+    between = _widen(values - values[:1], deviations - deviations[:, :1], n - n_classes)
+    return _describe(values, values + deviations, np.clip(interval, least, most), between)
+
+
+def _widen(values, deviations, n_free):
+    half = jackknife_half_width(deviations, n_free)
+    return values - half, values + half
+
+
+def _describe(values, resampled, interval, between):
+    ahead = np.full(values.shape, np.nan)
+    ahead[:-1] = share_above(resampled[:, :-1], resampled[:, 1:])
+    dims = ("encoder", "score")
+    return xr.Dataset({
+        "value": (dims, values),
+        "interval": (("bound", *dims), np.stack(interval)),
+        "first": (dims, share_first(resampled)),
+        "ahead": (dims, ahead),
+        "difference": (dims, values - values[:1]),
+        "difference_interval": (("bound", *dims), np.stack(between)),
+    })  # fmt: skip
+
+
+def _correlate(accuracy, sensitivity):
+    """Return the rank correlation of accuracies and sensitivities, over the encoders that have both."""
+    columns = sensitivity.sel(encoder=accuracy.encoder.values).values.T
+    correlations = np.full(len(columns), np.nan)
+    for i, column in enumerate(columns):
+        there = np.isfinite(column)
+        if there.sum() >= 3:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", stats.ConstantInputWarning)  # the correlation is NaN then
+                correlations[i] = stats.spearmanr(accuracy.values[there], column[there]).statistic
+    return xr.Dataset(
+        {
+            "rank_correlation": ("transformation", correlations),
+            "n_encoders": ("transformation", np.isfinite(columns).sum(axis=1)),
+        },
+        {"transformation": sensitivity.transformation.values},
+    )

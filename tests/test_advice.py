@@ -46,7 +46,8 @@ def advice_for(usable=True, **case):
          " little."),
         ({"z": -1.7}, "no matter", "Do nothing: a probe that also sees such copies errs more; the task does not vary"
          " like this."),
-        ({"z": 9.0, "sensitivity": 0.07}, "no matter", "Do nothing: the encoder ignores it already (sensitivity 0.07)."),
+        ({"z": 9.0, "sensitivity": 0.07}, "no matter",
+         "Do nothing: the encoder ignores it already (sensitivity 0.07)."),
         ({"z": 9.0, "sensitivity": 0.09}, "encourage", "Make the encoder ignore it: a probe that also sees such copies"
          " errs less, and the encoder reacts to it (sensitivity 0.09)."),
         ({"z": 0.0, "different": 0.0, "sensitivity": NAN}, "no matter", "Do nothing: it changes none of these images."),

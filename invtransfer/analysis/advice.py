@@ -30,12 +30,17 @@ def decide(evidence):
     The first rule that holds decides:
 
     1. unclear: no probe is better than chance, or nothing is known of the transformation.
-    2. keep: of what tells the classes apart, less than half is left when the transformation is drawn at random, in all
-       views (upper end of "retained" below 0.5).
+    2. keep: a probe that saw copies alone has lost more than half of what tells the classes apart, in all views (upper
+       end of "retained" below 0.5).
     3. no matter: it changes no image; or the encoder ignores it already (upper end of its sensitivity below 0.1).
     4. encourage: copies help the probe (z above 1.645).
     5. no matter: copies harm the probe (z below -1.645): images of this kind do not come in the task.
     6. unclear.
+
+    *Keep* is asked of images as they are, not of copies. Copies may be hard to tell apart because little of the object
+    is left in them, as when whole images are shifted: then the label does not depend on the transformation, and the
+    task may well vary by it. But what such copies teach holds for whole images. If the label depends on the
+    transformation, the labels of copies are drawn at random, and teach nothing.
     """
     usable = bool(evidence.usable.any())
     rows = []
@@ -64,8 +69,8 @@ def _decide_one(one, usable):
     if at_most < HALF:
         left = one.retained.where(one.usable).max().item()
         return "keep", (
-            f"Leave the encoder sensitive to it: when it is drawn at random, {max(left, 0):.0%} of what tells the"
-            f" classes apart is left (at most {at_most:.0%})."
+            f"Leave the encoder sensitive to it: a probe that saw such copies alone keeps {max(left, 0):.0%} of what"
+            f" tells the classes apart (at most {max(at_most, 0):.0%})."
         )
     if one.sensitivity_high.item() < IGNORED:
         return "no matter", f"Do nothing: the encoder ignores it already (sensitivity {sensitivity:.2f})."

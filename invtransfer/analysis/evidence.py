@@ -8,16 +8,16 @@ intervals.
 import numpy as np
 from scipy import linalg, stats
 from scipy.spatial.distance import cdist
-from sklearn.kernel_approximation import Nystroem
-from sklearn.pipeline import make_pipeline
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import StandardScaler
 
 N_LANDMARKS = 500  # images that features are compared with, by the kernel of the probe
 N_COMPARED = 200  # images whose distances tell the width of the kernel
 KERNEL_WIDTH = 3.0  # in median distances of the features
 RIDGES = np.geomspace(1e-4, 1, 9)  # of which the best for held-out images is taken
+SMALLEST = 1e-7  # share of the largest direction of the kernel below which others are rounding
 ROUNDING = 1e-6  # gains below are the rounding of predictions in float32
-LUCK = 3.0  # standard errors of a guesser's accuracy that a probe has to be better by
+LUCK = 1e-3  # share of guessers that are taken for a probe that knows something
 
 
 class CrossValidatedProbe:
@@ -60,15 +60,13 @@ class CrossValidatedProbe:
     def __init__(self, Z, codes, folds, generator, *, scale=True):
         n_classes = int(codes.max()) + 1
         self._codes, self._folds = codes, [np.flatnonzero(folds == fold) for fold in range(folds.max() + 1)]
-        scaler = StandardScaler(with_std=scale).fit(Z)
-        some = scaler.transform(Z[generator.permutation(len(Z))[:N_COMPARED]])
+        self._scaler = StandardScaler(with_std=scale).fit(Z)
+        order = generator.permutation(len(Z))
+        some = self._scaler.transform(Z[order[:N_COMPARED]])
         width = KERNEL_WIDTH * np.median(cdist(some, some)[np.triu_indices(len(some), 1)])
-        kernel = Nystroem(
-            gamma=1 / max(2 * width**2, np.finfo(np.float32).tiny),
-            n_components=min(N_LANDMARKS, len(Z)),
-            random_state=int(generator.integers(2**31)),
-        )
-        self._map = make_pipeline(scaler, kernel).fit(Z)
+        self._gamma = 1 / (2 * width**2) if width > 0 else 1.0  # most features may be the same
+        self._landmarks = self._scaler.transform(Z[np.sort(order[:N_LANDMARKS])])
+        self._root = _inverse_root(rbf_kernel(self._landmarks.astype(np.float64), gamma=self._gamma))
         self._targets = (codes[:, None] == np.arange(n_classes)).astype(np.float32)
         self._mean = self._targets.mean(axis=0)
         self._features = self._compute(Z)
@@ -101,7 +99,7 @@ class CrossValidatedProbe:
             "gain": how much smaller the squared error becomes when the probe is fitted on copies as well, with a
             penalty of its own. "accuracy_gain": likewise, how many more answers are right. "consistent": share of the
             copies for which the answer of the probe that saw no copies stays. "correct_transformed": share for which it
-            is right. "retained": share of copies that are classified rightly by a probe that is fitted on copies alone.
+            is right. "retained": 1 where a probe that is fitted on copies alone is right about the image as it is.
             "relevant", "displaced": squared length of the displacement by the transformation along the directions that
             the probe reads, in units of that share between images, and in all directions. "explained": by which share
             the distance to another image of the class becomes smaller if the best of the copies is taken, minus that
@@ -117,7 +115,6 @@ class CrossValidatedProbe:
         alone = self._fit(gram / n, moments / n, self.ridge)
         answers, own = self._answer(self._features, self._weights), self._codes
         of_copies = np.array([self._answer(features, self._weights) for features in copies])
-        retained = np.array([self._answer(features, alone) for features in copies])
         displacements = copies - self._features
         along = np.square(displacements @ self._directions).sum(axis=(0, 2))
         return {
@@ -125,14 +122,14 @@ class CrossValidatedProbe:
             "accuracy_gain": correct - self.correct,
             "consistent": (of_copies == answers).mean(axis=0),
             "correct_transformed": (of_copies == own).mean(axis=0),
-            "retained": (retained == own).mean(axis=0),
+            "retained": (self._answer(self._features, alone) == own).astype(float),
             "relevant": along / self._usual_share if self._usual_share > 0 else np.full(len(along), np.nan),
             "displaced": np.square(displacements).sum(axis=(0, 2)),
             "explained": self._explain(copies),
         }
 
     def _compute(self, Z):
-        return self._map.transform(Z).astype(np.float32, copy=False)
+        return rbf_kernel(self._scaler.transform(Z), self._landmarks, gamma=self._gamma) @ self._root
 
     def _sum(self, features):
         """Return what a fit needs of each fold."""
@@ -174,6 +171,16 @@ class CrossValidatedProbe:
             best = np.minimum(as_is, np.square(copies - partner).sum(axis=2).min(axis=0))
             shares.append(1 - np.sqrt(_divide(best, as_is)))
         return np.where(self._same == np.arange(len(self._same)), np.nan, shares[0] - shares[1])
+
+
+def _inverse_root(kernel):
+    """Return the map from what a kernel compares with to its features, whose products are the kernel.
+
+    Directions that are smaller than the rounding of a kernel in float32 are left out.
+    """
+    values, vectors = linalg.eigh(kernel)
+    known = values > SMALLEST * values[-1]
+    return (vectors[:, known] / np.sqrt(values[known])).astype(np.float32)
 
 
 def _draw_partners(codes, generator):
@@ -302,19 +309,19 @@ def is_better_than_chance(correct, chance):
     Returns
     -------
     better : bool
-        Whether the accuracy is above chance by more than 3 standard errors of the guesser's accuracy.
+        Whether fewer than 1 in 1,000 guessers have as many right answers.
 
     Notes
     -----
-    3 rather than 2: images are judged by probes that saw almost the same images and whose penalty was chosen for the
-    answers, so that accuracies for shuffled labels scatter more than those of a guesser. The guesser's error is taken,
-    since the probe's own is 0 where few answers are all right by luck.
+    1 in 1,000 rather than 1 in 20: images are judged by probes that saw almost the same images and whose penalty was
+    chosen for the answers, so that accuracies for shuffled labels scatter more than those of guessers. An interval of
+    the probe's own accuracy would not do: it has no width where few answers are all right by luck.
 
     Examples
     --------
-    8 right answers of 8 are not enough to tell a probe from a coin, 20 of 20 are: 0.5 + 3 x 0.5 / sqrt(20) = 0.84.
+    9 right answers of 9 are not enough to tell a probe from a coin, with 1 in 512; 10 of 10 are, with 1 in 1,024.
 
-    >>> is_better_than_chance(np.ones(8), 0.5), is_better_than_chance(np.ones(20), 0.5)
+    >>> is_better_than_chance(np.ones(9), 0.5), is_better_than_chance(np.ones(10), 0.5)
     (False, True)
     """
-    return bool(np.mean(correct) > chance + LUCK * np.sqrt(chance * (1 - chance) / len(correct)))
+    return bool(stats.binom.sf(np.sum(correct) - 1, len(correct), chance) < LUCK)

@@ -1,5 +1,6 @@
 """Which invariances a task needs, and what to do: InvarianceAdvisor."""
 
+import math
 import warnings
 from functools import partial
 
@@ -38,7 +39,7 @@ MEASURED = {  # over transformation and view; each with its interval
     "accuracy_gain": "how much larger its accuracy becomes",
     "consistency": "share of copies for which the answer of the probe that saw none stays",
     "affinity": "accuracy of that probe on copies, over that on images as they are",
-    "retained": "of what tells the classes apart, the share that is left in copies; above chance in both",
+    "retained": "of what tells the classes apart, the share that copies alone teach; above chance in both",
     "relevant_share": "share of the displacement that the probe reads, over that of differences between images",
     "explained": "share of the distance to an image of the class that the best copy takes away, minus other classes'",
 }
@@ -50,8 +51,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     Each image is transformed a few times at random. A probe tells the classes apart, in two views of the images: the
     features of the encoder, and the pixels of the images brought to 32 x 32, which no encoder has filtered. Does the
     probe err less on the images as they are, if it is fitted on transformed copies as well? Then the task varies by
-    this transformation. Is nothing left to tell the classes apart by, once it is drawn at random? Then the label
-    depends on it.
+    this transformation. Do copies alone teach nothing about the images as they are? Then the label depends on it.
 
     Parameters
     ----------
@@ -120,8 +120,8 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     - accuracy_gain: the same of right answers.
     - consistency = share of copies with answer(t x) = answer(x) (Zhang 2019).
     - affinity = accuracy on copies / accuracy on images (Gontijo-Lopes et al. 2020).
-    - retained = (accuracy on copies of a probe that is fitted on copies alone - c) / (accuracy - c), with c the share
-      of the largest class. 0 if the label can no longer be told once the transformation is drawn at random.
+    - retained = (accuracy on images of a probe that is fitted on copies alone - c) / (accuracy - c), with c the share
+      of the largest class. 0 if the label is another one once the transformation is drawn at random.
     - relevant_share = |Q d|^2 / |d|^2 over that of differences between images, with d the displacement by the
       transformation and Q the directions that the probe's weights span.
     - explained = 1 - min over copies |t x - x'| / |x - x'|, x' another image of the class, minus the same with an image
@@ -134,7 +134,9 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     gain finds the transformations that a task varies by, and the others do so worse.
 
     *What it cannot say.* Whole images are transformed, not the objects in them. Each transformation is judged alone and
-    at full strength. Intervals are over images and take the folds as given.
+    at full strength. "keep" is also said of a transformation after which the probe cannot follow, such as invert if
+    there are pixels alone; a label that follows from a transformation in part, as the side of an image from small
+    shifts, is not found. Intervals are over images and take the folds as given.
 
     References
     ----------
@@ -361,7 +363,7 @@ def _shrink(images):
     if size != images.shape[1:3] and len(images):
         tensors = torch.from_numpy(images).permute(0, 3, 1, 2).float()
         images = torch.nn.functional.adaptive_avg_pool2d(tensors, size).permute(0, 2, 3, 1).numpy()
-    return images.reshape(len(images), -1).astype(np.float32) * scale
+    return images.reshape(len(images), math.prod(images.shape[1:])).astype(np.float32) * scale
 
 
 def _gather(parts, n_draws, n, plain):

@@ -830,6 +830,80 @@ def resamples(draw):
     np.testing.assert_allclose(above + below, 1)
 
 
+@target("CrossValidatedProbe", methods=("compare",))
+def cross_validated_probe(draw):
+    n_classes, n = draw(st.integers(2, 4)), draw(st.integers(2, 6))
+    codes = np.tile(np.arange(n_classes), n)
+    generator = np.random.default_rng(draw(seeds()))
+    values = generator.normal(size=(3, len(codes), draw(st.integers(1, 5)))).round(draw(st.integers(0, 3)))
+    copies = (values * draw(st.sampled_from([0.0, 1e-30, 1.0, 1e9]))).astype(np.float32)
+    copies[0] *= draw(st.sampled_from([0, 1]))
+    folds, scale = np.arange(len(codes)) // n_classes % 2, draw(st.booleans())
+    probe = call(public("CrossValidatedProbe"), copies[0], codes, folds, generator, scale=scale, changes=(3,))
+    assert np.isfinite(probe.errors).all()
+    measured = call(probe.compare, copies[1:], again=True)
+    for name, one in measured.items():
+        assert one.shape == codes.shape
+        assert name in ("explained", "relevant") or np.isfinite(one).all()
+    for name in ("consistent", "correct_transformed", "retained"):
+        assert ((measured[name] >= 0) & (measured[name] <= 1)).all()
+
+
+@target("mean_interval", "ratio_interval", "combine_gains", "is_better_than_chance")
+def intervals_over_images(draw):
+    n = draw(st.integers(2, 9))
+    numbers = hnp.arrays(np.float64, n, elements=st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0]))
+    values, by = draw(numbers), draw(numbers)
+    holes = values.copy()
+    holes[draw(st.integers(0, n - 1))] = np.nan
+    for found in (
+        call(public("mean_interval"), values, again=True), call(public("mean_interval"), holes, again=True),
+        call(public("ratio_interval"), holes, by, again=True), call(public("ratio_interval"), values, by, again=True),
+    ):  # fmt: skip
+        assert np.isnan(found).all() or found[1] <= found[0] <= found[2]
+    assert math.isfinite(call(public("combine_gains"), [values, by][: draw(st.integers(1, 2))], again=True))
+    correct = (values > 0).astype(float)
+    assert call(public("is_better_than_chance"), correct, draw(st.floats(0.01, 0.99)), again=True) in (True, False)
+
+
+@target("find_pixel_range", "to_images", "to_pixels")
+def rows_as_images(draw):
+    n = draw(st.integers(1, 4))
+    if draw(st.booleans()):
+        X = draw(checked_images(n=(n, n), height=(8, 8)))
+    else:
+        X = draw(hnp.arrays(np.float64, (n, 1, 5, 1), elements=st.floats(-1e6, 1e6, width=32)))
+    pixel_range = call(public("find_pixel_range"), X, again=True)
+    grey = call(public("to_images"), X, pixel_range, again=True)
+    assert grey.shape[3] == 3
+    if X.shape[3] == 1:
+        assert ((grey >= 0) & (grey <= 1)).all()
+        back = call(public("to_pixels"), grey, pixel_range, again=True)
+        np.testing.assert_allclose(back, X, atol=1e-6 * (abs(X).max() + pixel_range[1]))
+
+
+@target("decide", "choose_advised")
+def advice(draw):
+    n = draw(st.integers(1, 9))
+    usable = np.array(draw(st.sampled_from([[True], [False], [True, False], [False, False], [True, True]])))
+    numbers = st.floats(-20, 20) | st.just(math.nan)
+    over = {"z": 1, "sensitivity": 1, "sensitivity_high": 1, "different": 1, "retained": 2, "retained_high": 2,
+            "accuracy_gain": 2, "consistency": 2, "affinity": 2}  # fmt: skip
+    dims = "transformation", "view"
+    evidence = xr.Dataset(
+        coords={dims[0]: [f"one {i}" for i in range(n)], dims[1]: ["pixels", "features"][-len(usable) :]}
+    )
+    for name, n_dims in over.items():
+        evidence[name] = dims[:n_dims], draw(hnp.arrays(np.float64, (n, len(usable))[:n_dims], elements=numbers))
+    evidence["usable"] = "view", usable
+    table = call(public("decide"), evidence, again=True)
+    assert sorted(table.index) == sorted(evidence.transformation.values)
+    assert usable.any() or not table.advice.isin(["encourage", "keep"]).any()
+    advised = call(public("choose_advised"), table, again=True)
+    assert len(advised) <= 6
+    assert table.loc[advised].advice.isin(["encourage", "unclear"]).all()
+
+
 @check("encode", spoiled=True, keep=["X"], X=checked_images(height=(8, 8)), batch_size=st.sampled_from([1, 2, 128]))
 def encode(Z, X):
     assert Z.shape[0] == len(X)
@@ -1167,6 +1241,16 @@ def ranking(draw):
 def check_encoders(_, encoders):
     assert all(isinstance(name, str) for name in encoders)
     assert len(encoders)
+
+
+@target("InvarianceAdvisor.fit", "InvarianceAdvisor", "format_advice", cost=2)
+def advisor(draw):
+    assert public("InvarianceAdvisor") is invtransfer.InvarianceAdvisor
+    how = {"transformations": CHOSEN, "random_state": random_states(), "n_draws": st.sampled_from([1, 2, 0])}
+    how |= {"n_folds": st.sampled_from([2, 5, 10**9]), "batch_size": st.sampled_from([None, 1, 3])}
+    estimator = use(draw, "InvarianceAdvisor", validated=False, **how)
+    assert set(estimator.advised_) <= set(estimator.advice_.index)
+    assert call(public("format_advice"), estimator, again=True).startswith("advice from")
 
 
 @target("SensitivityScorer", methods=("fit", "transform", "score", "get_feature_names_out", "make_twins"))

@@ -55,8 +55,8 @@ def advice_for(usable=True, **case):
          " keeps 10% of what tells the classes apart (at most 15%)."),
         ({"z": 5.0, "retained": -0.2, "sensitivity": 0.01}, "keep", "Leave the encoder sensitive to it: a probe that"
          " saw such copies alone keeps 0% of what tells the classes apart (at most 0%)."),
-        ({"z": -5.0, "retained": 0.46}, "no matter", "Do nothing: a probe that also sees such copies errs more; the task"
-         " does not vary like this."),
+        ({"z": -5.0, "retained": 0.46}, "no matter",
+         "Do nothing: a probe that also sees such copies errs more; the task does not vary like this."),
         ({"z": NAN}, "unclear", "Not known: the probe's answers are no better than chance on these images."),
     ],
 )  # fmt: skip

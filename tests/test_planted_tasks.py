@@ -1,0 +1,105 @@
+"""Advice about tasks whose truth is known: labels that are a transformation, and objects that vary by some.
+
+What the slow test measured with 300 images and 20 seeds stands beside its bounds. The fast tests take few seeds.
+"""
+
+import numpy as np
+import pytest
+from planted_tasks import LEVELS, draw_target, make_network, plant
+from scipy import stats
+
+from invtransfer import InvarianceAdvisor, Transforms2D, load_objects
+from invtransfer.transformations import TRANSFORMATIONS
+
+HARMLESS = {  # label -> transformations that leave it alone; those that resample soften an image
+    "hue": ["h_flip", "translate", "blur", "scale", "rotate"],
+    "rotate": ["hue", "brightness", "blur"],
+    "h_flip": ["hue", "brightness", "blur"],
+    "blur": ["hue", "brightness", "h_flip", "v_flip"],
+}
+
+
+def advise(X, y, encoder, seed, transformations=None, **options):
+    return InvarianceAdvisor(encoder, transformations=transformations, random_state=seed, **options).fit(X, y)
+
+
+def advise_about(label, n, seed, **options):
+    return advise(*plant(label, n, seed), make_network(), seed, [label, *HARMLESS[label]], **options)
+
+
+def few_failures(n, probability):
+    """Return how many failures of n the stated probability explains, but for 1 run in 1,000."""
+    return stats.binom.isf(1e-3, n, probability)
+
+
+@pytest.mark.parametrize("label", ["hue", "rotate", "h_flip"])
+def test_a_label_that_is_a_transformation(label):
+    advisor = advise_about(label, 200, 0, n_draws=3)
+    kept = advisor.advice_.index[advisor.advice_.advice == "keep"]
+    assert list(kept) == [label]
+    assert label not in advisor.advised_
+
+
+def test_a_label_that_is_the_sharpness():
+    """Blur adds to blur, so that blurred copies still teach the order of the levels: it is seldom kept."""
+    advisor = advise_about("blur", 200, 0, n_draws=3)
+    assert "blur" not in advisor.advised_
+    assert not (advisor.advice_.advice[HARMLESS["blur"]] == "keep").any()
+
+
+@pytest.mark.parametrize("encoder", [None, make_network()])
+def test_what_a_task_varies_by_is_never_kept(encoder):
+    """Images that are shifted as a whole are hard to tell apart; yet the label does not depend on the place."""
+    varied = ["translate", "hue", "rotate"]
+    X, y = Transforms2D(load_objects("procedural", size=32)[:10], varied[:2], random_state=0).sample(250)
+    advice = advise(X, y, encoder, 0, varied, n_draws=3).advice_.advice
+    assert (advice != "keep").all()
+    assert advice["hue"] == "encourage"
+
+
+def test_shuffled_labels():
+    """Nearly all is unclear: a probe is seldom taken for one that knows something."""
+    n_runs, found = 25, 0
+    objects = load_objects("procedural", size=32)[:4]
+    for seed in range(n_runs):
+        X, _ = Transforms2D(objects, ["h_flip"], image_size=8, random_state=seed).sample(60)
+        y = np.random.default_rng(seed).permutation(np.arange(60) % 4)
+        found += not (advise(X, y, None, seed, ["h_flip", "hue"], n_draws=1).advice_.advice == "unclear").all()
+    assert found <= few_failures(n_runs, 0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("label", LEVELS)
+def test_labels_that_are_transformations(label):
+    """20 seeds of each."""
+    n_runs, kept, others, advised = 20, 0, 0, 0
+    for seed in range(n_runs):
+        advisor = advise_about(label, 300, seed)
+        kind = advisor.advice_.advice
+        kept += kind[label] == "keep"
+        others += (kind[HARMLESS[label]] == "keep").sum()
+        advised += label in advisor.advised_
+    assert advised <= few_failures(n_runs, 0.01)
+    assert others <= few_failures(n_runs * len(HARMLESS[label]), 0.02)
+    if label != "blur":
+        assert n_runs - kept <= few_failures(n_runs, 0.02)
+
+
+@pytest.mark.slow
+def test_precision_and_recall():
+    """Targets of 10 objects that vary by 3 of the 18 transformations, and a network of random weights."""
+    n_runs, found, right, encouraged, kept = 20, 0, 0, 0, 0
+    for seed in range(n_runs):
+        X, y, varied = draw_target(300, seed)
+        advisor = advise(X, y, make_network(), seed)
+        kind = advisor.advice_.advice
+        found += len(set(varied) & set(advisor.advised_))
+        right += (kind[varied] == "encourage").sum()
+        encouraged += (kind == "encourage").sum()
+        kept += (kind[varied] == "keep").sum()
+    n_varied, chance = 3 * n_runs, 6 / len(TRANSFORMATIONS)
+    assert kept <= few_failures(n_varied, 0.01)
+    # were 6 of the 18 advised at random, a third of those varied by would be among them
+    assert found > stats.binom.isf(1e-3, n_varied, chance)
+    # were as many encouraged at random, 3 of 18 would be right
+    assert right > stats.binom.isf(1e-3, encouraged, 3 / len(TRANSFORMATIONS))

@@ -3,6 +3,7 @@
 import argparse
 import inspect
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -15,6 +16,28 @@ from invtransfer.cubes.status import format_status
 from invtransfer.storage import check_writable, expand_path, format_printable, parse_json
 
 STUDY = "script of the study (default: studies/NAME.py)"
+SHARED = {  # options that mean the same in all commands for models and images
+    "transformations": {"nargs": "+", "metavar": "NAME", "help": "such as h_flip rotate (default: all 18)"},
+    "layer": {"metavar": "NAME", "help": "layer whose output is taken (default: what the model calls its feature)"},
+    "pool": {
+        "default": "auto", "choices": ["auto", "class", "mean", "flatten"],
+        "help": "how token sequences and maps become one row of features (default: auto)",
+    },
+    "size": {
+        "type": int, "metavar": "N", "default": 224,
+        "help": "side in pixels to which images are brought before they are transformed (default: 224)",
+    },
+    "device": {
+        "metavar": "NAME", "default": "auto",
+        "help": "such as cpu or cuda; auto: a GPU if there is one (default: auto)",
+    },
+    "batch_size": {"type": int, "metavar": "N", "help": "images per call of a model (default: as suits their size)"},
+    "precision": {
+        "default": "float32", "choices": ["float32", "bfloat16", "float16"],
+        "help": "number format in which models compute (default: float32)",
+    },
+    "random_weights": {"action": "store_true", "help": "give models of libraries random weights"},
+}  # fmt: skip
 
 
 def main(arguments=None):
@@ -51,6 +74,7 @@ def _make_parser():
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
     _add_measure(commands)
+    _add_advise(commands)
     command = _add(commands, _status, "show how far a study or a measurement is, also while it runs")
     command.add_argument("path", metavar="CUBE_OR_FOLDER", help="a cube, its folder .cells, or a folder of cubes")
 
@@ -69,7 +93,9 @@ def _make_parser():
     command.add_argument("--data", type=expand_path, metavar="FOLDER", help="where CIFAR is (default: data/sets)")
 
     command = _add(commands, _page, "write a cube as a page to look at in a browser")
-    command.add_argument("cube", type=expand_path, metavar="CUBE.nc", help="cube of a measurement or of a study")
+    command.add_argument(
+        "cube", type=expand_path, metavar="CUBE.nc", help="cube of a measurement, of advice or of a study"
+    )
     command.add_argument(
         "-o", "--out", type=expand_path, metavar="PAGE.html", help="where the page goes (default: beside the cube)"
     )
@@ -94,22 +120,9 @@ def _make_parser():
 def _add_measure(commands):
     """Add the command that has most options."""
     command = _add(commands, _measure, "measure what models ignore in a person's own images")
-    models = "torchvision:resnet50, timm:NAME, hf:NAME, mine.py:make_encoder or encoder.npz"
-    command.add_argument("models", nargs="+", metavar="MODEL", help=f"such as {models}")
-    command.add_argument(
-        "--images", required=True, type=expand_path, metavar="PATH", help="folder of images, or file of arrays"
-    )
-    command.add_argument("--out", required=True, type=expand_path, metavar="CUBE.nc", help="where the cube goes")
-    for name, kind, metavar, default, text in (
-        ("--pairs", int, "N", 1_000, "how many of the images are shown at most"),
-        ("--layer", str, "NAME", None, "layer whose output is measured (default: what the model calls its feature)"),
-        ("--size", int, "N", 224, "side in pixels to which images are brought before they are transformed"),
-        ("--device", str, "NAME", "auto", "such as cpu or cuda; auto: a GPU if there is one"),
-        ("--batch-size", int, "N", None, "images per call of a model (default: as suits their size)"),
-    ):
-        shown = "" if default is None else f" (default: {default})"
-        command.add_argument(name, type=kind, metavar=metavar, default=default, help=text + shown)
-    command.add_argument("--transformations", nargs="+", metavar="NAME", help="such as h_flip rotate (default: all 18)")
+    _add_models_and_images(command, "folder of images, or file of arrays")
+    pairs = "how many of the images are shown at most (default: 1000)"
+    command.add_argument("--pairs", type=int, metavar="N", default=1_000, help=pairs)
     layers = "layers that are measured in one pass: blocks, which are all of them, or names (default: only --layer)"
     command.add_argument("--layers", nargs="+", metavar="NAME", help=layers)
     strengths = "strengths of the transformations, above 0 and up to 1, such as 0.1 0.25 0.5 1 (default: 1)"
@@ -120,11 +133,23 @@ def _add_measure(commands):
     )
     pairs = "transformations that are also measured one after the other: all, or pairs such as rotate,blur"
     command.add_argument("--interactions", nargs="+", metavar="PAIR", help=pairs)
-    pooling = "how token sequences and maps become one row of features (default: auto)"
-    command.add_argument("--pool", default="auto", choices=["auto", "class", "mean", "flatten"], help=pooling)
-    precision = "number format in which models compute (default: float32)"
-    command.add_argument("--precision", default="float32", choices=["float32", "bfloat16", "float16"], help=precision)
-    command.add_argument("--random-weights", action="store_true", help="give models of libraries random weights")
+
+
+def _add_advise(commands):
+    command = _add(commands, _advise, "say which invariances a task of labelled images needs")
+    _add_models_and_images(command, "folder with a folder of images for each class, or file of arrays with labels")
+    draws = "transformed copies of each image, for each transformation (default: 4)"
+    command.add_argument("--draws", type=int, metavar="N", default=4, help=draws)
+
+
+def _add_models_and_images(command, images):
+    """Add what all commands for models and images take."""
+    models = "torchvision:resnet50, timm:NAME, hf:NAME, mine.py:make_encoder or encoder.npz"
+    command.add_argument("models", nargs="+", metavar="MODEL", help=f"such as {models}")
+    command.add_argument("--images", required=True, type=expand_path, metavar="PATH", help=images)
+    command.add_argument("--out", required=True, type=expand_path, metavar="CUBE.nc", help="where the cube goes")
+    for name, options in SHARED.items():
+        command.add_argument(f"--{name.replace('_', '-')}", **options)
 
 
 def _add(commands, run, summary):
@@ -148,29 +173,74 @@ def _measure(options):
     from invtransfer.measuring import format_measurement, measure_models  # here: the other commands load no torch
     from invtransfer.plots import plot_measurement
 
-    figure = options.out.with_suffix(".png")
-    if figure.exists() and not options.out.exists():
-        raise ValueError(f"{figure} exists, and is not the figure of a cube: choose another --out, or move it away")
+    _check_figure(options.out)
     cube = measure_models(
-        options.models, options.images, options.out, transformations=options.transformations, n_pairs=options.pairs,
-        layer=options.layer, layers="blocks" if options.layers == ["blocks"] else options.layers, pool=options.pool,
-        strengths=options.strengths, distance=options.distance, interactions=_parse_pairs(options.interactions),
-        size=options.size, device=options.device,
-        batch_size=options.batch_size, precision=options.precision, random_weights=options.random_weights,
+        options.models, options.images, options.out, n_pairs=options.pairs,
+        layers="blocks" if options.layers == ["blocks"] else options.layers, strengths=options.strengths,
+        distance=options.distance, interactions=_parse_pairs(options.interactions), **_shared(options),
     )  # fmt: skip
+    _show(cube, options.out, format_measurement, plot_measurement, _point_to_advice(cube, options))
+
+
+def _advise(options):
+    """Say which invariances a task needs, from labelled images of your own.
+
+    The images lie in a folder for each class. Each is transformed a few times at random; does a probe that tells the
+    classes apart gain if it also sees such copies, in the pixels and in the features of your models? The command prints
+    for each model a table: which transformations it should ignore, to which it should stay sensitive, and how sure that
+    is. It leaves a labelled netCDF cube and a figure. If it is stopped, the same command goes on with the models that
+    are not done. All models see the same copies.
+    """
+    from invtransfer.plots import plot_advice
+    from invtransfer.task_advice import advise_on_task, format_task_advice  # here: the other commands load no torch
+
+    _check_figure(options.out)
+    cube = advise_on_task(options.models, options.images, options.out, n_draws=options.draws, **_shared(options))
+    _show(cube, options.out, format_task_advice, plot_advice)
+
+
+def _shared(options):
+    """Return the options that all commands for models and images have."""
+    return {name: getattr(options, name) for name in SHARED}
+
+
+def _check_figure(out):
+    """Raise an error if there is a file in the place of the figure of a cube that there is not."""
+    figure = out.with_suffix(".png")
+    if figure.exists() and not out.exists():
+        raise ValueError(f"{figure} exists, and is not the figure of a cube: choose another --out, or move it away")
+
+
+def _show(cube, out, format_cube, plot, more=""):
+    """Print a cube and draw its figure, as far as its cells are done; raise an error if some failed."""
     failed = cube.status.values == STATUS.index("failed")
     if not failed.all():
+        figure = out.with_suffix(".png")
         try:
-            plot_measurement(cube).savefig(figure, dpi=110)
+            plot(cube).savefig(figure, dpi=110)
         except ModuleNotFoundError as error:
             figure = f"none: {error}; pip install 'invtransfer[plot]'"
-        _say(f"\n{format_measurement(cube)}\n\nfigure  {figure}\n")
-    _say(f"cube    {options.out}\n")
+        _say(f"\n{format_cube(cube)}\n\nfigure  {figure}\n")
+    _say(f"cube    {out}\n{more}")
     if failed.any():
         raise ValueError(
             f"{failed.sum()} of {failed.size} measurements failed; the first: {cube.message.values[failed][0]};"
-            f" tracebacks are in {options.out.with_suffix('.log')}; the same command tries them again"
+            f" tracebacks are in {out.with_suffix('.log')}; the same command tries them again"
         )
+
+
+def _point_to_advice(cube, options):
+    """Return a line that points to the advice for images that lie in a folder for each class, else nothing."""
+    classes = {Path(name).parent for name in cube.file.values.tolist()} if "file" in cube.coords else set()
+    if len(classes) < 2:
+        return ""
+    words = ["invtransfer", "advise", *options.models, "--images", str(options.images)]
+    words += ["--out", str(options.out.with_name(f"{options.out.stem}-advice.nc"))]
+    for name, value in _shared(options).items():
+        if value not in (SHARED[name].get("default"), None, False):
+            values = value if isinstance(value, list) else [value]
+            words += [f"--{name.replace('_', '-')}", *(map(str, values) if value is not True else ())]
+    return f"advice  which invariances these classes need is said by: {shlex.join(words)}\n"
 
 
 def _parse_pairs(texts):
@@ -220,7 +290,8 @@ def _reproduce(options):
             raise ValueError(f"--cell has {name + equals + label!r}, expected NAME=LABEL, such as seed=0")
     cube = read(options.cube)
     check_study_cube(cube, options.cube)
-    if "study" not in cube.attrs and "preprocessing" in cube:  # the images are not in the cube
+    without_images = "preprocessing" in cube or "command" in cube.attrs
+    if "study" not in cube.attrs and without_images:
         raise ValueError(f"{options.cube} is a measurement: run its command again, with another --out, and compare")
     if "study" not in cube.attrs or "settings" not in cube.attrs:
         raise ValueError("the cube is not a study's, or of an earlier version: it does not say how to compute a cell")
@@ -255,7 +326,9 @@ def _page(options):
     path = options.out or options.cube.with_suffix(".html")
     cube = read(options.cube)
     pages.check_page(path)
-    if "study" in cube.attrs:
+    if cube.attrs.get("command") == "advise":
+        page = pages.make_advice_page(cube, options.cube.name)
+    elif "study" in cube.attrs:
         study = _load_study(cube.attrs["study"], options.study)
         from invtransfer.paper.claims import describe_claims
 
@@ -266,7 +339,7 @@ def _page(options):
     elif "verdict" in cube:
         page = pages.make_speed_page(cube, options.cube.name)
     else:
-        raise ValueError(f"{options.cube} is no cube of invtransfer measure, or of a study")
+        raise ValueError(f"{options.cube} is no cube of invtransfer measure or advise, or of a study")
     pages.write_page(page, path)
     _say(f"page    {path}\n")
 

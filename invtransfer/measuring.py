@@ -5,23 +5,19 @@ of the images as they are is kept for its next cell. What was measured with othe
 this.
 """
 
-import hashlib
 import os
-import re
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from invtransfer.analysis import format_table
-from invtransfer.analysis.layers import FEATURE, select_last_layer
+from invtransfer.analysis.layers import select_last_layer
 from invtransfer.analysis.representations import DISTANCES
 from invtransfer.cubes.assembly import STATUS
 from invtransfer.cubes.files import write
 from invtransfer.cubes.running import run_study
 from invtransfer.encoders.encoding import describe_features, open_encoder
-from invtransfer.estimators.models import LIBRARIES, load_model
 from invtransfer.estimators.profiles import (
     SENSITIVITY,
     add_interactions,
@@ -37,14 +33,20 @@ from invtransfer.estimators.twins import (
     take_images,
 )
 from invtransfer.images import check_count
-from invtransfer.networks.devices import resolve_device
-from invtransfer.networks.inference import check_precision
+from invtransfer.models_and_images import (
+    DESCRIPTIONS,
+    NamedModels,
+    check_arguments,
+    identify_images,
+    name_in_model,
+    read_images,
+)
 from invtransfer.randomness import derive_seed
 from invtransfer.sources.loading import load_images
-from invtransfer.storage import expand_path, parse_json
-from invtransfer.transformations import TRANSFORMATIONS, get_transformations
+from invtransfer.storage import parse_json
+from invtransfer.transformations import get_transformations
 
-N_READ = 64  # images that are read at once
+DEPTH = "share of the model's convolutions and linear layers that have run when the layer is done"
 KEPT_BYTES = 2**28  # size of features of images as they are that are kept for all transformations
 LONG_NAMES = {
     "encoder": "name of the model, as load_model takes it", "transformation": "transformation of the second image",
@@ -109,21 +111,9 @@ def measure_models(
     OSError, ImportError, TypeError
         As for `load_model` and `load_images`. All models are loaded and all images read before anything is measured.
     """
-    images, path = expand_path(images).resolve(), expand_path(path)
-    chosen = get_transformations(list(TRANSFORMATIONS) if transformations is None else transformations)
-    names, models = [t.name for t in chosen], list(dict.fromkeys(models))
-    for value, name in ((models, "models"), (chosen, "transformations")):
-        if not value:
-            raise ValueError(f"{name} is empty, expected at least one")
-    if path.suffix != ".nc":
-        raise ValueError(f"cannot write {path}: the name of a cube ends in .nc")
-    if images in path.resolve().parents:
-        raise ValueError(f"cannot write {path}: it would lie among the images, in {images}")
+    models, images, path, chosen = check_arguments(models, images, path, transformations, size, batch_size, precision)
+    names = [t.name for t in chosen]
     check_count(n_pairs, "n_pairs", low=2)
-    check_count(size, "size", high=4_096)
-    if batch_size is not None:
-        check_count(batch_size, "batch_size", high=65_536)
-    check_precision(precision)
     check_strengths(strengths)
     if distance not in DISTANCES:
         raise ValueError(f"distance is {distance!r}, expected one of: {', '.join(DISTANCES)}")
@@ -131,15 +121,14 @@ def measure_models(
     pairs = choose_interactions(interactions, chosen, strengths)
     thens = {name: [then.name for first, then in pairs if first.name == name] for name in names}
     weights = "random" if random_weights else "default"
-    measurement = _Measurement(images, size, n_pairs, weights, layer, layers, pool, precision, device)
-    measurement.read_images()
-    identities = {}
-    for model in reversed(models):  # the first, with which the measurement begins, is loaded last
-        identities[model] = measurement.identify(model)
+    named = NamedModels(weights, layer=layer, layers=layers, pool=pool, device=device)
+    measurement = _Measurement(images, named, size, n_pairs, precision)
+    read_images(measurement.images, measurement.order)
+    identities = named.identify(models)
     settings = {
         "n_pairs": n_pairs, "size": size, "layer": layer, "layers": layers, "pool": pool, "strengths": strengths,
         "distance": distance, "precision": precision, "weights": weights,
-        "images": _identify_images(images, measurement.images),
+        "images": identify_images(images, measurement.images),
     }  # fmt: skip
     grid = [
         (
@@ -162,55 +151,24 @@ def measure_models(
     return cube
 
 
-PART = "model"  # what is behind the preprocessing, in what load_model returns
-DESCRIPTIONS = {
-    "depth": "share of the model's convolutions and linear layers that have run when the layer is done",
-    "features": "where the features are taken, and how they are pooled",
-    "preprocessing": "what the model does with images first",
-}
-
-
 class _Measurement:
-    """The images, and the model that was used last with its features of them as they are; only one is in memory."""
+    """The images, and what is known of them as they are by the model that was used last."""
 
-    def __init__(self, folder, size, n_pairs, weights, layer, layers, pool, precision, device):
+    def __init__(self, folder, models, size, n_pairs, precision):
         images, self._folder = load_images(folder, size=size), folder
         if len(images) < 2:
             raise ValueError("images holds one image, expected at least 2")
-        self.images = images
-        self._weights, self._layer, self._layers = weights, layer, layers
-        self._pool, self._precision = pool, precision
-        self._device, self._seed = resolve_device(device), derive_seed(0, "measurement")
-        self._order = order_of_pairs(len(images), n_pairs, self._seed)
+        self.images, self._models, self._precision = images, models, precision
+        self._seed = derive_seed(0, "measurement")
+        self.order = order_of_pairs(len(images), n_pairs, self._seed)
         self._name = self._encoder = self._shown = None
-
-    def read_images(self):
-        """Read the images that are shown, so that one that cannot be read is named before anything is measured."""
-        for start in range(0, len(self._order), N_READ):
-            self.images[self._order[start : start + N_READ]]
-
-    def identify(self, model):
-        """Load a model, and return what tells it from another one of the same name."""
-        self._load(model)
-        digest = hashlib.sha256()
-        if ".py:" in model:
-            digest.update(Path(os.path.expanduser(model.rpartition(":")[0])).read_bytes())
-        for name, part in self._encoder.module.named_modules():
-            digest.update(f"{name} {type(part).__qualname__}\0".encode())
-        for name, value in self._encoder.module.state_dict().items():
-            plain = isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_quantized
-            data = (
-                value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy() if plain else str(value).encode()
-            )
-            digest.update(f"{name}\0".encode() + bytes(data))
-        return digest.hexdigest()[:12]
 
     def measure(self, batch_size, *, encoder, transformation, thens, strengths, distance, **_):
         """Measure one cell; the other arguments are the same for all cells of this measurement."""
         source, known = self._show(encoder, batch_size, distance)
         first, *others = get_transformations([transformation, *thens])
         profile = measure_profile(
-            self._encoder, source, [first], len(self._order), strengths=strengths, distance=distance,
+            self._encoder, source, [first], len(self.order), strengths=strengths, distance=distance,
             interactions=[(first, then) for then in others], twins="clean", batch_size=batch_size,
             precision=self._precision, **known,
         )  # fmt: skip
@@ -223,33 +181,21 @@ class _Measurement:
             profile = profile.assign_coords(file=("pair", [name.encode(errors="replace").decode() for name in names]))
         return _make_cell(profile)
 
-    def _load(self, model):
-        if self._name == model:
-            return
-        self._name = self._encoder = self._shown = None  # before the next is loaded
-        random = self._weights == "random" and model.partition(":")[0] in LIBRARIES
-        loaded = load_model(model, weights=None if random else "default", random_state=0).to(self._device)
-        layer, layers = self._layer, self._layers
-        if layer or layers:
-            open_encoder(loaded.model, layer, self._pool, layers)  # names the layers as the person does
-        if layer:
-            layer = _behind_preprocessing(layer)
-        if isinstance(layers, list):
-            layers = [_behind_preprocessing(one) for one in layers]
-        self._encoder = open_encoder(loaded, layer, self._pool, layers)
-        self._name = model
-
     def _show(self, model, batch_size, distance):
         """Return the source of a model's images, and what is known of its features of them as they are."""
-        self._load(model)
+        if self._name != model:
+            self._name = self._encoder = self._shown = None  # before the next is loaded
+            loaded = self._models.load(model)
+            self._encoder = open_encoder(loaded, self._models.layer, self._models.pool, self._models.layers)
+            self._name = model
         if self._shown is None:
-            source = take_images(self.images, self._encoder, self._seed, self._order, self._order)
+            source = take_images(self.images, self._encoder, self._seed, self.order, self.order)
             encode = partial(encode_plain, self._encoder, source, batch_size=batch_size, precision=self._precision)
             try:
-                plain = encode(len(self._order), most_bytes=KEPT_BYTES)
+                plain = encode(len(self.order), most_bytes=KEPT_BYTES)
                 known = {} if plain is None else {"plain": plain}
                 if distance == "mahalanobis":
-                    plain = encode(min(len(self._order), N_IMAGES_OF_COVARIANCE)) if plain is None else plain
+                    plain = encode(min(len(self.order), N_IMAGES_OF_COVARIANCE)) if plain is None else plain
                     known["whitenings"] = make_whitenings(self._encoder, plain)
                 self._shown = source, known
             except Exception as error:  # the model is not tried again with each transformation
@@ -259,18 +205,13 @@ class _Measurement:
         return self._shown
 
 
-def _behind_preprocessing(layer):
-    """Return the name that a layer of a model has in the whole of preprocessing and model."""
-    return layer if layer == FEATURE else f"{PART}{'' if not layer or layer.startswith('[') else '.'}{layer}"
-
-
 def _make_cell(profile):
     """Return the cell of a cube: no coordinates but labels, and layers named as in the model."""
     cell = profile.drop_vars("object_sensitivity").swap_dims(pair="image")
     if "layer" in cell.dims:
-        names = [re.sub(rf"^{PART}\.?", "", name) for name in cell.layer.values]
+        names = [name_in_model(name) for name in cell.layer.values]
         cell = cell.assign_coords(layer=names).reset_coords(["depth", "features"])
-    for name, text in DESCRIPTIONS.items():
+    for name, text in (DESCRIPTIONS | {"depth": DEPTH}).items():
         if name in cell:
             cell[name].attrs["long_name"] = text
     for variable in cell.data_vars.values():
@@ -278,17 +219,6 @@ def _make_cell(profile):
     # of features in float32; half as large a cube
     small = {name: one.astype(np.float32) for name, one in cell.data_vars.items() if "image" in one.dims}
     return cell.assign(small).drop_vars("category", errors="ignore")
-
-
-def _identify_images(path, images):
-    """Return the name of a folder or file of images, and a digest of the names and sizes of the files."""
-    digest = hashlib.sha256()
-    for file in images.files or [path]:
-        digest.update(f"{os.path.relpath(file, path)}\0{os.stat(file).st_size}\0".encode(errors="surrogateescape"))
-    if not images.files:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return f"{path.name} {digest.hexdigest()[:12]}"
 
 
 def format_measurement(cube):

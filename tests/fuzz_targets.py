@@ -67,8 +67,10 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "format_fine_tuning", "format_invariance", "plot_depth", "plot_fine_tuning", "plot_invariance_transfer",
         "plot_irrelevant_features", "plot_mismatch", "plot_relevance",
     ],
+    "takes the cube of one command": ["make_advice_page", "plot_advice"],
     "command lines": [
-        "main", "invtransfer.measuring", "invtransfer.paper.benchmarks", "invtransfer.paper.command_line",
+        "main", "invtransfer.measuring", "invtransfer.models_and_images", "invtransfer.task_advice",
+        "invtransfer.paper.benchmarks", "invtransfer.paper.command_line",
     ],
     "runs processes, or reads what they leave": [
         "run_study", "format_status", "invtransfer.cubes.cells", "invtransfer.cubes.executors",
@@ -76,7 +78,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
     ],
     "called by functions that have targets": [
         "invtransfer.pages.layout", "invtransfer.pages.measure_command", "invtransfer.pages.origins",
-        "invtransfer.pages.profiles",
+        "invtransfer.pages.advice", "invtransfer.pages.profiles",
         "encode_plain", "measure_twins", "order_of_pairs", "take_images", "count_at_once", "warn_of_few",
         "ImagesOfPairs", "find_depths", "make_whitenings", "put_feature_last", "select_last_layer",
         "sensitivity_intervals",

@@ -13,6 +13,7 @@ import pytest
 import toy_study
 import xarray as xr
 from browser import open_browser
+from synthetic_advice import make_advice
 
 from invtransfer.__main__ import main
 from invtransfer.analysis import format_table
@@ -318,7 +319,7 @@ def cube(tmp_path, monkeypatch):
     [
         (["none.nc"], "none.nc does not exist"),
         (["notes.html"], "notes.html cannot be read as netCDF"),
-        (["other.nc"], "other.nc is no cube of invtransfer measure, or of a study"),
+        (["other.nc"], "other.nc is no cube of invtransfer measure or advise, or of a study"),
         (["mine.nc", "-o", "mine.htm"], "cannot write mine.htm: the name of a page ends in .html"),
         (["mine.nc", "-o", "mine.nc"], "cannot write mine.nc: the name of a page ends in .html"),
         (["mine.nc", "-o", "notes.html"], "notes.html exists, and is not a page of invtransfer"),
@@ -380,7 +381,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory):
-    """Pages of a profile that has everything, and of a study."""
+    """Pages of a profile that has everything, of a study and of advice."""
     folder = tmp_path_factory.mktemp("pages")
     names = [f"transformation_{i}" for i in range(18)]
     profile = make_profile(layers=["a", "b"], strengths=[0.5, 1.0], then=["h_flip", "rotate", "blur"])
@@ -391,11 +392,13 @@ def paths(tmp_path_factory):
     main(["page", str(cube), "-o", str(folder / "study.html"), "--study", str(script)])
     write(make_profile(evil=True), folder / "evil.nc")
     main(["page", str(folder / "evil.nc")])
-    return {name: folder / f"{name}.html" for name in ("wide", "study", "evil")}
+    write(make_advice({name: i - 9 for i, name in enumerate(names)}), folder / "advice.nc")
+    main(["page", str(folder / "advice.nc")])
+    return {name: folder / f"{name}.html" for name in ("wide", "study", "evil", "advice")}
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("name", ["wide", "study", "evil"])
+@pytest.mark.parametrize("name", ["wide", "study", "evil", "advice"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_everything_is_visible(browser, paths, name, width):
     browser.open(paths[name], width, mobile=width < 500)
@@ -461,7 +464,7 @@ def test_nothing_is_lost_without_scripts(browser, paths):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("name", ["wide", "study", "evil"])
+@pytest.mark.parametrize("name", ["wide", "study", "evil", "advice"])
 def test_in_print(browser, paths, name, tmp_path):
     width = 680  # pixels of A4 without margins of 1.5 cm
     browser.open(paths[name], width, 970)

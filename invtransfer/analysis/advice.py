@@ -53,8 +53,32 @@ def decide(evidence):
             "retained": one.retained.max("view").item(), "what to do": reason,
         })  # fmt: skip
     table = pd.DataFrame(rows).set_index("transformation")
-    order = sorted(table.index, key=lambda name: (ADVICE.index(table.advice[name]), -table.z[name]))
-    return table.loc[order]
+    return table.iloc[order_advice(table.advice.tolist(), table.z.tolist())]
+
+
+def order_advice(advice, z):
+    """Find the order in which advice is shown.
+
+    Parameters
+    ----------
+    advice : sequence of str
+        Advice for each transformation, of those in `ADVICE`.
+    z : sequence of float
+        Gain of each in standard errors; NaN if it is not known.
+
+    Returns
+    -------
+    order : list of int
+        First those to encourage, then those to keep, those that are unclear, and the others; each group with the
+        largest gain first.
+
+    Examples
+    --------
+    >>> order_advice(["no matter", "encourage", "encourage"], [0.1, 2.0, 3.0])
+    [2, 1, 0]
+    """
+    gains = [np.inf if np.isnan(one) else -one for one in z]
+    return sorted(range(len(gains)), key=lambda i: (ADVICE.index(advice[i]), gains[i]))
 
 
 def _decide_one(one, usable):
@@ -100,3 +124,25 @@ def choose_advised(advice):
     """
     chosen = advice[advice.advice.isin(["encourage", "unclear"]) & advice.z.notna()]
     return chosen.z.sort_values(ascending=False, kind="stable").index[:MOST_ADVISED].tolist()
+
+
+def list_advised(cube):
+    """List the transformations to pretrain with, as a cube says.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset over "transformation"
+        With "rank", from 1 for the most useful; 0 or less for those not to pretrain with.
+
+    Returns
+    -------
+    names : list of str
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> list_advised(xr.Dataset({"rank": ("transformation", [0, 2, 1])}, {"transformation": ["hue", "blur", "shear"]}))
+    ['shear', 'blur']
+    """
+    ranks = dict(zip(cube.transformation.values.tolist(), cube["rank"].values.tolist(), strict=True))
+    return sorted((name for name, rank in ranks.items() if rank > 0), key=ranks.get)

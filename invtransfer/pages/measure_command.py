@@ -1,4 +1,4 @@
-"""The command that repeats a measurement."""
+"""The commands that repeat a measurement, and advice."""
 
 import shlex
 
@@ -57,16 +57,49 @@ def format_measure_command(settings, encoders, transformations, name, interactio
     >>> format_measure_command(settings, ["timm:vit"], ["hue"], "mine.nc")
     "invtransfer measure timm:vit --images 'my photos' --out mine.nc --transformations hue --pairs 8 --random-weights"
     """
-    words = ["invtransfer", "measure", *map(str, encoders)]
+    words = _format_words("measure", settings, encoders, name, transformations)
+    if interactions:
+        words += ["--interactions", *(f"{first},{then}" for first, then in interactions)]
+    return shlex.join(words)
+
+
+def format_advise_command(settings, encoders, name):
+    """Format the command that repeats advice.
+
+    Parameters
+    ----------
+    settings : dict
+        Settings of the cube; each becomes the option of its name.
+    encoders : sequence of str
+        Labels of the cube.
+    name : str
+        Name of the cube's file.
+
+    Returns
+    -------
+    command : str
+        For a shell, with quotes where they are needed.
+
+    Examples
+    --------
+    >>> settings = {"images": "photos 1f2e", "transformations": ["hue"], "n_draws": 2, "layer": None}
+    >>> format_advise_command(settings, ["timm:vit"], "mine.nc")
+    'invtransfer advise timm:vit --images photos --out mine.nc --transformations hue --draws 2'
+    """
+    others = {key: value for key, value in settings.items() if key != "transformations"}
+    return shlex.join(_format_words("advise", others, encoders, name, settings.get("transformations", [])))
+
+
+def _format_words(command, settings, encoders, name, transformations):
+    """Return the words of a command for models and images."""
+    words = ["invtransfer", command, *map(str, encoders)]
     words += ["--images", str(settings.get("images", "FOLDER")).rpartition(" ")[0] or "FOLDER", "--out", name]
-    words += ["--transformations", *map(str, transformations)]
-    options = {"pairs" if key == "n_pairs" else key: value for key, value in settings.items()}
+    words += ["--transformations", *map(str, transformations)] if len(transformations) else []
+    options = {key.removeprefix("n_"): value for key, value in settings.items()}
     options["random_weights"] = options.pop("weights", None) == "random"
     for key, value in options.items():
         if key == "images" or value is None or value is False:
             continue
         values = value if isinstance(value, list) else [value]
         words += [f"--{key.replace('_', '-')}", *([] if value is True else map(str, values))]
-    if interactions:
-        words += ["--interactions", *(f"{first},{then}" for first, then in interactions)]
-    return shlex.join(words)
+    return words

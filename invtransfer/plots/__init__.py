@@ -1,10 +1,11 @@
 """From cubes to figures. Loads no torch, and knows no study; needs matplotlib, the extra "plot".
 
 `plot_factors` and `plot_comparison` make whole figures of studies; `plot_measurement`, `plot_layers`, `plot_depths`,
-`plot_doses`, `plot_interactions` and `plot_affected` those of profiles. `draw_curves` and `draw_matrices` fill a figure
-or a part of one, so a study can compose its own.
+`plot_doses`, `plot_interactions` and `plot_affected` those of profiles; `plot_advice` that of advice. `draw_curves` and
+`draw_matrices` fill a figure or a part of one, so a study can compose its own.
 """
 
+from invtransfer.plots.advice import plot_advice
 from invtransfer.plots.affected import plot_affected
 from invtransfer.plots.axes import COLOURS, format_spread
 from invtransfer.plots.bands import plot_depths, plot_doses

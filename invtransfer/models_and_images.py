@@ -1,0 +1,230 @@
+"""Models and images of a person's own: how the commands ``measure`` and ``advise`` check, load and tell them apart."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+import torch
+
+from invtransfer.analysis.layers import FEATURE
+from invtransfer.encoders.encoding import open_encoder
+from invtransfer.estimators.models import LIBRARIES, load_model
+from invtransfer.images import check_count
+from invtransfer.networks.devices import resolve_device
+from invtransfer.networks.inference import check_precision
+from invtransfer.storage import expand_path
+from invtransfer.transformations import TRANSFORMATIONS, get_transformations
+
+N_READ = 64  # images that are read at once
+PART = "model"  # what is behind the preprocessing, in what load_model returns
+DESCRIPTIONS = {
+    "features": "where the features are taken, and how they are pooled",
+    "preprocessing": "what the model does with images first",
+}
+
+
+def check_arguments(models, images, path, transformations, size, batch_size, precision):
+    """Check what all commands for models and images take, before anything is loaded.
+
+    Parameters
+    ----------
+    models : list of str
+        Names of models, see `invtransfer.load_model`.
+    images : path
+        Folder of images, or file of arrays, see `invtransfer.load_images`.
+    path : path-like
+        Where the cube is written.
+    transformations : list of str or None
+        Names of transformations. None: all 18.
+    size : int
+        Side in pixels to which images are brought.
+    batch_size : int or None
+        Number of images per call of a model.
+    precision : {"float32", "bfloat16", "float16"}
+        Number format in which models compute where they can choose.
+
+    Returns
+    -------
+    models : list of str
+        Each once.
+    images, path : pathlib.Path
+        Those of the images are absolute.
+    transformations : list of Transformation
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described, or the cube would lie among the images.
+    """
+    images, path = expand_path(images).resolve(), expand_path(path)
+    chosen = get_transformations(list(TRANSFORMATIONS) if transformations is None else transformations)
+    models = list(dict.fromkeys(models))
+    for value, name in ((models, "models"), (chosen, "transformations")):
+        if not value:
+            raise ValueError(f"{name} is empty, expected at least one")
+    if path.suffix != ".nc":
+        raise ValueError(f"cannot write {path}: the name of a cube ends in .nc")
+    if images in path.resolve().parents:
+        raise ValueError(f"cannot write {path}: it would lie among the images, in {images}")
+    check_count(size, "size", high=4_096)
+    if batch_size is not None:
+        check_count(batch_size, "batch_size", high=65_536)
+    check_precision(precision)
+    return models, images, path, chosen
+
+
+def read_images(images, rows):
+    """Read images, so that one that cannot be read is named before anything is measured.
+
+    Parameters
+    ----------
+    images : ImageCollection
+        As `load_images` returns it.
+    rows : ndarray of shape (n,), int64
+        Which of them.
+
+    Raises
+    ------
+    ValueError, OSError
+        If one cannot be read, with its name.
+    """
+    for start in range(0, len(rows), N_READ):
+        images[rows[start : start + N_READ]]
+
+
+def identify_images(path, images):
+    """Return the name of a folder or file of images, and a digest of what tells it from another of this name.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The folder or file.
+    images : ImageCollection
+        What was loaded from there.
+
+    Returns
+    -------
+    identity : str
+        Name and digest, of the names and sizes of the files of a folder, or of all bytes of a file of arrays.
+    """
+    digest = hashlib.sha256()
+    for file in images.files or [path]:
+        digest.update(f"{os.path.relpath(file, path)}\0{os.stat(file).st_size}\0".encode(errors="surrogateescape"))
+    if not images.files:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return f"{path.name} {digest.hexdigest()[:12]}"
+
+
+class NamedModels:
+    """Models by their names, each loaded when it is asked for; only the last one is in memory.
+
+    Parameters
+    ----------
+    weights : {"default", "random"}
+        Whether models of libraries get random weights; those of files have their own.
+    layer : str or None
+        Layer whose output is taken as the features, named as in the model.
+    layers : "blocks", list of str, or None
+        Layers that are measured together.
+    pool : {"auto", "class", "mean", "flatten"}
+        How token sequences and maps become one row of features.
+    device : str
+        Device on which the models compute; "auto": a GPU if there is one.
+
+    Attributes
+    ----------
+    layer, layers : as the parameters
+        Named as in what is loaded, which has the model's preprocessing in front.
+    pool : str
+    """
+
+    def __init__(self, weights, *, layer, pool, device, layers=None):
+        self._weights, self._layer, self._layers = weights, layer, layers
+        self.layer = _behind_preprocessing(layer) if layer else layer
+        self.layers = [_behind_preprocessing(one) for one in layers] if isinstance(layers, list) else layers
+        self.pool, self._device = pool, resolve_device(device)
+        self._name = self._loaded = None
+
+    def load(self, name):
+        """Load a model, unless it is the one that was used last.
+
+        Parameters
+        ----------
+        name : str
+            Its name, as `invtransfer.load_model` takes it.
+
+        Returns
+        -------
+        model : torch.nn.Module
+            The model behind its preprocessing, which its attribute `preprocessing` describes.
+
+        Raises
+        ------
+        ValueError, TypeError, OSError, ImportError
+            As for `load_model`; or if the model has no such layer.
+        """
+        if self._name != name:
+            self._name = self._loaded = None  # before the next is loaded
+            random = self._weights == "random" and name.partition(":")[0] in LIBRARIES
+            loaded = load_model(name, weights=None if random else "default", random_state=0).to(self._device)
+            if self._layer or self._layers:
+                open_encoder(loaded.model, self._layer, self.pool, self._layers)  # names the layers as the person does
+            open_encoder(loaded, self.layer, self.pool, self.layers)
+            self._name, self._loaded = name, loaded
+        return self._loaded
+
+    def identify(self, names):
+        """Load models, and return what tells each from another one of the same name.
+
+        Parameters
+        ----------
+        names : list of str
+            Their names. The first, with which a measurement begins, is loaded last.
+
+        Returns
+        -------
+        identities : dict of str to str
+            A digest of code, parts and weights for each name.
+        """
+        return {name: self._identify(name) for name in reversed(names)}
+
+    def _identify(self, name):
+        model, digest = self.load(name), hashlib.sha256()
+        if ".py:" in name:
+            digest.update(Path(os.path.expanduser(name.rpartition(":")[0])).read_bytes())
+        for path, part in model.named_modules():
+            digest.update(f"{path} {type(part).__qualname__}\0".encode())
+        for path, value in model.state_dict().items():
+            plain = isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_quantized
+            data = (
+                value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy() if plain else str(value).encode()
+            )
+            digest.update(f"{path}\0".encode() + bytes(data))
+        return digest.hexdigest()[:12]
+
+
+def _behind_preprocessing(layer):
+    """Return the name that a layer of a model has in the whole of preprocessing and model."""
+    return layer if layer == FEATURE else f"{PART}{'' if not layer or layer.startswith('[') else '.'}{layer}"
+
+
+def name_in_model(layer):
+    """Return the name that a layer has in a model, without its preprocessing.
+
+    Parameters
+    ----------
+    layer : str
+        Name as in what `NamedModels` loads.
+
+    Returns
+    -------
+    name : str
+
+    Examples
+    --------
+    >>> name_in_model("model.layer1.0"), name_in_model("model")
+    ('layer1.0', '')
+    """
+    return re.sub(rf"^{PART}\.?", "", layer)

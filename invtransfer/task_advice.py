@@ -1,0 +1,216 @@
+"""Which invariances a task of labelled images needs, seen by several models: what the command ``advise`` does.
+
+A cell is one model and all transformations. What was found with other weights or images is not taken for this.
+"""
+
+from functools import partial
+
+import numpy as np
+import torch
+
+from invtransfer.analysis import format_table
+from invtransfer.analysis.advice import CLEAR, IGNORED, list_advised, order_advice
+from invtransfer.cubes.assembly import STATUS
+from invtransfer.cubes.running import run_study
+from invtransfer.estimators.advising import InvarianceAdvisor
+from invtransfer.images import check_count
+from invtransfer.models_and_images import (
+    DESCRIPTIONS,
+    NamedModels,
+    check_arguments,
+    identify_images,
+    read_images,
+)
+from invtransfer.sources.loading import load_images
+from invtransfer.storage import parse_json
+
+LONG_NAMES = {
+    "encoder": "name of the model, as load_model takes it", "transformation": "transformation of the copies",
+    "category": "kind of transformation", "view": "what the probe sees of an image", "class": "label of images",
+}  # fmt: skip
+FEWEST = 2  # images of each class: the probe is fitted on one part of them, and asked about the other
+
+
+def advise_on_task(
+    models, images, path, *, transformations=None, n_draws=4, layer=None, pool="auto", size=224, device="auto",
+    batch_size=None, precision="float32", random_weights=False,
+):  # fmt: skip
+    """Find out which invariances a task of labelled images needs, for each of some models, and keep it in a cube.
+
+    The same call goes on where an earlier one ended: models that are done are not asked again. All see the same copies.
+
+    Parameters
+    ----------
+    models : list of str
+        Names of models, see `invtransfer.load_model`.
+    images : path
+        Folder that holds a folder of images for each class, or file of arrays with labels, see
+        `invtransfer.load_images`. All of them are used.
+    path : path-like
+        Where the cube is written; its cells go beside it.
+    transformations : list of str or None
+        Names of transformations. None: all 18.
+    n_draws : int
+        Number of transformed copies of each image, for each transformation.
+    layer, pool
+        As for `invtransfer.InvarianceAdvisor`; the layer is named as in the model.
+    size : int
+        Side in pixels to which images are brought before they are transformed: the shorter side is resized, and the
+        centre cut out. Each model then gets them as its own preprocessing says.
+    device : str
+        Device on which the models compute; "auto": a GPU if there is one.
+    batch_size : int or None
+        Number of images per call of a model. None: by their size and the device.
+    precision : {"float32", "bfloat16", "float16"}
+        Number format in which models compute where they can choose.
+    random_weights : bool
+        Whether models of libraries get random weights, and no files of weights are needed.
+
+    Returns
+    -------
+    cube : xarray.Dataset
+        Over "encoder", "transformation" and "view": `evidence_` of `InvarianceAdvisor`. Over "encoder" and
+        "transformation": "advice", "sentence" (what to do), and "rank" among those to pretrain with, from 1; 0 for
+        others. Over "encoder": "n_images", "chance", "features", "preprocessing", "status" and "message"; over "class",
+        too, "n_images_of_class".
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described, the images have no labels, a class has fewer than 2 images or there is one
+        class only, or there is a cube of other settings at `path`.
+    OSError, ImportError, TypeError
+        As for `load_model` and `load_images`. All models are loaded and all images read before anything is measured.
+    """
+    models, images, path, chosen = check_arguments(models, images, path, transformations, size, batch_size, precision)
+    check_count(n_draws, "n_draws", high=1_000)
+    weights = "random" if random_weights else "default"
+    named = NamedModels(weights, layer=layer, pool=pool, device=device)
+    loaded = load_images(images, size=size)
+    labels = _check_classes(loaded.labels, images)
+    read_images(loaded, np.arange(len(loaded)))
+    identities = named.identify(models)
+    settings = {
+        "transformations": [t.name for t in chosen], "n_draws": n_draws, "size": size, "layer": layer, "pool": pool,
+        "precision": precision, "weights": weights,
+        "images": identify_images(images, loaded),
+    }  # fmt: skip
+    grid = [(place := {"encoder": model}, settings | place | {"weights_digest": identities[model]}) for model in models]
+    coordinates = {
+        "encoder": models, "transformation": ("transformation", [t.name for t in chosen]),
+        "category": ("transformation", [t.category for t in chosen]),
+    }  # fmt: skip
+    return run_study(
+        partial(_advise, named, loaded, labels, batch_size), grid, coordinates, path, settings, long_names=LONG_NAMES,
+        title="Invariances that a task needs", attributes={"command": "advise"}, jobs=1,
+        threads=torch.get_num_threads(),
+    )  # fmt: skip
+
+
+def _check_classes(labels, path):
+    """Return the labels of images as texts, after checking that the classes can be told apart at all."""
+    if labels is None:
+        raise ValueError(
+            f"{path} holds images without classes, expected a folder of images for each class, or a file of arrays with"
+            " one label per image"
+        )
+    labels = labels.astype(str)
+    classes, counts = np.unique(labels, return_counts=True)
+    if len(classes) < 2:
+        raise ValueError(f"{path} holds one class only, {classes[0]!s}, expected at least 2")
+    if counts.min() < FEWEST:
+        alone = classes[counts < FEWEST]
+        raise ValueError(
+            f"{path} holds {len(alone)} of {len(classes)} classes with one image only, such as {alone[0]!s}; expected"
+            f" at least {FEWEST} images of each class"
+        )
+    return labels
+
+
+def _advise(models, images, labels, batch_size, /, *, encoder, transformations, n_draws, precision, **_):
+    """Compute one cell; the other arguments are the same for all cells."""
+    try:
+        model = models.load(encoder)
+        advisor = InvarianceAdvisor(
+            model, layer=models.layer, pool=models.pool, transformations=transformations, n_draws=n_draws,
+            batch_size=batch_size, precision=precision, random_state=0,
+        ).fit(images, labels)  # fmt: skip
+    except Exception as error:  # the message of the cell names the model
+        raise ValueError(f"{encoder}: {type(error).__name__}: {error}") from error
+    return _make_cell(advisor, labels, model.preprocessing.description)
+
+
+def _make_cell(advisor, labels, preprocessing):
+    """Return the cell of a cube: the evidence and the advice."""
+    cell = advisor.evidence_.drop_vars("category")
+    classes, counts = np.unique(labels, return_counts=True)
+    table = advisor.advice_.loc[cell.transformation.values]
+    ranks = {name: i for i, name in enumerate(advisor.advised_, start=1)}
+    whole = {
+        "advice": ("transformation", table.advice.tolist(), "what to do about the transformation, in a word"),
+        "sentence": ("transformation", table["what to do"].tolist(), "what to do about the transformation, and why"),
+        "rank": (
+            "transformation", np.int32([ranks.get(name, 0) for name in table.index]),
+            "place among the transformations to pretrain with, the most useful first; 0: not among them",
+        ),
+        "usable": ("view", cell.usable.values.astype(np.int8), "1 where the probe of the view is better than chance"),
+        "n_images": ((), np.int32(len(labels)), "number of labelled images"),
+        "n_folds": ((), np.int32(advisor.n_folds_), "number of parts; each is judged by a probe of the others"),
+        "n_images_of_class": ("class", counts.astype(np.int32), "number of images of the class"),
+        "chance": ((), cell.attrs["chance"], "share of images of the largest class"),
+        "features": ((), advisor.layer_, DESCRIPTIONS["features"]),
+        "preprocessing": ((), preprocessing, DESCRIPTIONS["preprocessing"]),
+    }  # fmt: skip
+    described = {name: (dims, one, {"long_name": text, "units": "1"}) for name, (dims, one, text) in whole.items()}
+    return cell.assign_coords({"class": classes}).assign(described).drop_attrs(deep=False)
+
+
+def format_task_advice(cube):
+    """Format the advice for a task as tables, one for each model.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        As `advise_on_task` returns it, with at least one model that did not fail.
+
+    Returns
+    -------
+    text : str
+        What was asked, in a sentence; for each model what it got, a line for each transformation, and what to pretrain
+        with.
+    """
+    settings = parse_json(cube.attrs["settings"], "settings", dict)
+    name, size = settings["images"].rpartition(" ")[0], settings["size"]
+    done = cube.isel(encoder=cube.status.values == STATUS.index("done"))
+    n_images, n_copies = int(done.n_images.values[0]), settings["n_draws"]
+    parts = [
+        f"which invariances a model needs to tell {cube.sizes['class']} classes apart in {n_images} images of {name},"
+        f" brought to {size} x {size}\n"
+        f"z: how much less a probe errs if it also sees {n_copies} transformed copies of each image, in standard"
+        f" errors; clear beyond ±{CLEAR}\n"
+        f"sensitivity: 0: the model ignores the transformation (below {IGNORED}), 1: it changes the features as much as"
+        " another image does"
+    ]
+    for encoder, state in zip(cube.encoder.values, cube.status.values, strict=True):
+        if state != STATUS.index("done"):
+            parts.append(f"{encoder}: {STATUS[state]}")
+            continue
+        one = cube.sel(encoder=encoder)
+        accuracies = ", ".join(f"{value:.2f} from {view}" for view, value in one.accuracy.to_series().items())
+        order = order_advice(one.advice.values.tolist(), one.z.values.tolist())
+        heads = ["transformation", "advice", "z", "sensitivity"]
+        table = format_table([heads, *(_format_row(one.isel(transformation=i)) for i in order)], n_left=2).splitlines()
+        sentences = ["what to do", *one.sentence.values[order]]
+        parts.append(
+            f"{encoder}: {one.preprocessing.item()}; features: {one.features.item()}\n"
+            f"accuracy of the probe: {accuracies}; the largest class: {one.chance.item():.2f}"
+        )
+        parts.append("\n".join(f"{line}  {sentence}" for line, sentence in zip(table, sentences, strict=True)))
+        parts.append(f"pretrain with: {', '.join(list_advised(one)) or 'nothing: these images give no reason'}")
+    return "\n\n".join(parts)
+
+
+def _format_row(one):
+    numbers = (one.z.item(), one.sensitivity.item())
+    texts = ["no value" if np.isnan(number) else f"{number:.2f}" for number in numbers]
+    return [str(one.transformation.item()), str(one.advice.item()), *texts]

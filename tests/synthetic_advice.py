@@ -1,0 +1,46 @@
+"""The cube of the command ``advise`` with made-up numbers, from which the advice follows by the rules."""
+
+import json
+
+import numpy as np
+import xarray as xr
+
+from invtransfer.analysis.advice import choose_advised, decide
+
+MEASURED = ("gain", "accuracy_gain", "consistency", "affinity", "retained", "relevant_share", "explained")
+SETTINGS = {"images": "my photos 0a1b", "n_draws": 4, "size": 64, "layer": None, "pool": "auto", "precision": "float32",
+            "weights": "random"}  # fmt: skip
+
+
+def make_advice(z, encoders=("vit", "resnet"), seed=0, failed=()):
+    """Return a cube of encoders with these gains, dict of str to float; z of later encoders is larger by 1 each."""
+    generator, names = np.random.default_rng(seed), list(z)
+    cells = []
+    for i, encoder in enumerate(encoders):
+        cell = xr.Dataset(coords={"transformation": names, "view": ["pixels", "features"]})
+        for name in MEASURED:
+            values = generator.uniform(0.6, 0.9, (len(names), 2))
+            for end, shift in (("", 0), ("_low", -0.1), ("_high", 0.1)):
+                cell[name + end] = (("transformation", "view"), values + shift, {"long_name": f"words about {name}"})
+        cell["z"] = ("transformation", np.array(list(z.values()), float) + i)
+        for end, value in (("", 0.5), ("_low", 0.4), ("_high", 0.7)):
+            cell[f"sensitivity{end}"] = ("transformation", np.full(len(names), value))
+            cell[f"accuracy{end}"] = ("view", np.full(2, value))
+        cell["different"] = ("transformation", np.ones(len(names)))
+        cell["usable"] = ("view", np.ones(2, np.int8))
+        table = decide(cell)
+        ranks = {name: rank for rank, name in enumerate(choose_advised(table), start=1)}
+        table = table.loc[names]
+        cell["advice"] = ("transformation", table.advice.tolist())
+        cell["sentence"] = ("transformation", table["what to do"].tolist())
+        cell["rank"] = ("transformation", [ranks.get(name, 0) for name in names])
+        cell = cell.assign(n_images=30, n_folds=5, chance=0.4, features=f"output of {encoder}", preprocessing="none")
+        cell = cell.assign(n_images_of_class=("class", [12, 18]), status=1, message="")
+        cells.append(cell.assign_coords({"class": ["cat", "dog"]}))
+    cube = xr.concat(cells, "encoder").assign_coords(encoder=list(encoders))
+    for encoder in failed:
+        here = {"encoder": list(encoders).index(encoder)}
+        cube["status"][here], cube["message"][here] = 2, "no"
+        cube["advice"][here], cube["z"][here], cube["sensitivity"][here] = "", np.nan, np.nan
+    settings = SETTINGS | {"transformations": names}
+    return cube.assign_attrs(settings=json.dumps(settings), command="advise", date_created="2026")

@@ -45,7 +45,7 @@ from invtransfer.analysis.advice import ADVICE, MOST_ADVISED
 from invtransfer.cubes.assembly import make_cell
 from invtransfer.paper import Study, claims, grids, inputs, main, presets, tasks, timing
 from invtransfer.paper.pretraining import pretrain
-from invtransfer.plots import plot_advice
+from invtransfer.plots import plot_advised_pretraining
 from invtransfer.randomness import derive_generator
 from invtransfer.transformations import TRANSFORMATIONS
 
@@ -271,7 +271,7 @@ STUDY = Study(
     name="advice", title="Pretraining with the transformations that are advised", description=__doc__, folder=DATA,
     presets=PRESETS, datasets=ON_CIFAR, choices=presets.CHOICES | {"chooser": list(CHOOSERS)},
     find=inputs.find_transfer_data, cell=cell, grid=make_grid, estimate=estimate, table=format_results,
-    figure=plot_advice, claims=find_claims,
+    figure=plot_advised_pretraining, claims=find_claims,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from invtransfer.plots.layers import plot_layers
 from invtransfer.plots.matrices import draw_matrices
 from invtransfer.plots.measurement import plot_measurement
 from invtransfer.plots.studies import (
+    plot_advised_pretraining,
     plot_advice,
     plot_depth,
     plot_fine_tuning,
@@ -33,6 +34,7 @@ __all__ = [
     "draw_matrices",
     "format_spread",
     "plot_advice",
+    "plot_advised_pretraining",
     "plot_affected",
     "plot_comparison",
     "plot_depth",

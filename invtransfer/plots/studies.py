@@ -48,7 +48,7 @@ def plot_mismatch(cube):
     return figure
 
 
-def plot_advice(cube):
+def plot_advised_pretraining(cube):
     """Draw the accuracy on the target by who chose the transformations of pretraining, and what that gains.
 
     Parameters

@@ -18,7 +18,6 @@ from invtransfer.plots.matrices import draw_matrices
 from invtransfer.plots.measurement import plot_measurement
 from invtransfer.plots.studies import (
     plot_advised_pretraining,
-    plot_advice,
     plot_depth,
     plot_fine_tuning,
     plot_invariance_transfer,

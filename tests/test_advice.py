@@ -51,11 +51,13 @@ def advice_for(usable=True, **case):
         ({"z": 9.0, "sensitivity": 0.09}, "encourage", "Make the encoder ignore it: a probe that also sees such copies"
          " errs less, and the encoder reacts to it (sensitivity 0.09)."),
         ({"z": 0.0, "different": 0.0, "sensitivity": NAN}, "no matter", "Do nothing: it changes none of these images."),
-        ({"z": -5.0, "retained": 0.1}, "keep", "Leave the encoder sensitive to it: a probe that saw such copies alone"
+        ({"z": -5.1, "retained": 0.1}, "keep", "Leave the encoder sensitive to it: a probe that saw such copies alone"
          " keeps 10% of what tells the classes apart (at most 15%)."),
-        ({"z": 5.0, "retained": -0.2, "sensitivity": 0.01}, "keep", "Leave the encoder sensitive to it: a probe that"
+        ({"z": -9.0, "retained": -0.2, "sensitivity": 0.01}, "keep", "Leave the encoder sensitive to it: a probe that"
          " saw such copies alone keeps 0% of what tells the classes apart (at most 0%)."),
-        ({"z": -5.0, "retained": 0.46}, "no matter",
+        ({"z": -9.0, "retained": 0.46}, "no matter",
+         "Do nothing: a probe that also sees such copies errs more; the task does not vary like this."),
+        ({"z": -4.9, "retained": 0.1}, "no matter",
          "Do nothing: a probe that also sees such copies errs more; the task does not vary like this."),
         ({"z": NAN}, "unclear", "Not known: the probe's answers are no better than chance on these images."),
     ],
@@ -66,10 +68,10 @@ def test_rules(case, kind, sentence):
 
 def test_keep_needs_all_views_whose_probe_is_better_than_chance():
     low_in_one, low_in_both = [0.1, 0.8], [0.1, 0.2]
-    assert advice_for(usable=[True, True], z=-5.0, retained=low_in_one)[0] == "no matter"
-    assert advice_for(usable=[True, True], z=-5.0, retained=low_in_both)[0] == "keep"
-    assert advice_for(usable=[True, False], z=-5.0, retained=low_in_one)[0] == "keep"
-    assert advice_for(usable=[False, True], z=-5.0, retained=low_in_one)[0] == "no matter"
+    assert advice_for(usable=[True, True], z=-9.0, retained=low_in_one)[0] == "no matter"
+    assert advice_for(usable=[True, True], z=-9.0, retained=low_in_both)[0] == "keep"
+    assert advice_for(usable=[True, False], z=-9.0, retained=low_in_one)[0] == "keep"
+    assert advice_for(usable=[False, True], z=-9.0, retained=low_in_one)[0] == "no matter"
 
 
 def test_no_probe_is_better_than_chance():

@@ -61,11 +61,12 @@ def test_two_classes_of_two_images():
     assert advisor.advised_ == []
 
 
-def test_many_classes_of_two_images():
-    X = np.random.default_rng(0).integers(256, size=(2_000, 4, 4, 3), dtype=np.uint8)
+@pytest.mark.parametrize("n_classes", [100, pytest.param(1_000, marks=pytest.mark.slow)])
+def test_many_classes_of_two_images(n_classes):
+    X = np.random.default_rng(0).integers(256, size=(2 * n_classes, 4, 4, 3), dtype=np.uint8)
     began = time.process_time()
-    advisor = advise(X, np.arange(2_000) // 2, transformations=["h_flip"], n_draws=1)
-    assert time.process_time() - began < 60  # seconds; 5 were measured
+    advisor = advise(X, np.arange(2 * n_classes) // 2, transformations=["h_flip"], n_draws=1)
+    assert time.process_time() - began < 60  # seconds; 2.2 were measured with 1,000 classes
     assert advisor.n_folds_ == 2
     assert advisor.advised_ == []
 
@@ -99,9 +100,11 @@ def test_a_transformation_that_changes_nothing(encoder):
 
 
 def test_a_transformation_that_blackens():
-    """Black copies teach nothing: the label depends on what they lack."""
-    advisor = advise(*make_task(200, 3), None, [own(blacken)])
-    assert advisor.advice_.advice.to_dict() == {"blacken": "keep"}
+    """Black copies teach nothing, and do no harm."""
+    for encoder in (None, make_network()):
+        advisor = advise(*make_task(80, 3), encoder, [own(blacken)])
+        assert advisor.advice_.advice["blacken"] in ("unclear", "no matter")
+        assert advisor.evidence_.retained.max() < 0.5
 
 
 def flipped_both_ways(X):

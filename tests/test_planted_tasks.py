@@ -34,7 +34,7 @@ def few_failures(n, probability):
 
 @pytest.mark.parametrize("label", ["hue", "rotate", "h_flip"])
 def test_a_label_that_is_a_transformation(label):
-    advisor = advise_about(label, 200, 0, n_draws=3)
+    advisor = advise_about(label, 150, 0, n_draws=3)
     kept = advisor.advice_.index[advisor.advice_.advice == "keep"]
     assert list(kept) == [label]
     assert label not in advisor.advised_
@@ -42,7 +42,7 @@ def test_a_label_that_is_a_transformation(label):
 
 def test_a_label_that_is_the_sharpness():
     """Blur adds to blur, so that blurred copies still teach the order of the levels: it is seldom kept."""
-    advisor = advise_about("blur", 200, 0, n_draws=3)
+    advisor = advise_about("blur", 150, 0, n_draws=3)
     assert "blur" not in advisor.advised_
     assert not (advisor.advice_.advice[HARMLESS["blur"]] == "keep").any()
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 CLEAR = 1.645  # standard errors beyond which a gain or a loss is taken for one: one side of 5 %
+FAR = 5.0  # standard errors of a loss from which on labels of copies are taken for wrong, not for hard to tell
 IGNORED = 0.1  # sensitivity below which an encoder ignores a transformation
 HALF = 0.5  # share of what tells the classes apart below which the label depends on a transformation
 MOST_ADVISED = 6  # invariances that are advised at most: more of them need a larger source to be learned
@@ -30,8 +31,8 @@ def decide(evidence):
     The first rule that holds decides:
 
     1. unclear: no probe is better than chance, or nothing is known of the transformation.
-    2. keep: a probe that saw copies alone has lost more than half of what tells the classes apart, in all views (upper
-       end of "retained" below 0.5).
+    2. keep: copies harm the probe by far (z below -5), and a probe that saw copies alone has lost more than half of
+       what tells the classes apart, in all views (upper end of "retained" below 0.5).
     3. no matter: it changes no image; or the encoder ignores it already (upper end of its sensitivity below 0.1).
     4. encourage: copies help the probe (z above 1.645).
     5. no matter: copies harm the probe (z below -1.645): images of this kind do not come in the task.
@@ -40,7 +41,9 @@ def decide(evidence):
     *Keep* is asked of images as they are, not of copies. Copies may be hard to tell apart because little of the object
     is left in them, as when whole images are shifted: then the label does not depend on the transformation, and the
     task may well vary by it. But what such copies teach holds for whole images. If the label depends on the
-    transformation, the labels of copies are drawn at random, and teach nothing.
+    transformation, the labels of copies are drawn at random: they teach nothing, and do much harm. A weak probe, which
+    few such copies confuse, is harmed by less. Where the rule errs, copies harm, so that the transformation would not
+    be advised without it either.
     """
     usable = bool(evidence.usable.any())
     rows = []
@@ -90,7 +93,7 @@ def _decide_one(one, usable):
         return "no matter", "Do nothing: it changes none of these images."
     if not usable or np.isnan(z):
         return "unclear", "Not known: the probe's answers are no better than chance on these images."
-    if at_most < HALF:
+    if z < -FAR and at_most < HALF:
         left = one.retained.where(one.usable).max().item()
         return "keep", (
             f"Leave the encoder sensitive to it: a probe that saw such copies alone keeps {max(left, 0):.0%} of what"

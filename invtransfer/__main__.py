@@ -240,7 +240,7 @@ def _point_to_advice(cube, options):
         if value not in (SHARED[name].get("default"), None, False):
             values = value if isinstance(value, list) else [value]
             words += [f"--{name.replace('_', '-')}", *(map(str, values) if value is not True else ())]
-    return f"advice  which invariances these classes need is said by: {shlex.join(words)}\n"
+    return f"advice  which invariances it takes to tell these classes apart: {shlex.join(words)}\n"
 
 
 def _parse_pairs(texts):

@@ -62,3 +62,12 @@ def test_classes_with_one_image():
 def test_wrong_parameters(options, message):
     with pytest.raises(ValueError, match=message):
         InvarianceAdvisor(**options).fit(*make_task([], n=12))
+
+
+def test_a_transformation_that_changes_no_image():
+    X, y = make_task(["h_flip"], n=40)
+    grey = np.repeat(X.mean(axis=3, keepdims=True).astype(np.uint8), 3, axis=3).repeat(2, axis=1).repeat(2, axis=2)
+    options = {"transformations": ["hue", "h_flip"], "n_draws": 1, "random_state": 0}
+    advisor = InvarianceAdvisor(own(), **options).fit(grey, y)  # with pixels as a view of their own, shrunk to 32 x 32
+    assert advisor.evidence_.different.values[0] == 0 < advisor.evidence_.different.values[1]
+    assert advisor.advice_.advice["hue"] == "no matter"

@@ -107,12 +107,16 @@ def _tabulate_advice(one, encoder):
     rows = []
     for i in order_advice(one.advice.values.tolist(), one.z.values.tolist()):
         row = one.isel(transformation=i)
-        rank, z, sensitivity = int(row["rank"]), row.z.item(), _format_interval(row, "sensitivity", 2)
+        rank, z, sensitivity = int(row["rank"]), row.z.item(), _format_value(row.sensitivity.item())
         rows.append([
             str(row.transformation.item()), str(row.advice.item()), str(rank) if rank > 0 else "",
-            "no value" if np.isnan(z) else f"{z:.2f}", sensitivity, str(row.sentence.item()),
+            _format_value(z), sensitivity, str(row.sentence.item()),
         ])  # fmt: skip
     return Table(f"{encoder}: advice, those to encourage first", heads, rows)
+
+
+def _format_value(value):
+    return "no value" if np.isnan(value) else f"{value:.2f}"
 
 
 def _format_interval(row, name, digits=3):
@@ -155,6 +159,14 @@ def _describe_evidence(done):
         " class says nothing. The pixels are those of the images brought to 32 x 32, which no encoder has filtered.",
         Table("The probes on images as they are", heads, rows),
     ]  # fmt: skip
+    rows = []
+    for encoder in done.encoder.values:
+        for name in done.transformation.values:
+            row = done.sel(encoder=encoder, transformation=name)
+            changed = _format_value(row.different.item()) if "different" in row else ""
+            rows.append([str(name), str(encoder), _format_interval(row, "sensitivity", 2), changed])
+    heads = ["transformation", "encoder", "sensitivity", "share of copies that differ"]
+    parts.append(Table("Sensitivity of the encoders", heads, rows))
     for encoder in done.encoder.values:
         for view in done.view.values:
             one, rows = done.sel(encoder=encoder, view=view), []

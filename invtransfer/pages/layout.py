@@ -27,7 +27,7 @@ figcaption { font-weight: 600; margin-bottom: 0.4rem; max-width: 46rem; }
 .scroll:focus-visible, button:focus-visible { outline: 2px solid #0072b2; outline-offset: 2px; }
 img { display: block; max-width: 100%; height: auto; }
 table { border-collapse: collapse; font-size: 0.9rem; width: max-content; }
-th, td { padding: 0.25rem 1.25rem 0.25rem 0; text-align: left; vertical-align: top; max-width: min(36rem, 75vw); }
+th, td { padding: 0.25rem 1.25rem 0.25rem 0; text-align: left; vertical-align: top; max-width: min(32rem, 75vw); }
 thead th { border-bottom: 2px solid #1a1a1a; vertical-align: bottom; }
 tbody tr { border-bottom: 1px solid #ddd; }
 tbody th { font-weight: 400; }

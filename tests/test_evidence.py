@@ -248,7 +248,7 @@ def test_ratio_interval_leaves_out_nan():
     assert ratio_interval(values, by) == ratio_interval(values[[0, 2, 3]], by[[0, 2, 3]])
 
 
-@pytest.mark.parametrize("by", [[0.0, 0.0], [-1.0, 0.5], [np.nan, 1.0]])
+@pytest.mark.parametrize("by", [[0.0, 0.0], [0.0, 1e-308], [-1.0, 0.5], [np.nan, 1.0]])
 def test_no_interval(by):
     assert np.isnan(ratio_interval(np.array([1.0, 2.0]), np.array(by))).all()
 

@@ -247,7 +247,7 @@ def ratio_interval(values, by):
     known = ~(np.isnan(values) | np.isnan(by))
     values, by = values[known], by[known]
     n = len(values)
-    if n < 2 or by.mean() <= 0:
+    if n < 2 or by.mean() <= np.finfo(np.float32).tiny:
         return np.nan, np.nan, np.nan
     ratio = values.mean() / by.mean()
     error = (values - ratio * by).std(ddof=1) / np.sqrt(n) / by.mean()

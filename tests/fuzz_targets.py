@@ -66,6 +66,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "invtransfer.pages.studies", "is_whole", "make_study_page", "make_speed_page",
         "format_fine_tuning", "format_invariance", "plot_depth", "plot_fine_tuning", "plot_invariance_transfer",
         "plot_irrelevant_features", "plot_mismatch", "plot_relevance",
+        "plot_advised_pretraining", "plot_real_advice",
     ],
     "takes the cube of one command": ["make_advice_page", "plot_advice"],
     "command lines": [
@@ -1561,7 +1562,7 @@ def fill_relations(draw):
     assert filled.relation.values.tolist() == ["same", "disjoint"]
 
 
-@target("claim", "format_claims", "describe_claims", "adjust", "claims_of_parts", "Claim")
+@target("claim", "count_seeds", "format_claims", "describe_claims", "adjust", "claims_of_parts", "Claim")
 def claim(draw):
     one, two = (draw(cubes({"seed": None})) for _ in range(2))
     given = {
@@ -1574,6 +1575,8 @@ def claim(draw):
     made = call(claims.claim, **spoil(draw, given, keep=["text"]), again=True)
     assert made.verdict in claims.VERDICTS
     assert type(made.p_value) is float
+    counted = {"text": made.text, "happened": one, "least": draw(st.sampled_from([0.0, 0.9, 1]))}
+    assert call(claims.count_seeds, **spoil(draw, counted, keep=["text"]), again=True).verdict != "undecided"
     several = [made, made][: draw(st.integers(0, 2))]
     assert call(claims.format_claims, several).startswith("claims: ")
     json.dumps(call(claims.describe_claims, several), allow_nan=False)

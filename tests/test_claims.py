@@ -8,7 +8,15 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from invtransfer.paper.claims import Claim, adjust, claim, claims_of_parts, describe_claims, format_claims
+from invtransfer.paper.claims import (
+    Claim,
+    adjust,
+    claim,
+    claims_of_parts,
+    count_seeds,
+    describe_claims,
+    format_claims,
+)
 
 
 def seeds(*values):
@@ -271,3 +279,15 @@ def test_what_is_no_number_over_seeds():
         claim("", accuracy.astype("U1"), ">", 0.4)
     with pytest.raises(ValueError, match="first or second has the dimensions seed, factor, expected 'seed'"):
         claim("", accuracy.expand_dims(factor=1, axis=1), ">", accuracy)
+
+
+def test_counting_seeds():
+    happened = xr.DataArray([1.0, 1.0, 1.0, 0.0, np.nan], dims="seed")
+    assert count_seeds("so", happened, 0.75).verdict == "held"
+    assert count_seeds("so", happened, 0.76).verdict == "contradicted"
+    assert count_seeds("so", happened, 0.75).numbers == "in 3 of 4 seeds"
+    assert count_seeds("so", happened * np.nan, 0.75).verdict == "unknown"
+    with pytest.raises(ValueError, match="^least is 1.5, expected a number from 0 to 1$"):
+        count_seeds("so", happened, 1.5)
+    with pytest.raises(ValueError, match="^happened has the dimensions seed, other, expected 'seed'$"):
+        count_seeds("so", happened.expand_dims(other=2, axis=1), 0.5)

@@ -103,7 +103,7 @@ def claim(text, first, sign, second, margin=0.0):
     return Claim(text, _format_numbers(first, second, difference), verdict, p_value)
 
 
-def count(text, happened, least):
+def count_seeds(text, happened, least):
     """Check a claim about how often something happens, by counting seeds.
 
     Parameters
@@ -120,11 +120,23 @@ def count(text, happened, least):
     claim : Claim
         "held" or "contradicted" by the count; "unknown" if no seed is known. It has no p-value.
 
+    Raises
+    ------
+    TypeError
+        If `happened` is no xarray.DataArray.
+    ValueError
+        If its only dimension is not "seed", or `least` is no number from 0 to 1.
+
     Examples
     --------
-    >>> count("it rains", xr.DataArray([1, 1, 0], dims="seed"), 0.9).numbers
+    >>> count_seeds("it rains", xr.DataArray([1, 1, 0], dims="seed"), 0.9).numbers
     'in 2 of 3 seeds'
     """
+    check_array(happened, "happened", dims=["seed"])
+    if happened.dims != ("seed",):
+        raise ValueError(f"happened has the dimensions {', '.join(map(str, happened.dims))}, expected 'seed'")
+    if not isinstance(least, Real) or not 0 <= least <= 1:
+        raise ValueError(f"least is {least!r}, expected a number from 0 to 1")
     values = happened.values[happened.notnull().values].astype(bool)
     if not len(values):
         return Claim(text, "?", "unknown", np.nan)

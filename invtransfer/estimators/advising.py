@@ -136,13 +136,14 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     *What it cannot say.* Whole images are transformed, not the objects in them. Each transformation is judged alone and
     at full strength. "keep" is also said of a transformation after which the probe cannot follow, such as invert if
     there are pixels alone; a label that follows from a transformation in part, as the side of an image from small
-    shifts, is not found. Intervals are over images and take the folds as given.
+    shifts, is not found, and neither is one that is the sharpness, because blur adds to blur and leaves the order of
+    sharpness as it is. Intervals are over images and take the folds as given.
 
     References
     ----------
     Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024. Gontijo-Lopes et
-    al., "Affinity and diversity", 2020, arXiv 2002.08973. Zhang, "Making
-    convolutional networks shift-invariant again", ICML 2019. Bouchacourt et al., "Grounding inductive biases in natural
+    al., "Affinity and diversity", 2020, arXiv 2002.08973. Zhang, "Making convolutional networks shift-invariant again",
+    ICML 2019. Bouchacourt et al., "Grounding inductive biases in natural
     images", NeurIPS 2021. Williams and Seeger, "Using the Nystroem method to speed up kernel machines", NIPS 2000.
 
     Examples

@@ -900,6 +900,7 @@ def advice(draw):
     for name, n_dims in over.items():
         evidence[name] = dims[:n_dims], draw(hnp.arrays(np.float64, (n, len(usable))[:n_dims], elements=numbers))
     evidence["usable"] = "view", usable
+    evidence.attrs["n_images"] = draw(st.integers(2, 10**6))
     table = call(public("decide"), evidence, again=True)
     assert sorted(table.index) == sorted(evidence.transformation.values)
     assert usable.any() or not table.advice.isin(["encourage", "keep"]).any()

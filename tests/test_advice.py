@@ -25,7 +25,7 @@ def make_evidence(*cases, usable=True):
     evidence["retained_high"] = evidence.retained + 0.05
     evidence["affinity"] = evidence.consistency
     evidence["usable"] = "view", usable
-    return evidence
+    return evidence.assign_attrs(n_images=100)
 
 
 def advice_for(usable=True, **case):
@@ -40,11 +40,12 @@ def advice_for(usable=True, **case):
          " encoder reacts to it (sensitivity 0.50)."),
         ({"z": 1.7, "sensitivity": NAN}, "encourage",
          "Make the encoder ignore it: a probe that also sees such copies errs less."),
-        ({"z": 1.6}, "unclear", "These images do not tell: more labelled images would. An invariance too many costs"
-         " little."),
-        ({"z": -1.6}, "unclear", "These images do not tell: more labelled images would. An invariance too many costs"
-         " little."),
-        ({"z": -1.7}, "no matter", "Do nothing: a probe that also sees such copies errs more; the task does not vary"
+        ({"z": 1.6}, "unclear", "Not sure: such copies change little. Try it; an invariance too many costs less than"
+         " one too few."),
+        # 0.2 standard deviations are 2 standard errors of 100 images, 1.645 more are -3.645
+        ({"z": -3.6}, "unclear", "Not sure: such copies change little. Try it; an invariance too many costs less than"
+         " one too few."),
+        ({"z": -3.7}, "no matter", "Do nothing: a probe that also sees such copies errs more; the task does not vary"
          " like this."),
         ({"z": 9.0, "sensitivity": 0.07}, "no matter",
          "Do nothing: the encoder ignores it already (sensitivity 0.07)."),

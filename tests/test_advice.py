@@ -45,8 +45,7 @@ def advice_for(usable=True, **case):
         # 0.2 standard deviations are 2 standard errors of 100 images, 1.645 more are -3.645
         ({"z": -3.6}, "unclear", "Not sure: such copies change little. Try it; an invariance too many costs less than"
          " one too few."),
-        ({"z": -3.7}, "no matter", "Do nothing: a probe that also sees such copies errs more; the task does not vary"
-         " like this."),
+        ({"z": -3.7}, "no matter", "Do nothing: a probe that also sees such copies errs more; the task does not vary so."),
         ({"z": 9.0, "sensitivity": 0.07}, "no matter",
          "Do nothing: the encoder ignores it already (sensitivity 0.07)."),
         ({"z": 9.0, "sensitivity": 0.09}, "encourage", "Make the encoder ignore it: a probe that also sees such copies"
@@ -57,9 +56,9 @@ def advice_for(usable=True, **case):
         ({"z": -9.0, "retained": -0.2, "sensitivity": 0.01}, "keep", "Leave the encoder sensitive to it: a probe that"
          " saw such copies alone keeps 0% of what tells the classes apart (at most 0%)."),
         ({"z": -9.0, "retained": 0.46}, "no matter",
-         "Do nothing: a probe that also sees such copies errs more; the task does not vary like this."),
+         "Do nothing: a probe that also sees such copies errs more; the task does not vary so."),
         ({"z": -4.9, "retained": 0.1}, "no matter",
-         "Do nothing: a probe that also sees such copies errs more; the task does not vary like this."),
+         "Do nothing: a probe that also sees such copies errs more; the task does not vary so."),
         ({"z": NAN}, "unclear", "Not known: the probe's answers are no better than chance on these images."),
     ],
 )  # fmt: skip

@@ -19,7 +19,8 @@ def decide(evidence):
     ----------
     evidence : xarray.Dataset over "transformation" and "view"
         As `InvarianceAdvisor` measures it, with the attribute "n_images", "z" and "sensitivity_high" over
-        "transformation", "retained_high" over both, and "usable" over "view": whether the probe of a view is better than chance.
+        "transformation", "retained_high" over both, and "usable" over "view": whether the probe of a view is better
+        than chance.
 
     Returns
     -------
@@ -110,12 +111,9 @@ def _decide_one(one, usable, n_images):
         return "no matter", f"Do nothing: the encoder ignores it already (sensitivity {sensitivity:.2f})."
     if z > CLEAR:
         return "encourage", f"Make the encoder ignore it: a probe that also sees such copies errs less{reacts}."
-    if z < -CLEAR:
-        return (
-            "no matter",
-            "Do nothing: a probe that also sees such copies errs more; the task does not vary like this.",
-        )
-    return "unclear", "These images do not tell: more labelled images would. An invariance too many costs little."
+    if z < -CLEAR - SLIGHT * np.sqrt(n_images):
+        return "no matter", "Do nothing: a probe that also sees such copies errs more; the task does not vary so."
+    return "unclear", "Not sure: such copies change little. Try it; an invariance too many costs less than one too few."
 
 
 def choose_advised(advice):

@@ -45,7 +45,8 @@ def advice_for(usable=True, **case):
         # 0.2 standard deviations are 2 standard errors of 100 images, 1.645 more are -3.645
         ({"z": -3.6}, "unclear", "Not sure: such copies change little. Try it; an invariance too many costs less than"
          " one too few."),
-        ({"z": -3.7}, "no matter", "Do nothing: a probe that also sees such copies errs more; the task does not vary so."),
+        ({"z": -3.7}, "no matter",
+         "Do nothing: a probe that also sees such copies errs more; the task does not vary so."),
         ({"z": 9.0, "sensitivity": 0.07}, "no matter",
          "Do nothing: the encoder ignores it already (sensitivity 0.07)."),
         ({"z": 9.0, "sensitivity": 0.09}, "encourage", "Make the encoder ignore it: a probe that also sees such copies"
@@ -85,7 +86,7 @@ def test_what_changes_no_image_does_not_matter_whatever_the_probe():
 
 
 def test_order_and_columns():
-    cases = [{"z": 0.5}, {"z": -4.0}, {"z": 2.0}, {"z": -3.0}, {"z": 5.0}, {"z": -9.0, "retained": 0.0}, {"z": 1.0}]
+    cases = [{"z": 0.5}, {"z": -4.0}, {"z": 2.0}, {"z": -3.7}, {"z": 5.0}, {"z": -9.0, "retained": 0.0}, {"z": 1.0}]
     advice = decide(make_evidence(*cases, usable=[True, True]))
     assert list(advice.index) == ["e", "c", "f", "g", "a", "d", "b"]
     assert [ADVICE.index(kind) for kind in advice.advice] == [0, 0, 1, 2, 2, 3, 3]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from invtransfer import plots
-from invtransfer.analysis.advice import CLEAR, HALF, IGNORED, MOST_ADVISED, list_advised, order_advice
+from invtransfer.analysis.advice import CLEAR, HALF, IGNORED, MOST_ADVISED, SLIGHT, list_advised, order_advice
 from invtransfer.cubes.assembly import STATUS
 from invtransfer.pages.layout import Table, Verbatim, make_page, make_picture
 from invtransfer.pages.measure_command import format_advise_command
@@ -24,11 +24,12 @@ READING = (
     " 1 the transformation changes the features as much as another image does.",
     [
         "encourage: the task varies like this, and the encoder reacts to it. Make it invariant.",
-        f"keep: the label depends on it. When it is drawn at random, less than {HALF:.0%} of what tells the classes"
-        " apart is left.",
-        "unclear: these images do not tell. More labelled images would.",
-        f"no matter: images of this kind do not come in the task, or the encoder ignores it already (sensitivity below"
-        f" {IGNORED}), or it changes no image.",
+        f"keep: the label depends on it. From transformed copies alone, a probe learns less than {HALF:.0%} of what tells"
+        " the classes apart.",
+        f"unclear: copies change little; harm by less than {SLIGHT} standard deviations over images counts as little,"
+        " because whole images are transformed, also where the task varies by an object in them.",
+        f"no matter: copies harm by more, so images of this kind do not come in the task; or the encoder ignores it"
+        f" already (sensitivity below {IGNORED}), or it changes no image.",
     ],
     'The column "pretrain" counts those to pretrain with, the most useful first: those to encourage, and those that are'
     f" unclear, because an invariance too many costs little, and one too few much; at most {MOST_ADVISED}. Whole images"

@@ -163,7 +163,7 @@ def format_results(cube):
 
 
 STUDY = Study(
-    name="real_advice", title="Advice about photographs, and what copies do for a probe", description=__doc__,
+    name="real_advice", title="Advice about photographs, and what copies do", description=__doc__,
     folder=DATA, presets=PRESETS, choices={"network": list(NETWORKS), "dataset": ["transforms2d", "cifar10"]},
     find=find_images, cell=cell, grid=make_grid, estimate=estimate, table=format_results, figure=plot_real_advice,
     claims=find_claims,

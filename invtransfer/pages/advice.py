@@ -24,8 +24,8 @@ READING = (
     " 1 the transformation changes the features as much as another image does.",
     [
         "encourage: the task varies like this, and the encoder reacts to it. Make it invariant.",
-        f"keep: the label depends on it. From transformed copies alone, a probe learns less than {HALF:.0%} of what tells"
-        " the classes apart.",
+        "keep: the label depends on it. From transformed copies alone, a probe learns less than"
+        f" {HALF:.0%} of what tells the classes apart.",
         f"unclear: copies change little; harm by less than {SLIGHT} standard deviations over images counts as little,"
         " because whole images are transformed, also where the task varies by an object in them.",
         f"no matter: copies harm by more, so images of this kind do not come in the task; or the encoder ignores it"

@@ -83,7 +83,7 @@ def plot_real_advice(cube):
     -------
     figure : matplotlib.figure.Figure
     """
-    figure = _make_figure(cube, 7 * cube.sizes["network"], 6)
+    figure = _make_figure(cube, 8 * cube.sizes["network"], 6, f"means of {cube.sizes['seed']} seeds")
     panels = figure.subplots(1, cube.sizes["network"], squeeze=False)[0]
     for axes, name in zip(panels, cube.network.values, strict=True):
         one = cube.sel(network=name, drop=True)
@@ -97,6 +97,7 @@ def plot_real_advice(cube):
         axes.axvline(0, color="0.8", zorder=0)
         axes.set(title=name, xlabel="gain of the advisor's probe (standard errors)")
         axes.set_ylabel("accuracy on other images with copies,\nminus that without")
+        axes.margins(x=0.1)
         axes.legend()
     return figure
 

@@ -364,7 +364,8 @@ def _shrink(images):
     if size != images.shape[1:3] and len(images):
         tensors = torch.from_numpy(images).permute(0, 3, 1, 2).float()
         images = torch.nn.functional.adaptive_avg_pool2d(tensors, size).permute(0, 2, 3, 1).numpy()
-    return images.reshape(len(images), math.prod(images.shape[1:])).astype(np.float32) * scale
+    n_pixels = math.prod(size) * images.shape[3]  # also if there is no image, because none was changed
+    return images.reshape(-1, n_pixels).astype(np.float32) * scale
 
 
 def _gather(parts, n_draws, n, plain):

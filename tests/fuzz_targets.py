@@ -81,7 +81,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "invtransfer.pages.layout", "invtransfer.pages.measure_command", "invtransfer.pages.origins",
         "invtransfer.pages.advice", "invtransfer.pages.profiles",
         "encode_plain", "measure_twins", "order_of_pairs", "take_images", "count_at_once", "warn_of_few",
-        "list_advised", "order_advice",
+        "list_advised", "order_advice", "choose_transformations",
         "ImagesOfPairs", "find_depths", "make_whitenings", "put_feature_last", "select_last_layer",
         "sensitivity_intervals",
         "invtransfer.estimators.profiles", "invtransfer.transformations.strength",

@@ -26,12 +26,18 @@ from invtransfer.analysis.representations import (
 )
 from invtransfer.encoders.encoding import count_at_once, describe_features, encode_pieces, open_encoder
 from invtransfer.estimators.frozen import AroundEncoder
-from invtransfer.estimators.inputs import find_classes, find_pixel_range, to_images, to_pixels, validate_input
+from invtransfer.estimators.inputs import (
+    choose_transformations,
+    find_classes,
+    find_pixel_range,
+    to_images,
+    to_pixels,
+    validate_input,
+)
 from invtransfer.estimators.twins import take_images
 from invtransfer.images import check_count
 from invtransfer.networks.inference import check_precision
 from invtransfer.randomness import derive_generator, derive_seed
-from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
 THUMBNAIL = 32  # side in pixels of the images whose pixels are the second view
 MEASURED = {  # over transformation and view; each with its interval
@@ -207,9 +213,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         UserWarning
             If classes have one image only. They are left out.
         """
-        chosen = get_transformations(list(TRANSFORMATIONS) if self.transformations is None else self.transformations)
-        if not chosen:
-            raise ValueError("transformations is empty, expected at least one, or None for all 18")
+        chosen = choose_transformations(self.transformations)
         check_count(self.n_draws, "n_draws", high=1_000)
         check_count(self.n_folds, "n_folds", low=2)
         if self.batch_size is not None:
@@ -235,17 +239,16 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         self.n_folds_ = int(min(self.n_folds, counts.min()))
         seed = derive_seed(self.random_state, "advice")
         self._pixel_range = find_pixel_range(X)
-        self._encoder = open_encoder(self.encoder, self.layer, self.pool)
-        source = take_images(to_images(X, self._pixel_range), self._encoder, seed, None, None)
-        self.evidence_ = self._measure(source, codes, chosen, seed)
-        self.layer_ = describe_features(self._encoder)
-        del self._encoder
+        encoder = open_encoder(self.encoder, self.layer, self.pool)
+        source = take_images(to_images(X, self._pixel_range), encoder, seed, None, None)
+        self.evidence_ = self._measure(encoder, source, codes, chosen, seed)
+        self.layer_ = describe_features(encoder)
         self.advice_ = decide(self.evidence_)
         self.advised_ = choose_advised(self.advice_)
         return self
 
-    def _measure(self, source, codes, transformations, seed):
-        views = self._compute_views(source, len(codes), None, None)
+    def _measure(self, encoder, source, codes, transformations, seed):
+        views = self._compute_views(encoder, source, len(codes), None, None)
         folds = _make_folds(codes, self.n_folds_, derive_seed(seed, "folds"))
         probes = {
             name: CrossValidatedProbe(Z, codes, folds, derive_generator(seed, name), scale=name == "features")
@@ -256,7 +259,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         usable = np.array([is_better_than_chance(probe.correct, chance) for probe in probes.values()])
         rows = []
         for transformation in transformations:
-            copies = self._compute_views(source, len(codes), transformation, views)
+            copies = self._compute_views(encoder, source, len(codes), transformation, views)
             compared = {name: probes[name].compare(Z) for name, Z in copies.items()}
             gains = [one["gain"] for one, say in zip(compared.values(), usable, strict=True) if say]
             summary = {"z": ((), combine_gains(gains) if gains else np.nan)}
@@ -275,7 +278,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         evidence.attrs = {"n_images": len(codes), "n_classes": int(codes.max()) + 1, "chance": chance}
         return _describe(evidence)
 
-    def _compute_views(self, source, n, transformation, plain):
+    def _compute_views(self, encoder, source, n, transformation, plain):
         """Compute the features of images as they are, (n, n_features), or of all copies, (n_draws, n, n_features)."""
         n_draws = 1 if transformation is None else self.n_draws
         prepare = partial(to_pixels, pixel_range=self._pixel_range) if self.image_shape_[2] == 1 else None
@@ -296,9 +299,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
                     yield (draw, rows), images if prepare is None else prepare(images)
 
         n_features = None if plain is None else plain["features"].shape[1]
-        pieces = encode_pieces(
-            self._encoder, make_pieces(), self.batch_size, precision=self.precision, n_features=n_features
-        )
+        pieces = encode_pieces(encoder, make_pieces(), self.batch_size, precision=self.precision, n_features=n_features)
         encoded = [(draw, rows, Z) for (draw, rows), Z in pieces]
         views = {"pixels": thumbnails, "features": encoded} if self.encoder is not None else {"features": encoded}
         return {name: _gather(parts, n_draws, n, plain and plain[name]) for name, parts in views.items()}

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from invtransfer.images import as_array, check_images, check_labels, shape_of
 from invtransfer.pictures import ImageCollection
+from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
 FEW_SAMPLES = "The number of unique classes is greater than 50%"  # scikit-learn's warning; few samples are usual here
 
@@ -117,6 +118,34 @@ def validate_validation(estimator, X_val, y_val):
     if len(unknown):
         raise ValueError(f"y_val holds labels that y does not: {unknown[:5].tolist()}")
     return X_val, np.searchsorted(estimator.classes_, y_val)
+
+
+def choose_transformations(transformations):
+    """Return the transformations that an estimator is asked for.
+
+    Parameters
+    ----------
+    transformations : sequence of str or Transformation, or None
+        None: all 18 of `TRANSFORMATIONS`.
+
+    Returns
+    -------
+    transformations : tuple of Transformation
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `get_transformations`; ValueError also if there is none.
+
+    Examples
+    --------
+    >>> len(choose_transformations(None)), choose_transformations(["hue"])
+    (18, (Transformation(name='hue', category='photometric'),))
+    """
+    chosen = get_transformations(list(TRANSFORMATIONS) if transformations is None else transformations)
+    if not chosen:
+        raise ValueError("transformations is empty, expected at least one, or None for all 18")
+    return chosen
 
 
 def find_pixel_range(X):

@@ -21,7 +21,14 @@ from invtransfer.analysis.representations import (
 )
 from invtransfer.encoders.encoding import describe_features, open_encoder
 from invtransfer.estimators.frozen import AroundEncoder
-from invtransfer.estimators.inputs import check_encoders, find_pixel_range, to_images, to_pixels, validate_input
+from invtransfer.estimators.inputs import (
+    check_encoders,
+    choose_transformations,
+    find_pixel_range,
+    to_images,
+    to_pixels,
+    validate_input,
+)
 from invtransfer.estimators.profiles import (
     COMPANIONS,
     COMPOSED,
@@ -45,7 +52,6 @@ from invtransfer.images import check_count
 from invtransfer.networks.inference import check_precision
 from invtransfer.randomness import derive_seed
 from invtransfer.sources.blocks import Source
-from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
 TWINS = ("drawn", "clean")
 N_ROW_DRAWS = 512  # number of draws of each transformation from which `transform` chooses
@@ -258,7 +264,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             If fewer than 3 pairs make the mean distance to a transformation, so that its interval cannot be known.
         """
         self._check_parameters()
-        self._transformations = self._chosen()
+        self._transformations = choose_transformations(self.transformations)
         self._strengths = None if self.strengths is None else [float(strength) for strength in self.strengths]
         self._interactions = choose_interactions(self.interactions, self._transformations, self._strengths)
         self._seed, self._whitenings = derive_seed(self.random_state, "sensitivity"), {}
@@ -475,12 +481,6 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
                 parts = (encoder, layer, t.name, None if strength is None else f"at {strength:g}")
                 names.append(" ".join(part for part in parts if part is not None))
         return np.array(names, dtype=object)
-
-    def _chosen(self):
-        chosen = get_transformations(list(TRANSFORMATIONS) if self.transformations is None else self.transformations)
-        if not chosen:
-            raise ValueError("transformations is empty, expected at least one, or None for all 18")
-        return chosen
 
     def _source(self, X, encoder, reset):
         """Return `X` if it is a source, else a source of whole images."""

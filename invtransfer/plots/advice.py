@@ -85,9 +85,7 @@ def plot_advice(cube):
             axes.tick_params("x", labelsize=8)
         gain.set_title(encoders[i], fontsize=9, loc="left")
     gain.set_xlabel(f"z: less error if a probe also sees copies,\nin standard errors (dotted: ±{CLEAR})", fontsize=9)
-    sensitivity.set_xlabel(
-        f"sensitivity of the encoder\n(bars: 95 % intervals; grey: ignored, below {IGNORED})", fontsize=9
-    )
+    sensitivity.set_xlabel(f"sensitivity of the encoder\n(95 % intervals; grey: below {IGNORED})", fontsize=9)
     handles = [Line2D([], [], color=colour, marker=marker, label=kind) for kind, (colour, marker) in STYLES.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=9, frameon=False)
     return figure

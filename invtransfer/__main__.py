@@ -5,6 +5,7 @@ import inspect
 import re
 import shlex
 import sys
+import warnings
 from pathlib import Path
 
 from invtransfer.cubes.assembly import STATUS, check_study_cube
@@ -59,12 +60,15 @@ def main(arguments=None):
     if options.command is None:
         parser.print_help(sys.stderr)
         parser.exit(2, f"\n{parser.prog}: no command was given, expected one of those above\n")
+    name = f"{parser.prog} {options.command}"
     try:
-        code = options.run(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: print(f"{name}: warning: {message}", file=sys.stderr)
+            code = options.run(options)
     except (OSError, ValueError, TypeError, ImportError) as error:
         more = "; pip install 'invtransfer[plot]'" if "matplotlib" in str(error) else ""
         text = " ".join(str(error).split()) + more  # one line, whatever a library's message looks like
-        parser.exit(2, f"{parser.prog} {options.command}: {text}\n")
+        parser.exit(2, f"{name}: {text}\n")
     if code:
         parser.exit(code)
 

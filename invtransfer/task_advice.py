@@ -13,6 +13,7 @@ from invtransfer.analysis.advice import CLEAR, IGNORED, list_advised, order_advi
 from invtransfer.cubes.assembly import STATUS
 from invtransfer.cubes.running import run_study
 from invtransfer.estimators.advising import InvarianceAdvisor
+from invtransfer.estimators.inputs import find_repeated_classes
 from invtransfer.images import check_count
 from invtransfer.models_and_images import (
     DESCRIPTIONS,
@@ -28,7 +29,6 @@ LONG_NAMES = {
     "encoder": "name of the model, as load_model takes it", "transformation": "transformation of the copies",
     "category": "kind of transformation", "view": "what the probe sees of an image", "class": "label of images",
 }  # fmt: skip
-FEWEST = 2  # images of each class: the probe is fitted on one part of them, and asked about the other
 
 
 def advise_on_task(
@@ -45,7 +45,7 @@ def advise_on_task(
         Names of models, see `invtransfer.load_model`.
     images : path
         Folder that holds a folder of images for each class, or file of arrays with labels, see
-        `invtransfer.load_images`. All of them are used.
+        `invtransfer.load_images`. All images of classes that have at least two are used.
     path : path-like
         Where the cube is written; its cells go beside it.
     transformations : list of str or None
@@ -77,18 +77,29 @@ def advise_on_task(
     Raises
     ------
     ValueError
-        If an argument is not as described, the images have no labels, a class has fewer than 2 images or there is one
-        class only, or there is a cube of other settings at `path`.
+        If an argument is not as described, the images have no labels, fewer than 2 classes have 2 images or more, or
+        there is a cube of other settings at `path`.
     OSError, ImportError, TypeError
         As for `load_model` and `load_images`. All models are loaded and all images read before anything is measured.
+
+    Warns
+    -----
+    UserWarning
+        If classes have one image only. They are left out.
     """
     models, images, path, chosen = check_arguments(models, images, path, transformations, size, batch_size, precision)
     check_count(n_draws, "n_draws", high=1_000)
     weights = "random" if random_weights else "default"
     named = NamedModels(weights, layer=layer, pool=pool, device=device)
     loaded = load_images(images, size=size)
-    labels = _check_classes(loaded.labels, images)
-    read_images(loaded, np.arange(len(loaded)))
+    if loaded.labels is None:
+        raise ValueError(
+            f"{images} holds images without classes, expected a folder of images for each class, or a file of arrays"
+            " with one label per image"
+        )
+    labels = loaded.labels.astype(str)
+    rows, *_ = find_repeated_classes(labels, str(images))
+    read_images(loaded, rows)
     identities = named.identify(models)
     settings = {
         "transformations": [t.name for t in chosen], "n_draws": n_draws, "size": size, "layer": layer, "pool": pool,
@@ -101,30 +112,10 @@ def advise_on_task(
         "category": ("transformation", [t.category for t in chosen]),
     }  # fmt: skip
     return run_study(
-        partial(_advise, named, loaded, labels, batch_size), grid, coordinates, path, settings, long_names=LONG_NAMES,
-        title="Invariances that a task needs", attributes={"command": "advise"}, jobs=1,
+        partial(_advise, named, loaded.subset(rows), labels[rows], batch_size), grid, coordinates, path, settings,
+        long_names=LONG_NAMES, title="Invariances that a task needs", attributes={"command": "advise"}, jobs=1,
         threads=torch.get_num_threads(),
     )  # fmt: skip
-
-
-def _check_classes(labels, path):
-    """Return the labels of images as texts, after checking that the classes can be told apart at all."""
-    if labels is None:
-        raise ValueError(
-            f"{path} holds images without classes, expected a folder of images for each class, or a file of arrays with"
-            " one label per image"
-        )
-    labels = labels.astype(str)
-    classes, counts = np.unique(labels, return_counts=True)
-    if len(classes) < 2:
-        raise ValueError(f"{path} holds one class only, {classes[0]!s}, expected at least 2")
-    if counts.min() < FEWEST:
-        alone = classes[counts < FEWEST]
-        raise ValueError(
-            f"{path} holds {len(alone)} of {len(classes)} classes with one image only, such as {alone[0]!s}; expected"
-            f" at least {FEWEST} images of each class"
-        )
-    return labels
 
 
 def _advise(models, images, labels, batch_size, /, *, encoder, transformations, n_draws, precision, **_):

@@ -39,7 +39,7 @@ def test_numbers_do_not_depend_on_batches_or_on_how_images_come():
 def test_classes_with_one_image():
     X, y = make_task([], n=20)
     single = np.where(np.arange(20) == 5, 9, y)
-    with pytest.warns(UserWarning, match="1 of 5 classes have one image only, such as 9: they are left out"):
+    with pytest.warns(UserWarning, match="y holds 1 of 5 classes with one image only, which are left out: 9"):
         advisor = InvarianceAdvisor(transformations=["blur"], random_state=0).fit(X, single)
     assert advisor.evidence_.attrs == {"n_images": 19, "n_classes": 4, "chance": np.bincount(y[single < 9]).max() / 19}
     with pytest.raises(ValueError, match="y holds one class only, 0"):

@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def advise(*arguments, out="mine.nc"):
-    main(["advise", *arguments, "--images", "photos", "--size", "16", "--out", out, "--draws", "3",
+    main(["advise", "--images", "photos", *arguments, "--size", "16", "--out", out, "--draws", "3",
           "--transformations", *NAMES])  # fmt: skip
 
 
@@ -134,6 +135,22 @@ def test_a_model_that_fails_does_not_stop_the_others(folder, capsys):
     assert "none.nc is a measurement: run its command again" in capsys.readouterr().err
 
 
+def test_classes_with_one_image_are_left_out(folder, capsys):
+    shutil.copytree("photos", "lone")
+    (folder / "lone" / "new").mkdir()
+    Image.new("RGB", (16, 16)).save("lone/new/0.png")
+    with warnings.catch_warnings(action="always"):
+        advise("mine.py:Sides", "--images", "lone", out="lone.nc")
+    said = capsys.readouterr().err.splitlines()[0]
+    expected = "lone holds 1 of 3 classes with one image only, which are left out: 'new'"
+    assert said == f"invtransfer advise: warning: {folder / expected}"
+    advise("mine.py:Sides")
+    one, other = xr.load_dataset("lone.nc"), xr.load_dataset("mine.nc")
+    assert one["class"].values.tolist() == ["left", "right"]
+    assert one.z.values.tolist() == other.z.values.tolist()
+    assert one.n_images.values.tolist() == other.n_images.values.tolist()
+
+
 def test_files_of_arrays_with_labels(folder):
     images = load_images("photos", size=16)
     codes = (images.labels == "right").astype(int)
@@ -149,8 +166,8 @@ def test_files_of_arrays_with_labels(folder):
     [
         (["--images", "photos/left"], "left holds images without classes, expected a folder of images for each class"),
         (["--images", "plain.npy"], "plain.npy holds images without classes"),
-        (["--images", "one"], "one holds one class only, left, expected at least 2"),
-        (["--images", "lone"], "lone holds 1 of 3 classes with one image only, such as new; expected at least 2"),
+        (["--images", "one"], "one holds one class only, 'left', expected at least 2 classes"),
+        (["--images", "lone"], "lone holds 1 classes with at least 2 images, expected at least 2 such classes"),
         (["--images", "broken"], "new/1.png cannot be read as an image"),
         (["--images", "holidays"], "holidays"),
         (["--transformations", "rotation"], "'rotation'"),
@@ -167,8 +184,9 @@ def test_bad_input_is_named_before_anything_is_measured(folder, capsys, argument
     (folder / "taken.png").write_bytes(b"precious")
     np.save("plain.npy", np.zeros((4, 16, 16, 3), np.uint8))
     shutil.copytree("photos/left", "one/left")
+    shutil.copytree("one", "lone")
+    shutil.copytree("photos", "broken")
     for name in ("lone", "broken"):
-        shutil.copytree("photos", name)
         (folder / name / "new").mkdir()
         Image.new("RGB", (16, 16)).save(f"{name}/new/0.png")
     (folder / "broken" / "new" / "1.png").write_bytes(b"no picture")

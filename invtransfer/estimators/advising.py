@@ -1,7 +1,6 @@
 """Which invariances a task needs, and what to do: InvarianceAdvisor."""
 
 import math
-import warnings
 from functools import partial
 
 import numpy as np
@@ -28,8 +27,8 @@ from invtransfer.encoders.encoding import count_at_once, describe_features, enco
 from invtransfer.estimators.frozen import AroundEncoder
 from invtransfer.estimators.inputs import (
     choose_transformations,
-    find_classes,
     find_pixel_range,
+    find_repeated_classes,
     to_images,
     to_pixels,
     validate_input,
@@ -104,7 +103,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         "accuracy" of the probe on images as they are; "usable", whether it is above the share of the largest class by
         more than luck.
     classes_ : ndarray of shape (n_classes,)
-        Sorted labels seen in fit.
+        Sorted labels of the classes that have at least two images.
     n_folds_ : int
         Number of folds.
     layer_ : str or None
@@ -220,27 +219,12 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
             check_count(self.batch_size, "batch_size", high=65_536)
         check_precision(self.precision)
         X, y = validate_input(self, X, y, reset=True)
-        self.classes_, codes = find_classes(y)
-        counts = np.bincount(codes)
-        if (counts > 1).sum() < 2:
-            raise ValueError(
-                f"y holds {(counts > 1).sum()} classes with at least 2 images, expected at least 2 such classes"
-            )
-        if counts.min() < 2:
-            alone = self.classes_[counts < 2]
-            warnings.warn(
-                f"{len(alone)} of {len(counts)} classes have one image only, such as {alone.tolist()[0]!r}: they are"
-                " left out",
-                stacklevel=2,
-            )
-            X = X[np.flatnonzero(counts[codes] > 1)]
-            codes = np.unique(codes[counts[codes] > 1], return_inverse=True)[1]
-            counts = counts[counts > 1]
-        self.n_folds_ = int(min(self.n_folds, counts.min()))
+        rows, self.classes_, codes = find_repeated_classes(y)
+        self.n_folds_ = int(min(self.n_folds, np.bincount(codes).min()))
         seed = derive_seed(self.random_state, "advice")
         self._pixel_range = find_pixel_range(X)
         encoder = open_encoder(self.encoder, self.layer, self.pool)
-        source = take_images(to_images(X, self._pixel_range), encoder, seed, None, None)
+        source = take_images(to_images(X, self._pixel_range), encoder, seed, rows, None)
         self.evidence_ = self._measure(encoder, source, codes, chosen, seed)
         self.layer_ = describe_features(encoder)
         self.advice_ = decide(self.evidence_)

@@ -288,13 +288,15 @@ def _unflatten(X, shape):
     return X if n_channels == 1 else check_images(X)
 
 
-def find_classes(y):
+def find_classes(y, name="y"):
     """Find the classes among labels, and the index of each label in them; a class may have few samples.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples,)
         Labels.
+    name : str
+        What errors call them.
 
     Returns
     -------
@@ -318,5 +320,59 @@ def find_classes(y):
         check_classification_targets(y)
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"y holds one class only, {classes.tolist()[0]!r}, expected at least 2 classes")
+        raise ValueError(f"{name} holds one class only, {classes.tolist()[0]!r}, expected at least 2 classes")
     return classes, codes
+
+
+def find_repeated_classes(y, name="y"):
+    """Find the classes that have at least two images, one to learn from and one to be tested, and leave others out.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        Labels.
+    name : str
+        What errors and warnings call them.
+
+    Returns
+    -------
+    rows : ndarray of shape (n_kept,), int64
+        Numbers of the images of these classes.
+    classes : ndarray of shape (n_classes,)
+        Sorted labels of these classes.
+    codes : ndarray of shape (n_kept,), int64
+        Class indices of these images.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two such classes, or as for `find_classes`.
+
+    Warns
+    -----
+    UserWarning
+        If classes are left out.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     find_repeated_classes(np.array(["b", "a", "lone", "b", "a"]))
+    (array([0, 1, 3, 4]), array(['a', 'b'], dtype='<U4'), array([1, 0, 1, 0]))
+    """
+    classes, codes = find_classes(y, name)
+    counts = np.bincount(codes)
+    single = classes[counts < 2].tolist()
+    if len(classes) - len(single) < 2:
+        raise ValueError(
+            f"{name} holds {len(classes) - len(single)} classes with at least 2 images, expected at least 2 such"
+            " classes: one image to learn from, and one to be tested"
+        )
+    if single:
+        named = ", ".join(repr(label) for label in single[:5]) + (", ..." if len(single) > 5 else "")
+        warnings.warn(
+            f"{name} holds {len(single)} of {len(classes)} classes with one image only, which are left out: {named}",
+            stacklevel=3,
+        )
+    rows = np.flatnonzero(counts[codes] > 1)
+    return rows, *np.unique(np.asarray(y)[rows], return_inverse=True)

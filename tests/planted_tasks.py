@@ -34,6 +34,17 @@ def make_network(seed=0):
         return nn.Sequential(*layers, nn.Flatten())
 
 
+class Mirrored(nn.Module):
+    """The mean of a network's features of images and of their mirror images, which are the same for both."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, images):
+        return (self.network(images) + self.network(images.flip(3))) / 2
+
+
 def draw_target(n, seed, n_transformations=3):
     """Make images of 10 objects that vary by transformations, drawn by the seed; return these as well."""
     chosen = np.random.default_rng(seed).permutation(list(TRANSFORMATIONS))[:n_transformations].tolist()

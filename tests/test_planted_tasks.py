@@ -5,7 +5,7 @@ What the slow test measured with 300 images and 20 seeds stands beside its bound
 
 import numpy as np
 import pytest
-from planted_tasks import LEVELS, draw_target, make_network, plant
+from planted_tasks import LEVELS, Mirrored, draw_target, make_network, plant
 from scipy import stats
 
 from invtransfer import InvarianceAdvisor, Transforms2D, load_objects
@@ -55,6 +55,18 @@ def test_what_a_task_varies_by_is_never_kept(encoder):
     advice = advise(X, y, encoder, 0, varied, n_draws=3).advice_.advice
     assert (advice != "keep").all()
     assert advice["hue"] == "encourage"
+
+
+@pytest.mark.parametrize("has_it", [False, True])
+def test_an_encoder_that_ignores_what_the_task_varies_by(has_it):
+    """Copies help the task either way; an encoder that ignores mirroring has no need to learn it."""
+    network = make_network()
+    encoder = Mirrored(network) if has_it else network
+    X, y = Transforms2D(load_objects("procedural", size=32)[:10], ["h_flip"], random_state=0).sample(250)
+    advisor = advise(X, y, encoder, 0, ["h_flip", "hue"], n_draws=2)
+    assert advisor.advice_.z["h_flip"] > 1.645
+    assert advisor.advice_.advice["h_flip"] == ("no matter" if has_it else "encourage")
+    assert ("h_flip" in advisor.advised_) == (not has_it)
 
 
 def test_shuffled_labels():

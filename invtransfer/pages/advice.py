@@ -24,7 +24,7 @@ READING = (
     " 1 the transformation changes the features as much as another image does.",
     [
         "encourage: the task varies like this, and the encoder reacts to it. Make it invariant.",
-        "keep: the label depends on it. From transformed copies alone, a probe learns less than"
+        "keep: the label seems to depend on it. From transformed copies alone, a probe learns less than"
         f" {HALF:.0%} of what tells the classes apart.",
         f"unclear: copies change little; harm by less than {SLIGHT} standard deviations over images counts as little,"
         " because whole images are transformed, also where the task varies by an object in them.",
@@ -99,7 +99,7 @@ def _summarise(one, encoder):
     """Return a sentence about an encoder: what to pretrain with, and to what it should stay sensitive."""
     kept = [str(name) for name in one.transformation.values[one.advice.values == "keep"]]
     advised = ", ".join(list_advised(one)) or "nothing: these images give no reason"
-    stay = f" Let it stay sensitive to {', '.join(kept)}, on which the label depends." if kept else ""
+    stay = f" Let it stay sensitive to {', '.join(kept)}, on which the label seems to depend." if kept else ""
     return f"{encoder}: pretrain with {advised}.{stay}"
 
 

@@ -63,7 +63,7 @@ def main(arguments=None):
     name = f"{parser.prog} {options.command}"
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: print(f"{name}: warning: {message}", file=sys.stderr)
+            warnings.showwarning = lambda message, *_, **__: _say(f"{name}: warning: {message}\n", sys.stderr)
             code = options.run(options)
     except (OSError, ValueError, TypeError, ImportError) as error:
         more = "; pip install 'invtransfer[plot]'" if "matplotlib" in str(error) else ""
@@ -163,8 +163,9 @@ def _add(commands, run, summary):
     return command
 
 
-def _say(text):
-    sys.stdout.write(format_printable(text, sys.stdout))
+def _say(text, stream=None):
+    stream = stream or sys.stdout
+    stream.write(format_printable(text, stream))
 
 
 def _measure(options):

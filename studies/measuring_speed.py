@@ -21,7 +21,6 @@ Reference
 """
 
 import multiprocessing
-import time
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 from pathlib import Path
@@ -35,7 +34,7 @@ from tqdm import tqdm
 from invtransfer import TRANSFORMATIONS, SensitivityScorer, load_images
 from invtransfer.encoders.classifier import build_network
 from invtransfer.paper import benchmarks
-from invtransfer.paper.benchmarks import alternate, peak_bytes, ratio
+from invtransfer.paper.benchmarks import alternate, find_best_batch, peak_bytes, ratio, run_forward
 from invtransfer.randomness import derive_generator
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -43,7 +42,6 @@ LARGE, SMALL, VIT = "ResNet-50 at 224 x 224", "ResNet-18 of width 0.125 at 32 x 
 SIDES = {LARGE: 224, SMALL: 32, VIT: 224}  # pixels
 WORKS = ("fit, drawn twins", "fit, clean twins", "fit, all blocks", "forward passes")
 LAYERS = {"one layer": None, "all blocks": "blocks"}
-BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 PRESETS = {
     "smoke": {"repetitions": 1, "seeds": 1, "cases": [[SMALL, 8]], "n_held": [10, 50], "models": [[SMALL, 8]]},
     "quick": {
@@ -81,25 +79,6 @@ def build(name):
     return model.eval()
 
 
-def forward(model, images, n):
-    """Compute the outputs of `n` images, a batch of the same ones again and again."""
-    with torch.inference_mode():
-        for start in range(0, n, len(images)):
-            model(images[: n - start])
-
-
-def find_best_batch(model, side):
-    """Return the batch of images with which a forward pass is fastest per image."""
-    seconds = {}
-    for size in BATCH_SIZES:
-        images = torch.rand(size, 3, side, side, generator=torch.Generator().manual_seed(0))
-        forward(model, images, size)
-        start = time.perf_counter()
-        forward(model, images, max(size, 32))
-        seconds[size] = (time.perf_counter() - start) / max(size, 32)
-    return torch.rand(min(seconds, key=seconds.get), 3, side, side, generator=torch.Generator().manual_seed(0))
-
-
 def time_cases(settings):
     """Time scoring and forward passes of each case; return seconds, (case, work, repetition)."""
     times = []
@@ -110,7 +89,7 @@ def time_cases(settings):
         options = ({}, {"twins": "clean"}, {"layers": "blocks"})
         scorers = [SensitivityScorer(model, **more, random_state=0) for more in options]
         functions = [lambda scorer=scorer, X=X: scorer.fit(X) for scorer in scorers]
-        functions.append(lambda model=model, images=images, n=n: forward(model, images, n))
+        functions.append(lambda model=model, images=images, n=n: run_forward(model, images, n))
         times.append(alternate(functions, settings["repetitions"], f"{name}, {n_pairs} pairs"))
     return np.stack(times)
 

@@ -5,6 +5,7 @@ import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from invtransfer.cubes.files import read
 from invtransfer.paper import benchmarks
 from invtransfer.sources.pasting import place_objects
 
-speed, training, measuring = (study_runs.load(f"{name}speed") for name in ("", "training_", "measuring_"))
+speed, training, measuring, advising = (
+    study_runs.load(f"{name}speed") for name in ("", "training_", "measuring_", "advising_")
+)
 MEASURED = {name: TRANSFORMATIONS[name] for name in ("rotate", "grayscale", "blur")}  # so that a run takes seconds
 
 
@@ -70,9 +73,24 @@ def test_measuring_speed(tmp_path):
     assert cube.work.values.tolist() == ["fit, drawn twins", "fit, clean twins", "fit, all blocks", "forward passes"]
 
 
+def test_advising_speed(tmp_path):
+    with small(advising, tmp_path / "cube.nc", cases=[[advising.SMALL, 80], [advising.SMALL, 2_000]]) as patch:
+        draw = advising.Transforms2D.sample
+        patch.setattr(advising.Transforms2D, "sample", lambda source, n: draw(source, min(n, 80)))
+        patch.setattr(advising, "find_best_batch", lambda model, side: torch.zeros(64, 3, side, side))
+        few = partial(advising.InvarianceAdvisor, transformations=["hue"], n_draws=2)
+        patch.setattr(advising, "InvarianceAdvisor", few)
+    cube = read(tmp_path / "cube.nc")
+    (fit, probes, bare), (other, *_) = cube.time.squeeze("repetition").values
+    assert 0 < probes < fit
+    assert cube.value.values[0] == pytest.approx((fit - probes) / bare)
+    assert cube.value.values[2] == pytest.approx(other / 60)
+    assert 80 < cube.n_encoded.values[0] <= 80 * 3
+
+
 def test_photographs_are_not_all_in_memory():
     model = measuring.build(measuring.SMALL)
-    assert len(measuring.find_best_batch(model, 32)) in measuring.BATCH_SIZES
+    assert len(benchmarks.find_best_batch(model, 32)) in benchmarks.BATCH_SIZES
     drawn = measuring.Drawn(3, 8)
     assert (drawn[1] == drawn[1]).all()
     assert (drawn[1] != drawn[2]).any()

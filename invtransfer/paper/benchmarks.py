@@ -16,6 +16,7 @@ from invtransfer.cubes.provenance import find_origin, make_attributes
 from invtransfer.paper.command_line import exit_on_error, make_parser
 from invtransfer.storage import check_writable, format_printable
 
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 VERDICTS = ("missed", "met", "not_judged")
 
 
@@ -49,6 +50,57 @@ def alternate(functions, repetitions, description=None):
             function()
             seconds[row, repetition] = time.perf_counter() - start
     return seconds
+
+
+def run_forward(model, images, n):
+    """Compute the outputs of `n` images, a batch of the same ones again and again.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        In evaluation mode.
+    images : tensor of shape (batch_size, 3, height, width)
+        The batch.
+    n : int
+        Number of images.
+
+    Examples
+    --------
+    >>> run_forward(torch.nn.Flatten(), torch.zeros(4, 3, 8, 8), 10)
+    """
+    with torch.inference_mode():
+        for start in range(0, n, len(images)):
+            model(images[: n - start])
+
+
+def find_best_batch(model, side):
+    """Find the size of a batch with which a forward pass is fastest per image.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        In evaluation mode.
+    side : int
+        Height and width of the images in pixels.
+
+    Returns
+    -------
+    images : tensor of shape (batch_size, 3, side, side)
+        Random images, as many as the best of eight sizes from 1 to 128.
+
+    Examples
+    --------
+    >>> find_best_batch(torch.nn.Flatten(), 8).shape[1:]
+    torch.Size([3, 8, 8])
+    """
+    seconds = {}
+    for size in BATCH_SIZES:
+        images = torch.rand(size, 3, side, side, generator=torch.Generator().manual_seed(0))
+        run_forward(model, images, size)
+        start = time.perf_counter()
+        run_forward(model, images, max(size, 32))
+        seconds[size] = (time.perf_counter() - start) / max(size, 32)
+    return torch.rand(min(seconds, key=seconds.get), 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
 def peak_bytes():

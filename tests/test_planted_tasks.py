@@ -1,6 +1,6 @@
 """Advice about tasks whose truth is known: labels that are a transformation, and objects that vary by some.
 
-What the slow test measured with 300 images and 20 seeds stands beside its bounds. The fast tests take few seeds.
+The slow tests take 300 images and 20 seeds, the fast ones few seeds.
 """
 
 import numpy as np
@@ -99,7 +99,11 @@ def test_labels_that_are_transformations(label):
 
 @pytest.mark.slow
 def test_precision_and_recall():
-    """Targets of 10 objects that vary by 3 of the 18 transformations, and a network of random weights."""
+    """Targets of 10 objects that vary by 3 of the 18 transformations, and a network of random weights.
+
+    Once 43 of 60 were among those that are advised (recall 0.72; at random 0.33), and 20 of 37 that are encouraged were
+    among the 60 (precision 0.54; at random 0.17).
+    """
     n_runs, found, right, encouraged, kept = 20, 0, 0, 0, 0
     for seed in range(n_runs):
         X, y, varied = draw_target(300, seed)

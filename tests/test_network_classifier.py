@@ -12,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from invtransfer import FineTuner, InvariantPretrainer, Transforms2D
+from invtransfer.encoders.encoding import open_encoder
 
 QUICK = {"epochs": 2, "batch_size": 32, "random_state": 0}
 
@@ -106,6 +107,15 @@ def test_the_module_is_a_copy_that_computes_the_same(fitted, target):
         for weight in module.parameters():
             weight.zero_()
     assert (fitted.transform(X) == Z).all()
+
+
+def test_an_opened_copy_makes_its_network_once(fitted, target, monkeypatch):
+    X, _ = target.sample(20)
+    Z, opened = fitted.transform(X), open_encoder(fitted)
+    monkeypatch.setattr(type(fitted), "module", None)
+    assert (opened.transform(X) == Z).all()
+    assert open_encoder(opened) is opened
+    assert "_network" not in vars(fitted)
 
 
 def test_the_best_validation_epoch_is_kept(make, target):

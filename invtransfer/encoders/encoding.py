@@ -111,7 +111,8 @@ def open_encoder(encoder, layer=None, pool="auto", layers=None):
     -------
     encoder : LayerFeatures, ManyLayers, fitted transformer or pipeline, callable or None
         Of a torch module its `LayerFeatures`, whose `description` says after the first images where the features are
-        taken, or its `ManyLayers`; else the argument itself. `encode` and `encode_pieces` take it.
+        taken, or its `ManyLayers`; a copy of an estimator of ours that keeps its network; else the argument itself.
+        `encode` and `encode_pieces` take it.
 
     Raises
     ------
@@ -141,6 +142,8 @@ def open_encoder(encoder, layer=None, pool="auto", layers=None):
                 f"{name} is {value!r}, expected {usual!r}: encoder is of type {type(encoder).__name__}, which is no"
                 " torch module"
             )
+    if _is_ours(encoder) and hasattr(encoder, "opened"):
+        return encoder.opened()
     if encoder is not None and not hasattr(encoder, "transform") and not callable(encoder):
         raise TypeError(
             f"encoder is of type {type(encoder).__name__}, expected a torch module, a fitted transformer,"

@@ -85,6 +85,20 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         network.load_state_dict(weights, assign=True)
         return network.eval()
 
+    def opened(self):
+        """Return a copy that keeps its network, for many calls of `transform`, each of which would make it anew.
+
+        Returns
+        -------
+        opened : estimator
+            Shallow copy; itself, if it keeps its network already.
+        """
+        if "_network" in vars(self):
+            return self
+        opened = copy.copy(self)
+        opened._network = self.module().to(resolve_device(self.device))
+        return opened
+
     def _check_batch_size(self, n_samples):
         """Return a batch size with which no batch is a single image, for which batch norm has no statistics."""
         batch_size = check_count(self.batch_size, "batch_size", low=2)
@@ -94,7 +108,7 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
     @usual_torch()
     def _outputs(self, X, network):
         X = validate_input(self, X, reset=False)
-        outputs = compute_outputs(network.to(resolve_device(self.device)), X)
+        outputs = compute_outputs(network, X)
         if not np.isfinite(outputs).all():
             raise ValueError(
                 f"the network's outputs are not finite: its training diverged, lower learning_rate={self.learning_rate}"
@@ -118,7 +132,7 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         ValueError
             If `X` is not as described, or the features are not finite because the training diverged.
         """
-        return self._outputs(X, self.module()[:-1])
+        return self._outputs(X, self.opened()._network[:-1])
 
     def predict_proba(self, X):
         """Compute the probability of each class.
@@ -137,7 +151,7 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         ValueError
             If `X` is not as described, or the outputs are not finite because the training diverged.
         """
-        return softmax(self._outputs(X, self.module()).astype(np.float64), axis=1)
+        return softmax(self._outputs(X, self.opened()._network).astype(np.float64), axis=1)
 
     def predict(self, X):
         """Return the most probable label of each image.

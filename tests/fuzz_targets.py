@@ -1149,7 +1149,7 @@ OF_TRAINING = {  # parameters of estimators that train a network, beyond ARGUMEN
     "twins": st.sampled_from(["drawn", "drawn", "clean", "no such twins"]),
     "transformations": st.just(()) | st.none() | CHOSEN,
 }  # fmt: skip
-OF_NETWORKS = ("fit", "transform", "predict_proba", "predict", "module")
+OF_NETWORKS = ("fit", "transform", "predict_proba", "predict", "module", "opened")
 
 
 def use(draw, name, validated=True, **how):
@@ -1172,12 +1172,14 @@ def use(draw, name, validated=True, **how):
 
 
 def _try(draw, estimator, X, y):
-    known = ("transform", "predict_proba", "predict", "score", "module", "get_feature_names_out")
+    known = ("transform", "predict_proba", "predict", "score", "module", "opened", "get_feature_names_out")
     for name in [name for name in known if hasattr(estimator, name)]:
         with contextlib.suppress(Refused):
             method = getattr(estimator, name)
             if name == "module":
                 assert isinstance(call(method), nn.Module)
+            elif name == "opened":
+                assert type(call(method)) is type(estimator)
             elif name == "get_feature_names_out":
                 assert all(isinstance(one, str) for one in call(method))
             elif name == "score":
@@ -2000,6 +2002,7 @@ RESULTS = {  # name -> type of the result, or what is true of it, and how to cal
         "accuracy": accuracies().flatmap(mutated),
     }),
     "find_classes": (tuple, {"y": LABELS}),
+    "find_repeated_classes": (lambda found: len(found[0]) == len(found[2]) > 3, {"y": LABELS}),
     "find_origin": (dict, {"threads": st.integers(1, 99), "device": names()}),
     "fold_standardisation": (nn.Linear, {"probe": st.builds(PROBE.fit, ROWS_OF_FEATURES, st.just([0, 1, 1]))}),
     "format_json": (str, {"value": SETTINGS}),

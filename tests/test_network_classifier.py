@@ -118,6 +118,12 @@ def test_an_opened_copy_makes_its_network_once(fitted, target, monkeypatch):
     assert "_network" not in vars(fitted)
 
 
+def test_an_opened_copy_can_be_fitted_again(make, fitted, target):
+    X, y = target.sample(40)
+    opened = fitted.opened().fit(X, y)
+    assert (opened.transform(X) == make().fit(X, y).transform(X)).all()
+
+
 def test_the_best_validation_epoch_is_kept(make, target):
     # validation labels are those of other classes, so that learning makes them rarer: an early epoch is the best
     X, y = target.sample(200)

@@ -152,7 +152,7 @@ class CrossValidatedProbe:
     def _fit_best(self, gram, moments):
         """Return the ridge with the smallest error on held-out images, and the weights of the probe with it.
 
-        The error falls and rises again with the ridge, so the search ends where the next ridge is worse.
+        The error is taken to fall and rise again with the ridge: the search ends where the next one is worse.
         """
 
         @cache

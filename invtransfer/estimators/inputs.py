@@ -365,8 +365,8 @@ def find_repeated_classes(y, name="y"):
     single = classes[counts < 2].tolist()
     if len(classes) - len(single) < 2:
         raise ValueError(
-            f"{name} holds {len(classes) - len(single)} classes with at least 2 images, expected at least 2 such"
-            " classes: one image to learn from, and one to be tested"
+            f"{name} holds at least 2 images of {len(classes) - len(single)} of its {len(classes)} classes, expected of"
+            " at least 2 classes: one image to learn from, and one to be tested"
         )
     if single:
         named = ", ".join(repr(label) for label in single[:5]) + (", ..." if len(single) > 5 else "")

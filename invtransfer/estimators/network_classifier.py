@@ -41,6 +41,7 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
 
         The `recipe` has the arguments of `build_network` that make it again; None: the module is kept without weights.
         """
+        vars(self).pop("_network", None)  # that of an earlier fit, if this is an opened copy
         self.weights_ = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
         self.layer_ = getattr(network.backbone, "description", "output of the module")
         self._n_features_out = network.head.in_features

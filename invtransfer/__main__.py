@@ -14,7 +14,7 @@ from invtransfer.cubes.files import load_cube, read, write
 from invtransfer.cubes.merging import merge
 from invtransfer.cubes.reproduction import reproduce
 from invtransfer.cubes.status import format_status
-from invtransfer.storage import check_writable, expand_path, format_printable, parse_json
+from invtransfer.storage import check_writable, expand_path, format_error, format_printable, parse_json
 
 STUDY = "script of the study (default: studies/NAME.py)"
 SHARED = {  # options that mean the same in all commands for models and images
@@ -67,8 +67,7 @@ def main(arguments=None):
             code = options.run(options)
     except (OSError, ValueError, TypeError, ImportError) as error:
         more = "; pip install 'invtransfer[plot]'" if "matplotlib" in str(error) else ""
-        text = " ".join(str(error).split()) + more  # one line, whatever a library's message looks like
-        parser.exit(2, f"{name}: {text}\n")
+        parser.exit(2, f"{name}: {format_error(error)}{more}\n")
     if code:
         parser.exit(code)
 

@@ -10,12 +10,13 @@ from functools import partial
 
 import numpy as np
 import torch
+import xarray as xr
 
 from invtransfer.analysis import format_table
 from invtransfer.analysis.layers import select_last_layer
 from invtransfer.analysis.representations import DISTANCES
 from invtransfer.cubes.assembly import STATUS
-from invtransfer.cubes.files import write
+from invtransfer.cubes.files import read, write
 from invtransfer.cubes.running import run_study
 from invtransfer.encoders.encoding import describe_features, open_encoder
 from invtransfer.estimators.profiles import (
@@ -107,7 +108,7 @@ def measure_models(
     Raises
     ------
     ValueError
-        If an argument is not as described, or there is a cube of other settings at `path`.
+        If an argument is not as described, or there is a cube of other settings, or with other interactions, at `path`.
     OSError, ImportError, TypeError
         As for `load_model` and `load_images`. All models are loaded and all images read before anything is measured.
     """
@@ -119,6 +120,7 @@ def measure_models(
         raise ValueError(f"distance is {distance!r}, expected one of: {', '.join(DISTANCES)}")
     strengths = None if strengths is None else [float(strength) for strength in strengths]
     pairs = choose_interactions(interactions, chosen, strengths)
+    _check_pairs_kept(path, pairs)
     thens = {name: [then.name for first, then in pairs if first.name == name] for name in names}
     weights = "random" if random_weights else "default"
     named = NamedModels(weights, layer=layer, layers=layers, pool=pool, device=device)
@@ -149,6 +151,22 @@ def measure_models(
         cube = add_interactions(cube)
         write(cube, path)
     return cube
+
+
+def _check_pairs_kept(path, pairs):
+    """Refuse to overwrite a cube of pairs of transformations that are not measured this time."""
+    there = read(path) if path.exists() else xr.Dataset()
+    if "pair_distance_together" not in there:
+        return
+    measured = there.pair_distance_together.transpose("transformation", "then", ...).notnull().values
+    firsts, thens = np.nonzero(measured.reshape(*measured.shape[:2], -1).any(axis=-1))
+    held = zip(there.transformation.values[firsts].tolist(), there.then.values[thens].tolist(), strict=True)
+    lost = [pair for pair in held if pair not in {(first.name, then.name) for first, then in pairs}]
+    if lost:
+        raise ValueError(
+            f"{path} holds the interactions {' '.join(map(','.join, lost))}, which this run would not: ask for them,"
+            " choose another --out, or move it away"
+        )
 
 
 class _Measurement:

@@ -169,9 +169,12 @@ class NamedModels:
             self._name = self._loaded = None  # before the next is loaded
             random = self._weights == "random" and name.partition(":")[0] in LIBRARIES
             loaded = load_model(name, weights=None if random else "default", random_state=0).to(self._device)
-            if self._layer or self._layers:
-                open_encoder(loaded.model, self._layer, self.pool, self._layers)  # names the layers as the person does
-            open_encoder(loaded, self.layer, self.pool, self.layers)
+            try:
+                if self._layer or self._layers:
+                    open_encoder(loaded.model, self._layer, self.pool, self._layers)  # names layers as the person does
+                open_encoder(loaded, self.layer, self.pool, self.layers)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
             self._name, self._loaded = name, loaded
         return self._loaded
 

@@ -112,6 +112,31 @@ def format_printable(text, stream):
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
+def format_error(error):
+    r"""Format an error as one line for a person: an error of the disk without its number.
+
+    Parameters
+    ----------
+    error : Exception
+        Any error.
+
+    Returns
+    -------
+    text : str
+        Without line breaks.
+
+    Examples
+    --------
+    >>> format_error(IsADirectoryError(21, "Is a directory", "photos"))
+    'photos: Is a directory'
+    >>> format_error(ValueError("two\nlines"))
+    'two lines'
+    """
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}".replace("\n", " ")
+    return " ".join(str(error).split())
+
+
 @contextmanager
 def replacing(path):
     """Write a file so that, whatever happens, it is the old one, the new one, or absent.

@@ -1997,6 +1997,9 @@ RESULTS = {  # name -> type of the result, or what is true of it, and how to cal
         "Z": FEATURES, "ridge": st.sampled_from([0.1, 1e-6]), "n_leading": st.sampled_from([1, 2048]),
     }),
     "expand_path": (Path, {"path": names() | st.binary(max_size=9) | odd(), "name": "path"}),
+    "format_error": (lambda text: "\n" not in text, {
+        "error": st.builds(ValueError, names()) | st.builds(OSError, st.integers(1, 40), names(), names() | st.none()),
+    }),
     "format_printable": (str, {"text": names(), "stream": st.builds(io.StringIO)}),
     "factor_contrasts": (lambda contrasts: contrasts.dims == ("factor_name", "contrast", "seed"), {
         "accuracy": accuracies().flatmap(mutated),

@@ -121,12 +121,12 @@ def test_cube_and_file_of_different_studies(cube, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["CUBE", "nothing.csv"], "No such file or directory: 'nothing.csv'"),
+        (["CUBE", "nothing.csv"], "nothing.csv: No such file or directory"),
         (["nothing.nc", "FACTORS"], "nothing.nc does not exist"),
         (["FACTORS", "FACTORS"], "factors.csv cannot be read as netCDF"),
         (["CUBE", "CUBE"], "cube.nc cannot be read as CSV"),
         (["CUBE", "FACTORS", "--ignore", "epoch"], "ignore names 'epoch', expected 'all' or settings of: dataset, "),
-        (["CUBE", "FACTORS", "--figure", "nowhere/figure.png"], "nowhere/figure.png'"),
+        (["CUBE", "FACTORS", "--figure", "nowhere/figure.png"], "nowhere/figure.png: No such file or directory"),
         (["CUBE", "FACTORS", "--figure", "figure.xyz"], "Format 'xyz' is not supported"),
     ],
 )

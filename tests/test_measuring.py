@@ -312,6 +312,20 @@ def test_a_cell_more_when_interactions_are_asked_for_later(folder):
     assert count_calls(folder) == n_calls + 2
 
 
+@pytest.mark.parametrize("later", [[], ["--interactions", "hue,invert"]], ids=["none", "others"])
+def test_interactions_that_a_cube_has_are_not_lost(folder, capsys, later):
+    names = ("--transformations", "invert", "hue", "blur")
+    measure("mine.py:colours", *names, "--interactions", "invert,hue", "invert,blur")
+    before = (folder / "mine.nc").read_bytes()
+    with pytest.raises(SystemExit):
+        measure("mine.py:colours", *names, *later)
+    message = "mine.nc holds the interactions invert,hue invert,blur, which this run would not: ask for them, choose"
+    assert message in capsys.readouterr().err
+    assert (folder / "mine.nc").read_bytes() == before
+    measure("mine.py:colours", *names, "--interactions", "all")  # more of them is no loss
+    assert xr.open_dataset("mine.nc").kind.sel(transformation="hue", then="blur").item() != ""
+
+
 def test_cubes_of_models_with_other_layers_merge(folder):
     more = ("--transformations", "invert", "hue", "--layers", "blocks", "--strengths", "1", "--interactions", "all")
     for name, models in {"deep": ["deep"], "maps": ["maps"], "both": ["deep", "maps"]}.items():
@@ -337,7 +351,10 @@ def test_a_measurement_is_not_reproduced_cell_by_cell(folder, capsys):
 
 def test_names_of_layers_that_are_not_there(folder, capsys):
     for wrong, message in (
-        (["--layers", "conv"], "layers holds 'conv', expected the name of a layer of Sequential (nearest: 0, 1)"),
+        (
+            ["--layers", "conv"],
+            "mine.py:deep: layers holds 'conv', expected the name of a layer of Sequential (nearest: 0, 1)",
+        ),
         (["--layers", "0", "--layer", "1"], "layer is '1' and layers is ['0'], expected one of them"),
         (["--strengths", "0"], "strengths is [0.0], expected numbers above 0 and up to 1"),
         (

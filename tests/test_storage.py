@@ -18,6 +18,7 @@ from invtransfer.storage import (
     DamagedFileError,
     check_writable,
     expand_path,
+    format_error,
     format_json,
     format_printable,
     parse_json,
@@ -287,6 +288,15 @@ def test_folders_where_files_should_be(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(NotADirectoryError, match="file/a"):
         read_file(tmp_path / "file" / "a")
+
+
+def test_an_error_is_one_line_and_has_no_number(tmp_path):
+    with pytest.raises(IsADirectoryError) as caught:
+        read_file(tmp_path)
+    assert format_error(caught.value) == f"{tmp_path}: Is a directory"
+    assert format_error(OSError(5, "Input/output error", b"caf\xe9")) == "caf\udce9: Input/output error"
+    assert format_error(OSError("the scheduler is gone")) == "the scheduler is gone"
+    assert format_error(ImportError("no\n  module")) == "no module"
 
 
 def test_names_that_a_terminal_cannot_print():

@@ -16,7 +16,7 @@ from invtransfer.cubes.running import UNDONE, plan_study, run_study
 from invtransfer.paper.claims import describe_claims, format_claims
 from invtransfer.paper.datasets import PAPER_OBJECTS
 from invtransfer.paper.grids import LONG_NAMES
-from invtransfer.storage import expand_path, format_json, format_printable
+from invtransfer.storage import expand_path, format_error, format_json, format_printable
 
 NOT_OPTIONS = ("levels", "seeds")  # settings that have options of another kind
 
@@ -279,7 +279,7 @@ def exit_on_error(parser):
     try:
         yield
     except (OSError, ValueError, RuntimeError, ImportError) as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
+        parser.exit(2, f"{parser.prog}: {format_error(error)}\n")
 
 
 def select_places(grid, coordinates, only):

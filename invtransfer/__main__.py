@@ -102,6 +102,10 @@ def _make_parser():
     command.add_argument(
         "-o", "--out", type=expand_path, metavar="PAGE.html", help="where the page goes (default: beside the cube)"
     )
+    command.add_argument(
+        "--images", type=expand_path, metavar="PATH",
+        help="the images that were measured: the page shows those that each transformation moves most and least",
+    )  # fmt: skip
     command.add_argument("--study", type=expand_path, metavar="FILE.py", help=STUDY)
 
     command = _add(commands, _export, "write a cube as tables for other programs")
@@ -330,6 +334,9 @@ def _page(options):
     path = options.out or options.cube.with_suffix(".html")
     cube = read(options.cube)
     pages.check_page(path)
+    is_measurement = "transformation" in cube.dims and {"sensitivity", "status"} & cube.data_vars.keys()
+    if options.images and (not is_measurement or "study" in cube.attrs):
+        raise ValueError(f"--images is for cubes of invtransfer measure, and {options.cube} is none")
     if cube.attrs.get("command") == "advise":
         page = pages.make_advice_page(cube, options.cube.name)
     elif "study" in cube.attrs:
@@ -338,14 +345,23 @@ def _page(options):
 
         claims = study.claims(cube) if study.claims is not None and pages.is_whole(cube) else []
         page = pages.make_study_page(cube, study, describe_claims(claims))
-    elif "transformation" in cube.dims and {"sensitivity", "status"} & cube.data_vars.keys():
-        page = pages.make_profile_page(cube, options.cube.name)
+    elif is_measurement:
+        page = pages.make_profile_page(cube, options.cube.name, *_find_images(cube, options.images))
     elif "verdict" in cube:
         page = pages.make_speed_page(cube, options.cube.name)
     else:
         raise ValueError(f"{options.cube} is no cube of invtransfer measure or advise, or of a study")
     pages.write_page(page, path)
     _say(f"page    {path}\n")
+
+
+def _find_images(cube, path):
+    """Return the pairs of images that a measurement compared, and their classes, if a page shall show them."""
+    if path is None:
+        return None, None
+    from invtransfer.measuring import make_pairs  # here, so that a page without images loads no torch
+
+    return make_pairs(cube, path)
 
 
 def _export(options):

@@ -28,6 +28,7 @@ from invtransfer.estimators.profiles import (
 )
 from invtransfer.estimators.twins import (
     N_IMAGES_OF_COVARIANCE,
+    ImagesOfPairs,
     encode_plain,
     make_whitenings,
     order_of_pairs,
@@ -44,7 +45,8 @@ from invtransfer.models_and_images import (
 )
 from invtransfer.randomness import derive_seed
 from invtransfer.sources.loading import load_images
-from invtransfer.storage import parse_json
+from invtransfer.sources.transformed_images import TransformedImages
+from invtransfer.storage import expand_path, parse_json
 from invtransfer.transformations import get_transformations
 
 DEPTH = "share of the model's convolutions and linear layers that have run when the layer is done"
@@ -177,8 +179,7 @@ class _Measurement:
         if len(images) < 2:
             raise ValueError("images holds one image, expected at least 2")
         self.images, self._models, self._precision = images, models, precision
-        self._seed = derive_seed(0, "measurement")
-        self.order = order_of_pairs(len(images), n_pairs, self._seed)
+        self.order = order_of_pairs(len(images), n_pairs, _seed())
         self._name = self._encoder = self._shown = None
 
     def measure(self, batch_size, *, encoder, transformation, thens, strengths, distance, **_):
@@ -207,7 +208,7 @@ class _Measurement:
             self._encoder = open_encoder(loaded, self._models.layer, self._models.pool, self._models.layers)
             self._name = model
         if self._shown is None:
-            source = take_images(self.images, self._encoder, self._seed, self.order, self.order)
+            source = take_images(self.images, self._encoder, _seed(), self.order, self.order)
             encode = partial(encode_plain, self._encoder, source, batch_size=batch_size, precision=self._precision)
             try:
                 plain = encode(len(self.order), most_bytes=KEPT_BYTES)
@@ -221,6 +222,11 @@ class _Measurement:
         if isinstance(self._shown, Exception):
             raise self._shown
         return self._shown
+
+
+def _seed():
+    """Return the seed of all measurements, so that all models see the same transformed images."""
+    return derive_seed(0, "measurement")
 
 
 def _make_cell(profile):
@@ -237,6 +243,51 @@ def _make_cell(profile):
     # of features in float32; half as large a cube
     small = {name: one.astype(np.float32) for name, one in cell.data_vars.items() if "image" in one.dims}
     return cell.assign(small).drop_vars("category", errors="ignore")
+
+
+def make_pairs(cube, images):
+    """Make the images that a measurement compared once more, to look at them.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        As `measure_models` returns it.
+    images : path
+        The folder or file that was measured.
+
+    Returns
+    -------
+    pairs : dict of str to (sequence, sequence)
+        For each transformation the images as they are, and transformed at the largest strength that was measured; in
+        the order of the cube's "image", arrays of shape (size, size, 3), uint8, each made when it is asked for.
+    labels : ndarray of shape (n_images,), or None
+        Classes of all images of the folder or file, if it has any.
+
+    Raises
+    ------
+    ValueError
+        If the cube is not a measurement's, or the images are not those that were measured.
+    OSError
+        If images cannot be read.
+    """
+    settings = parse_json(cube.attrs.get("settings", "{}"), "settings", dict)
+    if not {"images", "size", "n_pairs"} <= settings.keys() or "image" not in cube.coords:
+        raise ValueError("the cube is no measurement of images, so that there are none to show")
+    images = expand_path(images).resolve()
+    loaded = load_images(images, size=settings["size"])
+    *_, digest = identify_images(images, loaded).split(" ")
+    if digest != settings["images"].split(" ")[-1]:
+        raise ValueError(f"{images} holds other images than those that were measured, {settings['images']}")
+    order = cube.image.values
+    source = TransformedImages.from_checked(loaded, random_state=_seed(), order=order, draws=order, device="cpu")
+    strength = (settings["strengths"] or [1.0])[-1]
+    pairs = {
+        one.name: tuple(
+            ImagesOfPairs(source, len(order), (one.at(strength),), "clean", role) for role in ("first", "twin")
+        )
+        for one in get_transformations(cube.transformation.values.tolist())
+    }
+    return pairs, loaded.labels
 
 
 def format_measurement(cube):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from invtransfer import SensitivityScorer, load_images, load_model, measuring
 from invtransfer.__main__ import main
-from invtransfer.measuring import measure_models
+from invtransfer.measuring import make_pairs, measure_models
 
 MODELS = """
 import torch
@@ -324,6 +324,46 @@ def test_interactions_that_a_cube_has_are_not_lost(folder, capsys, later):
     assert (folder / "mine.nc").read_bytes() == before
     measure("mine.py:colours", *names, "--interactions", "all")  # more of them is no loss
     assert xr.open_dataset("mine.nc").kind.sel(transformation="hue", then="blur").item() != ""
+
+
+@pytest.mark.parametrize("strength", ["0.5", "1"])
+def test_the_pairs_of_a_measurement_are_made_again(folder, strength):
+    measure("mine.py:pixels", "--transformations", "rotate", "noise", "--strengths", strength, "--pairs", "5")
+    cube = xr.open_dataset("mine.nc").load().isel(encoder=0, strength=0)
+    pairs, labels = make_pairs(cube, "photos")
+    assert list(pairs) == ["rotate", "noise"]
+    assert labels is None
+    model = load_model("mine.py:pixels")
+    for name, (images, twins) in pairs.items():
+        first, second = (
+            model(torch.tensor(np.stack(list(one))).permute(0, 3, 1, 2) / 255).flatten(1) for one in (images, twins)
+        )
+        own = torch.linalg.vector_norm(first - second, dim=1)
+        np.testing.assert_allclose(own, cube.pair_distance.sel(transformation=name), rtol=1e-4)
+
+
+def test_a_page_shows_the_images_that_are_moved_most(folder, capsys):
+    pytest.importorskip("matplotlib")
+    measure("mine.py:pixels", "mine.py:colours", "--transformations", "rotate", "hue")
+    main(["page", "mine.nc"])
+    without = Path("mine.html").read_text()
+    main(["page", "mine.nc", "--images", "photos"])
+    shown = Path("mine.html").read_text()
+    assert shown.count("<img") == without.count("<img") + 4
+    assert shown.count("data:image/webp") == 4  # images as such take too much room in a drawing
+    assert "Images that hue moves most and least, for mine.py:colours" in shown
+    shutil.copytree("photos", "others")
+    Image.new("RGB", (16, 16)).save("others/more.png")
+    depth = str(Path(__file__).parents[1] / "data" / "cubes" / "depth.nc")
+    for arguments, message in (
+        (["mine.nc", "--images", "others"], "others holds other images than those that were measured, photos "),
+        (["mine.nc", "--images", "nowhere"], "nowhere"),
+        ([depth, "--images", "photos"], f"--images is for cubes of invtransfer measure, and {depth} is none"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["page", *arguments])
+        assert message in capsys.readouterr().err
+    assert Path("mine.html").read_text() == shown
 
 
 def test_cubes_of_models_with_other_layers_merge(folder):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -24,7 +25,7 @@ COMPANIONS = {  # of the sensitivity, with the heads of their columns
 }  # fmt: skip
 
 
-def make_profile_page(profile, name="mine.nc"):
+def make_profile_page(profile, name="mine.nc", pairs=None, labels=None):
     """Make the page of a profile, such as the cube of ``invtransfer measure``.
 
     Parameters
@@ -33,6 +34,11 @@ def make_profile_page(profile, name="mine.nc"):
         "sensitivity" with its interval and companions; if it is a cube, also its attributes, "status" and "message".
     name : str
         Name of the cube's file, for the command that repeats it.
+    pairs : dict of str to (sequence, sequence), optional
+        For each transformation the images as they are and transformed, in the order of the profile's "image": those
+        that are moved most and least are shown. `invtransfer.measuring.make_pairs` makes them for a measurement.
+    labels : array-like of shape (n_images,), optional
+        Classes of the images by their numbers; the mean of each class is then shown, too.
 
     Returns
     -------
@@ -61,6 +67,7 @@ def make_profile_page(profile, name="mine.nc"):
         if part.needs <= {*profile.dims, *profile.data_vars}:
             shown = part.view(profile)
             sections.append((part.title, [*_draw(part, shown), part.reading, *part.tabulate(shown)]))
+    sections.append(("The images that are moved most and least", _draw_images(_at_end(profile), pairs, labels) if pairs else []))
     sections.append(("What failed or is missing", describe_failures(profile)))
     sections.append(("How it came about", [*_describe_encoders(profile), *describe_origin(profile)]))
     if settings:
@@ -308,14 +315,31 @@ def _tabulate_images(one, n=3):
 
 def _draw(part, profile):
     """Return the figures of a section, or sentences that say why there are none."""
+    text = _describe(profile, part.shows)
+    return _draw_all([(title, partial(plot, profile), f"{title}. {text}") for title, plot in part.figures])
+
+
+def _draw_images(one, pairs, labels, n=3):
+    """Return for each transformation and encoder a figure of the images that are moved most and least."""
+    figures = []
+    for name in one.transformation.values.tolist():
+        for encoder in one.encoder.values.tolist():
+            title = f"Images that {name} moves most and least, for {encoder}"
+            plot = partial(plots.plot_affected, one, *pairs[name], name, labels=labels, n=n, encoder=encoder)
+            if one.pair_distance.sel(transformation=name, encoder=encoder).notnull().any():
+                figures.append((title, plot, f"{title}. Their names and sensitivities are in the table above."))
+    return _draw_all(figures, photographs=True)
+
+
+def _draw_all(figures, **options):
+    """Draw figures, each given as title, function and text; or return sentences that say why there are none."""
     pictures = []
-    for title, plot in part.figures:
+    for title, plot, text in figures:
         try:
             from matplotlib import rc_context
 
             with rc_context({"text.parse_math": False}):  # a name may have a dollar sign
-                text = f"{title}. {_describe(profile, part.shows)}"
-                pictures.append(make_picture(title, plot(profile), text))
+                pictures.append(make_picture(title, plot(), text, **options))
         except ModuleNotFoundError as error:
             return [f"There is no figure: {error}; pip install 'invtransfer[plot]'."]
         except ValueError as error:  # the tables are worth a page

@@ -1,6 +1,7 @@
 """Whom a transformation hits: plot_affected."""
 
 from numbers import Integral
+from pathlib import PurePath
 
 import numpy as np
 import xarray as xr
@@ -28,7 +29,7 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
     profile : xarray.Dataset
         Over "transformation" and "image" (or "pair"), and "encoder", "layer" and "strength" or not: "pair_distance" and
         "random_distance". The coordinate "image" has the number of the image that each pair was made of; without it,
-        pairs are numbered in their order.
+        pairs are numbered in their order. A coordinate "file" names the images.
     images, twins : array-like of shape (n_pairs, height, width, 3), uint8 or float in [0, 1]
         First and second image of each pair, in the order of the profile's pairs, which is random: as
         `SensitivityScorer.make_twins` gives them. What has a length and gives one image by its place is enough; only
@@ -87,7 +88,7 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
 
     if not isinstance(n, Integral) or isinstance(n, bool) or not 1 <= n <= 50:
         raise ValueError(f"n is {n!r}, expected a whole number from 1 to 50")
-    values, numbers, words = _find_sensitivities(profile, transformation, encoder, layer, strength)
+    values, numbers, names, words = _find_sensitivities(profile, transformation, encoder, layer, strength)
     for name, given in (("images", images), ("twins", twins)):
         if not hasattr(given, "__getitem__") or _length(given) != len(values):
             raise ValueError(
@@ -119,7 +120,7 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
     parts = np.atleast_1d(left.subfigures(len(groups), 1))
     for part, (name, places) in zip(parts, groups.items(), strict=True):
         part.suptitle(name, fontsize=10, x=0.02, ha="left")
-        titles = [f"{values[place]:.2f}\nimage {numbers[place]}" for place in places]
+        titles = [f"{values[place]:.2f}\n{format_plain(_cut(names[place], 18))}" for place in places]
         if classes is not None:
             titles = [
                 f"{title}\n{format_plain(_cut(classes[place], 18))}"
@@ -134,7 +135,7 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
 
 
 def _find_sensitivities(profile, transformation, encoder, layer, strength):
-    """Return the sensitivity and number of each image, and what of the profile that is."""
+    """Return the sensitivity, number and name of each image, and what of the profile that is."""
     along = "image" if isinstance(profile, xr.Dataset) and "image" in profile.dims else "pair"
     names = ["pair_distance", "random_distance"]
     shown = check_profile(profile, names, needs=(along,), may_have=("layer", "strength"))
@@ -151,13 +152,15 @@ def _find_sensitivities(profile, transformation, encoder, layer, strength):
     if numbers.dtype.kind not in "iu" or numbers.min(initial=0) < 0:
         raise ValueError(f"profile has 'image' with {numbers.tolist()[0]!r}, expected the numbers of images, from 0")
     numbers = numbers.tolist()
+    named = "file" in shown.coords and shown.file.dims == (along,)
+    names = [PurePath(name).name for name in shown.file.values.tolist()] if named else [f"image {i}" for i in numbers]
     scale = mean_random_distance(random_distances) if len(pair_distances) > 1 else 0.0
     if not np.isfinite(pair_distances).any():
         raise ValueError(f"profile has no distances of pairs for {transformation!r}: it failed or is missing")
     if not 0 < scale < np.inf:
         raise ValueError(f"profile has the mean random_distance {scale} for {transformation!r}, expected more than 0")
     words = [format_plain(chosen["encoder"]), where, how]
-    return pair_distances / scale, numbers, ", ".join(filter(None, words))
+    return pair_distances / scale, numbers, names, ", ".join(filter(None, words))
 
 
 def _check_labels(labels, last):

@@ -177,8 +177,8 @@ def format_task_advice(cube):
     parts = [
         f"which invariances a model needs to tell {cube.sizes['class']} classes apart in {n_images} images of {name},"
         f" brought to {size} x {size}\n"
-        f"z: how much less a probe errs if it also sees {n_copies} transformed copies of each image, in standard"
-        f" errors; clear beyond ±{CLEAR}\n"
+        f"z: positive, training a probe on {n_copies} transformed copies of each image as well helps; negative, it"
+        f" harms; in standard errors, clear beyond ±{CLEAR}\n"
         f"sensitivity: 0: the model ignores the transformation (below {IGNORED}), 1: it changes the features as much as"
         " another image does"
     ]

@@ -105,6 +105,7 @@ def ask(encoder, target, sizes, seed):
     """
     X, y = target[0].sample(max(sizes))
     advisors = [advise(encoder, X[:n], y[:n], seed) for n in sizes]
+    meanings = ", ".join(f"{i} {kind}" for i, kind in enumerate(ADVICE))
     kinds = [[ADVICE.index(one.advice_.advice[name]) for name in TRANSFORMATIONS] for one in advisors]
     evidence = [[_rank(one.evidence_, *column) for column in RANKED_BY] for one in advisors]
     X, _ = target[0].sample(sizes[len(sizes) // 2], transformations=())
@@ -113,10 +114,10 @@ def ask(encoder, target, sizes, seed):
     kept = [int(one.advice_.advice[name] == "keep") for name, one in planted.items()]
     along = ("n_labelled", "transformation")
     return [one.advised_ for one in advisors], {
-        "advice": (along, np.array(kinds, np.int8), f"advice: {', '.join(f'{i} {n}' for i, n in enumerate(ADVICE))}"),
+        "advice": (along, np.array(kinds, np.int8), f"advice: {meanings}; -1: not asked"),
         "evidence": (("n_labelled", "estimator", "transformation"), evidence, "large: the task varies by it"),
-        "against_label": ("planted", np.array(against, np.int8), "1 if the planted transformation is advised"),
-        "kept": ("planted", np.array(kept, np.int8), "1 if the advice about it is keep"),
+        "against_label": ("planted", np.array(against, np.int8), "1 if its transformation is advised; -1: not asked"),
+        "kept": ("planted", np.array(kept, np.int8), "1 if the advice about it is keep; -1: not asked"),
     }
 
 

@@ -9,6 +9,9 @@ from invtransfer.analysis.advice import ADVICE, MOST_ADVISED, choose_advised, de
 
 NAN = np.nan
 ORDINARY = {"z": 0.0, "sensitivity": 0.5, "different": 1.0, "retained": 0.9, "accuracy_gain": 0.0, "consistency": 0.8}
+HARM = (
+    "Do nothing: a probe that also sees such copies errs more; the task does not vary so, or its label depends on it."
+)
 
 
 def make_evidence(*cases, usable=True):
@@ -23,6 +26,7 @@ def make_evidence(*cases, usable=True):
         of_views = [np.broadcast_to(row[name], usable.shape) for row in rows]
         evidence[name] = ("transformation", "view"), np.array(of_views, float)
     evidence["retained_high"] = evidence.retained + 0.05
+    evidence["accuracy_gain_high"] = evidence.accuracy_gain + 0.05
     evidence["affinity"] = evidence.consistency
     evidence["usable"] = "view", usable
     return evidence.assign_attrs(n_images=100)
@@ -40,27 +44,31 @@ def advice_for(usable=True, **case):
          " encoder reacts to it (sensitivity 0.50)."),
         ({"z": 1.7, "sensitivity": NAN}, "encourage",
          "Make the encoder ignore it: a probe that also sees such copies errs less."),
-        ({"z": 1.6}, "unclear", "Not sure: such copies change little. Try it; an invariance too many costs less than"
-         " one too few."),
+        ({"z": 1.6}, "unclear", "Not sure: such copies change little. Try it: one invariance more usually costs less"
+         " than a missing one."),
         # 0.2 standard deviations are 2 standard errors of 100 images, 1.645 more are -3.645
-        ({"z": -3.6}, "unclear", "Not sure: such copies change little. Try it; an invariance too many costs less than"
-         " one too few."),
-        ({"z": -3.7}, "no matter",
-         "Do nothing: a probe that also sees such copies errs more; the task does not vary so."),
+        ({"z": -3.6}, "unclear", "Not sure: such copies harm a little. Try it: one invariance more usually costs less"
+         " than a missing one."),
+        ({"z": -3.7}, "no matter", HARM),
+        # the upper end of the interval is larger by 0.05
+        ({"z": -2.0, "accuracy_gain": -0.14}, "unclear", "Not sure: such copies harm a little. Try it: one invariance"
+         " more usually costs less than a missing one."),
+        ({"z": -2.0, "accuracy_gain": -0.16}, "no matter", HARM),
+        ({"z": -1.6, "accuracy_gain": -0.16}, "unclear", "Not sure: such copies change little. Try it: one invariance"
+         " more usually costs less than a missing one."),
         ({"z": 9.0, "sensitivity": 0.07}, "no matter",
          "Do nothing: the encoder ignores it already (sensitivity 0.07)."),
         ({"z": 9.0, "sensitivity": 0.09}, "encourage", "Make the encoder ignore it: a probe that also sees such copies"
          " errs less, and the encoder reacts to it (sensitivity 0.09)."),
-        ({"z": 0.0, "different": 0.0, "sensitivity": NAN}, "no matter", "Do nothing: it changes none of these images."),
+        ({"z": 0.0, "different": 0.0, "sensitivity": NAN}, "no matter",
+         "Do nothing: such copies have the same features as the images."),
         ({"z": -5.1, "retained": 0.1}, "keep", "Leave the encoder sensitive to it: a probe that saw such copies alone"
          " keeps 10% of what tells the classes apart (at most 15%)."),
         ({"z": -9.0, "retained": -0.2, "sensitivity": 0.01}, "keep", "Leave the encoder sensitive to it: a probe that"
          " saw such copies alone keeps 0% of what tells the classes apart (at most 0%)."),
-        ({"z": -9.0, "retained": 0.46}, "no matter",
-         "Do nothing: a probe that also sees such copies errs more; the task does not vary so."),
-        ({"z": -4.9, "retained": 0.1}, "no matter",
-         "Do nothing: a probe that also sees such copies errs more; the task does not vary so."),
-        ({"z": NAN}, "unclear", "Not known: the probe's answers are no better than chance on these images."),
+        ({"z": -9.0, "retained": 0.46}, "no matter", HARM),
+        ({"z": -4.9, "retained": 0.1}, "no matter", HARM),
+        ({"z": NAN}, "unclear", "Not known: the probe is no better than chance; take more images, or another model."),
     ],
 )  # fmt: skip
 def test_rules(case, kind, sentence):

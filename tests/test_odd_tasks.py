@@ -94,7 +94,10 @@ def test_other_ways_to_give_images(kind):
 def test_a_transformation_that_changes_nothing(encoder):
     advisor = advise(*make_task(60), encoder, [own(change_nothing)])
     row = advisor.advice_.loc["change_nothing"]
-    assert (row.advice, row["what to do"]) == ("no matter", "Do nothing: it changes none of these images.")
+    assert (row.advice, row["what to do"]) == (
+        "no matter",
+        "Do nothing: such copies have the same features as the images.",
+    )
     assert row.z == 0
     assert advisor.advised_ == []
 

@@ -246,7 +246,7 @@ def test_what_is_on_the_page():
     assert page.texts["figcaption"][:2] == [f"{name}: advice, those to encourage first" for name in ("vit", "resnet")]
     assert page.table("sensitivity", "encoder")[4] == {
         "transformation": "hue", "encoder": "resnet", "sensitivity": "0.50 (0.40 to 0.70)",
-        "share of copies that differ": "1.00",
+        "copies with other features": "1.00",
     }  # fmt: skip
     assert page.table("what the probe sees")[3] == {
         "what the probe sees": "features", "encoder": "resnet", "accuracy": "0.500 (0.400 to 0.700)",

@@ -6,6 +6,7 @@ import pandas as pd
 CLEAR = 1.645  # standard errors beyond which a gain or a loss is taken for one: one side of 5 %
 FAR = 5.0  # standard errors of a loss from which on labels of copies are taken for wrong, not for hard to tell
 SLIGHT = 0.2  # standard deviations of a loss over images up to which it is slight: a small effect after Cohen
+LOST = 0.1  # share of right answers whose loss is no slight harm, however few images there are
 IGNORED = 0.1  # sensitivity below which an encoder ignores a transformation
 HALF = 0.5  # share of what tells the classes apart below which the label depends on a transformation
 MOST_ADVISED = 6  # invariances that are advised at most: more of them need a larger source to be learned
@@ -19,8 +20,8 @@ def decide(evidence):
     ----------
     evidence : xarray.Dataset over "transformation" and "view"
         As `InvarianceAdvisor` measures it, with the attribute "n_images", "z" and "sensitivity_high" over
-        "transformation", "retained_high" over both, and "usable" over "view": whether the probe of a view is better
-        than chance.
+        "transformation", "retained_high" and "accuracy_gain_high" over both, and "usable" over "view": whether the
+        probe of a view is better than chance.
 
     Returns
     -------
@@ -35,10 +36,12 @@ def decide(evidence):
     1. unclear: no probe is better than chance, or nothing is known of the transformation.
     2. keep: copies harm the probe by far (z below -5), and a probe that saw copies alone has lost more than half of
        what tells the classes apart, in all views (upper end of "retained" below 0.5).
-    3. no matter: it changes no image; or the encoder ignores it already (upper end of its sensitivity below 0.1).
+    3. no matter: copies have the features of the images; or the encoder ignores it already (upper end of its
+       sensitivity below 0.1).
     4. encourage: copies help the probe (z above 1.645).
-    5. no matter: copies harm the probe more than slightly (mean loss above 0.2 standard deviations over images, and
-       that by 1.645 standard errors): images of this kind do not come in the task.
+    5. no matter: copies harm the probe more than slightly. Either the mean loss is above 0.2 standard deviations over
+       images, and that by 1.645 standard errors; or a tenth of the answers from the features become wrong (upper end
+       of "accuracy_gain" below -0.1). Images of this kind do not come in the task, or the label depends on them.
     6. unclear.
 
     *Why slight harm is no reason against it.* Whole images are transformed, also where the task varies by an object in
@@ -98,9 +101,9 @@ def _decide_one(one, usable, n_images):
     at_most, sensitivity = retained.max().item(), one.sensitivity.item()
     reacts = "" if np.isnan(sensitivity) else f", and the encoder reacts to it (sensitivity {sensitivity:.2f})"
     if one.different.item() == 0:
-        return "no matter", "Do nothing: it changes none of these images."
+        return "no matter", "Do nothing: such copies have the same features as the images."
     if not usable or np.isnan(z):
-        return "unclear", "Not known: the probe's answers are no better than chance on these images."
+        return "unclear", "Not known: the probe is no better than chance; take more images, or another model."
     if z < -FAR and at_most < HALF:
         left = one.retained.where(one.usable).max().item()
         return "keep", (
@@ -111,9 +114,17 @@ def _decide_one(one, usable, n_images):
         return "no matter", f"Do nothing: the encoder ignores it already (sensitivity {sensitivity:.2f})."
     if z > CLEAR:
         return "encourage", f"Make the encoder ignore it: a probe that also sees such copies errs less{reacts}."
-    if z < -CLEAR - SLIGHT * np.sqrt(n_images):
-        return "no matter", "Do nothing: a probe that also sees such copies errs more; the task does not vary so."
-    return "unclear", "Not sure: such copies change little. Try it; an invariance too many costs less than one too few."
+    lost = one.accuracy_gain_high.isel(view=-1).item() < -LOST and z < -CLEAR
+    if lost or z < -CLEAR - SLIGHT * np.sqrt(n_images):
+        return "no matter", (
+            "Do nothing: a probe that also sees such copies errs more; the task does not vary so, or its label depends"
+            " on it."
+        )
+    what = "harm a little" if z < -CLEAR else "change little"
+    return (
+        "unclear",
+        f"Not sure: such copies {what}. Try it: one invariance more usually costs less than a missing one.",
+    )
 
 
 def choose_advised(advice):

@@ -397,7 +397,7 @@ def _describe(evidence):
     texts = MEASURED | {
         "z": "gain over all views in standard errors",
         "sensitivity": "distance of images and the copies that differ from them, over that of different images",
-        "different": "share of the copies that differ from the image",
+        "different": "share of the copies whose features differ from those of the image",
     }
     for name, text in texts.items():
         for end, part in (("", ""), ("_low", "lower end of its 95 % interval: "), ("_high", "upper end: ")):

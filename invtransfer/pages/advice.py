@@ -19,20 +19,21 @@ DIGITS = {"gain": 3}  # of squared errors, which are small
 READING = (
     "Each image was transformed a few times at random. A probe, a simple classifier, was fitted on"
     " some of the images and asked about the others. z says how much less it errs on images as they are if it is fitted"
-    f" on transformed copies as well, in standard errors: beyond {CLEAR} it clearly helps, and the task varies like"
-    f" this; below -{CLEAR} it clearly harms. The sensitivity is of the encoder: at 0 it ignores the transformation, at"
+    f" on transformed copies as well, in standard errors: positive, they help; negative, they harm; beyond"
+    f" {CLEAR} or -{CLEAR}, clearly. The sensitivity is of the encoder: at 0 it ignores the transformation, at"
     " 1 the transformation changes the features as much as another image does.",
     [
         "encourage: the task varies like this, and the encoder reacts to it. Make it invariant.",
         "keep: the label seems to depend on it. From transformed copies alone, a probe learns less than"
         f" {HALF:.0%} of what tells the classes apart.",
         f"unclear: copies change little; harm by less than {SLIGHT} standard deviations over images counts as little,"
-        " because whole images are transformed, also where the task varies by an object in them.",
-        f"no matter: copies harm by more, so images of this kind do not come in the task; or the encoder ignores it"
-        f" already (sensitivity below {IGNORED}), or it changes no image.",
+        " because whole images are transformed, also where the task varies by an object in them. So a transformation"
+        f" may be here although its z is below -{CLEAR}.",
+        f"no matter: copies harm by more, or a tenth of the answers become wrong, so that the task does not vary so, or"
+        f" the label depends on it; or the encoder ignores it already (sensitivity below {IGNORED}).",
     ],
     'The column "pretrain" counts those to pretrain with, the most useful first: those to encourage, and those that are'
-    f" unclear, because an invariance too many costs little, and one too few much; at most {MOST_ADVISED}. Whole images"
+    f" unclear, because one invariance more costs little, and a missing one much; at most {MOST_ADVISED}. Whole images"
     " were transformed, not the objects in them, each transformation alone and at full strength.",
 )
 
@@ -166,7 +167,7 @@ def _describe_evidence(done):
             row = done.sel(encoder=encoder, transformation=name)
             changed = _format_value(row.different.item()) if "different" in row else ""
             rows.append([str(name), str(encoder), _format_interval(row, "sensitivity", 2), changed])
-    heads = ["transformation", "encoder", "sensitivity", "share of copies that differ"]
+    heads = ["transformation", "encoder", "sensitivity", "copies with other features"]
     parts.append(Table("Sensitivity of the encoders", heads, rows))
     for encoder in done.encoder.values:
         for view in done.view.values:

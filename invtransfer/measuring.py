@@ -167,7 +167,7 @@ def _check_pairs_kept(path, pairs):
     if lost:
         raise ValueError(
             f"{path} holds the interactions {' '.join(map(','.join, lost))}, which this run would not: ask for them,"
-            " choose another --out, or move it away"
+            " too; or choose another --out, or move it away"
         )
 
 
@@ -307,7 +307,8 @@ def format_measurement(cube):
     name, size = settings["images"].rpartition(" ")[0], settings["size"]
     head = (
         f"sensitivity (95 % interval) of {cube.sizes['image']} images of {name}, brought to {size} x {size}\n"
-        "mean distance between the features of an image and of its transformed version, over that to others:\n"
+        "mean distance between the features of an image and of its transformed version, divided by the mean distance\n"
+        "between different images:\n"
         "0: the model ignores the transformation, 1: it changes the features as much as another image does"
     )
     of_several = {"layer": "the last layer of each", "strength": "the largest strength"}

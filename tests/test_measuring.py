@@ -8,9 +8,11 @@ import pytest
 import torch
 import xarray as xr
 from PIL import Image
+from test_page import Page
 
 from invtransfer import SensitivityScorer, load_images, load_model, measuring
 from invtransfer.__main__ import main
+from invtransfer.analysis import compare_sensitivities
 from invtransfer.measuring import make_pairs, measure_models
 
 MODELS = """
@@ -107,7 +109,7 @@ def test_the_numbers_are_those_of_the_scorer(folder, capsys):
     assert all({"units", "long_name"} <= cube[name].attrs.keys() for name in cube.data_vars)
     said = capsys.readouterr().out
     assert "of 12 images of photos, brought to 16 x 16" in said
-    assert "mine.py:colours: size as it is, no normalisation; features: output of the module" in said
+    assert "mine.py:colours: size as it is, no normalisation added; features: output of the module" in said
     assert (folder / "mine.png").stat().st_size > 10_000
 
 
@@ -293,6 +295,10 @@ def test_layers_strengths_and_interactions_go_into_the_cube(folder, capsys):
     assert cube.file.dims == ("image",)
     assert cube.file.values.tolist() == [f"{i:02}.png" for i in cube.image.values]
     said = capsys.readouterr().out
+    main(["page", "mine.nc"])
+    rows = Page(Path("mine.html").read_text()).table("encoder", "features")
+    of_last = cube.features.sel(layer="(feature)", encoder="mine.py:deep").values.ravel()[0]
+    assert [row["features"] for row in rows if row["encoder"] == "mine.py:deep"] == [of_last]
     last = cube.sensitivity.sel(encoder="mine.py:deep", transformation="hue", layer="(feature)", strength=1).item()
     assert f"{last:.3f}" in said
     assert "here: the last layer of each and the largest strength; the cube has all" in said
@@ -319,7 +325,7 @@ def test_interactions_that_a_cube_has_are_not_lost(folder, capsys, later):
     before = (folder / "mine.nc").read_bytes()
     with pytest.raises(SystemExit):
         measure("mine.py:colours", *names, *later)
-    message = "mine.nc holds the interactions invert,hue invert,blur, which this run would not: ask for them, choose"
+    message = "mine.nc holds the interactions invert,hue invert,blur, which this run would not: ask for them, too;"
     assert message in capsys.readouterr().err
     assert (folder / "mine.nc").read_bytes() == before
     measure("mine.py:colours", *names, "--interactions", "all")  # more of them is no loss
@@ -351,6 +357,11 @@ def test_a_page_shows_the_images_that_are_moved_most(folder, capsys):
     shown = Path("mine.html").read_text()
     assert shown.count("<img") == without.count("<img") + 4
     assert shown.count("data:image/webp") == 4  # images as such take too much room in a drawing
+    page = Page(shown)
+    (row,) = [row for row in page.table("difference", "p, adjusted") if row["transformation"] == "hue"]
+    cube = xr.open_dataset("mine.nc")
+    found = compare_sensitivities(cube.pair_distance, cube.random_distance, "encoder", "mine.py:pixels")
+    assert row["difference"].startswith(f"{found.difference.sel(transformation='hue').item():.3f} (")
     assert "Images that hue moves most and least, for mine.py:colours" in shown
     shutil.copytree("photos", "others")
     Image.new("RGB", (16, 16)).save("others/more.png")
@@ -401,7 +412,7 @@ def test_names_of_layers_that_are_not_there(folder, capsys):
             ["--interactions", "rotate+blur"],
             "--interactions has 'rotate+blur', expected all, or pairs such as rotate,blur",
         ),
-        (["--interactions", "rotate,blot"], "interactions holds 'blot', which is not measured alone"),
+        (["--interactions", "rotate,blot"], "interactions holds 'blot', which is not among the transformations"),
     ):
         with pytest.raises(SystemExit):
             measure("mine.py:deep", *wrong)

@@ -9,6 +9,7 @@ import xarray as xr
 
 from invtransfer import plots
 from invtransfer.analysis.layers import find_depths, put_feature_last, select_last_layer
+from invtransfer.analysis.profiles import compare_sensitivities
 from invtransfer.analysis.representations import mean_random_distance
 from invtransfer.cubes.assembly import STATUS
 from invtransfer.pages.layout import Table, Verbatim, make_page, make_picture
@@ -67,7 +68,9 @@ def make_profile_page(profile, name="mine.nc", pairs=None, labels=None):
         if part.needs <= {*profile.dims, *profile.data_vars}:
             shown = part.view(profile)
             sections.append((part.title, [*_draw(part, shown), part.reading, *part.tabulate(shown)]))
-    sections.append(("The images that are moved most and least", _draw_images(_at_end(profile), pairs, labels) if pairs else []))
+    sections.append(
+        ("The images that are moved most and least", _draw_images(_at_end(profile), pairs, labels) if pairs else [])
+    )
     sections.append(("What failed or is missing", describe_failures(profile)))
     sections.append(("How it came about", [*_describe_encoders(profile), *describe_origin(profile)]))
     if settings:
@@ -237,7 +240,7 @@ def _tabulate_sensitivities(one):
     pairs = zip(names, one.category.values, strict=True)
     rows = [[str(name), *cells[i], str(kind)] for i, (name, kind) in enumerate(pairs)]
     heads = ["transformation", *map(str, encoders), "category"]
-    tables = [Table("Sensitivity, with 95 % intervals over images", heads, rows)]
+    tables = [Table("Sensitivity, with 95 % intervals over images", heads, rows), *_tabulate_differences(one)]
     companions = {name: head for name, head in COMPANIONS.items() if name in one}
     if companions:
         columns = [_format_intervals(one, name, "encoder", "transformation").ravel() for name in companions]
@@ -247,6 +250,23 @@ def _tabulate_sensitivities(one):
         tables.append(Table("Other measures of the same features", heads, rows))
         tables.append([f"{head}: {one[name].attrs.get('long_name', name)}." for name, head in companions.items()])
     return tables
+
+
+def _tabulate_differences(one):
+    """Return a table of how other encoders differ from the first, paired over images, if there are some."""
+    if one.sizes["encoder"] < 2 or not {*DISTANCES, "image"} <= {*one.data_vars, *one.dims}:
+        return []
+    first, rows = one.encoder.values[0], []
+    found = compare_sensitivities(*(one[name] for name in DISTANCES), "encoder", first)
+    for encoder in found.encoder.values:
+        for name in found.transformation.values:
+            values = found.sel(encoder=encoder, transformation=name)
+            numbers = [values[part].item() for part in ("difference", "low", "high", "p_adjusted")]
+            text = "no value" if np.isnan(numbers[-1]) else f"{numbers[-1]:.2g}"
+            rows.append([str(name), str(encoder), _format_interval(*numbers[:3], STATUS.index("done")), text])
+    heads = ["transformation", "encoder", "difference", "p, adjusted"]
+    title = f"Differences from {first}, paired over images, with 95 % intervals; p after Holm for all rows"
+    return [Table(title, heads, rows)]
 
 
 def _tabulate_layers(one):
@@ -387,8 +407,9 @@ PARTS = (
         " version, divided by the mean distance between different images. At 0 the encoder ignores the transformation"
         " (it is invariant); at 1 the transformation changes the features as much as another image does. The interval"
         " says how far the number may be off because these images, and no others, were measured: it covers the value"
-        " for all such images in 95 of 100 measurements. Two sensitivities whose intervals are far apart differ; if"
-        " they overlap, more images are needed to tell. The numbers are of the last layer and of the full strength.",
+        " for all such images in 95 of 100 measurements. Two sensitivities whose intervals do not overlap differ. Those"
+        " of two encoders may differ although their intervals overlap, because both saw the same images: the table of"
+        " differences, which pairs the images, tells. The numbers are of the last layer and of the full strength.",
     ),
     _Part(
         "Over the layers", {"sensitivity", "layer"}, _at_full_strength,
@@ -420,7 +441,8 @@ PARTS = (
         "Which images it hits", {*DISTANCES, "image"}, _at_end, (), "pair_distance", _tabulate_images,
         "How to read this: in brackets is the image's own sensitivity, the distance of its features from those of its"
         " transformed version, divided by the mean distance between different images. Their mean over all images is"
-        " the sensitivity.",
+        " the sensitivity. Each image got one draw of the transformation, such as one angle, so that an image may be"
+        " here for a strong or a weak draw; what several images of a kind have in common says more than one.",
     ),
 )  # fmt: skip
 
@@ -429,7 +451,8 @@ PARTS = (
 
 
 def _describe_encoders(profile):
-    """Return a table of what was done with images and features of each encoder."""
+    """Return a table of what was done with images and features of each encoder, at its last layer."""
+    profile = _at_last_layer(profile)
     names = [name for name in ("preprocessing", "features") if name in profile]
     rows = []
     for encoder in profile.encoder.values if names else ():

@@ -68,6 +68,9 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
 
     Notes
     -----
+    Each image has one draw of the transformation, such as one angle: an image may be among the most affected for a
+    strong draw, and not for what it shows.
+
     Intervals of classes are Student's, over the images of the class. They take the mean distance between different
     images, by which all are divided, as known.
 

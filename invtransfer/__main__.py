@@ -151,8 +151,11 @@ def _add_advise(commands):
 
 def _add_models_and_images(command, images):
     """Add what all commands for models and images take."""
-    models = "torchvision:resnet50, timm:NAME, hf:NAME, mine.py:make_encoder or encoder.npz"
-    command.add_argument("models", nargs="+", metavar="MODEL", help=f"such as {models}")
+    models = (
+        "such as torchvision:resnet50, timm:NAME, hf:NAME, encoder.npz, or mine.py:make_encoder, which is a function"
+        " without arguments that returns a torch module"
+    )
+    command.add_argument("models", nargs="+", metavar="MODEL", help=models)
     command.add_argument("--images", required=True, type=expand_path, metavar="PATH", help=images)
     command.add_argument("--out", required=True, type=expand_path, metavar="CUBE.nc", help="where the cube goes")
     for name, options in SHARED.items():

@@ -226,7 +226,9 @@ def test_attributes_are_there_and_settings_can_be_looked_up(toys, tmp_path):
 def test_files_that_exist_are_replaced_only_if_asked(toys, tmp_path):
     (tmp_path / "toys.csv").write_text("precious")
     (tmp_path / "toys-other.csv").write_text("other")
-    with pytest.raises(FileExistsError, match=r"^.*toys\.csv exist: choose another folder, or move them away$"):
+    with pytest.raises(
+        FileExistsError, match=r"^.*toys\.csv exist: choose another folder, move them away, or overwrite"
+    ):
         export_csv(toys, tmp_path, "toys")
     assert sorted(os.listdir(tmp_path)) == ["toys-other.csv", "toys.csv"]
     assert (tmp_path / "toys.csv").read_text() == "precious"

@@ -122,7 +122,7 @@ def test_function_and_module_of_a_file(mine):
     assert [name for name, _ in model.named_children()] == ["preprocessing", "model"]
     assert encode(model, IMAGES, layer="model.2").shape == (2, 7)
     ready = load_model(f"{mine}:ready")
-    assert ready.preprocessing.description == "size as it is, no normalisation"
+    assert ready.preprocessing.description == "size as it is, no normalisation added"
     assert torch.equal(ready(AS_TENSOR), AS_TENSOR.flatten(1) / 255)  # in evaluation mode, so nothing is dropped
     assert load_model(f"{mine}:ready", size=10)(AS_TENSOR).shape == (2, 300)
 

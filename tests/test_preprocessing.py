@@ -84,7 +84,7 @@ def test_another_size_shows_as_large_a_part():
 
 
 def test_description():
-    assert Preprocessing().description == "size as it is, no normalisation"
+    assert Preprocessing().description == "size as it is, no normalisation added"
     assert repr(Preprocessing(size=(8, 9), resize=(8, 9), mean=MEAN, std=STD, interpolation="bicubic")) == (
         "Preprocessing(resized to 8 x 9 (bicubic), centre 8 x 9, mean (0.485, 0.456, 0.406), std (0.229, 0.224, 0.225))"
     )

@@ -1,4 +1,5 @@
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from estimator_checks import Own, digest, outputs, own
 from sklearn.base import clone
 from torch import nn
 
-from invtransfer import FrozenFeatureProbe, InvariantPretrainer, TransformedImages
+from invtransfer import FrozenFeatureProbe, InvariantPretrainer, TransformedImages, load_model
+from invtransfer.encoders.preprocessing import Preprocessing
 from invtransfer.estimators.pretraining import channel_statistics
 
 SETTINGS = {"batch_size": 32, "learning_rate": 1e-2, "precision": "float32", "random_state": 0}
@@ -96,6 +98,17 @@ def test_no_epochs_leave_an_own_module_as_it_is(source):
     reference.fc = nn.Identity()
     with torch.no_grad():
         assert np.allclose(encoder.transform(X), reference((images - mean) / std), atol=1e-4)
+
+
+def test_a_model_that_would_normalise_twice(images):
+    y = np.arange(40) % 2
+    model = load_model("torchvision:resnet18", weights=None, size=32, random_state=0)
+    with pytest.warns(UserWarning, match="network has a preprocessing that normalises images, and InvariantPretrainer"):
+        InvariantPretrainer(model, epochs=0, random_state=0).fit(images, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        InvariantPretrainer(model.model, epochs=0, random_state=0).fit(images, y)
+        InvariantPretrainer(nn.Sequential(Preprocessing(), model.model), epochs=0, random_state=0).fit(images, y)
 
 
 def test_the_layer_of_an_own_module(source):

@@ -411,7 +411,7 @@ def test_intervals_of_layers_are_those_of_their_distances(X):
         ({"distance": "manhattan"}, "distance is 'manhattan', expected one of: euclidean, cosine, mahalanobis"),
         ({"interactions": "some"}, "interactions is 'some', expected 'all', a list of pairs of names, or None"),
         ({"interactions": ["hue"]}, r"interactions holds 'hue', expected pairs of names, such as \('rotate', 'blur'\)"),
-        ({"interactions": [("hue", "blur")]}, "interactions holds 'blur', which is not measured alone: hue, invert"),
+        ({"interactions": [("hue", "blur")]}, "interactions holds 'blur', which is not among the transformations"),
         ({"interactions": [("hue", "hue")]}, r"interactions holds \('hue', 'hue'\), expected two different names"),
         (
             {"interactions": "all", "strengths": [0.5]},

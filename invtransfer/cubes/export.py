@@ -141,7 +141,9 @@ def export_csv(cube, folder, stem, *, overwrite=False):
     all_paths = [*paths.values(), json_path]
     there = [str(path) for path in all_paths if path.exists()]
     if there and not overwrite:
-        raise FileExistsError(f"{', '.join(there)} exist: choose another folder, or move them away")
+        raise FileExistsError(
+            f"{', '.join(there)} exist: choose another folder, move them away, or overwrite them (--overwrite)"
+        )
     check_writable(json_path)
     for name, table in tables.items():
         with replacing(paths[name]) as temporary:

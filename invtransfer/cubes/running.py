@@ -342,7 +342,10 @@ def _check_same_study(path, settings, coordinates):
     for dim in there.status.dims:
         missing = [label for label in there[dim].values.tolist() if label not in coordinates[dim]]
         if missing:
-            raise ValueError(f"{path} holds {dim} {missing}, which this run would not: {advice}")
+            raise ValueError(
+                f"{path} holds {dim} {missing}, which this run would not: ask for them, too; or choose another --out"
+                " (invtransfer merge makes one cube of both), or move it away"
+            )
 
 
 def _check_nothing_lost(path, grid, cells, todo=()):

@@ -256,7 +256,7 @@ def read_image_processor(settings):
     >>> settings = {"do_resize": True, "size": {"shortest_edge": 256}, "resample": 3, "do_rescale": True,
     ...             "rescale_factor": 1 / 255, "do_center_crop": True, "crop_size": {"height": 224, "width": 224}}
     >>> read_image_processor(settings).description
-    'shorter side 256 (bicubic), centre 224 x 224, no normalisation'
+    'shorter side 256 (bicubic), centre 224 x 224, no normalisation added'
     """
     odd = sorted(name for name, value in settings.items() if name.startswith("do_") and value)
     odd = [name for name in odd if name not in HARMLESS]

@@ -25,6 +25,8 @@ class Preprocessing(nn.Module):
     ----------
     description : str
         What is done, in words.
+    normalises : bool
+        Whether values are changed by a mean or a standard deviation.
 
     Notes
     -----
@@ -45,6 +47,7 @@ class Preprocessing(nn.Module):
         super().__init__()
         self.size, self.resize, self.interpolation = size, resize, interpolation
         self.mean, self.std = tuple(mean), tuple(std)
+        self.normalises = set(self.mean) != {0} or set(self.std) != {1}
         self.description = ", ".join(self._describe())
 
     def forward(self, images):
@@ -117,8 +120,8 @@ class Preprocessing(nn.Module):
             yield f"centre {' x '.join(map(str, self.size))}"
         if self.size is None and self.resize is None:
             yield "size as it is"
-        if set(self.mean) == {0} and set(self.std) == {1}:
-            yield "no normalisation"
+        if not self.normalises:
+            yield "no normalisation added"
         else:
             yield "mean " + _format_values(self.mean)
             yield "std " + _format_values(self.std)

@@ -1,12 +1,14 @@
 """InvariantPretrainer, which trains a network to classify images regardless of their transformation."""
 
 import math
+import warnings
 
 import numpy as np
 import torch
 from torch import nn
 
 from invtransfer.encoders.classifier import build_network
+from invtransfer.encoders.preprocessing import Preprocessing
 from invtransfer.estimators.inputs import find_classes, validate_input, validate_validation
 from invtransfer.estimators.network_classifier import NetworkClassifier
 from invtransfer.images import check_count
@@ -176,6 +178,11 @@ class InvariantPretrainer(NetworkClassifier):
             diverges.
         TypeError
             If `network` is a class.
+
+        Warns
+        -----
+        UserWarning
+            If `network` has a preprocessing of `load_model` that normalises images, which would then be done twice.
         """
         X, y = validate_input(self, X, y, reset=True)
         self.classes_, codes = find_classes(y)
@@ -184,6 +191,7 @@ class InvariantPretrainer(NetworkClassifier):
         seed = self._derive_seed("pretraining")
         generator = torch.Generator().manual_seed(seed)
         mean, std = channel_statistics(X)
+        _warn_of_normalisation(self.network)
         network = build_network(
             self.network,
             len(self.classes_),
@@ -218,6 +226,17 @@ class InvariantPretrainer(NetworkClassifier):
         self.n_iter_ = epochs
         self._keep(network, {"network": self.network, "width": self.width, "layer": self.layer} if named else None)
         return self
+
+
+def _warn_of_normalisation(network):
+    """Warn if images would be normalised twice, as by a model of `load_model`, which brings its own preprocessing."""
+    parts = network.modules() if isinstance(network, nn.Module) else ()
+    if any(isinstance(part, Preprocessing) and part.normalises for part in parts):
+        warnings.warn(
+            "network has a preprocessing that normalises images, and InvariantPretrainer normalises them as well: give"
+            " it the model alone, which is the part `model` of what load_model returns",
+            stacklevel=3,
+        )
 
 
 def channel_statistics(X, block=1024):

@@ -111,7 +111,10 @@ def choose_interactions(interactions, transformations, strengths=None):
             raise ValueError(f"interactions holds {pair!r}, expected pairs of names, such as ('rotate', 'blur')")
         unknown = [name for name in pair if name not in names]
         if unknown:
-            raise ValueError(f"interactions holds {unknown[0]!r}, which is not measured alone: {', '.join(names)}")
+            raise ValueError(
+                f"interactions holds {unknown[0]!r}, which is not among the transformations that are measured:"
+                f" {', '.join(names)}"
+            )
         if pair[0] == pair[1] or pair in pairs:
             raise ValueError(f"interactions holds {pair!r}, expected two different names, and each pair once")
         pairs.append(pair)

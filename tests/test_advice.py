@@ -26,7 +26,6 @@ def make_evidence(*cases, usable=True):
         of_views = [np.broadcast_to(row[name], usable.shape) for row in rows]
         evidence[name] = ("transformation", "view"), np.array(of_views, float)
     evidence["retained_high"] = evidence.retained + 0.05
-    evidence["accuracy_gain_high"] = evidence.accuracy_gain + 0.05
     evidence["affinity"] = evidence.consistency
     evidence["usable"] = "view", usable
     return evidence.assign_attrs(n_images=100)
@@ -50,11 +49,10 @@ def advice_for(usable=True, **case):
         ({"z": -3.6}, "unclear", "Not sure: such copies harm a little. Try it: one invariance more usually costs less"
          " than a missing one."),
         ({"z": -3.7}, "no matter", HARM),
-        # the upper end of the interval is larger by 0.05
-        ({"z": -2.0, "accuracy_gain": -0.14}, "unclear", "Not sure: such copies harm a little. Try it: one invariance"
+        ({"z": -2.0, "accuracy_gain": -0.09}, "unclear", "Not sure: such copies harm a little. Try it: one invariance"
          " more usually costs less than a missing one."),
-        ({"z": -2.0, "accuracy_gain": -0.16}, "no matter", HARM),
-        ({"z": -1.6, "accuracy_gain": -0.16}, "unclear", "Not sure: such copies change little. Try it: one invariance"
+        ({"z": -2.0, "accuracy_gain": -0.11}, "no matter", HARM),
+        ({"z": -1.6, "accuracy_gain": -0.11}, "unclear", "Not sure: such copies change little. Try it: one invariance"
          " more usually costs less than a missing one."),
         ({"z": 9.0, "sensitivity": 0.07}, "no matter",
          "Do nothing: the encoder ignores it already (sensitivity 0.07)."),

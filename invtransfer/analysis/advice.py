@@ -6,7 +6,7 @@ import pandas as pd
 CLEAR = 1.645  # standard errors beyond which a gain or a loss is taken for one: one side of 5 %
 FAR = 5.0  # standard errors of a loss from which on labels of copies are taken for wrong, not for hard to tell
 SLIGHT = 0.2  # standard deviations of a loss over images up to which it is slight: a small effect after Cohen
-LOST = 0.1  # share of right answers whose loss is no slight harm, however few images there are
+LOST = 0.1  # fall of the accuracy beyond which harm is not slight, however few images there are
 IGNORED = 0.1  # sensitivity below which an encoder ignores a transformation
 HALF = 0.5  # share of what tells the classes apart below which the label depends on a transformation
 MOST_ADVISED = 6  # invariances that are advised at most: more of them need a larger source to be learned
@@ -20,8 +20,8 @@ def decide(evidence):
     ----------
     evidence : xarray.Dataset over "transformation" and "view"
         As `InvarianceAdvisor` measures it, with the attribute "n_images", "z" and "sensitivity_high" over
-        "transformation", "retained_high" and "accuracy_gain_high" over both, and "usable" over "view": whether the
-        probe of a view is better than chance.
+        "transformation", "retained_high" and "accuracy_gain" over both, and "usable" over "view": whether the probe
+        of a view is better than chance.
 
     Returns
     -------
@@ -40,8 +40,9 @@ def decide(evidence):
        sensitivity below 0.1).
     4. encourage: copies help the probe (z above 1.645).
     5. no matter: copies harm the probe more than slightly. Either the mean loss is above 0.2 standard deviations over
-       images, and that by 1.645 standard errors; or a tenth of the answers from the features become wrong (upper end
-       of "accuracy_gain" below -0.1). Images of this kind do not come in the task, or the label depends on them.
+       images, and that by 1.645 standard errors; or the loss is clear (z below -1.645), and the accuracy from the features
+       falls by more than 0.1 ("accuracy_gain"), however few images there are. Images of this kind do not come in the
+       task, or the label depends on the transformation.
     6. unclear.
 
     *Why slight harm is no reason against it.* Whole images are transformed, also where the task varies by an object in
@@ -114,7 +115,7 @@ def _decide_one(one, usable, n_images):
         return "no matter", f"Do nothing: the encoder ignores it already (sensitivity {sensitivity:.2f})."
     if z > CLEAR:
         return "encourage", f"Make the encoder ignore it: a probe that also sees such copies errs less{reacts}."
-    lost = one.accuracy_gain_high.isel(view=-1).item() < -LOST and z < -CLEAR
+    lost = one.accuracy_gain.isel(view=-1).item() < -LOST and z < -CLEAR
     if lost or z < -CLEAR - SLIGHT * np.sqrt(n_images):
         return "no matter", (
             "Do nothing: a probe that also sees such copies errs more; the task does not vary so, or its label depends"

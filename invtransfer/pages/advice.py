@@ -3,7 +3,7 @@
 import numpy as np
 
 from invtransfer import plots
-from invtransfer.analysis.advice import CLEAR, HALF, IGNORED, MOST_ADVISED, SLIGHT, list_advised, order_advice
+from invtransfer.analysis.advice import CLEAR, HALF, IGNORED, LOST, MOST_ADVISED, SLIGHT, list_advised, order_advice
 from invtransfer.cubes.assembly import STATUS
 from invtransfer.pages.layout import Table, Verbatim, make_page, make_picture
 from invtransfer.pages.measure_command import format_advise_command
@@ -29,8 +29,8 @@ READING = (
         f"unclear: copies change little; harm by less than {SLIGHT} standard deviations over images counts as little,"
         " because whole images are transformed, also where the task varies by an object in them. So a transformation"
         f" may be here although its z is below -{CLEAR}.",
-        f"no matter: copies harm by more, or a tenth of the answers become wrong, so that the task does not vary so, or"
-        f" the label depends on it; or the encoder ignores it already (sensitivity below {IGNORED}).",
+        f"no matter: copies harm by more, or the accuracy falls by more than {LOST}, so that the task does not vary so,"
+        f" or the label depends on it; or the encoder ignores it already (sensitivity below {IGNORED}).",
     ],
     'The column "pretrain" counts those to pretrain with, the most useful first: those to encourage, and those that are'
     f" unclear, because one invariance more costs little, and a missing one much; at most {MOST_ADVISED}. Whole images"

@@ -40,9 +40,9 @@ def decide(evidence):
        sensitivity below 0.1).
     4. encourage: copies help the probe (z above 1.645).
     5. no matter: copies harm the probe more than slightly. Either the mean loss is above 0.2 standard deviations over
-       images, and that by 1.645 standard errors; or the loss is clear (z below -1.645), and the accuracy from the features
-       falls by more than 0.1 ("accuracy_gain"), however few images there are. Images of this kind do not come in the
-       task, or the label depends on the transformation.
+       images, and that by 1.645 standard errors; or the loss is clear (z below -1.645), and the accuracy from the
+       features falls by more than 0.1 ("accuracy_gain"), however few images there are. Images of this kind do not come
+       in the task, or the label depends on the transformation.
     6. unclear.
 
     *Why slight harm is no reason against it.* Whole images are transformed, also where the task varies by an object in

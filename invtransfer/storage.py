@@ -372,6 +372,8 @@ def read_arrays(path):
             members = archive.infolist()
             if any(member.compress_type != zipfile.ZIP_STORED for member in members):
                 raise ValueError("it is compressed")  # a small file may be endless in memory
+            if DESCRIPTION not in archive.namelist():
+                raise ValueError(f"it holds no {DESCRIPTION}, so that another program wrote it")
             description = json.loads(archive.read(DESCRIPTION))
             arrays = {}
             for member in members:

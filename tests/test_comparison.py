@@ -618,7 +618,7 @@ MISMATCH = cube_of("mismatch")
 @pytest.mark.parametrize(
     ("kind", "cube", "message"),
     [
-        ("factors", make_cube().drop_attrs(), r"no attribute 'settings', 'paper_settings'; its .* are: none$"),
+        ("factors", make_cube().drop_attrs(), r"no attribute 'settings', 'paper_settings', which .* are: none$"),
         ("factors", make_cube().isel(seed=0), r"no dimension 'seed'; its dimensions are: factor, relation$"),
         ("factors", make_cube().drop_vars("level"), r"no coordinate 'level'; its coordinates are: factor, "),
         ("factors", make_cube().drop_vars("relation"), r"no labels along 'relation', expected a coordinate of that na"),

@@ -104,6 +104,14 @@ def test_arrays_come_back_as_they_were(tmp_path):
         np.testing.assert_array_equal(ordinary["layer.weight"], arrays["layer.weight"])
 
 
+def test_arrays_of_another_program(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros(3))
+    with pytest.raises(
+        DamagedFileError, match=r"a\.npz cannot .*: it holds no description.json, so that another program"
+    ):
+        read_arrays(tmp_path / "a.npz")
+
+
 def test_objects_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"arrays\['a'\] holds Python objects, expected numbers, booleans or strings"):
         write_arrays(tmp_path / "a.npz", {"a": np.array([None])}, {})

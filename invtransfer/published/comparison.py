@@ -159,7 +159,9 @@ def _read_settings(cube, needs):
     missing = [repr(name) for name in ("settings", "paper_settings") if name not in cube.attrs]
     if missing:
         found = ", ".join(map(str, cube.attrs)) or "none"
-        raise ValueError(f"cube has no attribute {', '.join(missing)}; its attributes are: {found}")
+        raise ValueError(
+            f"cube has no attribute {', '.join(missing)}, which cubes of studies have; its attributes are: {found}"
+        )
     both = []
     for name, keys in (("settings", needs), ("paper_settings", [])):
         text = cube.attrs[name]

@@ -280,7 +280,7 @@ def make_pairs(cube, images):
         raise ValueError(f"{images} holds other images than those that were measured, {settings['images']}")
     order = cube.image.values
     source = TransformedImages.from_checked(loaded, random_state=_seed(), order=order, draws=order, device="cpu")
-    strength = (settings["strengths"] or [1.0])[-1]
+    strength = (settings.get("strengths") or [1.0])[-1]
     pairs = {
         one.name: tuple(
             ImagesOfPairs(source, len(order), (one.at(strength),), "clean", role) for role in ("first", "twin")

@@ -1,11 +1,13 @@
 """The page of advice: which invariances a task of labelled images needs."""
 
+from functools import partial
+
 import numpy as np
 
 from invtransfer import plots
 from invtransfer.analysis.advice import CLEAR, HALF, IGNORED, LOST, MOST_ADVISED, SLIGHT, list_advised, order_advice
 from invtransfer.cubes.assembly import STATUS
-from invtransfer.pages.layout import Table, Verbatim, make_page, make_picture
+from invtransfer.pages.layout import Table, Verbatim, draw_pictures, make_page
 from invtransfer.pages.measure_command import format_advise_command
 from invtransfer.pages.origins import describe_failures, describe_origin
 from invtransfer.storage import parse_json
@@ -132,17 +134,9 @@ def _format_interval(row, name, digits=3):
 def _draw(done):
     """Return the figure, or a sentence that says why there is none."""
     title = "What copies do for a probe, and how sensitive each encoder is"
-    try:
-        from matplotlib import rc_context
-
-        with rc_context({"text.parse_math": False}):  # a name may have a dollar sign
-            figure = plots.plot_advice(done)
-            summaries = (_summarise(done.sel(encoder=encoder), encoder) for encoder in done.encoder.values)
-            return [make_picture(title, figure, f"{title}. {' '.join(summaries)} All numbers are in the tables.")]
-    except ModuleNotFoundError as error:
-        return [f"There is no figure: {error}; pip install 'invtransfer[plot]'."]
-    except ValueError as error:  # the tables are worth a page
-        return [f"There is no figure: {error}."]
+    summaries = " ".join(_summarise(done.sel(encoder=encoder), encoder) for encoder in done.encoder.values)
+    text = f"{title}. {summaries} All numbers are in the tables."
+    return draw_pictures([(title, partial(plots.plot_advice, done), text)])
 
 
 def _describe_evidence(done):

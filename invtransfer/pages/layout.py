@@ -281,6 +281,44 @@ def make_picture(title, figure, text, *, photographs=False):
     return Picture(title, file.getvalue(), width, text)
 
 
+def draw_pictures(figures, *, photographs=False):
+    """Draw figures for a page, which is worth reading without them, too.
+
+    Parameters
+    ----------
+    figures : list of (str, callable, str)
+        For each figure its title; a function without arguments that makes it; and what it shows, in numbers.
+    photographs : bool
+        As for `make_picture`.
+
+    Returns
+    -------
+    pictures : list of Picture or str
+        A sentence says why there is no figure, if it cannot be drawn or matplotlib is missing.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> def draw_nothing():
+    ...     raise ValueError("no values")
+    >>> pictures = draw_pictures([("A line", Figure, "from 0 to 1"), ("Nothing", draw_nothing, "")])
+    >>> pictures[0].title, pictures[1]
+    ('A line', "There is no figure 'Nothing': no values.")
+    """
+    pictures = []
+    for title, plot, text in figures:
+        try:
+            from matplotlib import rc_context
+
+            with rc_context({"text.parse_math": False}):  # a name may have a dollar sign
+                pictures.append(make_picture(title, plot(), text, photographs=photographs))
+        except ModuleNotFoundError as error:
+            return [f"There is no figure: {error}; pip install 'invtransfer[plot]'."]
+        except ValueError as error:  # the tables are worth a page
+            pictures.append(f"There is no figure {title!r}: {error}.")
+    return pictures
+
+
 def check_page(path):
     """Raise an error if a page cannot be written, before any work is done for it.
 

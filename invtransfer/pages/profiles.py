@@ -12,7 +12,7 @@ from invtransfer.analysis.layers import find_depths, put_feature_last, select_la
 from invtransfer.analysis.profiles import compare_sensitivities
 from invtransfer.analysis.representations import mean_random_distance
 from invtransfer.cubes.assembly import STATUS
-from invtransfer.pages.layout import Table, Verbatim, make_page, make_picture
+from invtransfer.pages.layout import Table, Verbatim, draw_pictures, make_page
 from invtransfer.pages.measure_command import find_pairs, format_measure_command
 from invtransfer.pages.origins import describe_failures, describe_origin
 from invtransfer.storage import parse_json
@@ -336,7 +336,7 @@ def _tabulate_images(one, n=3):
 def _draw(part, profile):
     """Return the figures of a section, or sentences that say why there are none."""
     text = _describe(profile, part.shows)
-    return _draw_all([(title, partial(plot, profile), f"{title}. {text}") for title, plot in part.figures])
+    return draw_pictures([(title, partial(plot, profile), f"{title}. {text}") for title, plot in part.figures])
 
 
 def _draw_images(one, pairs, labels, n=3):
@@ -348,23 +348,7 @@ def _draw_images(one, pairs, labels, n=3):
             plot = partial(plots.plot_affected, one, *pairs[name], name, labels=labels, n=n, encoder=encoder)
             if one.pair_distance.sel(transformation=name, encoder=encoder).notnull().any():
                 figures.append((title, plot, f"{title}. Their names and sensitivities are in the table above."))
-    return _draw_all(figures, photographs=True)
-
-
-def _draw_all(figures, **options):
-    """Draw figures, each given as title, function and text; or return sentences that say why there are none."""
-    pictures = []
-    for title, plot, text in figures:
-        try:
-            from matplotlib import rc_context
-
-            with rc_context({"text.parse_math": False}):  # a name may have a dollar sign
-                pictures.append(make_picture(title, plot(), text, **options))
-        except ModuleNotFoundError as error:
-            return [f"There is no figure: {error}; pip install 'invtransfer[plot]'."]
-        except ValueError as error:  # the tables are worth a page
-            pictures.append(f"There is no figure {title!r}: {error}.")
-    return pictures
+    return draw_pictures(figures, photographs=True)
 
 
 def _describe(profile, name):

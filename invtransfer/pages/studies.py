@@ -2,9 +2,10 @@
 
 import re
 import shlex
+from functools import partial
 
 from invtransfer.cubes.assembly import STATUS, check_study_cube
-from invtransfer.pages.layout import Table, Verbatim, make_page, make_picture
+from invtransfer.pages.layout import Table, Verbatim, draw_pictures, make_page
 from invtransfer.pages.origins import describe_failures, describe_origin
 from invtransfer.storage import parse_json
 
@@ -70,7 +71,7 @@ def make_study_page(cube, study, claims=()):
         tables = split_tables(study.table(cube))
         summary = _summarise(claims)
         results = [
-            ("The figure", [_draw(study, cube, claims, tables)]),
+            ("The figure", _draw(study, cube, claims, tables)),
             ("Claims", [READING, _tabulate_claims(claims)] if claims else []),
             ("Numbers", tables),
         ]
@@ -116,10 +117,7 @@ def _draw(study, cube, claims, tables):
     facts = ["{text}: {numbers}".format(**one) for one in claims]
     facts = facts or [" ".join(row) for table in tables if isinstance(table, Table) for row in table.rows]
     text = f"{study.title}. {'; '.join(facts[:8])}. All numbers are in the tables below."
-    try:
-        return make_picture("What was found", study.figure(cube), text)
-    except ModuleNotFoundError as error:
-        return f"There is no figure: {error}; pip install 'invtransfer[plot]'."
+    return draw_pictures([("What was found", partial(study.figure, cube), text)])
 
 
 def split_tables(text):

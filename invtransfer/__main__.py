@@ -53,7 +53,7 @@ def main(arguments=None):
     ------
     SystemExit
         With code 2 and one line on standard error if something is wrong with the arguments or files; with code 1 if a
-        cell is not reproduced.
+        cell is not reproduced; with code 130 if it is interrupted (Ctrl-C).
     """
     parser = _make_parser()
     options = parser.parse_args(arguments)
@@ -65,6 +65,8 @@ def main(arguments=None):
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: _say(f"{name}: warning: {message}\n", sys.stderr)
             code = options.run(options)
+    except KeyboardInterrupt:
+        parser.exit(130, f"\n{name}: interrupted\n")
     except (OSError, ValueError, TypeError, ImportError) as error:
         more = "; pip install 'invtransfer[plot]'" if "matplotlib" in str(error) else ""
         parser.exit(2, f"{name}: {format_error(error)}{more}\n")

@@ -112,6 +112,17 @@ def test_every_kind_of_published_values(kind, compared, n_published, capsys, tmp
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_an_interrupted_command_ends_without_a_traceback(cube, capsys, monkeypatch):
+    def interrupt(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("invtransfer.__main__.read", interrupt)
+    with pytest.raises(SystemExit) as ended:
+        main(["page", cube])
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "\ninvtransfer page: interrupted\n"
+
+
 def test_cube_and_file_of_different_studies(cube, capsys):
     with pytest.raises(SystemExit):
         main(["compare", cube, str(PUBLISHED / "mismatch.csv")])

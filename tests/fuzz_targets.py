@@ -462,7 +462,7 @@ def check_image_shape(_, image_shape):
     assert n_channels == 3
 
 
-@target("validate_input", "validate_validation")
+@target("validate_input", "validate_validation", "check_range")
 def validate_input(draw):
     estimator = invtransfer.FrozenFeatureProbe(image_shape=draw(st.sampled_from([None, (8, 8, 3), (4, 4, 3)])))
     X = draw(images(n=(4, 4), height=(8, 8)) | flat_images(4) | odd())
@@ -470,6 +470,7 @@ def validate_input(draw):
     assert X.ndim == 4
     assert len(X) == len(y)
     estimator.classes_ = np.unique(y)
+    call(public("check_range"), estimator, X.dtype, reset=False)
     X_val = draw(images(n=(4, 4), height=(8, 8)) | flat_images(4) | odd())
     y_val = draw(labels(4) | st.just(y) | odd())
     X_val, codes = call(public("validate_validation"), estimator, X_val, y_val)
@@ -924,6 +925,7 @@ def encode(Z, X):
     "describe_layers",
     "device_of",
     "encode_pieces",
+    "gets_raw_pixels",
     "measure_given",
     "choose_batch_size",
     "check_precision",
@@ -937,6 +939,7 @@ def pieces(draw):
     assert [key for key, _ in encoded] == ["a", "b"]
     assert (np.concatenate([Z for _, Z in encoded]) == call(public("encode"), opened, X, batch_size=4)).all()
     assert call(public("device_of"), opened).type == "cpu"
+    assert call(public("gets_raw_pixels"), opened) == call(public("gets_raw_pixels"), given["encoder"])
     assert isinstance(call(public("describe_features"), opened), str) == isinstance(given["encoder"], nn.Module)
     n_layers = len(call(public("columns_of"), opened))
     assert len(call(public("describe_layers"), opened).get("layer", (0, [0]))[1]) == n_layers

@@ -1,18 +1,20 @@
 import pickle
+import re
 
 import numpy as np
 import pytest
 import torch
 from estimator_checks import assert_all_pass, digest
 from sklearn.base import clone
+from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from torch import nn
 
-from invtransfer import FrozenFeatureProbe, InvariantPretrainer
+from invtransfer import FrozenFeatureProbe, InvariantPretrainer, SensitivityScorer, TransformedImages
 from invtransfer.encoders.encoding import encode
 from invtransfer.estimators import probing
 from invtransfer.estimators.probing import decorrelate, decorrelate_leading
@@ -51,6 +53,46 @@ def test_a_visible_answer():
     assert probe.predict(X[::9]).tolist() == ["red", "red", "dark"]
     # (200 + 10) / 2 = 105 is the mean of the standardised feature, where both classes are equally probable
     assert probe.predict_proba(np.full((1, 4, 4, 3), 105, dtype=np.uint8))[0] == pytest.approx([0.5, 0.5], abs=1e-3)
+
+
+def mean_colour(images):
+    return images.mean(axis=(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        (mean_colour, "of type function"),
+        (None, "None"),
+        (FunctionTransformer().fit(np.zeros((2, 768))), "of type FunctionTransformer"),
+    ],
+    ids=["function", "pixels", "transformer"],
+)
+def test_pixels_of_another_range_are_refused_where_they_reach_the_encoder_as_they_are(images, raw, kind):
+    y, floats = np.arange(40) % 2, images / 255
+    probe = FrozenFeatureProbe(raw, C=1e-3).fit(images, y)
+    message = f"X has pixels that are floats in [0, 1], expected uint8, 0 to 255, as in fit: the encoder is {kind},"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        probe.predict(floats)
+    with pytest.raises(ValueError, match="uint8, 0 to 255, expected floats in .0, 1., as in fit"):
+        probe.fit(floats, y, X_val=images, y_val=y)
+    scorer = SensitivityScorer(raw, transformations=["hue"], random_state=0).fit(images)
+    for measure in (scorer.transform, scorer.score):
+        with pytest.raises(ValueError, match="expected uint8, 0 to 255, as in fit"):
+            measure(floats)
+    source = TransformedImages(floats, y)
+    with pytest.raises(ValueError, match="expected uint8, 0 to 255, as in fit"):
+        scorer.score(source)
+    assert scorer.fit(source).score(source) < 1  # fit forgets what was seen before
+
+
+def test_networks_get_pixels_of_either_range_in_the_same_way(images, encoder):
+    y, floats = np.arange(40) % 2, images / np.float32(255)
+    probe = FrozenFeatureProbe(nn.Conv2d(3, 4, 3), C=1e-3).fit(images, y)
+    assert np.allclose(probe.predict_proba(images), probe.predict_proba(floats), atol=1e-5)
+    pipeline = make_pipeline(encoder, PCA(2, random_state=0).fit(encoder.transform(images)))
+    probe = FrozenFeatureProbe(pipeline, C=1e-3).fit(images, y)
+    assert np.allclose(probe.predict_proba(images), probe.predict_proba(floats), atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import math
 from collections import deque
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 from torch import nn
 
 from invtransfer.encoders.layers import LayerFeatures, explain_failure
@@ -338,6 +339,29 @@ def _computed_size(encoder, image_size):
     """Return height and width of what is computed: the preprocessing of `load_model` may enlarge the images."""
     preprocessing = getattr(getattr(encoder, "module", None), "preprocessing", None)
     return getattr(preprocessing, "size", None) or image_size
+
+
+def gets_raw_pixels(encoder):
+    """Tell whether an encoder gets the pixels of images as they are: uint8 from 0 to 255, floats from 0 to 1.
+
+    Parameters
+    ----------
+    encoder : object
+        As for `encode`.
+
+    Returns
+    -------
+    raw : bool
+        False for networks and estimators of this package, which get all images in [0, 1], and for a pipeline that
+        begins with one; True for functions, transformers and None.
+
+    Examples
+    --------
+    >>> gets_raw_pixels(nn.Flatten()), gets_raw_pixels(None)
+    (False, True)
+    """
+    first = encoder.steps[0][1] if isinstance(encoder, Pipeline) else encoder
+    return not (isinstance(first, nn.Module) or _is_ours(first))
 
 
 def _is_ours(encoder):

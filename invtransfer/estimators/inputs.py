@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 from torch.utils.data import DataLoader, Dataset
 
+from invtransfer.encoders.encoding import gets_raw_pixels
 from invtransfer.images import as_array, check_images, check_labels, shape_of
 from invtransfer.pictures import ImageCollection
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
@@ -45,7 +46,7 @@ def validate_input(estimator, X, y="no_validation", *, reset):
     Raises
     ------
     ValueError
-        If `X` or `y` is not as described, or the images have another shape than in `fit`.
+        If `X` or `y` is not as described, the images have another shape than in `fit`, or as for `check_range`.
     TypeError
         If scikit-learn cannot convert `X` to an array of numbers.
 
@@ -80,7 +81,43 @@ def validate_input(estimator, X, y="no_validation", *, reset):
     if reset:
         estimator.image_shape_ = X.shape[1:]
         estimator.n_features_in_ = math.prod(X.shape[1:])
+    check_range(estimator, X.dtype, reset=reset)
     return (X, *labels) if labels else X
+
+
+def check_range(estimator, dtype, *, reset):
+    """Check that images have the range of those seen in `fit`, where the encoder gets the pixels as they are.
+
+    Parameters
+    ----------
+    estimator : estimator
+        It has the attribute `image_shape_`. Unless it is a network itself, its `encoder` decides, or those of a dict.
+    dtype : dtype
+        That of the images: uint8 stands for 0 to 255, others for 0 to 1.
+    reset : bool
+        True in `fit`, where the range is kept; False elsewhere, where it is checked.
+
+    Raises
+    ------
+    ValueError
+        If the images are of the other kind than in `fit`, and an encoder is a function, a transformer that is not
+        of this package, or None. Rows of pixels may have any range.
+    """
+    given, kinds = bool(dtype == np.uint8), ("floats in [0, 1]", "uint8, 0 to 255")
+    if reset:
+        estimator._fitted_on_uint8 = given
+    seen = getattr(estimator, "_fitted_on_uint8", given)
+    is_network = hasattr(estimator, "module") or not hasattr(estimator, "encoder")
+    if given == seen or is_network or estimator.image_shape_[2] == 1:
+        return
+    encoders = estimator.encoder.values() if isinstance(estimator.encoder, dict) else [estimator.encoder]
+    for encoder in encoders:
+        if gets_raw_pixels(encoder):
+            kind = "None" if encoder is None else f"of type {type(encoder).__name__}"
+            raise ValueError(
+                f"X has pixels that are {kinds[given]}, expected {kinds[seen]}, as in fit: the encoder is {kind}, which"
+                " gets pixels as they are"
+            )
 
 
 def validate_validation(estimator, X_val, y_val):

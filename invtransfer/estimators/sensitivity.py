@@ -23,6 +23,7 @@ from invtransfer.encoders.encoding import describe_features, open_encoder
 from invtransfer.estimators.frozen import AroundEncoder
 from invtransfer.estimators.inputs import (
     check_encoders,
+    check_range,
     choose_transformations,
     find_pixel_range,
     to_images,
@@ -491,6 +492,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             if not reset and shape != self.image_shape_:
                 raise ValueError(f"X has images of shape {shape}, expected {self.image_shape_}, as in fit")
             self.image_shape_, self.n_features_in_, self._pixel_range = shape, int(np.prod(shape)), (0.0, 1.0)
+            check_range(self, X.dtype, reset=reset)
             return X
         X = validate_input(self, X, reset=reset)
         if len(X) < 2:

@@ -167,7 +167,7 @@ def test_sensitivity_of_the_better_encoders(X):
     assert np.isnan(ranking.rank_correlation.sel(transformation=["blur", "noise"])).all()  # two encoders; all the same
     assert ranking.n_encoders.values.tolist() == [4, 3, 2, 4]
     text = format_ranking(ranking)
-    assert text.splitlines()[-4].split() == ["hue", f"{found:+.2f}", "4"]
+    assert ["hue", f"{found:+.2f}", "4"] in [line.split() for line in text.splitlines()]
 
 
 def test_the_sensitivity_of_a_scorer_fits(X):
@@ -192,7 +192,19 @@ def test_the_table(ranking):
     low, high = ranking.interval.sel(encoder="good", score="probe_accuracy").values
     value = ranking.value.sel(encoder="good", score="probe_accuracy").item()
     assert lines[3].startswith(f"good     {value:.3f} [{low:.3f}, {high:.3f}]  ")
-    assert lines[-1].split()[:5] == ["worse", "0.00", "0.00", "0.00", "0.00"]
+    assert lines[-3].split()[:5] == ["worse", "0.00", "0.00", "0.00", "0.00"]
+    assert lines[-1] == "best by probe accuracy: best, clearly ahead of all others"
+    assert max(map(len, lines)) <= 120
+
+
+def test_the_table_says_what_these_images_do_not_tell_apart_and_which_score_to_go_by(X):
+    ranking = rank_encoders({"a": planted(0.7), "b": planted(0.7), "noise": random}, X, Y, random_state=0)
+    assert format_ranking(ranking).splitlines()[-1] == "best by probe accuracy: a; these images do not tell it from: b"
+    bounds = ranking.difference_interval.copy()
+    bounds.loc[{"encoder": "noise", "score": ["h_score", "log_evidence"]}] = 1.0
+    lines = format_ranking(ranking.assign(difference_interval=bounds)).splitlines()
+    assert lines[-2] == "another encoder has clearly higher h score and log evidence"
+    assert lines[-1].startswith("where scores disagree, go by probe accuracy: ")
     assert max(map(len, lines)) <= 120
 
 

@@ -89,7 +89,8 @@ def format_ranking(ranking):
     -------
     text : str
         A table of scores with their 95 % intervals, one of the shares of resamples in which each encoder is first, and,
-        if the ranking has it, one of the correlation of probe accuracy and sensitivity, from the most negative.
+        if the ranking has it, one of the correlation of probe accuracy and sensitivity, from the most negative; then
+        which encoder is best, which ones these images do not tell from it, and which scores say otherwise.
 
     Raises
     ------
@@ -139,7 +140,26 @@ def format_ranking(ranking):
         rows = [[str(t), "?" if np.isnan(r) else f"{r:+.2f}", f"{n:.0f}"] for t, r, n in numbers]
         parts.append("\nrank correlation, over encoders, of probe accuracy and sensitivity")
         parts.append(format_table([["transformation", "correlation", "encoders"], *rows]))
-    return "\n".join(parts)
+    return "\n".join([*parts, "", *_say_which_is_best(ranking, dict(zip(scores, heads, strict=True)))])
+
+
+def _say_which_is_best(ranking, heads):
+    """Return lines that say which encoder is best, and which scores say otherwise."""
+    best, *others = ranking.encoder.values.astype(str)
+    bounds = ranking.difference_interval.transpose("encoder", ...).isel(encoder=slice(1, None))  # minus the best
+    behind = (bounds.sel(score="probe_accuracy", bound="high") < 0).values
+    close = [name for name, is_behind in zip(others, behind, strict=True) if not is_behind]
+    text = f"best by probe accuracy: {best}"
+    if others:
+        text += f"; these images do not tell it from: {', '.join(close)}" if close else ", clearly ahead of all others"
+    contrary = [head for score, head in heads.items() if (bounds.sel(score=score, bound="low") > 0).any()]
+    if not contrary:
+        return [text]
+    return [
+        text,
+        f"another encoder has clearly higher {' and '.join(contrary)}",
+        "where scores disagree, go by probe accuracy: it is measured on images that the probe has not seen",
+    ]
 
 
 def _check_variable(ranking, name, dims):

@@ -366,6 +366,8 @@ def _find_images(cube, path):
         return None, None
     from invtransfer.measuring import make_pairs  # here, so that a page without images loads no torch
 
+    n = cube.sizes["transformation"]
+    _say(f"images  {path}: reading, and drawing those that {n} transformations move most and least\n")
     return make_pairs(cube, path)
 
 

@@ -353,7 +353,9 @@ def test_a_page_shows_the_images_that_are_moved_most(folder, capsys):
     measure("mine.py:pixels", "mine.py:colours", "--transformations", "rotate", "hue")
     main(["page", "mine.nc"])
     without = Path("mine.html").read_text()
+    capsys.readouterr()
     main(["page", "mine.nc", "--images", "photos"])
+    assert "photos: reading, and drawing those that 2 transformations move most and least" in capsys.readouterr().out
     shown = Path("mine.html").read_text()
     assert shown.count("<img") == without.count("<img") + 4
     assert shown.count("data:image/webp") == 4  # images as such take too much room in a drawing

@@ -11,6 +11,7 @@ import xarray as xr
 from synthetic_profiles import make_pictures, make_profile
 
 pytest.importorskip("matplotlib")
+from matplotlib import rc_context
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import SubFigure
 from matplotlib.text import Text
@@ -149,6 +150,8 @@ def test_names_are_shown_as_they_are():
         figure = plot(profile)
         figure.savefig(BytesIO(), dpi=40)
         assert {"_mine", r"a\$b\$c\$"} <= {text.get_text() for text in figure.findobj(Text)}
+        with rc_context({"text.parse_math": False}):  # as in pages
+            assert "a$b$c$" in {text.get_text() for text in plot(profile).findobj(Text)}
 
 
 # plot_layers

@@ -251,13 +251,16 @@ def format_plain(label):
     Returns
     -------
     text : str
+        Dollar signs have a backslash, unless formulas are switched off, where it would be seen.
 
     Examples
     --------
     >>> format_plain("a$b$.py")
     'a\\$b\\$.py'
     """
-    return str(label).replace("$", r"\$")
+    from matplotlib import rcParams
+
+    return str(label).replace("$", r"\$") if rcParams["text.parse_math"] else str(label)
 
 
 def format_transformations(profile):

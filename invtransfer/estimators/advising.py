@@ -232,7 +232,10 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         return self
 
     def _measure(self, encoder, source, codes, transformations, seed):
-        views = self._compute_views(encoder, source, len(codes), None, None)
+        plain = self._encode(encoder, source, len(codes))
+        views = {name: np.concatenate([Z for *_, Z in parts]) for name, parts in plain.items()}
+        # the same arrays for all transformations: new ones would take longer than what is written into them
+        copies = {name: np.empty((self.n_draws, *Z.shape), np.float32) for name, Z in views.items()}
         folds = _make_folds(codes, self.n_folds_, derive_seed(seed, "folds"))
         probes = {
             name: CrossValidatedProbe(Z, codes, folds, derive_generator(seed, name), scale=name == "features")
@@ -243,7 +246,11 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         usable = np.array([is_better_than_chance(probe.correct, chance) for probe in probes.values()])
         rows = []
         for transformation in transformations:
-            copies = self._compute_views(encoder, source, len(codes), transformation, views)
+            encoded = self._encode(encoder, source, len(codes), transformation, views["features"].shape[1])
+            for name, parts in encoded.items():
+                copies[name][:] = views[name]  # the transformation may leave an image alone
+                for draw, changed, Z in parts:
+                    copies[name][draw, changed] = Z
             compared = {name: probes[name].compare(Z) for name, Z in copies.items()}
             gains = [one["gain"] for one, say in zip(compared.values(), usable, strict=True) if say]
             summary = {"z": ((), combine_gains(gains) if gains else np.nan)}
@@ -262,8 +269,11 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         evidence.attrs = {"n_images": len(codes), "n_classes": int(codes.max()) + 1, "chance": chance}
         return _describe(evidence)
 
-    def _compute_views(self, encoder, source, n, transformation, plain):
-        """Compute the features of images as they are, (n, n_features), or of all copies, (n_draws, n, n_features)."""
+    def _encode(self, encoder, source, n, transformation=None, n_features=None):
+        """Return, by view, parts (draw, rows, features) of images as they are, or of the copies that differ from them.
+
+        Without `n_features`, at least one image is needed to find out how many the encoder has.
+        """
         n_draws = 1 if transformation is None else self.n_draws
         prepare = partial(to_pixels, pixel_range=self._pixel_range) if self.image_shape_[2] == 1 else None
         step, thumbnails = count_at_once(source.image_shape, source.dtype), []
@@ -282,11 +292,9 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
                         thumbnails.append((draw, rows, _shrink(images)))
                     yield (draw, rows), images if prepare is None else prepare(images)
 
-        n_features = None if plain is None else plain["features"].shape[1]
         pieces = encode_pieces(encoder, make_pieces(), self.batch_size, precision=self.precision, n_features=n_features)
         encoded = [(draw, rows, Z) for (draw, rows), Z in pieces]
-        views = {"pixels": thumbnails, "features": encoded} if self.encoder is not None else {"features": encoded}
-        return {name: _gather(parts, n_draws, n, plain and plain[name]) for name, parts in views.items()}
+        return {"pixels": thumbnails, "features": encoded} if self.encoder is not None else {"features": encoded}
 
     def __str__(self):
         """Show the advice, once there is some."""
@@ -351,16 +359,6 @@ def _shrink(images):
         images = torch.nn.functional.adaptive_avg_pool2d(tensors, size).permute(0, 2, 3, 1).numpy()
     n_pixels = math.prod(size) * images.shape[3]  # also if there is no image, because none was changed
     return images.reshape(-1, n_pixels).astype(np.float32) * scale
-
-
-def _gather(parts, n_draws, n, plain):
-    """Put features in their places; those of images that a transformation left alone are those of `plain`."""
-    if plain is None:
-        return np.concatenate([Z for _, _, Z in parts])
-    Z = np.repeat(plain[None], n_draws, axis=0)
-    for draw, rows, features in parts:
-        Z[draw, rows] = features
-    return Z
 
 
 def _measure_sensitivity(Z, Z_copies):

@@ -27,7 +27,7 @@ Departures
     encoders of more classes see more images, as in the paper. ViT has a learning rate, schedule, weight decay and
     number of epochs of its own in every preset. See invtransfer/paper/presets.py for the recipes.
 Cost
-    On two CPU cores: smoke half a minute, quick ten minutes, overnight a night; paper needs GPUs for days.
+    On two CPU cores: smoke half a minute, quick a quarter of an hour, overnight a day; paper needs GPUs for days.
 Reference
     Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Section 4.1 and
     Appendices B and C.1.

@@ -236,7 +236,7 @@ def test_parts_of_a_page():
         make_page("T", "L", [("S", [Table("sizes", ["a", "b", "c"], [["1", "2"]])])])
 
 
-@pytest.mark.parametrize("name", ["measuring_speed", "speed", "training_speed"])
+@pytest.mark.parametrize("name", ["advising_speed", "measuring_speed", "speed", "training_speed"])
 def test_cubes_of_speed(name, tmp_path):
     main(["page", str(ROOT / "data" / "cubes" / f"{name}.nc"), "-o", str(tmp_path / "page.html")])
     page, cube = Page((tmp_path / "page.html").read_text()), read(ROOT / "data" / "cubes" / f"{name}.nc")

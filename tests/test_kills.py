@@ -55,12 +55,13 @@ def run_toys(path, function, **more):
     run(path, function, **more)
 
 
-def test_fifty_kills_at_random_moments(fork, tmp_path):
+@pytest.mark.parametrize("n", [10, pytest.param(50, marks=pytest.mark.slow)])
+def test_kills_at_random_moments(fork, tmp_path, n):
     """Cells of five steps, each step a checkpoint: a killed cell goes on, and a finished one is never touched again."""
     moments = random.Random(0)
     path, log, seen, n_kills = tmp_path / "cube.nc", tmp_path / "log", {}, 0
     more = {"folder": "", "log": str(log), "n_steps": 20, "seeds": tuple(range(4))}
-    while n_kills < 50:
+    while n_kills < n:
         process = fork(run_toys, path, counting, **more)
         process.join(moments.uniform(0, 0.25))
         if process.exitcode is None:

@@ -29,6 +29,7 @@ from invtransfer.plots import (
 FACTORS = [("class_relation", "same"), ("class_relation", "disjoint"), ("n_samples", "64"), ("n_samples", "128")]
 STUDENT = {2: 12.706, 3: 4.303, 6: 2.571}  # 97.5 % quantile by number of values, from any table
 LEGEND = [f"{task}, {relation} transformations" for relation in ("same", "disjoint") for task in ("target", "source")]
+SLOW = pytest.mark.slow  # between the smallest and the largest
 
 
 def make_cube(n_seeds=3, factors=FACTORS):
@@ -80,8 +81,8 @@ def make_cube_with_references(n_seeds=3):
 
 
 def draw_and_check_overlaps(figure):
-    """Draw for real; no legend or title lies over a panel, and nothing over the edge."""
-    figure.savefig(BytesIO(), dpi=110)
+    """Lay a figure out; no legend or title lies over a panel, and nothing over the edge."""
+    figure.draw_without_rendering()
     everything = [figure, *(part for part in figure.findobj(SubFigure) if part is not figure)]
     legends = [legend for part in everything for legend in part.legends]
     legends += [axes.get_legend() for axes in figure.axes if axes.get_legend()]
@@ -303,7 +304,7 @@ def test_contrasts_and_sensitivity_are_without_references_and_missing_cells(cube
 def test_references_alone_and_failed_ones():
     cube = remove(make_cube_with_references(), status=2, factor="reference=untrained").isel(factor=slice(4, None))
     figure = plot_factors(cube)
-    figure.savefig(BytesIO())
+    figure.draw_without_rendering()
     assert len(figure.axes) == 1
     assert {"target, untrained (failed or missing)", "target, no transformations"} <= texts(figure)
 
@@ -370,7 +371,7 @@ def test_the_axes_show_means_and_seeds_whatever_the_intervals(n_seeds, tmp_path)
         assert high < 1.1
 
 
-@pytest.mark.parametrize("n_factors", [1, 2, 3, 4])
+@pytest.mark.parametrize("n_factors", [1, pytest.param(2, marks=SLOW), pytest.param(3, marks=SLOW), 4])
 @pytest.mark.parametrize("failed", [False, True])
 def test_the_legend_fits_whatever_the_number_of_panels(n_factors, failed, tmp_path):
     names = ["class_relation", "architecture", "n_samples", "n_probe"][:n_factors]
@@ -382,7 +383,7 @@ def test_the_legend_fits_whatever_the_number_of_panels(n_factors, failed, tmp_pa
         draw_and_check_overlaps(plot_comparison(comparison))
 
 
-@pytest.mark.parametrize("n_seeds", [1, 3, 10])
+@pytest.mark.parametrize("n_seeds", [1, pytest.param(3, marks=SLOW), 10])
 def test_nothing_lies_over_anything_else(n_seeds, tmp_path):
     names = {
         "class_relation": ["subset", "disjoint", "same", "superset"],
@@ -424,7 +425,7 @@ def test_comparison_shows_both_accuracies(tmp_path):
     cube = make_cube_with_references(6)
     comparison, _ = make_comparisons(cube, tmp_path)
     figure = plot_comparison(comparison)
-    figure.savefig(BytesIO())
+    figure.draw_without_rendering()
     assert [axes.get_title() for axes in figure.axes] == ["class relation", "training samples"]
     assert [tick.get_text() for tick in figure.axes[1].get_xticklabels()] == ["64", "128", "512"]
     counted = "mean of 6 seeds; whiskers: 95 % intervals, cut at the edge"
@@ -448,7 +449,7 @@ def test_comparison_shows_both_accuracies(tmp_path):
 def test_comparison_shows_both_differences(tmp_path):
     _, comparison = make_comparisons(make_cube_with_references(), tmp_path)
     figure = plot_comparison(comparison)
-    figure.savefig(BytesIO())
+    figure.draw_without_rendering()
     for axes, name in zip(figure.axes, ("class_relation", "n_samples"), strict=True):
         row = comparison.sel(factor_name=name)
         np.testing.assert_allclose(bar_heights(axes)[:2], [row.ours, row.published])
@@ -471,7 +472,7 @@ def test_comparison_names_what_is_not_done(tmp_path):
     cube = remove(cube, factor="n_samples=128")  # not published either
     for comparison in make_comparisons(cube, tmp_path):
         figure = plot_comparison(comparison)
-        figure.savefig(BytesIO())
+        figure.draw_without_rendering()
         shown = texts(figure)
         if "relation" in comparison.dims:
             assert {"same", "disjoint\n(not done)", "64\n(partly done)", "128\n(not done)", "512"} <= shown
@@ -483,7 +484,7 @@ def test_comparison_names_what_is_not_done(tmp_path):
 def test_comparison_of_a_cube_with_little_in_it(tmp_path, kept):
     for comparison in make_comparisons(make_cube_with_references(2).isel(factor=kept), tmp_path):
         figure = plot_comparison(comparison)
-        figure.savefig(BytesIO())
+        figure.draw_without_rendering()
         assert [axes.get_title() for axes in figure.axes] == ["class relation", "training samples"]
 
 

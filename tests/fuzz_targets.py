@@ -854,7 +854,7 @@ def cross_validated_probe(draw):
         assert ((measured[name] >= 0) & (measured[name] <= 1)).all()
 
 
-@target("mean_interval", "ratio_interval", "combine_gains", "is_better_than_chance")
+@target("mean_interval", "ratio_interval", "share_interval", "combine_gains", "is_better_than_chance")
 def intervals_over_images(draw):
     n = draw(st.integers(2, 9))
     numbers = hnp.arrays(np.float64, n, elements=st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0]))
@@ -869,6 +869,10 @@ def intervals_over_images(draw):
     assert math.isfinite(call(public("combine_gains"), [values, by][: draw(st.integers(1, 2))], again=True))
     correct = (values > 0).astype(float)
     assert call(public("is_better_than_chance"), correct, draw(st.floats(0.01, 0.99)), again=True) in (True, False)
+    shares = draw(st.just(correct) | hnp.arrays(np.float64, n, elements=st.sampled_from([0.0, 0.25, 0.5, 1.0])))
+    share, low, high = call(public("share_interval"), shares, again=True)
+    assert 0 <= low <= share <= high <= 1
+    assert low < high
 
 
 @target("find_pixel_range", "to_images", "to_pixels")

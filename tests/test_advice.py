@@ -10,7 +10,8 @@ from invtransfer.analysis.advice import ADVICE, MOST_ADVISED, choose_advised, de
 NAN = np.nan
 ORDINARY = {"z": 0.0, "sensitivity": 0.5, "different": 1.0, "retained": 0.9, "accuracy_gain": 0.0, "consistency": 0.8}
 HARM = (
-    "Do nothing: a probe that also sees such copies errs more; the task does not vary so, or its label depends on it."
+    "Do nothing: a probe that also sees such copies errs more; the task does not vary in this way, or its label"
+    " depends on it."
 )
 
 
@@ -79,6 +80,15 @@ def test_keep_needs_all_views_whose_probe_is_better_than_chance():
     assert advice_for(usable=[True, True], z=-9.0, retained=low_in_both)[0] == "keep"
     assert advice_for(usable=[True, False], z=-9.0, retained=low_in_one)[0] == "keep"
     assert advice_for(usable=[False, True], z=-9.0, retained=low_in_one)[0] == "no matter"
+
+
+def test_views_whose_probe_is_no_better_than_chance_say_nothing():
+    table = decide(make_evidence({"z": -9.0, "retained": [7.0, 0.1]}, usable=[False, True]))
+    assert table.retained.item() == 0.1
+    assert "keeps 10%" in table["what to do"].item()
+    lost = {"z": -2.0, "accuracy_gain": [0.0, -0.2]}  # the last view is that of the features
+    assert advice_for(usable=[True, True], **lost)[0] == "no matter"
+    assert advice_for(usable=[True, False], **lost)[0] == "unclear"
 
 
 def test_no_probe_is_better_than_chance():

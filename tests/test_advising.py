@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 from estimator_checks import assert_all_pass, own
+from PIL import Image
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from invtransfer import InvarianceAdvisor, Transforms2D, load_objects
+from invtransfer.pictures import ImageCollection
 
 
 def make_task(transformations, n=200, n_classes=4, seed=0):
@@ -34,6 +36,40 @@ def test_numbers_do_not_depend_on_batches_or_on_how_images_come():
     assert one.layer_ == other.layer_ == "input of fc"
     np.testing.assert_allclose(one.evidence_.consistency, other.evidence_.consistency, atol=2 / len(X))
     np.testing.assert_allclose(one.evidence_.sensitivity, other.evidence_.sensitivity, atol=1e-4)
+
+
+def test_sensitivity_does_not_depend_on_the_order_of_the_images():
+    """Sorted images, as those of folders, would be compared with others of their class alone."""
+    rng, y = np.random.default_rng(0), np.repeat(np.arange(3), 300)
+    X = np.clip(rng.normal(60, 8, (900, 1, 1, 3)) + 70 * y[:, None, None, None], 0, 255).astype(np.uint8)
+    X = np.tile(X, (1, 4, 4, 1))
+    options = {"transformations": ["brightness"], "n_draws": 1, "random_state": 0}
+    own, shuffled = (
+        InvarianceAdvisor(lambda X: X.mean(axis=(1, 2)), **options).fit(X[rows], y[rows]).evidence_
+        for rows in (np.arange(900), rng.permutation(900))
+    )
+    error = (own.sensitivity_high - own.sensitivity_low).item() / 3.92
+    assert abs(own.sensitivity - shuffled.sensitivity).item() < 3 * np.sqrt(2) * error
+
+
+def test_images_are_read_once_for_all_copies_of_a_transformation(monkeypatch):
+    X, y = make_task([], n=40)
+    read = []
+
+    class Pictures:
+        def __len__(self):
+            return len(X)
+
+        def __getitem__(self, i):
+            read.append(i)
+            return Image.fromarray(X[i])
+
+    monkeypatch.setattr("invtransfer.estimators.advising.count_at_once", lambda *_: 10)
+    monkeypatch.setattr("invtransfer.estimators.twins.count_at_once", lambda *_: 10)
+    monkeypatch.setattr("invtransfer.pictures.collection.KEPT_BYTES", 10 * X[0].nbytes)
+    images = ImageCollection(Pictures())
+    InvarianceAdvisor(transformations=["blur", "hue"], n_draws=3, random_state=0).fit(images, y)
+    assert np.bincount(read).max() <= 1 + 1 + 2  # the type of the first; as they are; two transformations
 
 
 def test_classes_with_one_image():

@@ -18,6 +18,7 @@ from invtransfer.analysis.evidence import (
     is_better_than_chance,
     mean_interval,
     ratio_interval,
+    share_interval,
 )
 
 
@@ -235,6 +236,39 @@ def test_mean_interval_against_scipy():
     values = np.random.default_rng(0).exponential(size=20)
     known = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert mean_interval(np.append(values, np.nan)) == pytest.approx((values.mean(), known.low, known.high))
+
+
+def test_a_feature_that_hardly_varies_over_images_does_not_drown_the_others_in_copies():
+    Z, codes, folds, copies = make_features(n=200)
+    without = make_probe(Z, codes, folds).compare(copies)
+    unit, moved = np.zeros((200, 1), np.float32), np.full((2, 200, 1), 0.8, np.float32)
+    unit[7] = 1e-3  # as a unit that is nearly dead: 0.8 is ten thousand of its standard deviations
+    probe = make_probe(np.append(Z, unit, axis=1), codes, folds)
+    found = probe.compare(np.append(copies, moved, axis=2))
+    for name in ("consistent", "correct_transformed", "retained"):
+        assert found[name].mean() == pytest.approx(without[name].mean(), abs=0.1)
+    constant = make_probe(np.ones((200, 2), np.float32), codes, folds)  # nothing varies
+    assert constant.correct.mean() < 0.5
+
+
+@pytest.mark.parametrize(("n", "share"), [(30, 0.9), (30, 0.97), (30, 0.99), (100, 0.97), (100, 0.99), (100, 0.5)])
+def test_the_interval_of_a_share_covers_it_also_near_1(n, share):
+    rng, covered = np.random.default_rng(0), []
+    for _ in range(2_000):
+        _, low, high = share_interval((rng.random(n) < share).astype(float))
+        covered.append(low <= share <= high)
+        assert 0 <= low < high <= 1
+    assert np.mean(covered) > 0.95 - 0.01  # twice the binomial error
+
+
+def test_the_interval_of_a_share_by_hand():
+    known = stats.binomtest(29, 30).proportion_ci(method="exact")
+    assert share_interval((np.arange(30) > 0).astype(float)) == pytest.approx((29 / 30, known.low, known.high))
+    assert share_interval(np.zeros(30))[:2] == (0, 0)
+    halves = np.tile([0.25, 0.75], 50)  # a spread of 0.25, that of 4 times as many single answers
+    _, low, high = share_interval(halves)
+    _, low_of_400, high_of_400 = share_interval(np.tile([0.0, 1.0], 198))
+    assert (low, high) == pytest.approx((low_of_400, high_of_400), abs=1e-12)
 
 
 def test_ratio_interval_by_hand():

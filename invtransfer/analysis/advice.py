@@ -33,17 +33,17 @@ def decide(evidence):
     -----
     The first rule that holds decides:
 
-    1. unclear: no probe is better than chance, or nothing is known of the transformation.
-    2. keep: copies harm the probe by far (z below -5), and a probe that saw copies alone has lost more than half of
+    1. no matter: all copies have the features of the images.
+    2. unclear: no probe is better than chance, or nothing is known of the transformation.
+    3. keep: copies harm the probe by far (z below -5), and a probe that saw copies alone has lost more than half of
        what tells the classes apart, in all views (upper end of "retained" below 0.5).
-    3. no matter: copies have the features of the images; or the encoder ignores it already (upper end of its
-       sensitivity below 0.1).
-    4. encourage: copies help the probe (z above 1.645).
-    5. no matter: copies harm the probe more than slightly. Either the mean loss is above 0.2 standard deviations over
+    4. no matter: the encoder ignores it already (upper end of its sensitivity below 0.1).
+    5. encourage: copies help the probe (z above 1.645).
+    6. no matter: copies harm the probe more than slightly. Either the mean loss is above 0.2 standard deviations over
        images, and that by 1.645 standard errors; or the loss is clear (z below -1.645), and the accuracy from the
        features falls by more than 0.1 ("accuracy_gain"), however few images there are. Images of this kind do not come
        in the task, or the label depends on the transformation.
-    6. unclear.
+    7. unclear.
 
     *Why slight harm is no reason against it.* Whole images are transformed, also where the task varies by an object in
     them, so that copies harm a little even if the task varies by the transformation. In eight pilot tasks that no
@@ -65,7 +65,7 @@ def decide(evidence):
         rows.append({
             "transformation": name, "advice": kind, "z": one.z.item(), "sensitivity": one.sensitivity.item(),
             **{column: one[column].isel(view=-1).item() for column in ("accuracy_gain", "consistency", "affinity")},
-            "retained": one.retained.max("view").item(), "what to do": reason,
+            "retained": one.retained.where(one.usable).max("view").item(), "what to do": reason,
         })  # fmt: skip
     table = pd.DataFrame(rows).set_index("transformation")
     return table.iloc[order_advice(table.advice.tolist(), table.z.tolist())]
@@ -115,11 +115,12 @@ def _decide_one(one, usable, n_images):
         return "no matter", f"Do nothing: the encoder ignores it already (sensitivity {sensitivity:.2f})."
     if z > CLEAR:
         return "encourage", f"Make the encoder ignore it: a probe that also sees such copies errs less{reacts}."
-    lost = one.accuracy_gain.isel(view=-1).item() < -LOST and z < -CLEAR
+    features = one.isel(view=-1)
+    lost = z < -CLEAR and bool(features.usable) and features.accuracy_gain.item() < -LOST
     if lost or z < -CLEAR - SLIGHT * np.sqrt(n_images):
         return "no matter", (
-            "Do nothing: a probe that also sees such copies errs more; the task does not vary so, or its label depends"
-            " on it."
+            "Do nothing: a probe that also sees such copies errs more; the task does not vary in this way, or its label"
+            " depends on it."
         )
     what = "harm a little" if z < -CLEAR else "change little"
     return (

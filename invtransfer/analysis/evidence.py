@@ -14,9 +14,10 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import StandardScaler
 
 N_LANDMARKS = 500  # images that features are compared with, by the kernel of the probe
-N_COMPARED = 200  # images whose distances tell the width of the kernel
+N_COMPARED = 200  # images from whose distances the width of the kernel is set
 KERNEL_WIDTH = 3.0  # in median distances of the features
 RIDGES = np.geomspace(1e-4, 1, 9)  # of which the best for held-out images is taken
+LEAST_SPREAD = 0.1  # of the median feature: one that hardly varies over images must not drown the others in copies
 SMALLEST = 1e-7  # share of the largest direction of the kernel below which others are rounding
 ROUNDING = 1e-6  # gains below are the rounding of predictions in float32
 LUCK = 1e-3  # share of guessers that are taken for a probe that knows something
@@ -41,7 +42,8 @@ class CrossValidatedProbe:
     generator : numpy.random.Generator
         It chooses the images that features are compared with, and pairs of images.
     scale : bool
-        Whether each feature is divided by its standard deviation.
+        Whether each feature is divided by its standard deviation over the images, but by no less than a tenth of that
+        of the median feature.
 
     Attributes
     ----------
@@ -50,6 +52,8 @@ class CrossValidatedProbe:
     errors : ndarray of shape (n_images,), float64
         Squared error of what it predicts for the image: the sum over classes of the squared difference to 1 for its
         class and 0 for others.
+    ridge : float
+        Penalty of the fit, the best of nine for held-out images.
 
     Examples
     --------
@@ -63,6 +67,8 @@ class CrossValidatedProbe:
         n_classes = int(codes.max()) + 1
         self._codes, self._folds = codes, [np.flatnonzero(folds == fold) for fold in range(folds.max() + 1)]
         self._scaler = StandardScaler(with_std=scale).fit(Z)
+        if scale and len(spreads := np.sqrt(self._scaler.var_[self._scaler.var_ > 0])):
+            self._scaler.scale_ = np.maximum(self._scaler.scale_, LEAST_SPREAD * np.median(spreads))
         order = generator.permutation(len(Z))
         some = self._scaler.transform(Z[order[:N_COMPARED]])
         width = KERNEL_WIDTH * np.median(cdist(some, some)[np.triu_indices(len(some), 1)])
@@ -152,7 +158,7 @@ class CrossValidatedProbe:
     def _fit_best(self, gram, moments):
         """Return the ridge with the smallest error on held-out images, and the weights of the probe with it.
 
-        The error is taken to fall and rise again with the ridge: the search ends where the next one is worse.
+        The error is assumed to fall and then rise as the ridge grows: the search ends where the next one is worse.
         """
 
         @cache
@@ -243,6 +249,39 @@ def mean_interval(values):
     return ratio_interval(values, np.ones(len(values)))
 
 
+def share_interval(values):
+    """Compute a mean share over images with its 95 % interval, which is within 0 and 1.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_images,)
+        1 or 0 for each image, or the share of its copies.
+
+    Returns
+    -------
+    share, low, high : float
+        Clopper and Pearson's interval, which holds the share in at least 95 % of the cases. That of shares of copies is
+        the same, for as many single answers as would have their spread.
+
+    References
+    ----------
+    Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial", Biometrika
+    26, 1934. For the number of answers: Korn and Graubard, "Confidence intervals for proportions with small expected
+    number of positive counts estimated from survey data", Survey Methodology 24, 1998.
+
+    Examples
+    --------
+    >>> [round(value, 3) for value in share_interval(np.ones(30))]  # 0.884 ** 30 is 0.025
+    [1.0, 0.884, 1.0]
+    """
+    share, n = float(values.mean()), len(values)
+    if (variance := values.var(ddof=1)) > 0:
+        n = max(n, share * (1 - share) / variance * n)
+    low = stats.beta.ppf(0.025, n * share, n * (1 - share) + 1) if share > 0 else 0.0
+    high = stats.beta.ppf(0.975, n * share + 1, n * (1 - share)) if share < 1 else 1.0
+    return share, float(low), float(high)
+
+
 def ratio_interval(values, by):
     """Compute the ratio of two means over the same images with its 95 % interval.
 
@@ -290,7 +329,8 @@ def combine_gains(gains):
     Notes
     -----
     The images are the same in all views, so the sum is taken image by image. The ratio is Student's t, which for few
-    images is often large by chance; it is brought to the normal number of the same rank by Wallace's approximation.
+    images is often large by chance; it is converted to the standard normal quantile of the same probability, by
+    Wallace's approximation.
 
     References
     ----------

@@ -1,7 +1,6 @@
 """Which invariances a task needs, and what to do: InvarianceAdvisor."""
 
 import math
-from functools import partial
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from invtransfer.analysis.evidence import (
     is_better_than_chance,
     mean_interval,
     ratio_interval,
+    share_interval,
 )
 from invtransfer.analysis.representations import (
     compare_within_blocks,
@@ -33,7 +33,7 @@ from invtransfer.estimators.inputs import (
     to_pixels,
     validate_input,
 )
-from invtransfer.estimators.twins import take_images
+from invtransfer.estimators.twins import encode_plain, order_of_pairs, take_images
 from invtransfer.images import check_count
 from invtransfer.networks.inference import check_precision
 from invtransfer.randomness import derive_generator, derive_seed
@@ -45,7 +45,7 @@ MEASURED = {  # over transformation and view; each with its interval
     "consistency": "share of copies for which the answer of the probe that saw none stays",
     "affinity": "accuracy of that probe on copies, over that on images as they are",
     "retained": "of what tells the classes apart, the share that copies alone teach; above chance in both",
-    "relevant_share": "share of the displacement that the probe reads, over that of differences between images",
+    "relevant_share": "share of the displacement that the probe reads, over that of differences between classes",
     "explained": "share of the distance to an image of the class that the best copy takes away, minus other classes'",
 }
 
@@ -117,8 +117,8 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     -----
     *The probe* is a ridge regression of the classes on a wide Gaussian kernel of the features, see
     `invtransfer.analysis.evidence.CrossValidatedProbe`; all answers are for images that it was not fitted on. With
-    e(x) the squared error of its prediction for image x, e_t(x) that if it is fitted on copies as well, the copies of
-    an image counting as much as the image, and t x a copy:
+    e(x) the squared error of its prediction for image x, e_t(x) that if it is fitted on copies as well, each copy
+    counting as much as the image itself, and t x a copy:
 
     - gain = mean of e(x) - e_t(x). z is the mean over images of the sum over views of (e - e_t), each in units of its
       standard deviation, divided by its standard error, as a standard normal number.
@@ -127,8 +127,8 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     - affinity = accuracy on copies / accuracy on images (Gontijo-Lopes et al. 2020).
     - retained = (accuracy on images of a probe that is fitted on copies alone - c) / (accuracy - c), with c the share
       of the largest class. 0 if the label is another one once the transformation is drawn at random.
-    - relevant_share = |Q d|^2 / |d|^2 over that of differences between images, with d the displacement by the
-      transformation and Q the directions that the probe's weights span.
+    - relevant_share = |Q d|^2 / |d|^2 over that of differences between images of different classes, with d the
+      displacement by the transformation and Q the directions that the probe's weights span.
     - explained = 1 - min over copies |t x - x'| / |x - x'|, x' another image of the class, minus the same with an image
       of another class (after Bouchacourt et al. 2021).
 
@@ -232,29 +232,27 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         return self
 
     def _measure(self, encoder, source, codes, transformations, seed):
-        plain = self._encode(encoder, source, len(codes))
-        views = {name: np.concatenate([Z for *_, Z in parts]) for name, parts in plain.items()}
+        views = self._encode_images(encoder, source, len(codes))
         # the same arrays for all transformations: new ones would take longer than what is written into them
         copies = {name: np.empty((self.n_draws, *Z.shape), np.float32) for name, Z in views.items()}
+        order = order_of_pairs(len(codes), len(codes), seed)
         folds = _make_folds(codes, self.n_folds_, derive_seed(seed, "folds"))
         probes = {
             name: CrossValidatedProbe(Z, codes, folds, derive_generator(seed, name), scale=name == "features")
             for name, Z in views.items()
         }
         chance = np.bincount(codes).max() / len(codes)
-        accuracies = np.array([mean_interval(probe.correct) for probe in probes.values()])
+        accuracies = np.array([share_interval(probe.correct) for probe in probes.values()])
         usable = np.array([is_better_than_chance(probe.correct, chance) for probe in probes.values()])
         rows = []
         for transformation in transformations:
-            encoded = self._encode(encoder, source, len(codes), transformation, views["features"].shape[1])
-            for name, parts in encoded.items():
-                copies[name][:] = views[name]  # the transformation may leave an image alone
-                for draw, changed, Z in parts:
-                    copies[name][draw, changed] = Z
+            for name, Z in views.items():
+                copies[name][:] = Z  # the transformation may leave an image alone
+            self._encode_copies(encoder, source, transformation, copies)
             compared = {name: probes[name].compare(Z) for name, Z in copies.items()}
             gains = [one["gain"] for one, say in zip(compared.values(), usable, strict=True) if say]
             summary = {"z": ((), combine_gains(gains) if gains else np.nan)}
-            summary |= _measure_sensitivity(views["features"], copies["features"])
+            summary |= _measure_sensitivity(views["features"], copies["features"], order)
             by_view = [_summarise(compared[name], probes[name].correct, chance) for name in views]
             for name in by_view[0]:
                 summary[name] = ("view", [one[name] for one in by_view])
@@ -269,32 +267,40 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         evidence.attrs = {"n_images": len(codes), "n_classes": int(codes.max()) + 1, "chance": chance}
         return _describe(evidence)
 
-    def _encode(self, encoder, source, n, transformation=None, n_features=None):
-        """Return, by view, parts (draw, rows, features) of images as they are, or of the copies that differ from them.
+    def _encode_images(self, encoder, source, n):
+        """Return the features of images as they are, (n, n_features), by view."""
+        views = {}
+        if self.encoder is not None:
+            pieces = (source.sample(len(rows), rows[0], transformations=())[0] for rows in _cut(source, n))
+            views["pixels"] = np.concatenate([_shrink(images) for images in pieces])
+        views["features"] = encode_plain(encoder, source, n, prepare=self._prepare, **self._options())
+        return views
 
-        Without `n_features`, at least one image is needed to find out how many the encoder has.
-        """
-        n_draws = 1 if transformation is None else self.n_draws
-        prepare = partial(to_pixels, pixel_range=self._pixel_range) if self.image_shape_[2] == 1 else None
-        step, thumbnails = count_at_once(source.image_shape, source.dtype), []
+    def _encode_copies(self, encoder, source, transformation, copies):
+        """Write the features of those copies that differ from their images into arrays (n_draws, n, n_features)."""
+        n_draws, n, n_features = copies["features"].shape
 
         def make_pieces():
-            for draw in range(n_draws):
-                for start in range(0, n, step):
-                    rows = np.arange(start, min(n, start + step))
-                    images, _ = source.sample(len(rows), start, transformations=())
-                    if transformation is not None:
-                        shown = images
-                        images, _ = source.sample(len(rows), start + draw * n, transformations=[transformation])
-                        acts = (images != shown).any(axis=(1, 2, 3))
-                        rows, images = rows[acts], images[acts]
-                    if self.encoder is not None:
-                        thumbnails.append((draw, rows, _shrink(images)))
-                    yield (draw, rows), images if prepare is None else prepare(images)
+            for rows in _cut(source, n):
+                images, _ = source.sample(len(rows), rows[0], transformations=())
+                for draw in range(n_draws):
+                    shown = take_images(images, encoder, source.random_state, None, rows + draw * n)
+                    made, _ = shown.sample(len(rows), transformations=[transformation])
+                    acts = (made != images).any(axis=(1, 2, 3))
+                    made, place = made[acts], (draw, rows[acts])
+                    if "pixels" in copies:
+                        copies["pixels"][place] = _shrink(made)
+                    yield place, self._prepare(made)
 
-        pieces = encode_pieces(encoder, make_pieces(), self.batch_size, precision=self.precision, n_features=n_features)
-        encoded = [(draw, rows, Z) for (draw, rows), Z in pieces]
-        return {"pixels": thumbnails, "features": encoded} if self.encoder is not None else {"features": encoded}
+        for place, Z in encode_pieces(encoder, make_pieces(), n_features=n_features, **self._options()):
+            copies["features"][place] = Z
+
+    def _prepare(self, images):
+        """Return what the encoder is given of images."""
+        return images if self.image_shape_[2] == 3 else to_pixels(images, self._pixel_range)
+
+    def _options(self):
+        return {"batch_size": self.batch_size, "precision": self.precision}
 
     def __str__(self):
         """Show the advice, once there is some."""
@@ -350,6 +356,13 @@ def _make_folds(codes, n_folds, seed):
     return folds
 
 
+def _cut(source, n):
+    """Yield the numbers of images that are made at once."""
+    step = count_at_once(source.image_shape, source.dtype)
+    for start in range(0, n, step):
+        yield np.arange(start, min(n, start + step))
+
+
 def _shrink(images):
     """Return the pixels of images that are brought to at most 32 x 32, by means over areas, (n, n_pixels), float32."""
     scale = np.float32(1 / 255 if images.dtype == np.uint8 else 1)
@@ -361,10 +374,13 @@ def _shrink(images):
     return images.reshape(-1, n_pixels).astype(np.float32) * scale
 
 
-def _measure_sensitivity(Z, Z_copies):
-    """Measure the sensitivity of the features, from the first copy of each image that differs."""
+def _measure_sensitivity(Z, Z_copies, order):
+    """Measure the sensitivity of the features, from the first copy of each image that differs.
+
+    Different images are compared within blocks: `order` is random, so that sorted images meet those of all classes.
+    """
     differs = (Z_copies != Z).any(axis=2)
-    rows = np.flatnonzero(differs.any(axis=0))
+    rows = order[differs.any(axis=0)[order]]
     sensitivity = np.full(3, np.nan)
     if len(rows) > 1:
         twins = Z_copies[differs.argmax(axis=0)[rows], rows]
@@ -380,7 +396,7 @@ def _summarise(compared, correct, chance):
     found = {
         "gain": mean_interval(compared["gain"]),
         "accuracy_gain": mean_interval(compared["accuracy_gain"]),
-        "consistency": mean_interval(compared["consistent"]),
+        "consistency": share_interval(compared["consistent"]),
         "affinity": ratio_interval(compared["correct_transformed"], correct),
         "retained": ratio_interval(compared["retained"] - chance, correct - chance),
         "relevant_share": ratio_interval(compared["relevant"], compared["displaced"]),

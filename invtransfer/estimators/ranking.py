@@ -84,7 +84,7 @@ def rank_encoders(
         The scores, of which higher is better, are "probe_accuracy", that of `FrozenFeatureProbe` on images of folds
         that it has not seen; "nearest_accuracy", that of the 5 nearest other images; "h_score" and "log_evidence", see
         `invtransfer.analysis`. Of each there are "value"; "interval", its 95 % interval, over "bound"; "first", the
-        share of the resamples in which the encoder has the highest score, where equal ones share; "ahead", the share
+        share of the resamples in which the encoder has the highest score (ties share equally); "ahead", the share
         in which it is above the next encoder of the list, where ties count half; and "difference", to the first of the
         list, with "difference_interval". The attributes are "n_folds", "n_resamples", "n_subsets", "n_images",
         "n_classes", and "chance", the share of the largest class. With `sensitivity` there are, over "transformation",
@@ -112,8 +112,9 @@ def rank_encoders(
     bootstrap, which draws images with replacement and fits nothing again. That a probe fitted on other images might be
     better or worse is therefore not in it: in simulations of three Gaussian classes the interval held the mean accuracy
     over samples in 95 % of the cases with 100 images and 6 features, but in 83 % with 60 images and 30 features. If all
-    answers are right, it goes down to the accuracy with which that happens in 2.5 % of the cases. For H-score and log
-    evidence, an image that is drawn twice would look like two of a class that are close together, and raise the score.
+    answers are right, it goes down to the accuracy with which that happens in 2.5 % of the cases; and so does that of
+    a difference, if two encoders are right about the same images. For H-score and log evidence, an image that is drawn
+    twice would look like two of a class that are close together, and raise the score.
     They are computed without a fifth of each class at a time instead, the delete-d jackknife, and deviations are
     multiplied by 2, the square root of 4/5 over 1/5, see
     `invtransfer.analysis.resampling`. Their intervals are of what other images, as many of each class, would give; in
@@ -175,7 +176,7 @@ def rank_encoders(
     order = np.argsort(-accuracies[:, 0], kind="stable")
     ranking = xr.concat(
         [
-            _describe_accuracies(accuracies[order], resampled[:, order], len(rows)),
+            _describe_accuracies(correct[:, order], resampled[:, order]),
             _describe_others(others[order], deviations[:, order], len(rows), len(counts)),
         ],
         "score",
@@ -225,7 +226,7 @@ def _check_sensitivity(sensitivity, encoders):
     sensitivity = check_array(sensitivity, "sensitivity", dims=dims, coordinates=dims, once=dims)
     surplus = [dim for dim in sensitivity.dims if dim not in dims]
     if surplus:
-        raise ValueError(f"sensitivity has the dimension {surplus[0]!r} too, expected one value of it to be selected")
+        raise ValueError(f"sensitivity also has the dimension {surplus[0]!r}: select one label of it first")
     missing = [name for name in encoders if name not in sensitivity.encoder.values.tolist()]
     if missing:
         raise ValueError(
@@ -252,12 +253,16 @@ def _probe_correct(Z, codes, folds):
     return correct
 
 
-def _describe_accuracies(values, resampled, n):
-    """Summarise bootstrap means, of shape (n_resamples, n_encoders, 2)."""
+def _describe_accuracies(correct, resampled):
+    """Summarise right answers, (n_images, n_encoders, 2), and their bootstrap means, (n_resamples, n_encoders, 2)."""
+    n, values = len(correct), correct.mean(axis=0)
+    rare = 1 - 0.025 ** (1 / n)  # what happens in none of n images may happen in so many
     low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
-    low = np.where(values == 1, 0.025 ** (1 / n), low)
-    high = np.where(values == 0, 1 - 0.025 ** (1 / n), high)
+    low, high = np.where(values == 1, 1 - rare, low), np.where(values == 0, rare, high)
     between = np.quantile(resampled - resampled[:, :1], [0.025, 0.975], axis=0)
+    agree = (correct == correct[:, :1]).all(axis=0)
+    agree[0] = False  # the first, which is compared with itself
+    between = np.where(agree, np.reshape([-rare, rare], (2, 1, 1)), between)
     return _describe(values, resampled, [low, high], between)
 
 

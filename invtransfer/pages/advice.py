@@ -31,8 +31,8 @@ READING = (
         f"unclear: copies change little; harm by less than {SLIGHT} standard deviations over images counts as little,"
         " because whole images are transformed, also where the task varies by an object in them. So a transformation"
         f" may be here although its z is below -{CLEAR}.",
-        f"no matter: copies harm by more, or the accuracy falls by more than {LOST}, so that the task does not vary so,"
-        f" or the label depends on it; or the encoder ignores it already (sensitivity below {IGNORED}).",
+        f"no matter: copies harm by more, or the accuracy falls by more than {LOST}, so that the task does not vary in"
+        f" this way, or the label depends on it; or the encoder ignores it already (sensitivity below {IGNORED}).",
     ],
     'The column "pretrain" counts those to pretrain with, the most useful first: those to encourage, and those that are'
     f" unclear, because one invariance more costs little, and a missing one much; at most {MOST_ADVISED}. Whole images"

@@ -128,7 +128,7 @@ def _make_parser():
 
 def _add_measure(commands):
     """Add the command that has most options."""
-    command = _add(commands, _measure, "measure what models ignore in a person's own images")
+    command = _add(commands, _measure, "measure what models ignore in your own images")
     _add_models_and_images(command, "folder of images, or file of arrays")
     pairs = "how many of the images are shown at most (default: 1000)"
     command.add_argument("--pairs", type=int, metavar="N", default=1_000, help=pairs)

@@ -117,10 +117,9 @@ def measure_models(
     models, images, path, chosen = check_arguments(models, images, path, transformations, size, batch_size, precision)
     names = [t.name for t in chosen]
     check_count(n_pairs, "n_pairs", low=2)
-    check_strengths(strengths)
+    strengths = check_strengths(strengths)
     if distance not in DISTANCES:
         raise ValueError(f"distance is {distance!r}, expected one of: {', '.join(DISTANCES)}")
-    strengths = None if strengths is None else [float(strength) for strength in strengths]
     pairs = choose_interactions(interactions, chosen, strengths)
     _check_pairs_kept(path, pairs)
     thens = {name: [then.name for first, then in pairs if first.name == name] for name in names}

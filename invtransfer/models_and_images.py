@@ -12,7 +12,7 @@ from invtransfer.encoders.encoding import open_encoder
 from invtransfer.estimators.models import LIBRARIES, load_model
 from invtransfer.images import check_count
 from invtransfer.networks.devices import resolve_device
-from invtransfer.networks.inference import check_precision
+from invtransfer.networks.inference import check_inference
 from invtransfer.storage import expand_path
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
@@ -68,9 +68,7 @@ def check_arguments(models, images, path, transformations, size, batch_size, pre
     if images in path.resolve().parents:
         raise ValueError(f"cannot write {path}: it would lie among the images, in {images}")
     check_count(size, "size", high=4_096)
-    if batch_size is not None:
-        check_count(batch_size, "batch_size", high=65_536)
-    check_precision(precision)
+    check_inference(batch_size, precision)
     return models, images, path, chosen
 
 
@@ -204,7 +202,8 @@ class NamedModels:
             data = (
                 value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy() if plain else str(value).encode()
             )
-            digest.update(f"{path}\0".encode() + bytes(data))
+            digest.update(f"{path}\0".encode())
+            digest.update(data)
         return digest.hexdigest()[:12]
 
 

@@ -932,7 +932,7 @@ def encode(Z, X):
     "gets_raw_pixels",
     "measure_given",
     "choose_batch_size",
-    "check_precision",
+    "check_inference",
 )
 def pieces(draw):
     opened, given = call_drawn(draw, "open_encoder", spoiled=True, again=False)
@@ -951,7 +951,7 @@ def pieces(draw):
     assert (distances >= 0).all()
     size = draw(st.tuples(st.integers(1, 5_000), st.integers(1, 5_000)))
     assert 1 <= call(public("choose_batch_size"), size) <= 128
-    call(public("check_precision"), draw(ARGUMENTS["precision"] | names()))
+    call(public("check_inference"), draw(st.none() | st.integers(-1, 9)), draw(ARGUMENTS["precision"] | names()))
 
 
 TENSORS = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(lambda shape: torch.ones(2, *shape))

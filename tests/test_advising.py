@@ -80,7 +80,7 @@ def test_classes_with_one_image():
     assert advisor.evidence_.attrs == {"n_images": 19, "n_classes": 4, "chance": np.bincount(y[single < 9]).max() / 19}
     with pytest.raises(ValueError, match="y holds one class only, 0"):
         InvarianceAdvisor().fit(X, np.zeros(20))
-    with pytest.raises(ValueError, match="y holds at least 2 images of 0 of its 20 classes, expected of at least"):
+    with pytest.raises(ValueError, match="y has 0 of 20 classes with at least 2 images, expected at least 2 such"):
         InvarianceAdvisor().fit(X, np.arange(20))
 
 

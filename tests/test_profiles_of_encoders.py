@@ -269,6 +269,18 @@ def test_an_encoder_that_fails_does_not_stop_the_others(X):
         SensitivityScorer({"fails": fails}, transformations=["hue"]).fit(X)
 
 
+def test_images_are_blamed_once_and_not_the_encoders(X):
+    scorer = SensitivityScorer({"a": mean_colour, "b": None}, transformations=["hue"])
+    with pytest.raises(ValueError, match=r"^X has shape \(60, 3, 8, 8\), expected .* channels come first"):
+        scorer.fit(X.transpose(0, 3, 1, 2))
+
+
+def test_strengths_may_be_anything_that_can_be_walked_through(X):
+    options = {"transformations": ["hue"], "twins": "clean", "random_state": 0}
+    found = SensitivityScorer(mean_colour, strengths=iter([0.5, 1]), **options).fit(X).sensitivity_
+    assert found.equals(SensitivityScorer(mean_colour, strengths=[0.5, 1.0], **options).fit(X).sensitivity_)
+
+
 def test_one_transformation_hides_another_and_two_add_up(X):
     def shift(images, *, by, channel):
         images = images.clone()
@@ -379,6 +391,9 @@ def test_the_images_of_pairs_are_those_that_were_compared(X, twins):
         scorer.make_twins(X, "blur")
     with pytest.raises(ValueError, match="X gives 20 pairs, expected 30, those of fit"):
         scorer.make_twins(X[:20], "hue")
+    for others in (255 - X, X[::-1]):
+        with pytest.raises(ValueError, match="X has other images than in fit, or in another order"):
+            scorer.make_twins(others, "hue")
 
 
 def test_the_most_affected_images_are_drawn_in_two_lines(X):

@@ -243,7 +243,7 @@ LABELS = xr.DataArray(np.ones((1, 1)), {"encoder": ["a"], "transformation": ["hu
         ({"n_resamples": 1}, ValueError, "n_resamples is 1, expected a whole number from 2 to 1000000"),
         ({"y": ["a"] * N}, ValueError, "y holds one class only, 'a', expected at least 2 classes"),
         ({"y": [0, 1]}, ValueError, r"y has shape \(2,\), expected \(150,\): one label per image"),
-        ({"y": [*"ab", *["c"] * (N - 2)]}, ValueError, "y holds at least 2 images of 1 of its 3 classes, expected of"),
+        ({"y": [*"ab", *["c"] * (N - 2)]}, ValueError, "y has 1 of 3 classes with at least 2 images, expected at le"),
         ({"X": np.zeros((N, 4))}, ValueError, r"X has shape \(150, 4\)"),
         ({"sensitivity": [1]}, TypeError, "sensitivity is of type list, expected an xarray.DataArray"),
         ({"sensitivity": LABELS[0]}, ValueError, "sensitivity has no dimension 'encoder'"),

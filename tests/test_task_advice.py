@@ -167,7 +167,7 @@ def test_files_of_arrays_with_labels(folder):
         (["--images", "photos/left"], "left holds images without classes, expected a folder of images for each class"),
         (["--images", "plain.npy"], "plain.npy holds images without classes"),
         (["--images", "one"], "one holds one class only, 'left', expected at least 2 classes"),
-        (["--images", "lone"], "lone holds at least 2 images of 1 of its 2 classes, expected of at least 2 classes"),
+        (["--images", "lone"], "lone has 1 of 2 classes with at least 2 images, expected at least 2 such classes"),
         (["--images", "broken"], "new/1.png cannot be read as an image"),
         (["--images", "holidays"], "holidays"),
         (["--transformations", "rotation"], "'rotation'"),

@@ -41,11 +41,11 @@ def log_evidence(Z, y):
     Notes
     -----
     For each class, its labels of 0 and 1 are the features times weights plus noise. The weights are normal with
-    variance 1 / alpha, the noise is normal with variance 1 / beta, and there is no intercept. Of a given ratio of alpha
-    to beta, the best beta is known in closed form; so the evidence is maximised over one number. The published code
-    goes to a fixed point of both instead, where the evidence is stationary, and stops after 11 steps, though features
-    that have little to do with the labels can take a thousand. One more thing differs: where features explain labels
-    without any rest, so that the evidence has no bound, the variance of the noise stays at 1e-6.
+    variance 1 / alpha, the noise is normal with variance 1 / beta, and there is no intercept. For a given ratio of
+    alpha to beta, the best beta is known in closed form; so the evidence is maximised over one number. The published
+    code goes to a fixed point of both instead, where the evidence is stationary, and stops after 11 steps, though
+    features that have little to do with the labels can take a thousand. One more thing differs: where features explain
+    labels without any rest, so that the evidence has no bound, the variance of the noise stays at 1e-6.
 
     References
     ----------

@@ -11,9 +11,15 @@ from torch import nn
 from invtransfer.encoders.layers import LayerFeatures, explain_failure
 from invtransfer.encoders.many_layers import ManyLayers
 from invtransfer.encoders.outputs import check_pool
-from invtransfer.images import as_array, check_count
+from invtransfer.images import as_array
 from invtransfer.networks.devices import resolve_device
-from invtransfer.networks.inference import apply_in_batches, choose_batch_size, compute_outputs, first_weight
+from invtransfer.networks.inference import (
+    apply_in_batches,
+    check_inference,
+    choose_batch_size,
+    compute_outputs,
+    first_weight,
+)
 
 WATCHED = (LayerFeatures, ManyLayers)
 PIECE_BYTES = 2**24  # size of the images that are read, or made, at once
@@ -74,8 +80,7 @@ def encode(encoder, X, batch_size=None, *, layer=None, pool="auto", precision="f
     >>> encode(lambda X: X.mean(axis=(1, 2)), images).shape
     (5, 3)
     """
-    if batch_size is not None:
-        check_count(batch_size, "batch_size", high=65_536)
+    check_inference(batch_size, precision)
     encoder = open_encoder(encoder, layer, pool)
     if not hasattr(X, "dtype"):
         X = as_array(X, "X")

@@ -35,7 +35,7 @@ from invtransfer.estimators.inputs import (
 )
 from invtransfer.estimators.twins import encode_plain, order_of_pairs, take_images
 from invtransfer.images import check_count
-from invtransfer.networks.inference import check_precision
+from invtransfer.networks.inference import check_inference
 from invtransfer.randomness import derive_generator, derive_seed
 
 THUMBNAIL = 32  # side in pixels of the images whose pixels are the second view
@@ -215,9 +215,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         chosen = choose_transformations(self.transformations)
         check_count(self.n_draws, "n_draws", high=1_000)
         check_count(self.n_folds, "n_folds", low=2)
-        if self.batch_size is not None:
-            check_count(self.batch_size, "batch_size", high=65_536)
-        check_precision(self.precision)
+        check_inference(self.batch_size, self.precision)
         X, y = validate_input(self, X, y, reset=True)
         rows, self.classes_, codes = find_repeated_classes(y)
         self.n_folds_ = int(min(self.n_folds, np.bincount(codes).min()))

@@ -402,8 +402,8 @@ def find_repeated_classes(y, name="y"):
     single = classes[counts < 2].tolist()
     if len(classes) - len(single) < 2:
         raise ValueError(
-            f"{name} holds at least 2 images of {len(classes) - len(single)} of its {len(classes)} classes, expected of"
-            " at least 2 classes: one image to learn from, and one to be tested"
+            f"{name} has {len(classes) - len(single)} of {len(classes)} classes with at least 2 images, expected at"
+            " least 2 such classes: one image to learn from, and one to test on"
         )
     if single:
         named = ", ".join(repr(label) for label in single[:5]) + (", ..." if len(single) > 5 else "")

@@ -41,8 +41,12 @@ def check_strengths(strengths):
 
     Parameters
     ----------
-    strengths : list of float or None
+    strengths : iterable of float or None
         Strengths.
+
+    Returns
+    -------
+    strengths : list of float or None
 
     Raises
     ------
@@ -57,13 +61,14 @@ def check_strengths(strengths):
     ValueError: strengths is [0.5, 0.25], expected numbers above 0 and up to 1, each larger than the one before
     """
     if strengths is None:
-        return
+        return None
     listed = list(strengths) if isinstance(strengths, Iterable) and not isinstance(strengths, str) else []
     real = all(isinstance(one, Real) and not isinstance(one, bool) and 0 < one <= 1 for one in listed)
     if not listed or not real or any(one >= other for one, other in pairwise(listed)):
         raise ValueError(
             f"strengths is {strengths!r}, expected numbers above 0 and up to 1, each larger than the one before"
         )
+    return [float(one) for one in listed]
 
 
 def choose_interactions(interactions, transformations, strengths=None):

@@ -23,7 +23,7 @@ from invtransfer.encoders.outputs import check_pool
 from invtransfer.estimators.inputs import check_encoders, find_repeated_classes
 from invtransfer.estimators.probing import FrozenFeatureProbe
 from invtransfer.images import check_count, check_images, check_labels
-from invtransfer.networks.inference import check_precision
+from invtransfer.networks.inference import check_inference
 from invtransfer.randomness import derive_generator, derive_seed
 
 ACCURACIES = ("probe_accuracy", "nearest_accuracy")
@@ -149,9 +149,7 @@ def rank_encoders(
     counts = np.bincount(codes)
     n_folds = min(check_count(n_folds, "n_folds", low=2), int(counts.min()))
     check_count(n_resamples, "n_resamples", low=2, high=1_000_000)
-    if batch_size is not None:
-        check_count(batch_size, "batch_size", high=65_536)
-    check_precision(precision)
+    check_inference(batch_size, precision)
     check_pool(pool)
     if sensitivity is not None:
         sensitivity = _check_sensitivity(sensitivity, encoders)

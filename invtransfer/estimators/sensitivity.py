@@ -50,7 +50,7 @@ from invtransfer.estimators.twins import (
     warn_of_few,
 )
 from invtransfer.images import check_count
-from invtransfer.networks.inference import check_precision
+from invtransfer.networks.inference import check_inference
 from invtransfer.randomness import derive_seed
 from invtransfer.sources.blocks import Source
 
@@ -266,13 +266,15 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         """
         self._check_parameters()
         self._transformations = choose_transformations(self.transformations)
-        self._strengths = None if self.strengths is None else [float(strength) for strength in self.strengths]
+        self._strengths = check_strengths(self.strengths)
         self._interactions = choose_interactions(self.interactions, self._transformations, self._strengths)
         self._seed, self._whitenings = derive_seed(self.random_state, "sensitivity"), {}
         profiles, layers, failures = {}, {}, {}
+        images = self._take(X, reset=True)
+        self._shown = self._identify(self._make_source(images, None))
         for name, encoder in self._encoders().items():
             try:
-                profiles[name], layers[name] = self._profile(name, encoder, X)
+                profiles[name], layers[name] = self._profile(name, encoder, images)
             except Exception as error:
                 if not isinstance(self.encoder, dict):
                     raise
@@ -310,13 +312,10 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
 
     def _check_parameters(self):
         check_count(self.n_pairs, "n_pairs", low=2)
-        if self.batch_size is not None:
-            check_count(self.batch_size, "batch_size", high=65_536)
-        check_precision(self.precision)
+        check_inference(self.batch_size, self.precision)
         for name, known in (("twins", TWINS), ("distance", DISTANCES)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, expected one of: {', '.join(known)}")
-        check_strengths(self.strengths)
         if isinstance(self.encoder, dict):
             check_encoders(self.encoder, "encoder")
         for probe in self.probe.values() if isinstance(self.probe, dict) else [self.probe]:
@@ -338,10 +337,10 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
     def _open(self, encoder):
         return open_encoder(encoder, self.layer, self.pool, self.layers)
 
-    def _profile(self, name, encoder, X):
+    def _profile(self, name, encoder, images):
         """Return the profile of one encoder, and where its features are taken."""
         encoder = self._open(encoder)
-        source = self._source(X, encoder, reset=True)
+        source = self._make_source(images, encoder)
         probe = self.probe[name] if isinstance(self.probe, dict) else self.probe
         n_pairs, known = self._count_pairs(source), {}
         if self.distance == "mahalanobis":
@@ -355,7 +354,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             objects="object" in getattr(source, "changes", ()), answer=None if probe is None else probe.predict,
             **known, **self._options(),
         )  # fmt: skip
-        if not isinstance(X, Source):
+        if not isinstance(images, Source):
             profile = profile.assign_coords(image=("pair", source.order))
         return add_interactions(profile), describe_features(encoder)
 
@@ -418,10 +417,10 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             to another.
         """
         check_is_fitted(self)
-        ratios = []
+        images, ratios = self._take(X, reset=False), []
         for name in self._scales:
             encoder = self._open(self._encoders()[name])
-            source = self._source(X, encoder, reset=False)
+            source = self._make_source(images, encoder)
             measured = self._measure_alone(name, encoder, source, self._count_pairs(source))
             normalisers = _scales(measured)
             ratios.append(measured.pair_distances.values.mean(-1) / np.where(normalisers > 0, normalisers, np.nan))
@@ -454,10 +453,12 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         known = {t.name: t for t in self._transformations}
         if not isinstance(transformation, str) or transformation not in known:
             raise ValueError(f"transformation is {transformation!r}, expected one of: {', '.join(known)}")
-        source = self._source(X, None, reset=False)
+        source = self._make_source(self._take(X, reset=False), None)
         n_pairs = self.profile_.sizes["pair"]
         if self._count_pairs(source) != n_pairs:
             raise ValueError(f"X gives {self._count_pairs(source)} pairs, expected {n_pairs}, those of fit")
+        if self._identify(source) != self._shown:
+            raise ValueError("X has other images than in fit, or in another order")
         made_by = (known[transformation].at(strength),)
         return tuple(ImagesOfPairs(source, n_pairs, made_by, self.twins, role) for role in ("first", "twin"))
 
@@ -483,8 +484,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
                 names.append(" ".join(part for part in parts if part is not None))
         return np.array(names, dtype=object)
 
-    def _source(self, X, encoder, reset):
-        """Return `X` if it is a source, else a source of whole images."""
+    def _take(self, X, reset):
+        """Return `X` if it is a source, else images, after they were checked."""
         if isinstance(X, Source):
             if getattr(X, "n_images", 2) < 2:
                 raise ValueError("X shows one image only, expected at least 2, since different images are compared")
@@ -499,8 +500,19 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             raise ValueError("X has n_samples = 1, expected at least 2, since different images are compared")
         if reset:
             self._pixel_range = find_pixel_range(X)
-        order = order_of_pairs(len(X), self.n_pairs, self._seed)
-        return take_images(to_images(X, self._pixel_range), encoder, self._seed, order, order)
+        return to_images(X, self._pixel_range)
+
+    def _make_source(self, images, encoder):
+        """Return what `_take` returned as a source of pairs, which are transformed on the encoder's device."""
+        if isinstance(images, Source):
+            return images
+        order = order_of_pairs(len(images), self.n_pairs, self._seed)
+        return take_images(images, encoder, self._seed, order, order)
+
+    def _identify(self, source):
+        """Return a checksum of the first and the last image that pairs are made of."""
+        shown = (source.sample(1, i, transformations=())[0] for i in (0, self._count_pairs(source) - 1))
+        return [zlib.crc32(np.ascontiguousarray(image).data) for image in shown]
 
     def __sklearn_is_fitted__(self):
         """Tell whether `fit` has been called, whatever the encoder is."""

@@ -29,14 +29,14 @@ from invtransfer.encoders.encoding import columns_of, count_at_once, describe_la
 from invtransfer.randomness import derive_generator
 from invtransfer.sources.transformed_images import TransformedImages
 
-ROUNDING = 1e-5  # distances of twins, as a share of that of different images, that are none
+ROUNDING = 1e-5  # share of the mean distance between different images below which that of twins counts as 0
 PER_PAIR = {  # what is measured of each pair, in each layer
     "pair_distances": "units of the features",
     "random_distances": "units of the features",
     "object_distances": "units of the features",
     "nearer": "1",
 }
-N_IMAGES_OF_COVARIANCE = 1_000  # whose features tell the covariance of Mahalanobis distances
+N_IMAGES_OF_COVARIANCE = 1_000  # images from whose features the covariance of Mahalanobis distances is estimated
 
 
 def measure_twins(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from invtransfer.images import to_tensor
+from invtransfer.images import check_count, to_tensor
 from invtransfer.surroundings import usual_torch
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -39,7 +39,7 @@ def compute_outputs(network, X, batch_size=None, precision="float32"):
     ValueError
         If there is no such `precision`, or the network does not return one row per sample.
     """
-    check_precision(precision)
+    check_inference(batch_size, precision)
     weight = first_weight(network)
     if batch_size is None:
         batch_size = choose_batch_size(X.shape[1:3], weight.device) if X.ndim == 4 else 128
@@ -79,26 +79,30 @@ def choose_batch_size(image_size, device="cpu"):
     return on_cpu if torch.device(device).type == "cpu" else 16 * on_cpu
 
 
-def check_precision(precision):
-    """Check the number format of inference.
+def check_inference(batch_size, precision):
+    """Check how a network is asked.
 
     Parameters
     ----------
+    batch_size : int or None
+        Number of images per call. None: by their size and the device.
     precision : str
-        "float32", "bfloat16" or "float16".
+        Number format, "float32", "bfloat16" or "float16".
 
     Raises
     ------
     ValueError
-        If it is none of these.
+        If `batch_size` is not from 1 to 65,536, or `precision` none of these.
 
     Examples
     --------
-    >>> check_precision("int8")
+    >>> check_inference(8, "int8")
     Traceback (most recent call last):
     ...
     ValueError: precision is 'int8', expected one of: float32, bfloat16, float16
     """
+    if batch_size is not None:
+        check_count(batch_size, "batch_size", high=65_536)
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}, expected one of: {', '.join(PRECISIONS)}")
 

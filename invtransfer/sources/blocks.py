@@ -206,6 +206,11 @@ def draw_rows(transformation, indices, image_shape, random_state, twin=False):
     parameters : dict of str to ndarray
         One row per index.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If the transformation's ``draw`` does not return a dict of arrays with a row per image.
+
     Examples
     --------
     >>> from invtransfer.transformations import TRANSFORMATIONS
@@ -220,6 +225,7 @@ def draw_rows(transformation, indices, image_shape, random_state, twin=False):
     parameters = None
     for block in np.unique(blocks):
         drawn = transformation.draw(BLOCK, derive_generator(random_state, stream, block), image_shape)
+        _check_drawn(transformation, drawn)
         here = blocks == block
         rows = {name: values[indices[here] % BLOCK] for name, values in drawn.items()}
         if here.all():
@@ -229,6 +235,19 @@ def draw_rows(transformation, indices, image_shape, random_state, twin=False):
         for name, values in rows.items():
             parameters[name][here] = values
     return parameters
+
+
+def _check_drawn(transformation, drawn):
+    """Raise an error unless parameters were drawn as a transformation's docstring says."""
+    made = f"draw of the transformation {transformation.name!r} returned"
+    if not isinstance(drawn, dict):
+        raise TypeError(f"{made} an object of type {type(drawn).__name__}, expected a dict of arrays")
+    for name, values in drawn.items():
+        if np.shape(values)[:1] != (BLOCK,):
+            raise ValueError(
+                f"{made} {name!r} of shape {np.shape(values)}, expected {BLOCK} as the first dimension: a row for each"
+                " image that is asked for"
+            )
 
 
 def _blocks(n, start):

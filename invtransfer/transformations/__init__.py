@@ -178,6 +178,7 @@ class Transformation:
 
 
 UNIT_SQUARE = ((0.0, 1.0), (0.0, 1.0))
+ROUNDING = 1e-4  # by which a value may be beyond 0 and 1
 
 TRANSFORMATIONS = {
     transformation.name: transformation
@@ -345,7 +346,10 @@ def apply_transformations(images, transformations, parameters):
     Raises
     ------
     ValueError
-        If the numbers of dicts and transformations differ.
+        If the numbers of dicts and transformations differ, or a transformation of your own returns another shape or
+        dtype than it was given, or values beyond 0 and 1.
+    TypeError
+        If one of your own returns no tensor.
 
     Notes
     -----
@@ -358,5 +362,24 @@ def apply_transformations(images, transformations, parameters):
     if not transformations:
         return images.clone()
     for transformation, drawn in zip(transformations, parameters, strict=True):
-        images = transformation.apply(images, **to_tensors(drawn, images.device))
+        changed = transformation.apply(images, **to_tensors(drawn, images.device))
+        if transformation.name not in TRANSFORMATIONS:
+            _check_applied(transformation, changed, images)
+        images = changed
     return images
+
+
+def _check_applied(transformation, changed, images):
+    """Raise an error if a person's own transformation does not keep the contract."""
+    made = f"apply of the transformation {transformation.name!r} returned"
+    if not isinstance(changed, torch.Tensor):
+        raise TypeError(f"{made} an object of type {type(changed).__name__}, expected a tensor")
+    if changed.shape != images.shape or changed.dtype != images.dtype:
+        raise ValueError(
+            f"{made} {changed.dtype} of shape {tuple(changed.shape)}, expected {images.dtype} of shape"
+            f" {tuple(images.shape)}, as it was given"
+        )
+    if changed.numel():
+        low, high = (bound.item() for bound in changed.aminmax())
+        if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # nor are they NaN
+            raise ValueError(f"{made} values from {low:g} to {high:g}, expected 0 to 1: clamp them")

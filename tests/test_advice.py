@@ -65,8 +65,13 @@ def advice_for(usable=True, **case):
          " keeps 10% of what tells the classes apart (at most 15%)."),
         ({"z": -9.0, "retained": -0.2, "sensitivity": 0.01}, "keep", "Leave the encoder sensitive to it: a probe that"
          " saw such copies alone keeps 0% of what tells the classes apart (at most 0%)."),
-        ({"z": -9.0, "retained": 0.46}, "no matter", HARM),
-        ({"z": -4.9, "retained": 0.1}, "no matter", HARM),
+        ({"z": -9.0, "retained": 0.46}, "unclear", "Leave the encoder as it is: such copies harm, and a probe that saw"
+         " them alone keeps 46% of what tells the classes apart; the label may depend on it."),
+        ({"z": -0.9, "retained": -0.6}, "unclear", "Leave the encoder as it is: such copies do not help, and a probe"
+         " that saw them alone keeps 0% of what tells the classes apart; the label may depend on it."),
+        ({"z": 0.1, "retained": 0.1}, "unclear", "Not sure: such copies change little. Try it: one invariance more"
+         " usually costs less than a missing one."),
+        ({"z": -9.0, "retained": 0.52}, "no matter", HARM),
         ({"z": NAN}, "unclear", "Not known: the probe is no better than chance; take more images, or another model."),
     ],
 )  # fmt: skip
@@ -117,9 +122,9 @@ def test_numbers_of_the_table():
     assert (row.accuracy_gain, row.consistency, row.affinity, row.retained, row.z) == (0.2, 0.4, 0.4, 0.8, 2.5)
 
 
-def make_advice(kinds, z):
+def make_advice(kinds, z, retained=0.9):
     names = [chr(ord("a") + i) for i in range(len(kinds))]
-    return pd.DataFrame({"advice": kinds, "z": z}, index=pd.Index(names, name="transformation"))
+    return pd.DataFrame({"advice": kinds, "z": z, "retained": retained}, index=pd.Index(names, name="transformation"))
 
 
 def test_choose_advised():
@@ -127,6 +132,7 @@ def test_choose_advised():
     assert choose_advised(make_advice(kinds, [1.0, 2.0, 9.0, 9.0, 7.0])) == ["e", "b", "a"]
     assert choose_advised(make_advice(["unclear", "unclear"], [NAN, NAN])) == []
     assert choose_advised(make_advice(["no matter", "keep"], [1.0, 1.0])) == []
+    assert choose_advised(make_advice(["unclear"] * 4, [-1.0, -1.0, 1.0, 2.0], [0.4, 0.6, 0.4, NAN])) == ["d", "c", "b"]
 
 
 def test_at_most_six_are_advised():

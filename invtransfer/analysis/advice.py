@@ -39,11 +39,14 @@ def decide(evidence):
        what tells the classes apart, in all views (upper end of "retained" below 0.5).
     4. no matter: the encoder ignores it already (upper end of its sensitivity below 0.1).
     5. encourage: copies help the probe (z above 1.645).
-    6. no matter: copies harm the probe more than slightly. Either the mean loss is above 0.2 standard deviations over
+    6. unclear, and not advised: copies do not help (z below 0), and a probe that saw copies alone has lost more than
+       half of what tells the classes apart, in all views ("retained" below 0.5): the label may depend on the
+       transformation, though the images are too few or the probe too weak for "keep".
+    7. no matter: copies harm the probe more than slightly. Either the mean loss is above 0.2 standard deviations over
        images, and that by 1.645 standard errors; or the loss is clear (z below -1.645), and the accuracy from the
        features falls by more than 0.1 ("accuracy_gain"), however few images there are. Images of this kind do not come
        in the task, or the label depends on the transformation.
-    7. unclear.
+    8. unclear.
 
     *Why slight harm is no reason against it.* Whole images are transformed, also where the task varies by an object in
     them, so that copies harm a little even if the task varies by the transformation. In eight pilot tasks that no
@@ -100,13 +103,13 @@ def _decide_one(one, usable, n_images):
     """Return the advice for one transformation, and the sentence that says why."""
     z, retained = one.z.item(), one.retained_high.where(one.usable)
     at_most, sensitivity = retained.max().item(), one.sensitivity.item()
+    left = one.retained.where(one.usable).max().item()
     reacts = "" if np.isnan(sensitivity) else f", and the encoder reacts to it (sensitivity {sensitivity:.2f})"
     if one.different.item() == 0:
         return "no matter", "Do nothing: such copies have the same features as the images."
     if not usable or np.isnan(z):
         return "unclear", "Not known: the probe is no better than chance; take more images, or another model."
     if z < -FAR and at_most < HALF:
-        left = one.retained.where(one.usable).max().item()
         return "keep", (
             f"Leave the encoder sensitive to it: a probe that saw such copies alone keeps {max(left, 0):.0%} of what"
             f" tells the classes apart (at most {max(at_most, 0):.0%})."
@@ -115,6 +118,12 @@ def _decide_one(one, usable, n_images):
         return "no matter", f"Do nothing: the encoder ignores it already (sensitivity {sensitivity:.2f})."
     if z > CLEAR:
         return "encourage", f"Make the encoder ignore it: a probe that also sees such copies errs less{reacts}."
+    if z < 0 and left < HALF:
+        what = "harm" if z < -CLEAR else "do not help"
+        return "unclear", (
+            f"Leave the encoder as it is: such copies {what}, and a probe that saw them alone keeps {max(left, 0):.0%}"
+            " of what tells the classes apart; the label may depend on it."
+        )
     features = one.isel(view=-1)
     lost = z < -CLEAR and bool(features.usable) and features.accuracy_gain.item() < -LOST
     if lost or z < -CLEAR - SLIGHT * np.sqrt(n_images):
@@ -141,9 +150,11 @@ def choose_advised(advice):
     -------
     names : list of str
         Those to encourage and those that are unclear, with the largest gain first, at most 6: an invariance too many
-        costs little, and one too few costs much. Empty if no probe is better than chance.
+        costs little, and one too few costs much. Not those on which the label may depend. Empty if no probe is better
+        than chance.
     """
-    chosen = advice[advice.advice.isin(["encourage", "unclear"]) & advice.z.notna()]
+    may_depend = (advice.z < 0) & (advice.retained < HALF)
+    chosen = advice[advice.advice.isin(["encourage", "unclear"]) & advice.z.notna() & ~may_depend]
     return chosen.z.sort_values(ascending=False, kind="stable").index[:MOST_ADVISED].tolist()
 
 

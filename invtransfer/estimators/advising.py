@@ -95,7 +95,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         of the better view "retained"; see `evidence_`. "what to do": a sentence. First those to encourage.
     advised_ : list of str
         Transformations to pretrain with, the most useful first: those to encourage, and those that are unclear, because
-        an invariance too many costs little, and one too few much; at most 6.
+        an invariance too many costs little, and one too few much; not those on which the label may depend; at most 6.
     evidence_ : xarray.Dataset over "transformation" and "view"
         What was measured, each with its 95 % interval over images (`_low`, `_high`). Views are "pixels" and "features".
         "gain", "accuracy_gain", "consistency", "affinity", "retained", "relevant_share", "explained": see Notes. Over
@@ -135,7 +135,8 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     *The advice* follows from z, retained and sensitivity by the rules of `invtransfer.analysis.advice.decide`:
     "encourage": copies help, and the encoder reacts to the transformation. "keep": the label depends on it. "no
     matter": copies harm more than slightly, so images of this kind do not come in the task; or the encoder ignores the
-    transformation already. "unclear": copies change little. The other numbers are shown, and not used: in
+    transformation already. "unclear": copies change little, or the label may depend on it, as the sentence says. The
+    other numbers are shown, and not used: in
     `studies/advice.py`, the gain finds the transformations that a task varies by, and the others do so worse.
 
     *What it cannot say.* Whole images are transformed, not the objects in them. Each transformation is judged alone and

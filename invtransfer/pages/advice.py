@@ -30,7 +30,8 @@ READING = (
         f" {HALF:.0%} of what tells the classes apart.",
         f"unclear: copies change little; harm by less than {SLIGHT} standard deviations over images counts as little,"
         " because whole images are transformed, also where the task varies by an object in them. So a transformation"
-        f" may be here although its z is below -{CLEAR}.",
+        f" may be here although its z is below -{CLEAR}. Where the label may depend on it, the sentence says so, and"
+        " it is not among those to pretrain with.",
         f"no matter: copies harm by more, or the accuracy falls by more than {LOST}, so that the task does not vary in"
         f" this way, or the label depends on it; or the encoder ignores it already (sensitivity below {IGNORED}).",
     ],

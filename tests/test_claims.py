@@ -202,14 +202,16 @@ def test_format_counts_verdicts():
     ]  # fmt: skip
     assert format_claims(claims).splitlines() == [  # of three p-values; 2 * 0.02 is above 0.025
         "claims: 2 of 5 held, 1 undecided, 1 contradicted, 1 unknown"
-        " (by 95 % intervals over seeds; 1 held after Holm's correction)",
+        " (by 95 % intervals over seeds; 1 held after Holm's correction, one-sided p at most 0.025)",
         "  held          one: 1 against 2, Holm's p = 0.01",
         "  contradicted  two: 3, Holm's p = 1",
         "  unknown       three: ?",
         "  held          four: 5, Holm's p = 0.04",
         "  undecided     five: 0.1 (n = 1)",
     ]
-    none = "claims: 0 of 0 held (by 95 % intervals over seeds; 0 held after Holm's correction)"
+    none = (
+        "claims: 0 of 0 held (by 95 % intervals over seeds; 0 held after Holm's correction, one-sided p at most 0.025)"
+    )
     assert format_claims([]) == none
 
 

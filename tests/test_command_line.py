@@ -277,7 +277,8 @@ def test_terminal_and_folder(study, out, capsys, monkeypatch):
         "",
         # 6.5 and 106.5: t is 56.5 / 50 = 1.13 and 943.5 / 50 = 18.87, p is 1 / 2 - arctan(t) / pi = 0.23 and 0.017,
         # and 2 * 0.017 is above 0.025
-        "claims: 1 of 2 held, 1 undecided (by 95 % intervals over seeds; 0 held after Holm's correction)",
+        "claims: 1 of 2 held, 1 undecided (by 95 % intervals over seeds; 0 held after Holm's correction, one-sided p at"
+        " most 0.025)",
         "  undecided     digits are above 0: 56.500 ± 635.310 (n = 2), Holm's p = 0.2",
         "  held          digits are below 1000: 56.500 ± 635.310 (n = 2), Holm's p = 0.03",
         "",

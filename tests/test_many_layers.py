@@ -275,6 +275,18 @@ def test_of_a_block_that_returns_several_tensors_the_first_is_taken(some_images)
         ManyLayers(network, ["blocks.0"])(some_images)
 
 
+@pytest.mark.parametrize("pool", ["class", "mean"])
+def test_blocks_are_pooled_as_asked_and_a_feature_that_is_a_row_stays_one(pool, images):
+    network = build_network("vit", 4, width=0.125, image_shape=(16, 16, 3), generator=torch.Generator())
+    features = ManyLayers(network, "blocks", pool)
+    encode(features, images)
+    *blocks, last = features.descriptions
+    assert {one.split(", ")[1] for one in blocks} == {{"class": "class token", "mean": "mean over tokens"}[pool]}
+    assert last.startswith("input of")
+    with pytest.raises(ValueError, match="has neither tokens nor places"):
+        encode(ManyLayers(network, [features.names[0], "(feature)"], pool), images)
+
+
 def test_the_network_of_an_estimator_of_ours(images):
     from invtransfer import InvariantPretrainer
 

@@ -166,7 +166,7 @@ def test_maps_have_no_class_token(images):
         encode(Model(lambda o: o.maps), images, pool="class")
 
 
-@pytest.mark.parametrize("name", ["cls_token", "class_token", "class_embedding", None])
+@pytest.mark.parametrize("name", ["cls_token", "class_token", "class_embedding", "cls", None])
 def test_class_tokens_are_known_by_their_names(images, name):
     module = Model(lambda o: o.tokens, name)
     place = encode_and_describe(module, images)[1]

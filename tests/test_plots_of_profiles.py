@@ -75,6 +75,7 @@ SMALLEST = {
     "measurement": lambda: plot_measurement(make_profile(None, None, 1)),
     "interactions": lambda: plot_interactions(make_profile(None, None, 2, interactions=True)),
     "affected": lambda: affected(make_profile(None, None, 1, n_images=2), labels=False),
+    "doses of two": lambda: plot_doses(make_profile(2, 3, 4, 2)),  # a long title over a narrow figure
 }
 
 

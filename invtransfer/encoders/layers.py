@@ -15,7 +15,7 @@ from invtransfer.encoders.outputs import check_pool, find_feature, pool_places, 
 from invtransfer.networks.inference import first_weight
 
 IMAGE_METHODS = ("get_image_features", "encode_image")  # of models of images and text
-CLASS_TOKENS = ("cls_token", "class_token", "class_embedding")  # names of parameters
+CLASS_TOKENS = ("cls_token", "class_token", "class_embedding", "cls")  # names of parameters
 
 
 class LayerFeatures(nn.Module):
@@ -34,8 +34,9 @@ class LayerFeatures(nn.Module):
         last layer with weights (the head of a classifier, also if dropout or softmax follow it); else the output.
     pool : {"auto", "class", "mean", "flatten"}
         How token sequences (n_samples, n_tokens, n_features) and maps (n_samples, n_features, height, width) become
-        rows. "auto": as the module itself does, else the class token if it has one, else the mean over tokens or
-        places. "class": the first token. "mean": the mean over all tokens or places. "flatten": one long row.
+        rows. "auto": as the module itself does, else the class token if it has one (a parameter that is called
+        cls_token, class_token, class_embedding or cls), else the mean over tokens or places. "class": the first token.
+        "mean": the mean over all tokens or places. "flatten": one long row.
 
     Attributes
     ----------
@@ -44,6 +45,8 @@ class LayerFeatures(nn.Module):
         of fc", "output of layer3, mean over places" or "output of the module (pooler_output)".
     is_checking : bool
         Whether the module is running once more, so that what was taken for its head can be checked.
+    takes_rows : bool
+        Whether what goes into the head is taken as it is if it has neither tokens nor places, whatever `pool` is.
 
     Raises
     ------
@@ -118,7 +121,7 @@ class LayerFeatures(nn.Module):
         self.layer = layer
         self._place = f"{'input' if self._takes_input else 'output'} of {self._layer or self._method or 'the module'}"
         self.description = self._place
-        self._is_checked = self.is_checking = False
+        self._is_checked = self.is_checking = self.takes_rows = False
 
     @property
     def runs_module(self):
@@ -209,7 +212,8 @@ class LayerFeatures(nn.Module):
             part, names = take_part(output, self._parts, self.pool)
             # a half is too coarse for a sum over many places
             part = part if part.dtype == torch.float64 else part.float()
-            if place.startswith("input") and part.ndim == 2 and self.pool in ("class", "mean"):
+            is_row = place.startswith("input") and part.ndim == 2
+            if is_row and self.pool in ("class", "mean") and not self.takes_rows:
                 raise ValueError(
                     f"has neither tokens nor places: pool is {self.pool!r}, expected 'auto'; or name the layer whose"
                     " tokens or maps are to be pooled"

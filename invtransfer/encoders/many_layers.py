@@ -28,7 +28,7 @@ class ManyLayers(nn.Module):
         "(feature)", what the module itself calls its feature; of a block that returns a tuple in which several tensors
         may be meant, the first one.
     pool : {"auto", "class", "mean", "flatten"}
-        As for `LayerFeatures`.
+        As for `LayerFeatures`. With "blocks", a feature that has neither tokens nor places is taken as it is.
 
     Attributes
     ----------
@@ -85,6 +85,8 @@ class ManyLayers(nn.Module):
             parts = {name: first.at(layer) for name, layer in wanted.items()}
         except ValueError as error:
             raise ValueError(re.sub("^layer is ", "layers holds ", str(error))) from error
+        if layers == BLOCKS:
+            parts[FEATURE].takes_rows = True
         # of these there is at most one, which runs the forward pass; the others are watched meanwhile
         direct = [name for name, part in parts.items() if part.runs_module]
         if len(direct) > 1:

@@ -239,8 +239,8 @@ def format_claims(claims):
     --------
     >>> one = Claim("same is above disjoint", "0.91 against 0.72", "held", 0.001)
     >>> lines = format_claims([one, Claim("it grows", "0.1 against 0.2", "undecided", 0.6)]).splitlines()
-    >>> lines[0]
-    "claims: 1 of 2 held, 1 undecided (by 95 % intervals over seeds; 1 held after Holm's correction)"
+    >>> lines[0].split("; ")[1]
+    "1 held after Holm's correction, one-sided p at most 0.025)"
     >>> lines[1]
     "  held          same is above disjoint: 0.91 against 0.72, Holm's p = 0.002"
     """
@@ -253,7 +253,7 @@ def format_claims(claims):
     words = [f"{counts['held']} of {len(claims)} held"]
     words += [f"{counts[verdict]} {verdict}" for verdict in VERDICTS[1:] if counts[verdict]]
     n_left = sum(each.verdict == "held" and p <= LEVEL for each, p in zip(claims, adjusted, strict=True))
-    note = f"(by 95 % intervals over seeds; {n_left} held after Holm's correction)"
+    note = f"(by 95 % intervals over seeds; {n_left} held after Holm's correction, one-sided p at most {LEVEL})"
     return "\n".join([f"claims: {', '.join(words)} {note}", *lines])
 
 

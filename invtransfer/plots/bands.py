@@ -147,7 +147,9 @@ def _plot_lines(profile, lines, title, x_label):
         add_legend(part, panels[0].get_lines()[: len(lines)], labels, None)
     part.supxlabel(x_label, fontsize=9)
     part.supylabel(f"sensitivity ({MEANING})", fontsize=9)
-    figure.suptitle(f"{title} (bands: 95 % intervals over images)", fontsize=11)
+    note = "(bands: 95 % intervals over images)"
+    one_line = len(title) + len(note) < 12 * size[0]  # characters of this size in an inch
+    figure.suptitle(f"{title}{' ' if one_line else chr(10)}{note}", fontsize=11)
     return figure
 
 

@@ -91,8 +91,14 @@ def plot_real_advice(cube):
         advised = (one.advised > 0).mean("seed") > 0.5
         for chosen, colour, label in ((advised, "C0", "advised in most seeds"), (~advised, "0.5", "not")):
             axes.plot(z[chosen.values], gain[chosen.values], "o", color=colour, label=label)
-        for one_z, one_gain, text in zip(z.values, gain.values, cube.transformation.values, strict=True):
-            axes.annotate(text, (one_z, one_gain), xytext=(4, 4), textcoords="offset points", fontsize=8)
+        points = np.stack([z.values, gain.values], axis=1)
+        beside = np.array([0.15, 0.03]) * np.ptp(points, axis=0)  # about the size of a name
+        for point, text in zip(points, cube.transformation.values, strict=True):
+            to_the_right = (
+                ((points > point - [0, beside[1]]) & (points < point + beside) & (points != point)).all(axis=1).any()
+            )
+            side = {"xytext": (-4, 4), "ha": "right"} if to_the_right else {"xytext": (4, 4)}
+            axes.annotate(text, point, textcoords="offset points", fontsize=8, **side)
         axes.axhline(0, color="0.8", zorder=0)
         axes.axvline(0, color="0.8", zorder=0)
         axes.set(title=name, xlabel="gain of the advisor's probe (standard errors)")

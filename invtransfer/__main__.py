@@ -18,7 +18,9 @@ from invtransfer.storage import check_writable, expand_path, format_error, forma
 
 STUDY = "script of the study (default: studies/NAME.py)"
 SHARED = {  # options that mean the same in all commands for models and images
-    "transformations": {"nargs": "+", "metavar": "NAME", "help": "such as h_flip rotate (default: all 18)"},
+    "transformations": {
+        "nargs": "+", "metavar": "NAME", "help": "such as h_flip rotate (default: all 18); yours: in Python only",
+    },
     "layer": {"metavar": "NAME", "help": "layer whose output is taken (default: what the model calls its feature)"},
     "pool": {
         "default": "auto", "choices": ["auto", "class", "mean", "flatten"],
@@ -157,6 +159,7 @@ def _add_models_and_images(command, images):
         "such as torchvision:resnet50, timm:NAME, hf:NAME, encoder.npz, or mine.py:make_encoder, which is a function"
         " without arguments that returns a torch module"
     )
+    command.usage = "%(prog)s MODEL [MODEL ...] --images PATH --out CUBE.nc [OPTION ...]"  # options take what follows
     command.add_argument("models", nargs="+", metavar="MODEL", help=models)
     command.add_argument("--images", required=True, type=expand_path, metavar="PATH", help=images)
     command.add_argument("--out", required=True, type=expand_path, metavar="CUBE.nc", help="where the cube goes")

@@ -40,6 +40,7 @@ from invtransfer.models_and_images import (
     NamedModels,
     check_arguments,
     identify_images,
+    load_for_models,
     name_in_model,
     read_images,
 )
@@ -174,7 +175,7 @@ class _Measurement:
     """The images, and what is known of them as they are by the model that was used last."""
 
     def __init__(self, folder, models, size, n_pairs, precision):
-        images, self._folder = load_images(folder, size=size), folder
+        images, self._folder = load_for_models(folder, size), folder
         if len(images) < 2:
             raise ValueError("images holds one image, expected at least 2")
         self.images, self._models, self._precision = images, models, precision

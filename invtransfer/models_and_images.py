@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import warnings
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from invtransfer.estimators.models import LIBRARIES, load_model
 from invtransfer.images import check_count
 from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import check_inference
+from invtransfer.sources.loading import load_images
 from invtransfer.storage import expand_path
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
@@ -70,6 +72,41 @@ def check_arguments(models, images, path, transformations, size, batch_size, pre
     check_count(size, "size", high=4_096)
     check_inference(batch_size, precision)
     return models, images, path, chosen
+
+
+def load_for_models(images, size):
+    """Load images for models, and warn if they become larger than they are.
+
+    Parameters
+    ----------
+    images : path
+        Folder of images, or file of arrays, see `invtransfer.load_images`.
+    size : int
+        Side in pixels to which they are brought.
+
+    Returns
+    -------
+    images : ImageCollection
+
+    Raises
+    ------
+    ValueError, OSError, TypeError
+        As for `load_images`.
+
+    Warns
+    -----
+    UserWarning
+        If the first image is smaller.
+    """
+    loaded = load_images(images, size=size)
+    height, width = loaded.first_size
+    if (side := min(height, width)) < size:
+        warnings.warn(
+            f"images are enlarged to {size} x {size}, but the first has {height} x {width} pixels: they will be"
+            f" blurred; a size of {side} takes them as they are",
+            stacklevel=4,
+        )
+    return loaded
 
 
 def read_images(images, rows):

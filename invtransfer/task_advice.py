@@ -20,9 +20,9 @@ from invtransfer.models_and_images import (
     NamedModels,
     check_arguments,
     identify_images,
+    load_for_models,
     read_images,
 )
-from invtransfer.sources.loading import load_images
 from invtransfer.storage import parse_json
 
 LONG_NAMES = {
@@ -91,7 +91,7 @@ def advise_on_task(
     check_count(n_draws, "n_draws", high=1_000)
     weights = "random" if random_weights else "default"
     named = NamedModels(weights, layer=layer, pool=pool, device=device)
-    loaded = load_images(images, size=size)
+    loaded = load_for_models(images, size)
     if loaded.labels is None:
         raise ValueError(
             f"{images} holds images without classes, expected a folder of images for each class, or a file of arrays"

@@ -72,7 +72,8 @@ def advice_for(usable=True, **case):
         ({"z": 0.1, "retained": 0.1}, "unclear", "Not sure: such copies change little. Try it: one invariance more"
          " usually costs less than a missing one."),
         ({"z": -9.0, "retained": 0.52}, "no matter", HARM),
-        ({"z": NAN}, "unclear", "Not known: the probe is no better than chance; take more images, or another model."),
+        ({"z": NAN}, "unclear", "Not known: the probe is no better than naming the largest class; take more images, or"
+         " another model."),
     ],
 )  # fmt: skip
 def test_rules(case, kind, sentence):

@@ -1,5 +1,6 @@
 """The command ``invtransfer measure``: models and images of a person's own."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -346,6 +347,18 @@ def test_the_pairs_of_a_measurement_are_made_again(folder, strength):
         )
         own = torch.linalg.vector_norm(first - second, dim=1)
         np.testing.assert_allclose(own, cube.pair_distance.sel(transformation=name), rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("default")
+def test_images_that_are_enlarged_are_warned_of(folder, capsys):
+    command = ["measure", "mine.py:colours", "--images", "photos", "--transformations", "hue", "--out"]
+    main([*command, "large.nc", "--size", "64"])
+    warned = capsys.readouterr().err
+    assert "warning: images are enlarged to 64 x 64, but the first has " in warned
+    side = min(map(int, re.search(r"first has (\d+) x (\d+) pixels", warned).groups()))
+    assert f"a size of {side} takes them as they are" in warned
+    main([*command, "small.nc", "--size", str(side)])
+    assert "enlarged" not in capsys.readouterr().err
 
 
 def test_a_page_shows_the_images_that_are_moved_most(folder, capsys):

@@ -212,9 +212,14 @@ def test_the_table_says_what_these_images_do_not_tell_apart_and_which_score_to_g
     bounds = ranking.difference_interval.copy()
     bounds.loc[{"encoder": "noise", "score": ["h_score", "log_evidence"]}] = 1.0
     lines = format_ranking(ranking.assign(difference_interval=bounds)).splitlines()
-    assert lines[-2] == "another encoder has clearly higher h score and log evidence"
+    assert lines[-2] == "noise has clearly higher h score and log evidence"
     assert lines[-1].startswith("where scores disagree, go by probe accuracy: ")
     assert max(map(len, lines)) <= 120
+
+
+def test_the_table_says_if_nothing_is_better_than_chance(X):
+    lines = format_ranking(rank_encoders({"noise": random}, X, Y, random_state=0)).splitlines()
+    assert lines[-2:] == ["best by probe accuracy: noise", "no encoder is clearly better than chance"]
 
 
 def test_what_is_no_ranking(ranking):

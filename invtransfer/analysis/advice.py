@@ -108,7 +108,10 @@ def _decide_one(one, usable, n_images):
     if one.different.item() == 0:
         return "no matter", "Do nothing: such copies have the same features as the images."
     if not usable or np.isnan(z):
-        return "unclear", "Not known: the probe is no better than chance; take more images, or another model."
+        return (
+            "unclear",
+            "Not known: the probe is no better than naming the largest class; take more images, or another model.",
+        )
     if z < -FAR and at_most < HALF:
         return "keep", (
             f"Leave the encoder sensitive to it: a probe that saw such copies alone keeps {max(left, 0):.0%} of what"

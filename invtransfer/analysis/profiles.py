@@ -39,9 +39,9 @@ def compare_sensitivities(pair_distances, random_distances, along, reference):
     comparison : xarray.Dataset over `along`, without the reference, and the others
         "difference", the sensitivity minus that of the reference; "low" and "high", its 95 % interval over images;
         "p_value" of a difference of 0 (two-sided); and "p_adjusted", the same after Holm (1979) for all differences in
-        the result, so select first what is read: of layers, `select_last_layer` takes each encoder's last. NaN where
-        one of the two was not measured or different images have the same features; interval and p-values are NaN with
-        two pairs.
+        the result, so select first what is read: of layers, ``select_last_layer(scorer.profile_)`` takes each
+        encoder's last, whose distances are its `pair_distance` and `random_distance`. NaN where one of the two was not
+        measured or different images have the same features; interval and p-values are NaN with two pairs.
 
     Raises
     ------

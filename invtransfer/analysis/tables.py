@@ -138,7 +138,7 @@ def format_ranking(ranking):
         rows = ranking[["rank_correlation", "n_encoders"]].sortby("rank_correlation")
         numbers = zip(rows.transformation.values, rows.rank_correlation.values, rows.n_encoders.values, strict=True)
         rows = [[str(t), "?" if np.isnan(r) else f"{r:+.2f}", f"{n:.0f}"] for t, r, n in numbers]
-        parts.append("\nrank correlation, over encoders, of probe accuracy and sensitivity")
+        parts.append("\nrank correlation, over encoders, of probe accuracy and sensitivity; of a few it says little")
         parts.append(format_table([["transformation", "correlation", "encoders"], *rows]))
     return "\n".join([*parts, "", *_say_which_is_best(ranking, dict(zip(scores, heads, strict=True)))])
 
@@ -152,14 +152,19 @@ def _say_which_is_best(ranking, heads):
     text = f"best by probe accuracy: {best}"
     if others:
         text += f"; these images do not tell it from: {', '.join(close)}" if close else ", clearly ahead of all others"
-    contrary = [head for score, head in heads.items() if (bounds.sel(score=score, bound="low") > 0).any()]
-    if not contrary:
-        return [text]
-    return [
-        text,
-        f"another encoder has clearly higher {' and '.join(contrary)}",
-        "where scores disagree, go by probe accuracy: it is measured on images that the probe has not seen",
-    ]
+    lines = [text]
+    if ranking.interval.sel(score="probe_accuracy", bound="low").isel(encoder=0) <= ranking.attrs.get("chance", 0):
+        lines.append("no encoder is clearly better than chance")
+    contrary = []
+    for i, name in enumerate(others):
+        above = bounds.isel(encoder=i).sel(bound="low") > 0
+        if higher := [head for score, head in heads.items() if above.sel(score=score)]:
+            contrary.append(f"{name} has clearly higher {' and '.join(higher)}")
+    if contrary:
+        contrary.append(
+            "where scores disagree, go by probe accuracy: it is measured on images that the probe has not seen"
+        )
+    return [*lines, *contrary]
 
 
 def _check_variable(ranking, name, dims):

@@ -74,6 +74,11 @@ class ImageCollection:
     ndim = 4
 
     @property
+    def first_size(self):
+        """Height and width in pixels of the first picture, before it was brought to one size with the others."""
+        return self._read_one(self._rows[0], as_it_is=True).shape[:2]
+
+    @property
     def labels(self):
         """Labels, an array of shape (n_images,), or None if there are none; data sets may have to be read for them."""
         if callable(self._labels):
@@ -200,11 +205,12 @@ class ImageCollection:
                 raise ValueError(f"{self._name(i)} has {kind} {found}, expected {expected}, as {self._name(0)}{hint}")
         return image
 
-    def _read_one(self, i):
+    def _read_one(self, i, as_it_is=False):
+        size = None if as_it_is else self._size
         if _is_path(self._pictures, i):
-            return to_image(read_picture(self._pictures[i]), self._size)
+            return to_image(read_picture(self._pictures[i]), size)
         with naming(self._name(i), ValueError):
-            return to_image(self._pictures[i], self._size)
+            return to_image(self._pictures[i], size)
 
     def _name(self, i):
         return str(self._pictures[i]) if _is_path(self._pictures, i) else f"data[{i}]"

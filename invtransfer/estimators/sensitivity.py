@@ -242,8 +242,10 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : Transforms2D, TransformedImages, or array-like of shape (n_samples, height, width, 3)
-            Source that draws the twins; or images, uint8 or float in [0, 1], such as those of `load_images`, which are
-            transformed as a whole; or an array of shape (n_samples, n_features), see `image_shape`.
+            Source that draws the twins. Its samples are compared with their neighbours, so that a `TransformedImages`
+            of images that are sorted by class compares within classes. Or images, uint8 or float in [0, 1], such as
+            those of `load_images`, in any order, which are transformed as a whole; or an array of shape (n_samples,
+            n_features), see `image_shape`.
         y : object
             Ignored.
 

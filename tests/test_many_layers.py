@@ -284,6 +284,8 @@ def test_blocks_are_pooled_as_asked_and_a_feature_that_is_a_row_stays_one(pool, 
     *blocks, last = features.descriptions
     assert {one.split(", ")[1] for one in blocks} == {{"class": "class token", "mean": "mean over tokens"}[pool]}
     assert last.startswith("input of")
+    names = np.array(features.names[:2])  # of any kind of list
+    assert ManyLayers(network, names).layers == names.tolist()
     with pytest.raises(ValueError, match="has neither tokens nor places"):
         encode(ManyLayers(network, [features.names[0], "(feature)"], pool), images)
 

@@ -295,28 +295,13 @@ def nothing(n, generator, image_shape):
 @pytest.mark.parametrize(
     ("draw", "apply", "error", "message"),
     [
-        (
-            nothing,
-            lambda X: (X * 255).byte(),
-            ValueError,
-            "apply of the transformation 'own' returned torch.uint8 of sh",
-        ),
+        (nothing, lambda X: (X * 255).byte(), ValueError, "apply of the transformation 'own' returned torch.uint8 of"),
         (nothing, lambda X: X * 255, ValueError, "returned values from .* to 2.*, expected 0 to 1: clamp them"),
         (nothing, lambda X: X * float("nan"), ValueError, "returned values from nan to nan, expected 0 to 1"),
         (nothing, lambda X: X[:, :1], ValueError, r"of shape \(.*, 1, 32, 32\), expected torch.float32 of shape"),
         (nothing, lambda X: X.numpy(), TypeError, "returned an object of type ndarray, expected a tensor"),
-        (
-            lambda n, g, s: g.random(n),
-            None,
-            TypeError,
-            "draw of the transformation 'own' returned an object of type nda",
-        ),
-        (
-            lambda n, g, s: {"by": g.random(3)},
-            None,
-            ValueError,
-            r"returned 'by' of shape \(3,\), expected 256 as the fi",
-        ),
+        (lambda n, g, s: g.random(n), None, TypeError, "draw of the transformation 'own' returned an object of"),
+        (lambda n, g, s: {"by": g.random(3)}, None, ValueError, r"returned 'by' of shape \(3,\), expected 256"),
         (lambda n, g, s: {"by": 0.5}, None, ValueError, r"returned 'by' of shape \(\), expected 256 as the first"),
     ],
 )

@@ -121,7 +121,7 @@ def _decide_one(one, usable, n_images):
         return "no matter", f"Do nothing: the encoder ignores it already (sensitivity {sensitivity:.2f})."
     if z > CLEAR:
         return "encourage", f"Make the encoder ignore it: a probe that also sees such copies errs less{reacts}."
-    if z < 0 and left < HALF:
+    if _label_may_depend(z, left):
         what = "harm" if z < -CLEAR else "do not help"
         return "unclear", (
             f"Leave the encoder as it is: such copies {what}, and a probe that saw them alone keeps {max(left, 0):.0%}"
@@ -141,6 +141,11 @@ def _decide_one(one, usable, n_images):
     )
 
 
+def _label_may_depend(z, retained):
+    """Tell where copies do not help, and a probe that saw them alone has lost more than half; of numbers or columns."""
+    return (z < 0) & (retained < HALF)
+
+
 def choose_advised(advice):
     """Choose the transformations to pretrain with.
 
@@ -156,8 +161,8 @@ def choose_advised(advice):
         costs little, and one too few costs much. Not those on which the label may depend. Empty if no probe is better
         than chance.
     """
-    may_depend = (advice.z < 0) & (advice.retained < HALF)
-    chosen = advice[advice.advice.isin(["encourage", "unclear"]) & advice.z.notna() & ~may_depend]
+    candidates = advice.advice.isin(["encourage", "unclear"]) & advice.z.notna()
+    chosen = advice[candidates & ~_label_may_depend(advice.z, advice.retained)]
     return chosen.z.sort_values(ascending=False, kind="stable").index[:MOST_ADVISED].tolist()
 
 

@@ -78,14 +78,14 @@ class ManyLayers(nn.Module):
         twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
             raise ValueError(f"layers holds {twice[0]!r} more than once, expected each name once")
-        self.module, self.layers, self.pool = module, layers, pool
+        self.module, self.layers, self.pool = module, layers if isinstance(layers, str) else names, pool
         wanted = {name: None if name == FEATURE else name for name in names}
         try:
             first = LayerFeatures(module, wanted[names[0]], pool)
             parts = {name: first.at(layer) for name, layer in wanted.items()}
         except ValueError as error:
             raise ValueError(re.sub("^layer is ", "layers holds ", str(error))) from error
-        if layers == BLOCKS:
+        if isinstance(layers, str):
             parts[FEATURE].takes_rows = True
         # of these there is at most one, which runs the forward pass; the others are watched meanwhile
         direct = [name for name, part in parts.items() if part.runs_module]

@@ -153,10 +153,7 @@ def rank_encoders(
     check_pool(pool)
     if sensitivity is not None:
         sensitivity = _check_sensitivity(sensitivity, encoders)
-    opened = {}
-    for name, encoder in encoders.items():  # all of them, before the first one is run
-        with _naming(name):
-            opened[name] = open_encoder(encoder, layer, pool)
+    opened = _open_all(encoders, layer, pool)  # before the first one is run
     seed = derive_seed(random_state, "ranking")
     folds = deal_into_groups(codes, n_folds, derive_generator(seed, "folds"))
     kept = choose_kept(codes, N_SUBSETS, derive_generator(seed, "subsets"))
@@ -170,8 +167,7 @@ def rank_encoders(
     correct, others, of_subsets = (np.stack(one, axis=-2) for one in zip(*measured, strict=True))
     resampled = bootstrap_means(correct, n_resamples, derive_generator(seed, "resamples"))
     deviations = jackknife_deviations(of_subsets, kept)
-    accuracies = correct.mean(axis=0)
-    order = np.argsort(-accuracies[:, 0], kind="stable")
+    order = np.argsort(-correct[..., 0].mean(axis=0), kind="stable")
     ranking = xr.concat(
         [
             _describe_accuracies(correct[:, order], resampled[:, order]),
@@ -208,6 +204,14 @@ TEXTS = {  # name of a variable -> units, long_name
     "features": ("1", "where the features are taken"),
     "n_features": ("1", "number of features"),
 }
+
+
+def _open_all(encoders, layer, pool):
+    opened = {}
+    for name, encoder in encoders.items():
+        with _naming(name):
+            opened[name] = open_encoder(encoder, layer, pool)
+    return opened
 
 
 @contextmanager

@@ -148,8 +148,8 @@ def _plot_lines(profile, lines, title, x_label):
     part.supxlabel(x_label, fontsize=9)
     part.supylabel(f"sensitivity ({MEANING})", fontsize=9)
     note = "(bands: 95 % intervals over images)"
-    one_line = len(title) + len(note) < 12 * size[0]  # characters of this size in an inch
-    figure.suptitle(f"{title}{' ' if one_line else chr(10)}{note}", fontsize=11)
+    separator = " " if len(title) + len(note) < 12 * size[0] else "\n"  # 12 characters of this size in an inch
+    figure.suptitle(f"{title}{separator}{note}", fontsize=11)
     return figure
 
 

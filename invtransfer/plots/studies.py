@@ -92,12 +92,12 @@ def plot_real_advice(cube):
         for chosen, colour, label in ((advised, "C0", "advised in most seeds"), (~advised, "0.5", "not")):
             axes.plot(z[chosen.values], gain[chosen.values], "o", color=colour, label=label)
         points = np.stack([z.values, gain.values], axis=1)
-        beside = np.array([0.15, 0.03]) * np.ptp(points, axis=0)  # about the size of a name
+        width, height = np.ptp(points, axis=0) * [0.15, 0.03]  # about the size of a name
         for point, text in zip(points, cube.transformation.values, strict=True):
-            to_the_right = (
-                ((points > point - [0, beside[1]]) & (points < point + beside) & (points != point)).all(axis=1).any()
-            )
-            side = {"xytext": (-4, 4), "ha": "right"} if to_the_right else {"xytext": (4, 4)}
+            right, up = (points - point).T
+            # a name on the right would lie over that of another point
+            covered = ((right > 0) & (right < width) & (abs(up) < height)).any()
+            side = {"xytext": (-4, 4), "ha": "right"} if covered else {"xytext": (4, 4)}
             axes.annotate(text, point, textcoords="offset points", fontsize=8, **side)
         axes.axhline(0, color="0.8", zorder=0)
         axes.axvline(0, color="0.8", zorder=0)

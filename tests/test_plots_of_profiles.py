@@ -285,6 +285,14 @@ def test_doses_begin_at_0():
             assert np.isnan(y[0]) if (i, j) == (1, 2) else y[0] == 0  # what failed has no beginning
 
 
+def test_doses_of_what_acts_in_full_do_not_begin_at_0():
+    """A flip changes as much at a quarter of its strength as at all of it, and would seem to grow up to there."""
+    profile = make_profile(1, None, 2, 4)
+    profile["sensitivity"][{"transformation": 0}] = 0.5
+    beginnings = [axes.get_lines()[0].get_ydata()[0] for axes in plot_doses(profile).axes]
+    assert np.isnan(beginnings).tolist() == [True, False]
+
+
 @pytest.mark.parametrize(
     ("layer", "encoders", "places", "words"),
     [

@@ -80,7 +80,8 @@ def plot_doses(profile, layer=None):
     -------
     figure : matplotlib.figure.Figure
         A panel for each transformation, and a line for each encoder. Bands are intervals. Lines start at 0 at strength
-        0, where a transformation changes nothing. The title says which layer is shown.
+        0, where a transformation changes nothing; but not those of flips and invert, which act in full at any strength,
+        so that all strengths have the same values. The title says which layer is shown.
 
     Raises
     ------
@@ -104,10 +105,10 @@ def plot_doses(profile, layer=None):
     """
     profile, where = select_layer(check_profile(profile, SENSITIVITY, needs=("strength",), may_have=("layer",)), layer)
     values = np.stack([profile[name].values.swapaxes(1, 2) for name in SENSITIVITY])
-    nothing = np.where(
-        np.isnan(values).all(axis=2, keepdims=True), np.nan, 0.0
-    )  # at strength 0; no line without values
-    values = np.concatenate([nothing, values], axis=2)  # (3, encoder, strength, transformation)
+    mean = values[0]
+    acts_in_full = (mean == mean[:, :1]).all(axis=1, keepdims=True) & (mean.shape[1] > 1)
+    at_nothing = np.where(acts_in_full | np.isnan(values).all(axis=2, keepdims=True), np.nan, 0.0)
+    values = np.concatenate([at_nothing, values], axis=2)  # (3, encoder, strength, transformation)
     strengths = np.concatenate([[0.0], profile.strength.values])
     title = "Sensitivity over strength" + f", at {where}" * bool(where)
     return _plot_lines(

@@ -9,13 +9,14 @@ from invtransfer.analysis.advice import ADVICE, MOST_ADVISED, choose_advised, de
 
 NAN = np.nan
 ORDINARY = {"z": 0.0, "sensitivity": 0.5, "different": 1.0, "retained": 0.9, "accuracy_gain": 0.0, "consistency": 0.8}
+NOTHING_LEFT = "Do nothing: such copies {}, and the probe is right about all images without them."
 HARM = (
     "Do nothing: a probe that also sees such copies errs more; the task does not vary in this way, or its label"
     " depends on it."
 )
 
 
-def make_evidence(*cases, usable=True):
+def make_evidence(*cases, usable=True, accuracy=0.9):
     """Make the evidence of transformations "a", "b", ..., each of which differs from the ordinary by a dict."""
     usable = np.atleast_1d(usable)
     names, rows = [chr(ord("a") + i) for i in range(len(cases))], [ORDINARY | case for case in cases]
@@ -29,11 +30,12 @@ def make_evidence(*cases, usable=True):
     evidence["retained_high"] = evidence.retained + 0.05
     evidence["affinity"] = evidence.consistency
     evidence["usable"] = "view", usable
+    evidence["accuracy"] = "view", np.broadcast_to(accuracy, usable.shape)
     return evidence.assign_attrs(n_images=100)
 
 
-def advice_for(usable=True, **case):
-    advice = decide(make_evidence(case, usable=usable))
+def advice_for(usable=True, accuracy=0.9, **case):
+    advice = decide(make_evidence(case, usable=usable, accuracy=accuracy))
     return advice.advice["a"], advice["what to do"]["a"]
 
 
@@ -95,6 +97,15 @@ def test_views_whose_probe_is_no_better_than_chance_say_nothing():
     lost = {"z": -2.0, "accuracy_gain": [0.0, -0.2]}  # the last view is that of the features
     assert advice_for(usable=[True, True], **lost)[0] == "no matter"
     assert advice_for(usable=[True, False], **lost)[0] == "unclear"
+
+
+def test_nothing_is_left_to_gain_where_the_probe_is_right_about_all_images():
+    assert advice_for(accuracy=1.0, z=0.5) == ("no matter", NOTHING_LEFT.format("change little"))
+    assert advice_for(accuracy=1.0, z=-2.0) == ("no matter", NOTHING_LEFT.format("harm a little"))
+    assert advice_for(accuracy=1.0, z=2.0)[0] == "encourage"
+    assert advice_for(accuracy=1.0, z=-0.9, retained=0.1)[0] == "unclear"  # the label may depend on it
+    assert advice_for(usable=[True, True], accuracy=[1.0, 0.99], z=0.5)[0] == "unclear"  # the features come last
+    assert advice_for(usable=[True, False], accuracy=[0.9, 1.0], z=0.5)[0] == "unclear"  # all are of one class
 
 
 def test_no_probe_is_better_than_chance():

@@ -20,8 +20,8 @@ def decide(evidence):
     ----------
     evidence : xarray.Dataset over "transformation" and "view"
         As `InvarianceAdvisor` measures it, with the attribute "n_images", "z" and "sensitivity_high" over
-        "transformation", "retained_high" and "accuracy_gain" over both, and "usable" over "view": whether the probe
-        of a view is better than chance.
+        "transformation", "retained_high" and "accuracy_gain" over both, and over "view" the probe's "accuracy" on
+        images as they are, and "usable": whether it is better than chance.
 
     Returns
     -------
@@ -46,7 +46,8 @@ def decide(evidence):
        images, and that by 1.645 standard errors; or the loss is clear (z below -1.645), and the accuracy from the
        features falls by more than 0.1 ("accuracy_gain"), however few images there are. Images of this kind do not come
        in the task, or the label depends on the transformation.
-    8. unclear.
+    8. no matter: the probe of the features is right about all images already, so that nothing is left to gain.
+    9. unclear.
 
     *Why slight harm is no reason against it.* Whole images are transformed, also where the task varies by an object in
     them, so that copies harm a little even if the task varies by the transformation. In eight pilot tasks that no
@@ -135,6 +136,8 @@ def _decide_one(one, usable, n_images):
             " depends on it."
         )
     what = "harm a little" if z < -CLEAR else "change little"
+    if bool(features.usable) and features.accuracy.item() == 1:
+        return "no matter", f"Do nothing: such copies {what}, and the probe is right about all images without them."
     return (
         "unclear",
         f"Not sure: such copies {what}. Try it: one invariance more usually costs less than a missing one.",

@@ -135,9 +135,9 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     *The advice* follows from z, retained and sensitivity by the rules of `invtransfer.analysis.advice.decide`:
     "encourage": copies help, and the encoder reacts to the transformation. "keep": the label depends on it. "no
     matter": copies harm more than slightly, so images of this kind do not come in the task; or the encoder ignores the
-    transformation already. "unclear": copies change little, or the label may depend on it, as the sentence says. The
-    other numbers are shown, and not used: in
-    `studies/advice.py`, the gain finds the transformations that a task varies by, and the others do so worse.
+    transformation already; or the probe is right about all images without copies. "unclear": copies change little, or
+    the label may depend on it, as the sentence says. The other numbers are shown, and not used: in `studies/advice.py`,
+    the gain finds the transformations that a task varies by, and the others do so worse.
 
     *What it cannot say.* Whole images are transformed, not the objects in them. Each transformation is judged alone and
     at full strength. "keep" is also said of a transformation after which the probe cannot follow, such as invert if

@@ -71,6 +71,10 @@ def advice_for(usable=True, accuracy=0.9, **case):
          " them alone keeps 46% of what tells the classes apart; the label may depend on it."),
         ({"z": -0.9, "retained": -0.6}, "unclear", "Leave the encoder as it is: such copies do not help, and a probe"
          " that saw them alone keeps 0% of what tells the classes apart; the label may depend on it."),
+        ({"z": -2.0, "retained": 0.4, "sensitivity": 0.01}, "unclear", "Leave the encoder as it is: such copies harm,"
+         " and a probe that saw them alone keeps 40% of what tells the classes apart; the label may depend on it."),
+        ({"z": -1.6, "retained": 0.4, "sensitivity": 0.01}, "no matter",
+         "Do nothing: the encoder ignores it already (sensitivity 0.01)."),
         ({"z": 0.1, "retained": 0.1}, "unclear", "Not sure: such copies change little. Try it: one invariance more"
          " usually costs less than a missing one."),
         ({"z": -9.0, "retained": 0.52}, "no matter", HARM),

@@ -37,7 +37,8 @@ def decide(evidence):
     2. unclear: no probe is better than chance, or nothing is known of the transformation.
     3. keep: copies harm the probe by far (z below -5), and a probe that saw copies alone has lost more than half of
        what tells the classes apart, in all views (upper end of "retained" below 0.5).
-    4. no matter: the encoder ignores it already (upper end of its sensitivity below 0.1).
+    4. no matter: the encoder ignores it already (upper end of its sensitivity below 0.1), and nothing says clearly that
+       the label may depend on it (rule 6, with z below -1.645).
     5. encourage: copies help the probe (z above 1.645).
     6. unclear, and not advised: copies do not help (z below 0), and a probe that saw copies alone has lost more than
        half of what tells the classes apart, in all views ("retained" below 0.5): the label may depend on the
@@ -118,7 +119,7 @@ def _decide_one(one, usable, n_images):
             f"Leave the encoder sensitive to it: a probe that saw such copies alone keeps {max(left, 0):.0%} of what"
             f" tells the classes apart (at most {max(at_most, 0):.0%})."
         )
-    if one.sensitivity_high.item() < IGNORED:
+    if one.sensitivity_high.item() < IGNORED and not (z < -CLEAR and _label_may_depend(z, left)):
         return "no matter", f"Do nothing: the encoder ignores it already (sensitivity {sensitivity:.2f})."
     if z > CLEAR:
         return "encourage", f"Make the encoder ignore it: a probe that also sees such copies errs less{reacts}."

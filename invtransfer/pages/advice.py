@@ -33,8 +33,8 @@ READING = (
         f" may be here although its z is below -{CLEAR}. Where the label may depend on it, the sentence says so, and"
         " it is not among those to pretrain with.",
         f"no matter: copies harm by more, or the accuracy falls by more than {LOST}, so that the task does not vary in"
-        f" this way, or the label depends on it; or the encoder ignores it already (sensitivity below {IGNORED}); or the probe is"
-        " right about all images without copies.",
+        f" this way, or the label depends on it; or the encoder ignores it already (sensitivity below {IGNORED}); or"
+        " the probe is right about all images without copies.",
     ],
     'The column "pretrain" counts those to pretrain with, the most useful first: those to encourage, and those that are'
     f" unclear, because one invariance more costs little, and a missing one much; at most {MOST_ADVISED}. Whole images"

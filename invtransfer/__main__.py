@@ -224,7 +224,10 @@ def _check_figure(out):
     """Raise an error if there is a file in the place of the figure of a cube that there is not."""
     figure = out.with_suffix(".png")
     if figure.exists() and not out.exists():
-        raise ValueError(f"{figure} exists, and is not the figure of a cube: choose another --out, or move it away")
+        raise ValueError(
+            f"{figure} exists, but {out.name} does not: the figure would overwrite it; choose another --out, or move it"
+            " away"
+        )
 
 
 def _show(cube, out, format_cube, plot, more=""):

@@ -245,7 +245,7 @@ def test_of_many_images_a_random_choice_is_measured(folder):
         (["mine.py:colours", "--out", "photos/mine.nc"], "it would lie among the images"),
         (["mine.py:number"], "mine.py:number is of type int, expected a torch.nn.Module"),
         (["mine.py:colours", "--images", "broken"], "broken/2.png cannot be read as an image"),
-        (["mine.py:colours", "--out", "taken.nc"], "taken.png exists, and is not the figure of a cube"),
+        (["mine.py:colours", "--out", "taken.nc"], "taken.png exists, but taken.nc does not: the figure would"),
     ],
 )
 def test_bad_input_is_named_before_anything_is_measured(folder, capsys, arguments, message):

@@ -176,7 +176,7 @@ def test_files_of_arrays_with_labels(folder):
         (["--layer", "conv"], "layer is 'conv', expected the name of a layer of Sides"),
         (["--out", "mine.txt"], "cannot write mine.txt: the name of a cube ends in .nc"),
         (["--out", "photos/mine.nc"], "it would lie among the images"),
-        (["--out", "taken.nc"], "taken.png exists, and is not the figure of a cube"),
+        (["--out", "taken.nc"], "taken.png exists, but taken.nc does not: the figure would overwrite it"),
         (["--device", "gpu"], "device is 'gpu'"),
     ],
 )

@@ -35,15 +35,13 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import torch
-import xarray as xr
-from sklearn.metrics import roc_auc_score
 
 from invtransfer import FrozenFeatureProbe, InvarianceAdvisor
-from invtransfer.analysis import format_means
+from invtransfer.analysis import format_advised_pretraining
 from invtransfer.analysis.advice import ADVICE, MOST_ADVISED
 from invtransfer.cubes.assembly import make_cell
 from invtransfer.paper import Study, claims, grids, inputs, main, presets, tasks, timing
+from invtransfer.paper.planted_labels import PLANTED, plant
 from invtransfer.paper.pretraining import pretrain
 from invtransfer.plots import plot_advised_pretraining
 from invtransfer.randomness import derive_generator
@@ -63,10 +61,6 @@ ON_CIFAR = {
     name: {preset: {k: v for k, v in settings.items() if k not in LEAVE_OUT} for preset, settings in by_preset.items()}
     for name, by_preset in presets.CIFAR_PROTOCOL.items()
 }
-PLANTED = {  # labels that are a transformation: its parameter, and the value of each class
-    "hue": ("shift", [-0.5, -0.25, 0.0, 0.25]), "rotate": ("angle", [0.0, 90.0, 180.0, 270.0]),
-    "h_flip": ("applied", [False, True]), "blur": ("sigma", [0.1, 0.5, 1.0, 1.5]),
-}  # fmt: skip
 RANKED_BY = [  # what transformations are ranked by: of which view, and whether large means that the task varies by it
     ("z", None, 1), ("gain", "pixels", 1), ("gain", "features", 1), ("accuracy_gain", "features", 1),
     ("consistency", "features", 1), ("affinity", "features", 1), ("retained", "features", 1),
@@ -80,15 +74,6 @@ def choose_source(chooser, seed):
     drawn = tasks.draw_transformations(seed)
     random = derive_generator(seed, "random choice").permutation(list(TRANSFORMATIONS))[:MOST_ADVISED].tolist()
     return {**drawn, "random": random, "none": [], "all": list(TRANSFORMATIONS)}[chooser]
-
-
-def plant(name, X, seed):
-    """Return images whose label is how strongly a transformation was applied to them."""
-    parameter, values = PLANTED[name]
-    y = derive_generator(seed, f"planted {name}").integers(len(values), size=len(X))
-    images = torch.from_numpy(X).permute(0, 3, 1, 2).float() / 255
-    images = TRANSFORMATIONS[name].apply(images, **{parameter: torch.tensor(values)[torch.from_numpy(y)]})
-    return (images * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy(), y
 
 
 def advise(encoder, X, y, seed):
@@ -224,54 +209,10 @@ def find_claims(cube):
     ]
 
 
-def format_results(cube):
-    """Format accuracies, what was won back, and how well each estimator finds the target's transformations."""
-    n_seeds = cube.sizes["seed"]
-    by_n = {f"{n:,} labelled": cube.transfer_accuracy.sel(n_labelled=n, drop=True) for n in cube.n_labelled.values}
-    parts = [f"accuracy on the target, mean ± 95 % interval over seeds (n = {n_seeds})", format_means(by_n, "chooser")]
-    if "advisor" not in cube.chooser.values or "evidence" not in cube:
-        return "\n\n".join(parts)
-    advisor = cube.sel(chooser="advisor", drop=True)
-    needed, used = advisor.target_transformation, advisor.source_transformation
-    both = (needed * used).sum("transformation")
-    found = {
-        "advised": used.sum("transformation"), "precision": both / used.sum("transformation"),
-        "recall": both / needed.sum("transformation"),
-    }  # fmt: skip
-    choosers = set(cube.chooser.values)
-    if {"same", "disjoint"} <= choosers:
-        mean = cube.transfer_accuracy.mean("seed")
-        gap = mean.sel(chooser="same") - mean.sel(chooser="disjoint")
-        won = ((mean.sel(chooser="advisor") - mean.sel(chooser="disjoint")) / gap).values
-        shares = ", ".join(f"{share:.0%} with {n:,}" for share, n in zip(won, cube.n_labelled.values, strict=True))
-        parts.append(f"share of what disjoint lacks to same that the advisor wins back (ratio of means): {shares}")
-    parts += ["what the advisor advises", format_means(found, "n_labelled")]
-    area = find_areas(advisor.evidence, needed)
-    by_n = {f"{n:,} labelled": area.sel(n_labelled=n, drop=True) for n in cube.n_labelled.values}
-    parts += ["area under the curve when the 18 are ranked by what is measured (chance: 0.5)"]
-    parts += [format_means(by_n, "estimator")]
-    kept = advisor.kept.where(advisor.kept >= 0).mean("seed")
-    parts.append("labels that are a transformation, share of seeds in which the advice is keep: " + ", ".join(
-        f"{name} {share:.0%}" for name, share in zip(kept.planted.values, kept.values, strict=True)
-    ))  # fmt: skip
-    return "\n\n".join(parts)
-
-
-def find_areas(evidence, needed):
-    """Compute the area under the curve of each estimator, over n_labelled, estimator and seed."""
-
-    def area(scores, truth):
-        known = np.isfinite(scores)
-        return roc_auc_score(truth[known] > 0, scores[known]) if len(set(truth[known] > 0)) == 2 else np.nan
-
-    core = [["transformation"], ["transformation"]]
-    return xr.apply_ufunc(area, evidence, needed, input_core_dims=core, vectorize=True)
-
-
 STUDY = Study(
     name="advice", title="Pretraining with the transformations that are advised", description=__doc__, folder=DATA,
     presets=PRESETS, datasets=ON_CIFAR, choices=presets.CHOICES | {"chooser": list(CHOOSERS)},
-    find=inputs.find_transfer_data, cell=cell, grid=make_grid, estimate=estimate, table=format_results,
+    find=inputs.find_transfer_data, cell=cell, grid=make_grid, estimate=estimate, table=format_advised_pretraining,
     figure=plot_advised_pretraining, claims=find_claims,
 )  # fmt: skip
 

@@ -64,7 +64,8 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
     "a tuple": ["CifarSizes"],
     "takes the cube of one study": [
         "invtransfer.pages.studies", "is_whole", "make_study_page", "make_speed_page",
-        "format_fine_tuning", "format_invariance", "plot_depth", "plot_fine_tuning", "plot_invariance_transfer",
+        "format_advised_pretraining", "format_fine_tuning", "format_invariance",
+        "plot_depth", "plot_fine_tuning", "plot_invariance_transfer",
         "plot_irrelevant_features", "plot_mismatch", "plot_relevance",
         "plot_advised_pretraining", "plot_real_advice",
     ],

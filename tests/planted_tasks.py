@@ -5,25 +5,15 @@ import torch
 from torch import nn
 
 from invtransfer import Transforms2D, load_objects
-from invtransfer.transformations import TRANSFORMATIONS, apply_transformations
-
-LEVELS = {  # transformation -> its parameter, and the value of each class
-    "hue": ("shift", [0.0, 0.25, 0.5, 0.75]),
-    "rotate": ("angle", [0.0, 90.0, 180.0, 270.0]),
-    "h_flip": ("applied", [False, True]),
-    "blur": ("sigma", [0.0, 0.5, 1.0, 1.5]),
-}
+from invtransfer.paper import planted_labels
+from invtransfer.transformations import TRANSFORMATIONS
 
 
 def plant(name, n, seed, image_size=32):
     """Make images of 4 objects, and labels that say how each image was transformed; the object says nothing."""
     objects = load_objects("procedural", size=32)[:4]
     X, _ = Transforms2D(objects, [], image_size=image_size, random_state=seed).sample(n)
-    parameter, values = LEVELS[name]
-    y = np.random.default_rng(seed).integers(len(values), size=n)
-    images = torch.from_numpy(X).permute(0, 3, 1, 2).float() / 255
-    images = apply_transformations(images, [TRANSFORMATIONS[name]], [{parameter: torch.tensor(values)[y]}])
-    return (images * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy(), y
+    return planted_labels.plant(name, X, seed)
 
 
 def make_network(seed=0):

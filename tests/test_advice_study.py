@@ -159,7 +159,7 @@ def test_claims():
 
 
 def test_table_by_hand():
-    table = study.format_results(make_cube(n=1))
+    table = study.STUDY.table(make_cube(n=1))
     assert "wins back (ratio of means): 80% with 100, 80% with 500" in table
     row = next(line for line in table.splitlines() if line.startswith("500"))
     assert row.split() == ["500", "4.000", "0.500", "0.667"]  # hue and blur of 4 advised, and of 3 needed

@@ -5,10 +5,11 @@ The slow tests take 300 images and 20 seeds, the fast ones few seeds.
 
 import numpy as np
 import pytest
-from planted_tasks import LEVELS, Mirrored, draw_target, make_network, plant
+from planted_tasks import Mirrored, draw_target, make_network, plant
 from scipy import stats
 
 from invtransfer import InvarianceAdvisor, Transforms2D, load_objects
+from invtransfer.paper.planted_labels import PLANTED
 from invtransfer.transformations import TRANSFORMATIONS
 
 HARMLESS = {  # label -> transformations that leave it alone; those that resample soften an image
@@ -87,7 +88,7 @@ def test_shuffled_labels():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("label", LEVELS)
+@pytest.mark.parametrize("label", PLANTED)
 def test_labels_that_are_transformations(label):
     """20 seeds of each."""
     n_runs, kept, others, advised = 20, 0, 0, 0

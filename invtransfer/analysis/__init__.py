@@ -37,16 +37,21 @@ from invtransfer.analysis.profiles import (
     strength_of_half,
 )
 from invtransfer.analysis.summaries import format_mean, format_means, format_table, summarise
-from invtransfer.analysis.tables import format_fine_tuning, format_invariance, format_ranking
+from invtransfer.analysis.tables import (
+    format_advised_pretraining,
+    format_fine_tuning,
+    format_invariance,
+    format_ranking,
+)
 from invtransfer.analysis.transferability import h_score, log_evidence, nearest_correct
 from invtransfer.analysis.variance import COMPONENTS, variance_explained
 
 __all__ = [
     "COMPONENTS", "CONTRASTS", "REFERENCE", "WITHOUT", "adjust_p_values", "change_by_mismatch",
     "compare_sensitivities", "compare_with_exact", "count_once", "drop_references", "factor_contrasts",
-    "fill_relations", "format_fine_tuning", "format_invariance", "format_mean", "format_means", "format_ranking",
-    "format_table", "h_score", "interactions", "invariance_by_relation", "log_evidence", "nearest_correct",
-    "paired_contrast", "rank_correlation", "select_factor", "select_last_layer", "slope_at_zero", "spillover",
-    "spillover_in_distribution", "stack_encoders", "strength_of_half", "summarise", "target_sensitivity",
-    "variance_explained",
+    "fill_relations", "format_advised_pretraining", "format_fine_tuning", "format_invariance", "format_mean",
+    "format_means", "format_ranking", "format_table", "h_score", "interactions", "invariance_by_relation",
+    "log_evidence", "nearest_correct", "paired_contrast", "rank_correlation", "select_factor", "select_last_layer",
+    "slope_at_zero", "spillover", "spillover_in_distribution", "stack_encoders", "strength_of_half", "summarise",
+    "target_sensitivity", "variance_explained",
 ]  # fmt: skip

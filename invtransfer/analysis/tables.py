@@ -2,6 +2,7 @@
 
 import numpy as np
 import xarray as xr
+from scipy import stats
 
 from invtransfer.analysis.checks import check_array
 from invtransfer.analysis.factors import stack_encoders
@@ -75,6 +76,70 @@ def format_invariance(sensitivity, n_spillovers=8):
             lines.append(f"  {names:<28}{pair.item():+.2f}")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def format_advised_pretraining(cube):
+    """Format what pretraining with the advised transformations gains, and how well each estimator finds those needed.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        As ``studies/advice.py`` writes it.
+
+    Returns
+    -------
+    text : str
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `summarise`.
+    """
+    sizes = cube.n_labelled.values
+    by_size = {f"{n:,} labelled": cube.transfer_accuracy.sel(n_labelled=n, drop=True) for n in sizes}
+    parts = [
+        f"accuracy on the target, mean ± 95 % interval over seeds (n = {cube.sizes['seed']})",
+        format_means(by_size, "chooser"),
+    ]
+    choosers = set(cube.chooser.values)
+    if "advisor" not in choosers or "evidence" not in cube:
+        return "\n\n".join(parts)
+    if {"same", "disjoint"} <= choosers:
+        advisor, same, disjoint = (
+            cube.transfer_accuracy.sel(chooser=name).mean("seed").values for name in ("advisor", "same", "disjoint")
+        )
+        won = zip((advisor - disjoint) / (same - disjoint), sizes, strict=True)
+        shares = ", ".join(f"{share:.0%} with {n:,}" for share, n in won)
+        parts.append(f"share of what disjoint lacks to same that the advisor wins back (ratio of means): {shares}")
+    advisor = cube.sel(chooser="advisor", drop=True)
+    needed, used = advisor.target_transformation, advisor.source_transformation
+    n_both, n_needed, n_used = (one.sum("transformation") for one in (needed * used, needed, used))
+    found = {"advised": n_used, "precision": n_both / n_used, "recall": n_both / n_needed}
+    areas = _find_areas(advisor.evidence, needed)
+    by_size = {f"{n:,} labelled": areas.sel(n_labelled=n, drop=True) for n in sizes}
+    kept = advisor.kept.where(advisor.kept >= 0).mean("seed").to_series()
+    return "\n\n".join([
+        *parts,
+        "what the advisor advises",
+        format_means(found, "n_labelled"),
+        "area under the curve when the 18 are ranked by what is measured (chance: 0.5)",
+        format_means(by_size, "estimator"),
+        "labels that are a transformation, share of seeds in which the advice is keep: "
+        + ", ".join(f"{name} {share:.0%}" for name, share in kept.items()),
+    ])  # fmt: skip
+
+
+def _find_areas(scores, needed):
+    """Compute the area under the curve when transformations are ranked by their scores, of which NaN do not count."""
+
+    def area(scores, needed):
+        known = np.isfinite(scores)
+        above, below = scores[known & (needed > 0)], scores[known & (needed <= 0)]
+        if not len(above) or not len(below):
+            return np.nan
+        return stats.mannwhitneyu(above, below).statistic / (len(above) * len(below))
+
+    return xr.apply_ufunc(area, scores, needed, input_core_dims=[["transformation"]] * 2, vectorize=True)
 
 
 def format_ranking(ranking):

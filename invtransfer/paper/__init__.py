@@ -2,8 +2,9 @@
 
 `study` says what a study is made of, and `command_line` runs it. `presets` and `grids` hold the protocol's numbers and
 cells, `tasks`, `images_with_objects` and `distribution_shift` draw what encoders are trained and tested on, `datasets`
-and `inputs` read and find the data, `pretraining` is the first step of every cell, `claims` checks the sentences of the
-paper with numbers, and `timing` projects how long a study takes.
+and `inputs` read and find the data, `planted_labels` makes labels that are a transformation, `pretraining` is the first
+step of every cell, `claims` checks the sentences of the paper with numbers, and `timing` projects how long a study
+takes.
 """
 
 from invtransfer.paper.command_line import main

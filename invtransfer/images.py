@@ -13,7 +13,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from invtransfer.pictures.collection import ImageCollection
-from invtransfer.pictures.conversion import are_python_numbers, to_image
+from invtransfer.pictures.conversion import are_python_numbers, to_image, to_unit_range
 
 
 def check_images(X, name="X"):
@@ -30,7 +30,7 @@ def check_images(X, name="X"):
     Returns
     -------
     X : ndarray or ImageCollection of shape (n_samples, height, width, 3), uint8 or float32
-        The same images; uint8 arrays are not copied.
+        The same images; uint8 arrays are not copied. Floats that are beyond 0 or 1 by at most 1e-5 are clipped.
 
     Raises
     ------
@@ -64,13 +64,10 @@ def check_images(X, name="X"):
         raise ValueError(f"{name} has dtype {X.dtype}, expected uint8 (0 to 255) or floats in [0, 1]")
     if not np.isfinite(X).all():
         raise ValueError(f"{name} holds NaN or infinity, expected floats in [0, 1]")
-    low, high = float(X.min()), float(X.max())
-    if low < 0 or high > 1:
-        raise ValueError(
-            f"{name} holds floats from {low:.4g} to {high:.4g}, expected [0, 1]: divide by 255, or undo a"
-            " normalisation, or pass uint8"
-        )
-    return X.astype(np.float32, copy=False)
+    try:
+        return to_unit_range(X)
+    except ValueError as error:
+        raise ValueError(f"{name} {error}: divide by 255, or undo a normalisation, or pass uint8") from error
 
 
 def as_array(values, name):

@@ -6,6 +6,7 @@ from torch.utils.data import TensorDataset
 
 from invtransfer import FrozenFeatureProbe
 from invtransfer.images import check_count, check_images, check_labels, to_tensor
+from invtransfer.pictures.conversion import to_image
 
 
 def test_uint8_images_are_not_copied(images):
@@ -121,3 +122,12 @@ def test_images_in_reverse_order_become_tensors():
 def test_numbers_that_are_too_large_are_refused_without_a_warning():
     with pytest.raises(ValueError, match="infinity"):
         FrozenFeatureProbe().fit([[1e98], [0.0]], [0, 1])
+
+
+def test_floats_beyond_1_by_rounding_are_clipped():
+    X = torch.nn.functional.interpolate(torch.ones(1, 3, 427, 640), (224, 224), mode="bilinear", antialias=True)
+    X = np.maximum(X.permute(0, 2, 3, 1).numpy(), np.float32(1 + 1e-6))
+    assert check_images(X).max() == 1
+    assert to_image(X[0]).max() == 1
+    with pytest.raises(ValueError, match=r"^X holds floats from 1.00002 to 1.00002, expected \[0, 1\]"):
+        check_images(np.full((1, 2, 2, 3), 1.00002))

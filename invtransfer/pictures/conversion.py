@@ -5,6 +5,7 @@ import torch
 from PIL import Image, ImageOps
 
 CHANNELS = (1, 3, 4)  # grey, RGB, RGB and alpha
+ROUNDING = 1e-5  # by which a float may be beyond 0 and 1, as after resizing
 
 
 def to_image(picture, size=None):
@@ -105,6 +106,35 @@ def are_python_numbers(values):
     return isinstance(values, int) and not isinstance(values, bool)
 
 
+def to_unit_range(values):
+    """Return floats in [0, 1] as float32; those that are beyond by rounding are clipped.
+
+    Parameters
+    ----------
+    values : ndarray of floats
+
+    Returns
+    -------
+    values : ndarray of the same shape, float32
+        The same array if it is float32 and in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If a value is below 0 or above 1 by more than 1e-5, or NaN.
+
+    Examples
+    --------
+    >>> to_unit_range(np.array([0.5, 1.0000002])).tolist()
+    [0.5, 1.0]
+    """
+    low, high = float(values.min()), float(values.max())
+    if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # or NaN
+        raise ValueError(f"holds floats from {low:.6g} to {high:.6g}, expected [0, 1]")
+    values = values.astype(np.float32, copy=False)
+    return values if low >= 0 and high <= 1 else values.clip(0, 1)
+
+
 def _to_array(picture):
     """Return a picture as an array of shape (height, width, n_channels), uint8 or float32."""
     known = picture
@@ -118,13 +148,12 @@ def _to_array(picture):
         return array
     if array.dtype.kind != "f":
         raise ValueError(f"it has dtype {array.dtype}, expected uint8 (0 to 255) or floats in [0, 1]")
-    low, high = float(array.min()), float(array.max())
-    if not (low >= 0 and high <= 1):  # or NaN
+    try:
+        return to_unit_range(array)
+    except ValueError as error:
         raise ValueError(
-            f"it holds floats from {low:.4g} to {high:.4g}, expected [0, 1]: leave a normalisation out, as it belongs"
-            " into the encoder"
-        )
-    return array.astype(np.float32, copy=False)
+            f"it {error}: divide by 255, or leave a normalisation out, as it belongs into the encoder"
+        ) from error
 
 
 def _channels_last(array, is_tensor):

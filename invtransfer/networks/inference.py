@@ -132,12 +132,16 @@ def first_weight(network):
 
 @contextmanager
 def _evaluation_mode(network):
-    """Put a network into evaluation mode; afterwards its modes and weights are what they were."""
+    """Put a network into evaluation mode; afterwards its modes, weights and statistics are what they were."""
     modes = [(module, module.training) for module in network.modules()]
     # modules whose `train` does more than setting the mode; adapters add their weights to those of a layer
     switched = [module for module, mode in modes if mode and type(module).train is not nn.Module.train]
     weights = [weight for module in switched for weight in module.parameters(recurse=False)]
     before = [weight.detach().clone() for weight in weights]
+    # of normalisations that a person keeps in training mode
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._NormBase)]
+    statistics = [one for norm in norms for one in norm.buffers()]
+    known = [one.detach().clone() for one in statistics]
     try:
         if any(mode for _, mode in modes):
             with suppress(NotImplementedError):  # of modules made by torch.export, which have one mode
@@ -151,6 +155,8 @@ def _evaluation_mode(network):
             module.training = mode
         for weight, values in zip(weights, before, strict=True):
             weight.data.copy_(values)
+        for buffer, values in zip(statistics, known, strict=True):
+            buffer.data.copy_(values)
 
 
 def apply_in_batches(function, X, batch_size):

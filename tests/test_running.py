@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import warnings
 from functools import partial
 
@@ -172,11 +173,12 @@ def test_cell_of_other_arguments_is_named_and_computed_again(path, log):
     assert cube.accuracy.sel(factor="b", relation="same", seed=1) == 101
 
 
-def test_interruption_keeps_finished_cells_and_says_how_to_go_on(path):
+def test_interruption_keeps_finished_cells_and_says_how_to_go_on(path, capsys):
     n_threads = torch.get_num_threads()
-    folder = re.escape(str(path.with_suffix(".cells")))
-    with pytest.raises(SystemExit, match=f"interrupted: 4 of 8 cells are in {folder}; the same command continues"):
+    with pytest.raises(SystemExit, match="^130$"):
         run(path, interrupted)
+    said = f"interrupted: 4 of 8 cells are in {path.with_suffix('.cells')}; the same command continues from there\n"
+    assert capsys.readouterr().err.endswith("\n" + said)
     assert not path.exists()
     assert torch.get_num_threads() == n_threads
     before = files(path)
@@ -529,3 +531,17 @@ def test_functions_without_a_name_need_one_job(path, function):
     assert not list(path.with_suffix(".cells").glob("*.nc"))
     assert (run(path, function, jobs=1).status == 1).all()
     assert (run(path, function, jobs=2).status == 1).all()  # nothing is left to compute
+
+
+@pytest.mark.parametrize("text", ["", "my notes\n"])
+def test_a_file_in_the_place_of_the_log_is_not_written_to(path, text):
+    log = path.with_suffix(".log")
+    log.write_text(text)
+    with pytest.raises(ValueError, match=f"^{re.escape(str(log))} exists, and is not the log of a cube"):
+        run(path)
+    assert log.read_text() == text
+    log.unlink()
+    run(path)
+    shutil.rmtree(path.with_suffix(".cells"))
+    path.unlink()
+    run(path)  # the log of a cube that was deleted goes on

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,6 +89,22 @@ def read_grid(folder):
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedFileError(f"{path} is not a list of cells: {error!r}") from error
     return arguments, places
+
+
+def is_log(path):
+    """Tell whether a file is a log, by how it begins.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Any file.
+
+    Returns
+    -------
+    is_log : bool
+    """
+    with path.open("rb") as file:
+        return bool(re.match(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \S", file.read(30)))
 
 
 def write_log(path, text):

@@ -1,6 +1,7 @@
 """From a grid to a cube: compute the cells that are missing, keep those that are there, and assemble them."""
 
 import json
+import sys
 import time
 import warnings
 from concurrent.futures import CancelledError, as_completed
@@ -21,7 +22,7 @@ from invtransfer.cubes.executors import (
 )
 from invtransfer.cubes.files import read, write
 from invtransfer.cubes.provenance import find_origin, make_attributes
-from invtransfer.cubes.records import find_places, write_grid, write_log
+from invtransfer.cubes.records import find_places, is_log, write_grid, write_log
 from invtransfer.cubes.status import format_duration
 from invtransfer.storage import check_writable, expand_path, format_json, replacing
 
@@ -82,11 +83,13 @@ def run_study(
     ValueError
         If `path` does not end in .nc, there is no such state, or `shard` is not (k, n) with k from 1 to n; if there is
         a cube of other settings or with labels that this grid lacks, or one with finished cells that neither are in the
-        folder nor would be computed. NotImportableError, which is one, if other processes cannot import `function`.
+        folder nor would be computed; or if there is a file in the place of the log that is none.
+        NotImportableError, which is one, if other processes cannot import `function`.
     ModuleNotFoundError
         If `scheduler` is given without dask.distributed.
     SystemExit
-        If the run is interrupted (Ctrl-C): finished cells are kept, and the message says how to go on.
+        With code 130 if the run is interrupted (Ctrl-C): finished cells are kept, and a line on standard error says how
+        to go on.
 
     Notes
     -----
@@ -96,8 +99,13 @@ def run_study(
     if path.suffix != ".nc":  # the cells (.cells) and the figure (.png) go beside it
         raise ValueError(f"cannot write {path}: the name of a cube ends in .nc")
     check_writable(path)
+    folder, log = path.with_suffix(".cells"), path.with_suffix(".log")
+    if log.exists() and not is_log(log) and not folder.exists():
+        raise ValueError(
+            f"{log} exists, and is not the log of a cube, which this run would add to it: choose another name for the"
+            " cube, or move it away"
+        )
     _check_same_study(path, settings, coordinates)
-    folder = path.with_suffix(".cells")
     check_writable(folder / "cell.nc")
     wanted = {cell_id(arguments): arguments for _, arguments, *_ in grid}
     cells = _read_cells(folder, wanted, threads)
@@ -112,7 +120,8 @@ def run_study(
         with open_executor(jobs, scheduler) as executor:
             _compute(executor, function, {name: wanted[name] for name in todo}, again, path, threads, len(wanted))
     except KeyboardInterrupt:
-        raise SystemExit(f"\ninterrupted: {_count(folder, wanted)}") from None
+        sys.stderr.write(f"\ninterrupted: {_count(folder, wanted)}\n")
+        raise SystemExit(130) from None  # as shells count Ctrl-C
     except OSError as error:
         raise OSError(f"{error}; {_count(folder, wanted)}") from error
     with FileLock(folder / ".cube.lock"):  # in turn: the last of several runs sees all cells

@@ -10,7 +10,7 @@ from estimator_checks import digest
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import nn
 
 from invtransfer import InvariantPretrainer
@@ -338,3 +338,45 @@ def test_the_input_of_a_head_that_is_pooled_already_is_not_pooled_in_silence(ima
         with pytest.raises(ValueError, match=f"the input of 3 .* has neither tokens nor places: pool is '{pool}'"):
             encode(module, images, pool=pool)
     assert encode(module, images, layer="0", pool="mean").shape == (40, 4)
+
+
+def test_a_head_that_is_bypassed_is_found_with_one_image():
+    class Bypassed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.skip, self.head = nn.Linear(12, 4), nn.Linear(12, 4)
+
+        def forward(self, images):
+            return self.head(images.flatten(1)) + self.skip(images.flatten(1))
+
+    images = np.random.default_rng(0).integers(256, size=(3, 2, 2, 3), dtype=np.uint8)
+    for batch_size in (1, 2, 4):
+        with pytest.raises(ValueError, match="head, the last layer with weights of Bypassed, is not the only way"):
+            encode(Bypassed(), images, batch_size)
+
+
+def test_a_batch_normalisation_that_stays_in_training_mode_is_not_trained():
+    class Training(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm2d(3)
+
+        def forward(self, images):
+            self.norm.training = True
+            return self.norm(images)
+
+    module, images = Training(), np.random.default_rng(0).integers(256, size=(5, 4, 4, 3), dtype=np.uint8)
+    before = copy.deepcopy(module.state_dict())
+    encode(module, images)
+    for name, values in module.state_dict().items():
+        assert torch.equal(values, before[name]), name
+
+
+def test_tensors_and_sparse_outputs():
+    images = np.random.default_rng(0).integers(256, size=(5, 4, 4, 3), dtype=np.uint8)
+    expected = encode(nn.Flatten(), images)
+    assert (encode(nn.Flatten(), torch.from_numpy(images)) == expected).all()
+    with pytest.raises(ValueError, match=r"^X has shape \(5, 48\), expected"):
+        encode(nn.Flatten(), torch.zeros(5, 48))
+    encoder = OneHotEncoder(handle_unknown="ignore").fit(images.reshape(5, -1))
+    assert encode(encoder, images).shape == (5, encoder.transform(images.reshape(5, -1)).shape[1])

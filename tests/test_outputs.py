@@ -11,8 +11,9 @@ from describing import encode_and_describe
 from torch import nn
 
 from invtransfer import FineTuner, FrozenFeatureProbe, SensitivityScorer, twin_sensitivity
-from invtransfer.encoders.encoding import encode
+from invtransfer.encoders.encoding import encode, encode_pieces, open_encoder
 from invtransfer.encoders.outputs import pool_places, take_part
+from invtransfer.encoders.preprocessing import Preprocessed, Preprocessing
 
 Y = np.arange(40) % 2
 LAST = " (last_hidden_state)"
@@ -199,6 +200,31 @@ def test_channels_come_last_only_if_the_image_says_so():
     assert torch.allclose(pool_places(unpadded, "auto", (16, 16), 0)[0], unpadded.mean((2, 3)))
 
 
+@pytest.mark.parametrize("layers", [None, ["model"]])
+def test_channels_come_last_if_the_size_that_the_model_gets_says_so(layers):
+    """Patches of 4 pixels of 64 x 64 are 16 x 16 places, whatever the size of the images was before."""
+
+    class Patches(nn.Module):
+        def forward(self, images):
+            return nn.functional.avg_pool2d(images, 4).permute(0, 2, 3, 1).repeat(1, 1, 1, 2)  # of 6 channels
+
+    images = np.random.default_rng(0).integers(256, size=(3, 50, 50, 3), dtype=np.uint8)
+    model = Preprocessed(Preprocessing(size=(64, 64), resize=64), Patches())
+    names = {"layer": ""} if layers is None else {"layers": layers}
+    (Z,) = [Z for _, Z in encode_pieces(open_encoder(model, **names), [(0, images)])]
+    seen = model.preprocessing(torch.from_numpy(images).permute(0, 3, 1, 2))
+    np.testing.assert_allclose(Z, seen.mean(dim=(2, 3)).repeat(1, 2), atol=1e-5)
+
+
+def test_complex_features_are_refused_rather_than_halved(images):
+    class Spectrum(nn.Module):
+        def forward(self, images):
+            return torch.fft.fft2(images).flatten(1)
+
+    with pytest.raises(ValueError, match="output of the module .Spectrum. has dtype torch.complex64, expected real"):
+        encode(Spectrum(), images)
+
+
 def test_the_only_tensor_of_nested_parts():
     part, names = take_part({"a": [(torch.ones(2, 3),)]}, (), "auto")
     assert names == ("a", "0", "0")
@@ -228,9 +254,19 @@ def test_models_of_images_and_text_give_their_features_of_images(images, name):
         assert (same == Z).all()
 
 
+def test_models_of_images_and_text_behind_their_preprocessing(images):
+    module = TextAndImages()
+    module.encode_image = module.vision_model
+    model = Preprocessed(Preprocessing(mean=(0.5,) * 3), module)
+    expected = encode(nn.Sequential(model.preprocessing, module.vision_model), images, layer="")
+    assert (encode(model, images) == expected).all()
+    assert (encode(model, images, layer="model.vision_model") == expected).all()
+
+
 def test_models_that_take_text_say_which_part_to_give(images):
-    with pytest.raises(TypeError, match=r"TextAndImages takes text \(input_ids\) first: .* its part .vision_model$"):
-        encode(TextAndImages(), images)
+    for model in (TextAndImages(), Preprocessed(Preprocessing(), TextAndImages())):
+        with pytest.raises(TypeError, match=r"TextAndImages takes text \(input_ids\) first: .* .vision_model$"):
+            encode(model, images)
 
 
 @pytest.mark.parametrize("pool", ["max", None, 3, ["mean"]])

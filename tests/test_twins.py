@@ -139,12 +139,10 @@ def test_images_of_a_folder_are_read_once_for_all_transformations(tmp_path, monk
 
 
 def test_batches_are_as_large_as_suits_the_size_that_a_model_computes():
-    from collections import OrderedDict
-
-    from invtransfer.encoders.preprocessing import Preprocessing
+    from invtransfer.encoders.preprocessing import Preprocessed, Preprocessing
 
     watched = Watched()
-    model = nn.Sequential(OrderedDict(preprocessing=Preprocessing(size=(224, 224), resize=224), model=watched))
+    model = Preprocessed(Preprocessing(size=(224, 224), resize=224), watched)
     encoding.encode(model, many_images(9))
     assert watched.sizes == [8, 8]
 

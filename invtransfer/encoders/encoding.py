@@ -5,12 +5,14 @@ import math
 from collections import deque
 
 import numpy as np
+from scipy import sparse
 from sklearn.pipeline import Pipeline
 from torch import nn
 
 from invtransfer.encoders.layers import LayerFeatures, explain_failure
 from invtransfer.encoders.many_layers import ManyLayers
 from invtransfer.encoders.outputs import check_pool
+from invtransfer.encoders.preprocessing import size_behind_preprocessing
 from invtransfer.images import as_array
 from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import (
@@ -82,7 +84,7 @@ def encode(encoder, X, batch_size=None, *, layer=None, pool="auto", precision="f
     """
     check_inference(batch_size, precision)
     encoder = open_encoder(encoder, layer, pool)
-    if not hasattr(X, "dtype"):
+    if not isinstance(getattr(X, "dtype", None), np.dtype):  # a tensor has another dtype
         X = as_array(X, "X")
     if len(X.shape) != 4:
         raise ValueError(f"X has shape {X.shape}, expected (n_samples, height, width, n_channels)")
@@ -306,7 +308,8 @@ def _stream(encoder, pieces, batch_size, precision, n_features=None):
             rest = images if rest is None or not len(rest) else np.concatenate([rest, images])
         elif rest is None:
             return
-        size = batch_size or choose_batch_size(_computed_size(encoder, rest.shape[1:3]), device_of(encoder))
+        seen = size_behind_preprocessing(getattr(encoder, "module", None), rest.shape[1:3])
+        size = batch_size or choose_batch_size(seen, device_of(encoder))
         n = len(rest) if last else len(rest) // size * size
         if n:
             computed = _compute_features(encoder, rest[:n], size, precision)
@@ -338,12 +341,6 @@ def device_of(encoder):
     if isinstance(encoder, nn.Module):
         return first_weight(encoder).device
     return resolve_device(getattr(encoder, "device", "cpu") if _is_ours(encoder) else "cpu")
-
-
-def _computed_size(encoder, image_size):
-    """Return height and width of what is computed: the preprocessing of `load_model` may enlarge the images."""
-    preprocessing = getattr(getattr(encoder, "module", None), "preprocessing", None)
-    return getattr(preprocessing, "size", None) or image_size
 
 
 def gets_raw_pixels(encoder):
@@ -391,7 +388,7 @@ def _compute_features(encoder, X, batch_size, precision):
 
 
 def _check_features(outputs, n_samples):
-    Z = np.asarray(outputs)
+    Z = outputs.toarray() if sparse.issparse(outputs) else np.asarray(outputs)
     if Z.ndim < 2 or len(Z) != n_samples:
         raise ValueError(f"encoder returned shape {Z.shape} for {n_samples} images, expected ({n_samples}, n_features)")
     if not (np.issubdtype(Z.dtype, np.number) or Z.dtype == bool) or np.iscomplexobj(Z):

@@ -12,9 +12,9 @@ from torch import nn
 
 from invtransfer.encoders.heads import find_head, is_bypassed, logits_of
 from invtransfer.encoders.outputs import check_pool, find_feature, pool_places, take_part
+from invtransfer.encoders.preprocessing import find_image_method, model_behind, size_behind_preprocessing
 from invtransfer.networks.inference import first_weight
 
-IMAGE_METHODS = ("get_image_features", "encode_image")  # of models of images and text
 CLASS_TOKENS = ("cls_token", "class_token", "class_embedding", "cls")  # names of parameters
 
 
@@ -80,7 +80,7 @@ class LayerFeatures(nn.Module):
     def __init__(self, module, layer=None, pool="auto"):
         super().__init__()
         check_pool(pool)
-        made_by = _hides_layers(module)
+        made_by = _hides_layers(model_behind(module))
         if made_by and not (isinstance(layer, str) and layer.partition("[")[0] == ""):
             raise TypeError(
                 f"layer is {layer!r}, expected '' (its output) for a module made by {made_by}, whose layers cannot be"
@@ -88,9 +88,9 @@ class LayerFeatures(nn.Module):
             )
         if not (isinstance(layer, str) and layer == ""):
             module = getattr(module, "_orig_mod", module)  # of torch.compile, whose layers cannot be watched
-        self._method = next((name for name in IMAGE_METHODS if callable(getattr(module, name, None))), None)
+        self._method = find_image_method(model_behind(module))
         if self._method is None:
-            _check_takes_images(module)
+            _check_takes_images(model_behind(module))
         _check_weights(module)
         self.module, self.pool = module, pool
         self._n_prefix = _count_prefix_tokens(module)
@@ -115,7 +115,7 @@ class LayerFeatures(nn.Module):
         if not isinstance(self._layer, str) or self._layer not in names:
             nearest = difflib.get_close_matches(str(layer), names, n=3) or [name for name, _ in module.named_children()]
             raise ValueError(
-                f"layer is {layer!r}, expected the name of a layer of {type(module).__name__}"
+                f"layer is {layer!r}, expected the name of a layer of {name_of(module)}"
                 f" (nearest: {', '.join(nearest) or 'it has none'}), '' for its output, or None"
             )
         self.layer = layer
@@ -145,7 +145,7 @@ class LayerFeatures(nn.Module):
         output : object
             What the layer returned.
         image_size : tuple of int
-            (height, width) of the images in pixels.
+            (height, width) of what the model gets, in pixels.
         """
         return self._pool(output, self._place, image_size)
 
@@ -154,13 +154,14 @@ class LayerFeatures(nn.Module):
 
     @property
     def _call(self):
-        """What takes the images: the module or its method."""
-        return self.module if self._method is None else getattr(self.module, self._method)
+        """What takes the images: the module, which may be a preprocessing and a model, or its method."""
+        method = find_image_method(self.module)
+        return self.module if method is None else getattr(self.module, method)
 
     def forward(self, images):
         """Return features of shape (n_samples, n_features), float32."""
         images = self._copy_images(images)
-        size = images.shape[2:]
+        size = size_behind_preprocessing(self.module, images.shape[2:])
         if self._layer == "":
             return self._pool(self._call(images), self._place, size)
         kept, check = {}, self._takes_input and not self._is_checked and not self.training
@@ -184,7 +185,7 @@ class LayerFeatures(nn.Module):
                 return self._pool(output, "output of the module", size)
             if not kept:
                 raise ValueError(
-                    f"layer {self._layer!r} of {type(self.module).__name__} is not reached by its forward pass: name"
+                    f"layer {self._layer!r} of {name_of(self.module)} is not reached by its forward pass: name"
                     " another layer, or '' for its output"
                 )
             if check:
@@ -202,7 +203,7 @@ class LayerFeatures(nn.Module):
         if comparable and not torch.equal(output, logits) and is_bypassed(call, head, images, logits):
             raise ValueError(
                 f"layer is None, expected the name of a layer: {self._layer}, the last layer with weights of"
-                f" {type(self.module).__name__}, is not the only way to its output, so what goes into it need not be"
+                f" {name_of(self.module)}, is not the only way to its output, so what goes into it need not be"
                 " the features; '' is the output"
             )
         self._is_checked = True
@@ -210,6 +211,8 @@ class LayerFeatures(nn.Module):
     def _pool(self, output, place, image_size):
         try:
             part, names = take_part(output, self._parts, self.pool)
+            if part.is_complex():
+                raise ValueError(f"has dtype {part.dtype}, expected real numbers: take the absolute value, for example")
             # a half is too coarse for a sum over many places
             part = part if part.dtype == torch.float64 else part.float()
             is_row = place.startswith("input") and part.ndim == 2
@@ -220,10 +223,30 @@ class LayerFeatures(nn.Module):
                 )
             features, how = pool_places(part, self.pool, image_size, self._n_prefix)
         except ValueError as error:
-            raise ValueError(f"the {place} ({type(self.module).__name__}) {error}") from error
+            raise ValueError(f"the {place} ({name_of(self.module)}) {error}") from error
         named = f" ({', '.join(names)})" if names else ""
         self.description = f"{place}{named}{', ' * bool(how)}{how}"
         return features.float()
+
+
+def name_of(module):
+    """Return the name of a module's class, without the preprocessing in front, for messages.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Any module.
+
+    Returns
+    -------
+    name : str
+
+    Examples
+    --------
+    >>> name_of(nn.Flatten())
+    'Flatten'
+    """
+    return type(model_behind(module)).__name__
 
 
 def uncompiled(module):
@@ -280,7 +303,7 @@ def _check_takes_images(module):
     if first == "input_ids":
         names = [name for name, _ in module.named_modules() if re.search("vision|visual|image", name.split(".")[-1])]
         part = f", such as its part .{names[0]}" if names else ""
-        raise TypeError(f"{type(module).__name__} takes text (input_ids) first: give a module that takes images{part}")
+        raise TypeError(f"{name_of(module)} takes text (input_ids) first: give a module that takes images{part}")
 
 
 def _check_weights(module):
@@ -288,8 +311,7 @@ def _check_weights(module):
     for name, weight in itertools.chain(module.named_parameters(), module.named_buffers()):
         if torch.nn.parameter.is_lazy(weight):
             raise ValueError(
-                f"{name} of {type(module).__name__} has no values before the first forward pass: run it on some images"
-                " first"
+                f"{name} of {name_of(module)} has no values before the first forward pass: run it on some images first"
             )
 
 
@@ -329,4 +351,4 @@ def explain_failure(module, image_shape):
         module = getattr(module, "module", module)  # of LayerFeatures and ManyLayers
         shape = " x ".join(map(str, image_shape))
         reason = " ".join(str(error).split())
-        raise ValueError(f"{type(module).__name__} fails on images of {shape}: {reason}") from error
+        raise ValueError(f"{name_of(module)} fails on images of {shape}: {reason}") from error

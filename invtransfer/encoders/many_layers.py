@@ -10,7 +10,8 @@ from torch import nn
 
 from invtransfer.analysis.layers import FEATURE
 from invtransfer.encoders.heads import find_head
-from invtransfer.encoders.layers import IMAGE_METHODS, LayerFeatures, uncompiled
+from invtransfer.encoders.layers import LayerFeatures, name_of, uncompiled
+from invtransfer.encoders.preprocessing import find_image_method, model_behind, size_behind_preprocessing
 
 BLOCKS = "blocks"
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -97,7 +98,8 @@ class ManyLayers(nn.Module):
 
     def forward(self, images):
         """Return features of shape (n_samples, n_features of all layers), float32."""
-        kept, runs, done, size = {}, Counter(), Counter(), images.shape[2:]
+        kept, runs, done = {}, Counter(), Counter()
+        size = size_behind_preprocessing(self.module, images.shape[2:])
         runner = self._parts[self._direct or next(iter(self._parts))]
         runner.training = self.training  # it is no part of this module, which sets the mode of its parts
 
@@ -132,7 +134,7 @@ class ManyLayers(nn.Module):
         for name in self.names:
             if name not in kept:
                 raise ValueError(
-                    f"layers holds {name!r}, which the forward pass of {type(self.module).__name__} reaches for some"
+                    f"layers holds {name!r}, which the forward pass of {name_of(self.module)} reaches for some"
                     " images only: name the layers without it"
                 )
             if len(kept[name][0]) != len(images):
@@ -163,7 +165,7 @@ class ManyLayers(nn.Module):
         missing = [name for name in self._parts if name not in kept]
         if missing and self.layers != BLOCKS:
             raise ValueError(
-                f"layers holds {missing[0]!r}, which the forward pass of {type(self.module).__name__} does not reach:"
+                f"layers holds {missing[0]!r}, which the forward pass of {name_of(self.module)} does not reach:"
                 " name another layer"
             )
         sizes = [features.shape[1] for features, _ in kept.values()]
@@ -224,7 +226,7 @@ def _is_block(part):
 
 def _find_image_part(module):
     """Return how the names begin that are in the part for images of a model of images and text; "" for other models."""
-    if any(callable(getattr(module, name, None)) for name in IMAGE_METHODS):
+    if find_image_method(model_behind(module)):
         for name, _ in module.named_modules():
             if re.search("vision|visual|image", name.split(".")[-1]):
                 return f"{name}."

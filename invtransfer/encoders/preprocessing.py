@@ -1,8 +1,12 @@
 """What a model of a library expects to be done with images before it sees them: size, crop and normalisation."""
 
+from collections import OrderedDict
+
 import torch
 from torch import nn
 from torch.nn import functional
+
+IMAGE_METHODS = ("get_image_features", "encode_image")  # of models of images and text
 
 
 class Preprocessing(nn.Module):
@@ -64,6 +68,26 @@ class Preprocessing(nn.Module):
         mean, std = (images.new_tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
         return (images - mean) / std
 
+    def output_size(self, image_size):
+        """Return the height and width of what the model gets.
+
+        Parameters
+        ----------
+        image_size : tuple of int
+            (height, width) of the images.
+
+        Returns
+        -------
+        size : tuple of int
+            (height, width).
+
+        Examples
+        --------
+        >>> Preprocessing(resize=10).output_size((20, 40)), Preprocessing(size=(8, 8)).output_size((20, 40))
+        ((10, 20), (8, 8))
+        """
+        return self.size or self._resized(tuple(image_size))
+
     def at_size(self, size):
         """Return the same preprocessing for images of another size.
 
@@ -93,15 +117,19 @@ class Preprocessing(nn.Module):
             return max(1, self.resize * size // min(self.size))
         return tuple(max(1, side * size // shown) for side, shown in zip(self.resize, self.size, strict=True))
 
+    def _resized(self, size):
+        """Return the height and width after images were resized, before the centre is cut out."""
+        if self.resize is None:
+            return size
+        if not isinstance(self.resize, int):
+            return tuple(self.resize)
+        short, long = sorted(size)
+        longer = self.resize * long // short
+        return (self.resize, longer) if size[0] <= size[1] else (longer, self.resize)
+
     def _resize(self, images):
-        shape = images.shape[-2:]
-        if isinstance(self.resize, int):
-            short, long = sorted(shape)
-            longer = self.resize * long // short
-            height, width = (self.resize, longer) if shape[0] <= shape[1] else (longer, self.resize)
-        else:
-            height, width = self.resize
-        if (height, width) == tuple(shape):
+        height, width = self._resized(tuple(images.shape[-2:]))
+        if (height, width) == tuple(images.shape[-2:]):
             return images
         smooth = self.interpolation != "nearest"
         exact = images if images.dtype == torch.float64 else images.float()  # torch resizes no halves on a CPU
@@ -125,6 +153,89 @@ class Preprocessing(nn.Module):
         else:
             yield "mean " + _format_values(self.mean)
             yield "std " + _format_values(self.std)
+
+
+class Preprocessed(nn.Sequential):
+    """A model with its preprocessing in front.
+
+    Parameters
+    ----------
+    preprocessing : Preprocessing
+        What is done with images first.
+    model : torch.nn.Module
+        Model, of which those of images and text are asked by `get_image_features` or `encode_image`.
+
+    Examples
+    --------
+    >>> Preprocessed(Preprocessing(size=(4, 4)), nn.Flatten())(torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2, 48])
+    """
+
+    def __init__(self, preprocessing, model):
+        super().__init__(OrderedDict(preprocessing=preprocessing, model=model))
+
+    def forward(self, images):
+        """Return what the model returns for images of shape (n_samples, 3, height, width)."""
+        method = find_image_method(self.model)
+        images = self.preprocessing(images)
+        return self.model(images) if method is None else getattr(self.model, method)(images)
+
+    def __getitem__(self, key):
+        """Return one of the two parts, or some of them, as of any `torch.nn.Sequential`."""
+        return nn.Sequential(OrderedDict(self.named_children()))[key]
+
+
+def find_image_method(module):
+    """Return the name of the method by which a model of images and text takes images; None for other models.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Any module.
+
+    Returns
+    -------
+    name : str or None
+    """
+    return next((name for name in IMAGE_METHODS if callable(getattr(module, name, None))), None)
+
+
+def model_behind(module):
+    """Return the model behind its preprocessing, if there is some; else the module itself.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Any module.
+
+    Returns
+    -------
+    model : torch.nn.Module
+    """
+    return module.model if isinstance(module, Preprocessed) else module
+
+
+def size_behind_preprocessing(module, image_size):
+    """Return the height and width of what is computed: the preprocessing of `load_model` may resize the images.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Module that takes images.
+    image_size : tuple of int
+        (height, width) of the images.
+
+    Returns
+    -------
+    size : tuple of int
+        (height, width).
+
+    Examples
+    --------
+    >>> size_behind_preprocessing(nn.Flatten(), (20, 40))
+    (20, 40)
+    """
+    return module.preprocessing.output_size(image_size) if isinstance(module, Preprocessed) else tuple(image_size)
 
 
 def _format_values(values):

@@ -39,6 +39,7 @@ from invtransfer.models_and_images import (
     DESCRIPTIONS,
     NamedModels,
     check_arguments,
+    digest_images,
     identify_images,
     load_for_models,
     name_in_model,
@@ -129,6 +130,7 @@ def measure_models(
     measurement = _Measurement(images, named, size, n_pairs, precision)
     read_images(measurement.images, measurement.order)
     identities = named.identify(models)
+    shown = {"images_digest": digest_images(measurement.images, measurement.order)}
     settings = {
         "n_pairs": n_pairs, "size": size, "layer": layer, "layers": layers, "pool": pool, "strengths": strengths,
         "distance": distance, "precision": precision, "weights": weights,
@@ -137,7 +139,7 @@ def measure_models(
     grid = [
         (
             place := {"encoder": model, "transformation": name},
-            settings | place | {"thens": thens[name], "weights_digest": identities[model]},
+            settings | place | {"thens": thens[name], "weights_digest": identities[model]} | shown,
         )
         for model in models
         for name in names

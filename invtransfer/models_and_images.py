@@ -1,5 +1,6 @@
 """Models and images of a person's own: how the commands ``measure`` and ``advise`` check, load and tell them apart."""
 
+import ast
 import hashlib
 import os
 import re
@@ -10,7 +11,7 @@ import torch
 
 from invtransfer.analysis.layers import FEATURE
 from invtransfer.encoders.encoding import open_encoder
-from invtransfer.estimators.models import LIBRARIES, load_model
+from invtransfer.estimators.models import LIBRARIES, find_module, load_model
 from invtransfer.images import check_count
 from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import check_inference
@@ -152,6 +153,51 @@ def identify_images(path, images):
     return f"{path.name} {digest.hexdigest()[:12]}"
 
 
+def digest_images(images, rows):
+    """Return a digest of the files of images, which tells others of the same names and sizes from them.
+
+    Parameters
+    ----------
+    images : ImageCollection
+        As `load_images` returns it.
+    rows : ndarray of shape (n,), int64
+        Which of them.
+
+    Returns
+    -------
+    digest : str
+        Empty if they are no files of their own; `identify_images` tells those apart.
+    """
+    if not images.files:
+        return ""
+    digest = hashlib.sha256()
+    for i in rows:
+        with open(images.files[i], "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:12]
+
+
+def _find_code(path):
+    """Return a Python file and those beside it that it imports, and that these import, and so on."""
+    known, waiting = set(), [path.resolve()]
+    while waiting:
+        file = waiting.pop()
+        if file in known:
+            continue
+        known.add(file)
+        if file.name == "__init__.py":
+            waiting += file.parent.rglob("*.py")
+        try:
+            nodes = list(ast.walk(ast.parse(file.read_bytes())))
+        except (SyntaxError, ValueError):  # running it says so
+            continue
+        names = [one.name for node in nodes if isinstance(node, ast.Import) for one in node.names]
+        names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
+        found = [find_module(name.partition(".")[0], path.resolve().parent) for name in names]
+        waiting += [one for one in found if one is not None]
+    return known
+
+
 class NamedModels:
     """Models by their names, each loaded when it is asked for; only the last one is in memory.
 
@@ -231,7 +277,10 @@ class NamedModels:
     def _identify(self, name):
         model, digest = self.load(name), hashlib.sha256()
         if ".py:" in name:
-            digest.update(Path(os.path.expanduser(name.rpartition(":")[0])).read_bytes())
+            for file in sorted(_find_code(Path(os.path.expanduser(name.rpartition(":")[0])))):
+                digest.update(file.read_bytes())
+        # of parts that tell their settings, such as the stride of a convolution, and of the preprocessing
+        digest.update(re.sub("0x[0-9a-f]+", "", repr(model)).encode(errors="surrogateescape"))
         for path, part in model.named_modules():
             digest.update(f"{path} {type(part).__qualname__}\0".encode())
         for path, value in model.state_dict().items():

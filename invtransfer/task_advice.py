@@ -19,6 +19,7 @@ from invtransfer.models_and_images import (
     DESCRIPTIONS,
     NamedModels,
     check_arguments,
+    digest_images,
     identify_images,
     load_for_models,
     read_images,
@@ -106,7 +107,11 @@ def advise_on_task(
         "precision": precision, "weights": weights,
         "images": identify_images(images, loaded),
     }  # fmt: skip
-    grid = [(place := {"encoder": model}, settings | place | {"weights_digest": identities[model]}) for model in models]
+    shown = {"images_digest": digest_images(loaded, rows)}
+    grid = [
+        (place := {"encoder": model}, settings | place | {"weights_digest": identities[model]} | shown)
+        for model in models
+    ]
     coordinates = {
         "encoder": models, "transformation": ("transformation", [t.name for t in chosen]),
         "category": ("transformation", [t.category for t in chosen]),

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import xarray as xr
 from PIL import Image
 from test_page import Page
 
-from invtransfer import SensitivityScorer, load_images, load_model, measuring
+from invtransfer import SensitivityScorer, load_cube, load_images, load_model, measuring
 from invtransfer.__main__ import main
 from invtransfer.analysis import compare_sensitivities
 from invtransfer.measuring import make_pairs, measure_models
@@ -149,6 +150,39 @@ def test_other_weights_of_the_same_code_are_measured_anew(folder):
         return xr.open_dataset("mine.nc").load().sensitivity.item()
 
     assert save(1) != save(2)
+
+
+@pytest.mark.parametrize("change", ["stride", "module beside", "module beside that", "images"])
+def test_what_has_the_same_weights_and_sizes_is_still_told_apart(folder, change):
+    def measured():
+        measure("mine.py:make", "--transformations", "blur")
+        for name in ("net", "deeper"):  # a command is a new process
+            sys.modules.pop(name, None)
+        return load_cube("mine.nc").sensitivity.item()
+
+    (folder / "mine.py").write_text("from net import make")
+    net = "from pathlib import Path\nfrom torch import nn\nfrom deeper import pool\n"
+    net += "stride = int(Path('stride').read_text())\n"
+    net += "def make(): return nn.Sequential(pool(4, stride=stride), nn.Flatten())"
+    (folder / "net.py").write_text(net)
+    (folder / "stride").write_text("4")
+    (folder / "deeper.py").write_text("from torch.nn import AvgPool2d as pool")
+    for i in range(12):
+        Image.open(f"photos/{i:02}.png").convert("RGB").save(f"photos/{i:02}.bmp")
+        (folder / "photos" / f"{i:02}.png").unlink()
+    first = measured()
+    assert measured() == first
+    if change == "stride":
+        (folder / "stride").write_text("2")
+    elif change == "module beside":
+        (folder / "net.py").write_text(net.replace("nn.Flatten()", "nn.Flatten(2)"))
+    elif change == "module beside that":
+        (folder / "deeper.py").write_text("from torch.nn import MaxPool2d as pool")
+    else:
+        for i in range(12):
+            picture = Image.open(f"photos/{i:02}.bmp")
+            Image.eval(picture, lambda value: value * value // 255).save(f"photos/{i:02}.bmp")
+    assert measured() != first
 
 
 def test_other_images_are_not_mixed_with_the_first(folder, capsys):

@@ -115,6 +115,25 @@ def mine(write):
     sys.modules.pop("beside", None)
 
 
+def test_files_of_two_folders_have_their_own_modules(tmp_path):
+    code = "from torch import nn\nfrom beside import width\ndef make(): return nn.AdaptiveAvgPool2d(width)"
+    for name, width in (("a", 2), ("b", 3)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.py").write_text(code)
+        (tmp_path / name / "beside.py").write_text(f"width = {width}")
+    try:
+        for name, width in (("a", 2), ("b", 3), ("a", 2)):
+            assert load_model(f"{tmp_path / name / 'mine.py'}:make").model.output_size == width
+    finally:
+        sys.modules.pop("beside", None)
+
+
+def test_parts_can_be_taken_as_of_any_sequential(mine):
+    model = load_model(f"{mine}:ready")
+    assert model[1] is model.model
+    assert list(model[:1]) == [model.preprocessing]
+
+
 def test_function_and_module_of_a_file(mine):
     path, modules = list(sys.path), set(sys.modules)
     model = load_model(f"{mine}:make_encoder")

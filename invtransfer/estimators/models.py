@@ -4,14 +4,13 @@ import difflib
 import importlib.util
 import os
 import sys
-from collections import OrderedDict
 from contextlib import contextmanager
 from pathlib import Path
 
 from torch import nn
 
 from invtransfer.encoders.libraries import load_hf, load_timm, load_torchvision
-from invtransfer.encoders.preprocessing import Preprocessing
+from invtransfer.encoders.preprocessing import Preprocessed, Preprocessing
 from invtransfer.estimators.saving import load_encoder
 from invtransfer.images import check_count
 from invtransfer.randomness import derive_seed
@@ -117,12 +116,13 @@ def load_model(name, *, weights="default", size=None, random_state=0):
         raise ValueError(f"weights is {weights!r}, expected 'default': {name} has weights of its own")
     elif path.endswith(".py"):
         model = _load_attribute(Path(os.path.expanduser(path)), attribute)
+        model = getattr(model, "_orig_mod", model)  # of torch.compile, whose layers cannot be watched
         preprocessing = Preprocessing() if size is None else Preprocessing(size=(size, size), resize=size)
     elif name.endswith(".npz"):
         model, preprocessing = _load_saved(Path(os.path.expanduser(name)), size)
     else:
         raise ValueError(f"name is {name!r}, expected {FORMS}{_hint(name, library)}")
-    return nn.Sequential(OrderedDict(preprocessing=preprocessing, model=model)).eval()
+    return Preprocessed(preprocessing, model).eval()
 
 
 def _hint(name, library):
@@ -172,11 +172,13 @@ def _load_attribute(path, name):
 def _running(path):
     """Run a Python file as a module, which finds the files beside it, as a script does.
 
-    Nothing remains, so that its classes are pickled with their code, not by the name of a module that others lack.
+    Nothing of it remains, so that its classes are pickled with their code, not by the name of a module that others
+    lack. What it imports from beside it remains until a file of another folder has a module of that name.
     """
     spec = importlib.util.spec_from_file_location(path.name, path)
     module = importlib.util.module_from_spec(spec)
     folder = str(path.parent.resolve())
+    _forget_modules_of_others(path.parent.resolve())
     sys.path.insert(0, folder)
     sys.modules[path.name] = module  # where dataclasses look for their names
     try:
@@ -186,6 +188,42 @@ def _running(path):
         sys.modules.pop(path.name, None)
         if folder in sys.path:
             sys.path.remove(folder)
+
+
+def _forget_modules_of_others(folder):
+    """Forget modules that hide those in a folder, if they come from where nothing could be imported from now.
+
+    That is, from beside another file that was run.
+    """
+    known = {Path(one or os.curdir).resolve() for one in sys.path}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not file or name in {__name__.partition(".")[0], "__main__"} or not find_module(name, folder):
+            continue
+        file = Path(file).resolve()
+        origin = file.parent.parent if file.name == "__init__.py" else file.parent
+        if origin != folder and origin not in known:
+            for one in [one for one in sys.modules if one.partition(".")[0] == name]:
+                del sys.modules[one]
+
+
+def find_module(name, folder):
+    """Find the file of a module beside a file that is run.
+
+    Parameters
+    ----------
+    name : str
+        Name of the module, without dots.
+    folder : pathlib.Path
+        Folder of the file that is run.
+
+    Returns
+    -------
+    file : pathlib.Path or None
+        None if there is no such module in the folder.
+    """
+    files = (folder / f"{name}.py", folder / name / "__init__.py")
+    return next((file for file in files if "." not in name and file.is_file()), None)
 
 
 def _try(function, what):

@@ -346,7 +346,7 @@ def _page(options):
     cube = read(options.cube)
     pages.check_page(path)
     is_measurement = "transformation" in cube.dims and {"sensitivity", "status"} & cube.data_vars.keys()
-    if options.images and (not is_measurement or "study" in cube.attrs):
+    if options.images and (not is_measurement or {"study", "command"} & cube.attrs.keys()):
         raise ValueError(f"--images is for cubes of invtransfer measure, and {options.cube} is none")
     if cube.attrs.get("command") == "advise":
         page = pages.make_advice_page(cube, options.cube.name)

@@ -16,7 +16,7 @@ from invtransfer.analysis import format_table
 from invtransfer.analysis.layers import select_last_layer
 from invtransfer.analysis.representations import DISTANCES
 from invtransfer.cubes.assembly import STATUS
-from invtransfer.cubes.files import read, write
+from invtransfer.cubes.files import read
 from invtransfer.cubes.running import run_study
 from invtransfer.encoders.encoding import describe_features, open_encoder
 from invtransfer.estimators.profiles import (
@@ -147,14 +147,15 @@ def measure_models(
     coordinates = {
         "encoder": models, "transformation": names, "category": ("transformation", [t.category for t in chosen])
     }  # fmt: skip
-    cube = run_study(
+
+    def finish(cube):
+        _check_pairs_kept(path, pairs)  # once more: another run may have written some meanwhile
+        return add_interactions(cube)
+
+    return run_study(
         partial(measurement.measure, batch_size), grid, coordinates, path, settings, long_names=LONG_NAMES,
-        title="Sensitivity of models to transformations", jobs=1, threads=torch.get_num_threads(),
+        title="Sensitivity of models to transformations", finish=finish, jobs=1, threads=torch.get_num_threads(),
     )  # fmt: skip
-    if pairs:
-        cube = add_interactions(cube)
-        write(cube, path)
-    return cube
 
 
 def _check_pairs_kept(path, pairs):

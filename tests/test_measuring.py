@@ -367,6 +367,22 @@ def test_interactions_that_a_cube_has_are_not_lost(folder, capsys, later):
     assert xr.open_dataset("mine.nc").kind.sel(transformation="hue", then="blur").item() != ""
 
 
+def test_interactions_that_another_run_writes_meanwhile_are_not_lost(folder, monkeypatch):
+    asked = {"models": ["mine.py:pixels"], "images": "photos", "path": "mine.nc", "size": 16}
+    asked |= {"transformations": ["invert", "hue"]}
+    measure_cell = measuring._Measurement.measure
+
+    def be_overtaken(self, *arguments, **options):
+        monkeypatch.setattr(measuring._Measurement, "measure", measure_cell)
+        measure_models(**asked, interactions="all")
+        return measure_cell(self, *arguments, **options)
+
+    monkeypatch.setattr(measuring._Measurement, "measure", be_overtaken)
+    with pytest.raises(ValueError, match="mine.nc holds the interactions invert,hue, which this run would not"):
+        measure_models(**asked)
+    assert load_cube("mine.nc").kind.sel(transformation="invert", then="hue").item() != ""
+
+
 @pytest.mark.parametrize("strength", ["0.5", "1"])
 def test_the_pairs_of_a_measurement_are_made_again(folder, strength):
     measure("mine.py:pixels", "--transformations", "rotate", "noise", "--strengths", strength, "--pairs", "5")

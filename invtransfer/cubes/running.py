@@ -30,8 +30,8 @@ UNDONE = ("missing", "failed")  # states of the cells that a run computes by def
 
 
 def run_study(
-    function, grid, coordinates, path, settings, *, title, long_names=None, attributes=None, jobs=None, threads=1,
-    scheduler=None, states=UNDONE, shard=(1, 1),
+    function, grid, coordinates, path, settings, *, title, long_names=None, attributes=None, finish=None, jobs=None,
+    threads=1, scheduler=None, states=UNDONE, shard=(1, 1),
 ):  # fmt: skip
     """Compute the cells that are missing, and assemble the cube.
 
@@ -57,6 +57,9 @@ def run_study(
         For coordinates by name, a sentence that says what their labels are.
     attributes : dict of str to str
         Further attributes of the cube.
+    finish : callable or None
+        Function from the assembled cube to the one that is written, while no other run writes it. An error that it
+        raises leaves the cube as it was.
     jobs, scheduler
         Where the cells are computed, see `open_executor`. The numbers do not depend on it. With one job, cells are
         computed in this process, and a cell that kills its process ends the run.
@@ -136,6 +139,7 @@ def run_study(
                 cube[name].attrs |= {"long_name": text, "units": "1"}
         described = make_attributes(settings, origins or [find_origin(threads)])
         cube = cube.assign_attrs({"title": title} | described | (attributes or {}))
+        cube = cube if finish is None else finish(cube)
         write(cube, path)
     counts = {state: int((cube.status == code).sum()) for code, state in enumerate(STATUS)}
     write_log(path, f"ends: places of the cube by state: {format_json(counts)}")

@@ -82,7 +82,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "invtransfer.pages.layout", "invtransfer.pages.measure_command", "invtransfer.pages.origins",
         "invtransfer.pages.advice", "invtransfer.pages.profiles",
         "encode_plain", "measure_twins", "order_of_pairs", "take_images", "count_at_once", "warn_of_few",
-        "list_advised", "order_advice", "choose_transformations",
+        "find_module", "list_advised", "order_advice", "choose_transformations",
         "ImagesOfPairs", "find_depths", "make_whitenings", "put_feature_last", "select_last_layer",
         "sensitivity_intervals",
         "invtransfer.estimators.profiles", "invtransfer.transformations.strength",
@@ -1450,7 +1450,9 @@ def load_model(draw):
         assert size is None or model.preprocessing.size == (size, size)
 
 
-@target("Preprocessing", methods=("forward", "at_size", "extra_repr"))
+@target("Preprocessing", methods=("forward", "at_size", "extra_repr", "output_size"))
+@target("Preprocessed", methods=("forward",))
+@target("find_image_method", "model_behind", "name_of", "size_behind_preprocessing")
 def preprocessing(draw):
     sides = st.tuples(st.integers(1, 9), st.integers(1, 9))
     made, given = call_drawn(
@@ -1470,7 +1472,25 @@ def preprocessing(draw):
     seen = call(made, X)
     assert seen.dtype == (torch.float32 if dtype == torch.uint8 else dtype)
     assert size is None or seen.shape[2:] == size
+    assert seen.shape[2:] == call(made.output_size, shape[2:])
     assert seen.isfinite().all()
+    model = nn.Flatten()
+    whole = call(public("Preprocessed"), made, model)
+    assert torch.equal(call(whole, X), seen.flatten(1))
+    assert call(public("model_behind"), whole) is model
+    assert call(public("name_of"), whole) == "Flatten"
+    assert call(public("find_image_method"), whole) is None
+    assert call(public("size_behind_preprocessing"), whole, shape[2:]) == seen.shape[2:]
+
+
+@target("plant")
+def plant(draw):
+    X = np.array(draw(images(dtypes=["uint8"])), order="C")
+    name = draw(st.sampled_from(["hue", "rotate", "h_flip", "blur"]))
+    shown, y = call(public("plant"), name, X, draw(st.integers(0, 2**32)))
+    assert shown.shape == X.shape
+    assert shown.dtype == np.uint8
+    assert len(y) == len(X)
 
 
 @target("write_arrays", "read_arrays")

@@ -8,6 +8,8 @@ from scipy import stats
 from invtransfer.analysis import (
     COMPONENTS,
     CONTRASTS,
+    change_by_mismatch,
+    compare_with_exact,
     count_once,
     factor_contrasts,
     fill_relations,
@@ -675,3 +677,13 @@ def test_relation_that_is_there_twice():
 def test_options_of_the_bootstrap_that_cannot_be(name, value, rule):
     with pytest.raises(ValueError, match=f"^{name} is {value!r}, expected {rule}"):
         variance_explained(accuracies(np.zeros((2, 2, 2))), **{name: value})
+
+
+def test_encoders_with_more_than_any_target_count_in_what_a_surplus_changes():
+    labels = {"n_pretraining_transformations": [1, 2, 3], "n_target_transformations": [1, 2]}
+    accuracy = xr.DataArray([[0.9, 0.5], [0.8, 0.75], [0.6, 0.7]], labels, list(labels))
+    more, fewer = compare_with_exact(accuracy)
+    assert more.shape == fewer.shape == (3, 2)
+    # one more: 0.8 - 0.9 and 0.7 - 0.75; two more: 0.6 - 0.9
+    changed = change_by_mismatch(accuracy).to_series().round(6).to_dict()
+    assert changed == {-1: -0.25, 0: 0.0, 1: -0.075, 2: -0.3}

@@ -200,8 +200,8 @@ def change_by_mismatch(accuracy):
 def _minus_exact(accuracy):
     """Subtract the accuracy of the encoder with precisely the target's transformations."""
     n = accuracy.n_target_transformations
-    accuracy = accuracy.reindex(n_pretraining_transformations=n.values)  # a part of the grid may lack some
-    return accuracy - accuracy.sel(n_pretraining_transformations=n).reset_coords(drop=True)
+    exact = accuracy.reindex(n_pretraining_transformations=n.values)  # a part of the grid may lack some
+    return accuracy - exact.sel(n_pretraining_transformations=n).reset_coords(drop=True)
 
 
 def rank_correlation(values, dim):

@@ -88,10 +88,14 @@ def gaussian_matrix(sigma, radius, size):
     # A thousandth of a pixel has the effect of 0, and can be divided by.
     weights = torch.exp(-0.5 * (distance / sigma.clamp(min=1e-3)[:, None]) ** 2)
     weights = weights / weights.sum(1, keepdim=True)
-    # Filtering the identity gives the filter's matrix: unfolded[j, i, k] is 1 if tap k at pixel i meets pixel j.
-    identity = torch.eye(size, dtype=sigma.dtype, device=sigma.device)
-    unfolded = functional.pad(identity, (radius, radius), mode="reflect").unfold(1, 2 * radius + 1, 1)
-    return (weights @ unfolded.transpose(0, 1).reshape(size * size, -1).T).view(-1, size, size)
+    # The weights of each pixel are added where they meet the line, which is mirrored at its ends.
+    pixels = torch.arange(size, device=sigma.device)[:, None]
+    met = pixels + torch.arange(-radius, radius + 1, device=sigma.device)
+    met = size - 1 - (size - 1 - met.abs()).abs()
+    n, places = len(weights), (pixels * size + met).flatten()
+    added = weights[:, None].expand(n, size, 2 * radius + 1).reshape(n, len(places))
+    matrices = weights.new_zeros(n, size * size).scatter_add_(1, places.expand(n, -1), added)
+    return matrices.view(n, size, size)
 
 
 def _gaussian_matrices(sigma, radius, height, width):

@@ -366,3 +366,24 @@ def test_transformations_of_your_own_are_checked(changed, message):
     given = {"name": "own", "category": "own", "draw": rotate.draw, "apply": rotate.apply}
     with pytest.raises(TypeError, match=message):
         Transformation(**given | changed)
+
+
+def test_a_transformation_of_ones_own_is_checked_whatever_its_name():
+    def draw(n, generator, image_shape):
+        return {"angle": generator.random(n)}
+
+    brighter = Transformation("rotate", "geometric", draw, lambda images, angle: images * 5)
+    source = TransformedImages(np.full((3, 4, 4, 3), 100, np.uint8), transformations=[brighter], random_state=0)
+    with pytest.raises(ValueError, match="'rotate' returned values from 1.96078 to 1.96078, expected 0 to 1: clamp"):
+        source.sample(3)
+
+
+@pytest.mark.parametrize("convert", [list, torch.as_tensor])
+def test_what_is_drawn_must_be_arrays(convert):
+    def draw(n, generator, image_shape):
+        return {"angle": convert(generator.random(n).tolist())}
+
+    own = Transformation("own", "geometric", draw, lambda images, angle: images)
+    source = TransformedImages(np.zeros((3, 4, 4, 3), np.uint8), transformations=[own], random_state=0)
+    with pytest.raises(TypeError, match="'own' returned 'angle' of type .*, expected an array of NumPy's"):
+        source.sample(3)

@@ -248,6 +248,8 @@ def _check_drawn(transformation, drawn):
                 f"{made} {name!r} of shape {np.shape(values)}, expected {BLOCK} as the first dimension: a row for each"
                 " image that is asked for"
             )
+        if not isinstance(values, np.ndarray):
+            raise TypeError(f"{made} {name!r} of type {type(values).__name__}, expected an array of NumPy's")
 
 
 def _blocks(n, start):

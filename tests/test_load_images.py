@@ -1,7 +1,9 @@
 """Images of people's own: what load_images takes, what becomes of it, and that all estimators take the result."""
 
 import pickle
+import struct
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -719,3 +721,40 @@ def test_threads_that_read_more_than_is_kept_get_what_they_ask_for(tmp_path, mon
     assert len(images._kept) <= 10 + 4
     assert [path.name for path in images.subset([3, 1]).files] == ["03.png", "01.png"]
     assert load_images(X).files is None
+
+
+@pytest.mark.parametrize(("kind", "n_channels"), [(2, 3), (6, 4), (4, 2)])
+def test_colours_of_sixteen_bits_are_refused_rather_than_cut(tmp_path, kind, n_channels):
+    """PIL reads such files with the upper 8 bits alone, as images that are nearly black if they have 12."""
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    rows = b"".join(b"\0" + struct.pack(f">{n_channels}H", *[4_095] * n_channels) * 8 for _ in range(8))
+    parts = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, kind, 0, 0, 0)), chunk(b"IDAT", zlib.compress(rows))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b""))
+    with pytest.raises(OSError, match=r"a.png cannot be read as an image: mode is \w+ of 16 bits, expected 8 bits per"):
+        load_images(tmp_path)[0]
+
+
+def test_folders_inside_those_of_classes_are_not_left_out(tmp_path):
+    for name in ("cat", "cat/more", "dog"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "1.png")
+    with pytest.raises(ValueError, match="cat holds images and the folders more, expected images alone in the folder"):
+        load_images(tmp_path)
+
+
+def test_labels_in_a_column_and_several_that_might_be_labels(tmp_path):
+    X = np.zeros((4, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "x.npz", images=X, labels=np.arange(4)[:, None])  # as Keras has those of CIFAR
+    assert load_images(tmp_path / "x.npz").labels.tolist() == [0, 1, 2, 3]
+    np.savez(tmp_path / "y.npz", images=X, a=np.arange(4), b=np.arange(4))
+    with pytest.raises(ValueError, match="y.npz holds a and b of 4 values each, expected one array with labels"):
+        load_images(tmp_path / "y.npz")
+
+
+@pytest.mark.parametrize("key", [(..., 0), ([0, 1], [0, 1]), (), None, (0, [1])])
+def test_indices_that_would_mean_something_else_for_an_array_are_refused(files, key):
+    with pytest.raises(IndexError, match="which images come first, as an int, a slice or several numbers"):
+        load_images(files, size=16)[key]

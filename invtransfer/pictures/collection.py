@@ -4,6 +4,7 @@ import copy
 import math
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from numbers import Integral
 from os import PathLike
 
 import numpy as np
@@ -136,7 +137,13 @@ class ImageCollection:
 
     def __getitem__(self, key):
         """Read images: one for an int, an array for a slice or several indices; further indices as for an array."""
-        rows, *rest = key if isinstance(key, tuple) else (key,)
+        rows, *rest = key if isinstance(key, tuple) and len(key) else (key,)
+        simple = all(one is Ellipsis or isinstance(one, (slice, Integral)) for one in rest)
+        if (rows is Ellipsis and rest) or rows is None or isinstance(rows, tuple) or not simple:
+            raise IndexError(
+                f"images cannot be indexed by {key!r}: which images come first, as an int, a slice or several numbers,"
+                " and then ints or slices; np.asarray(images) is an array"
+            )
         numbers = self._numbers(rows)
         if numbers.ndim == 0:
             return self._read(numbers[None])[0][tuple(rest)]

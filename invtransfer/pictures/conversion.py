@@ -71,8 +71,11 @@ def to_rgb(picture, *, alpha=False):
     >>> to_rgb(Image.new("LA", (1, 1), (0, 127))).getpixel((0, 0))
     (128, 128, 128)
     """
-    if picture.mode.startswith(("I", "F")):
-        raise ValueError(f"mode is {picture.mode}, expected 8 bits per channel")
+    # of colours with 16 bits, which PIL cuts to 8, only what is not yet read tells
+    cut = [str(tile[3]) for tile in getattr(picture, "tile", ()) if ";16" in str(tile[3])]
+    if picture.mode.startswith(("I", "F")) or cut:
+        mode = f"{picture.mode} of 16 bits" if picture.mode in ("RGB", "RGBA", "LA") else picture.mode
+        raise ValueError(f"mode is {mode}, expected 8 bits per channel")
     picture = ImageOps.exif_transpose(picture)
     if alpha:
         return picture.convert("RGBA")

@@ -158,6 +158,12 @@ def _load_folder(folder, size):
             )
         folders = {None: folder}
     listed = {name: list_images(path, SUFFIXES) for name, path in folders.items()}
+    for path in folders.values() if None not in folders else ():
+        if inside := list(list_folder(path)[0]):
+            raise ValueError(
+                f"{path} holds images and the folders {', '.join(inside[:5])}, expected images alone in the folder of a"
+                " class"
+            )
     paths = [path for images in listed.values() for path in images]
     if not paths:
         raise ValueError(f"{folder} has no image, expected {', '.join(SUFFIXES)}, or a folder of them for each class")
@@ -205,8 +211,14 @@ def _choose(path, arrays, size):
         raise ValueError(
             f"{path} holds {shapes}, expected one array of shape (n_images, height, width, channels): give the array"
         )
-    labels = [array for array in arrays.values() if tuple(array.shape) == (len(arrays[images[0]]),)]
-    return _load_array(arrays[images[0]], size, np.asarray(labels[0]) if len(labels) == 1 else None)
+    n = len(arrays[images[0]])
+    labels = [name for name, array in arrays.items() if tuple(array.shape) in ((n,), (n, 1))]
+    if len(labels) > 1:
+        raise ValueError(
+            f"{path} holds {' and '.join(labels)} of {n} values each, expected one array with labels: give images and"
+            " labels as arrays"
+        )
+    return _load_array(arrays[images[0]], size, np.asarray(arrays[labels[0]]).reshape(n) if labels else None)
 
 
 def _map_archive(path):

@@ -8,6 +8,7 @@ lists are converted; an `ImageCollection` stays what it is. What estimators acce
 from os import PathLike
 
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
@@ -192,10 +193,46 @@ def check_labels(y, n_samples, name="y"):
     ...
     ValueError: y has shape (2,), expected (3,): one label per image
     """
-    y = as_array(y, name)
+    given, y = y, as_array(y, name)
     if y.shape != (n_samples,):
         raise ValueError(f"{name} has shape {y.shape}, expected ({n_samples},): one label per image")
+    check_no_label_missing(given, name)  # an array of texts has "nan"
     return y
+
+
+def check_no_label_missing(y, name):
+    """Check that no label is missing: None, NaN, or what pandas has in their place.
+
+    Parameters
+    ----------
+    y : array-like
+        Labels of any kind.
+    name : str
+        Name of the argument in the caller's signature.
+
+    Raises
+    ------
+    ValueError
+        If one is missing.
+
+    Examples
+    --------
+    >>> check_no_label_missing(["a", None], "y")
+    Traceback (most recent call last):
+    ...
+    ValueError: y has no label for 1 of 2 images, the first is image 1: leave them out
+    """
+    try:
+        if np.ndim(y) != 1:
+            return
+    except ValueError:  # lists of unlike lengths, of which scikit-learn tells
+        return
+    missing = pd.isna(np.asarray(y, dtype=object))
+    if missing.any():
+        raise ValueError(
+            f"{name} has no label for {missing.sum()} of {len(missing)} images, the first is image {missing.argmax()}:"
+            " leave them out"
+        )
 
 
 def check_count(value, name, *, low=1, high=None):

@@ -380,3 +380,14 @@ def test_tensors_and_sparse_outputs():
         encode(nn.Flatten(), torch.zeros(5, 48))
     encoder = OneHotEncoder(handle_unknown="ignore").fit(images.reshape(5, -1))
     assert encode(encoder, images).shape == (5, encoder.transform(images.reshape(5, -1)).shape[1])
+
+
+def test_outputs_that_are_written_into_the_same_tensor():
+    shared = torch.empty(4, 3)
+
+    def encoder(X):
+        shared[: len(X)] = torch.from_numpy(X.mean(axis=(1, 2)))
+        return shared[: len(X)]
+
+    images = np.random.default_rng(0).integers(256, size=(11, 4, 4, 3), dtype=np.uint8)
+    np.testing.assert_allclose(encode(encoder, images, batch_size=4), images.mean(axis=(1, 2)), rtol=1e-6)

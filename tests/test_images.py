@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -131,3 +132,14 @@ def test_floats_beyond_1_by_rounding_are_clipped():
     assert to_image(X[0]).max() == 1
     with pytest.raises(ValueError, match=r"^X holds floats from 1.00002 to 1.00002, expected \[0, 1\]"):
         check_images(np.full((1, 2, 2, 3), 1.00002))
+
+
+@pytest.mark.parametrize("nothing", [None, np.nan, pd.NA])
+@pytest.mark.parametrize("convert", [list, pd.Series, lambda y: pd.Series(y, dtype="string")])
+def test_labels_that_are_missing_are_counted(nothing, convert):
+    X, y = np.zeros((4, 2, 2, 3), np.uint8), ["a", "b", "a", nothing]
+    message = "has no label for 1 of 4 images, the first is image 3: leave them out"
+    with pytest.raises(ValueError, match=f"^y {message}"):
+        FrozenFeatureProbe().fit(X, convert(y))
+    with pytest.raises(ValueError, match=f"^y_val {message}"):
+        FrozenFeatureProbe().fit(X, ["a", "b", "a", "b"], X, convert(y))

@@ -9,6 +9,7 @@ from torch import nn
 
 from invtransfer.encoders.classifier import build_network
 from invtransfer.networks.architectures import NETWORKS, SelfAttention, initialise
+from invtransfer.networks.devices import strides_beyond_input
 
 # as narrow as shows every kind of layer, for tests of two CPU cores
 NARROW = {"resnet18": 0.0625, "resnet50": 0.03125, "densenet121": 0.17, "vgg11": 0.0625, "vit": 0.25}
@@ -359,3 +360,16 @@ def test_attention_is_torchs():
     query, key, value = attention.query_key_value(tokens).view(2, 5, 3, 3, 4).permute(2, 0, 3, 1, 4)
     gathered = nn.functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(2, 5, 12)
     torch.testing.assert_close(attention(tokens), attention.output(gathered), rtol=1e-5, atol=1e-6)
+
+
+def test_strides_are_compared_with_inputs_that_are_given_by_name_or_alone():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+
+        def forward(self, images):
+            return torch.stack([self.convolution(input=one) for one in images])
+
+    for side, beyond in ((1, True), (2, False)):
+        assert strides_beyond_input(Named(), np.zeros((2, side, side, 3), np.uint8)) == beyond

@@ -7,9 +7,18 @@ import torch
 import torchvision
 from estimator_checks import Own, digest, outputs, own
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from invtransfer import FrozenFeatureProbe, InvariantPretrainer, TransformedImages, load_model
+from invtransfer import (
+    FineTuner,
+    FrozenFeatureProbe,
+    InvariantPretrainer,
+    TransformedImages,
+    load_encoder,
+    load_model,
+    save_encoder,
+)
 from invtransfer.encoders.preprocessing import Preprocessing
 from invtransfer.estimators.pretraining import channel_statistics
 
@@ -188,3 +197,53 @@ def test_images_that_a_module_cannot_take_are_named(source):
         InvariantPretrainer(module).fit(X, y)
     with pytest.raises(ValueError, match=message):
         FrozenFeatureProbe(module).fit(X, y)
+
+
+class Masked(nn.Module):
+    """A network with a buffer of infinities, as masks of attention are."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mask", torch.triu(torch.full((4, 4), -torch.inf), 1))
+        self.linear = nn.Linear(192, 4)
+
+    def forward(self, images):
+        return self.linear(images.flatten(1)) @ self.mask.softmax(1)
+
+
+def small_task(n=20):
+    X = np.random.default_rng(0).integers(256, size=(n, 8, 8, 3), dtype=np.uint8)
+    return X, np.arange(n) % 2
+
+
+def test_infinities_that_were_there_before_are_no_fault_of_training(tmp_path):
+    X, y = small_task()
+    encoder = InvariantPretrainer(Masked(), epochs=1, batch_size=10, random_state=0).fit(X, y)
+    save_encoder(encoder, tmp_path / "encoder.npz")
+    loaded = load_encoder(tmp_path / "encoder.npz", network=Masked())
+    np.testing.assert_array_equal(loaded.transform(X), encoder.transform(X))
+    with pytest.raises(ValueError, match="lower learning_rate"):
+        InvariantPretrainer(Masked(), epochs=3, batch_size=10, learning_rate=1e38, random_state=0).fit(X, y)
+
+
+@pytest.mark.parametrize("make", [
+    lambda: InvariantPretrainer(nn.Flatten(), epochs=1, batch_size=10, random_state=0),
+    lambda: FineTuner(nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), epochs=1, batch_size=10, random_state=0),
+])  # fmt: skip
+def test_a_fit_that_fails_leaves_no_mixture_of_two(make):
+    X, y = small_task()
+    estimator = make().fit(X, np.array(["cat", "dog"])[y])
+    estimator.set_params(learning_rate=1e38, epochs=5)
+    with pytest.raises(ValueError, match="lower learning_rate"):
+        estimator.fit(X, np.array(["x", "y"])[y])
+    with pytest.raises(NotFittedError):
+        estimator.predict(X)
+
+
+def test_rows_of_pixels_have_the_range_of_their_values_whatever_their_dtype():
+    X, y = small_task(60)
+    rows = X.reshape(len(X), -1)
+    probe = FrozenFeatureProbe(nn.Flatten()).fit(rows, y)
+    expected = probe.predict_proba(rows)
+    for dtype in (int, float, np.float32):
+        np.testing.assert_allclose(probe.predict_proba(rows.astype(dtype)), expected, rtol=1e-5)

@@ -15,7 +15,7 @@ from sklearn.utils.validation import validate_data
 from torch.utils.data import DataLoader, Dataset
 
 from invtransfer.encoders.encoding import gets_raw_pixels
-from invtransfer.images import as_array, check_images, check_labels, shape_of
+from invtransfer.images import as_array, check_images, check_labels, check_no_label_missing, shape_of
 from invtransfer.pictures import ImageCollection
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
@@ -59,12 +59,14 @@ def validate_input(estimator, X, y="no_validation", *, reset):
     if isinstance(X, (torch.Tensor, str, PathLike, Dataset, DataLoader)):
         X = as_array(X, "X")
     y = as_array(y, "y") if isinstance(y, torch.Tensor) else y
+    check_no_label_missing(y, "y")
     if estimator.image_shape is not None:
         check_image_shape(estimator.image_shape)
     expected = estimator.image_shape if reset else estimator.image_shape_
     flat = not listed and getattr(X, "ndim", 2) <= 2
     if flat:
-        rules = {"dtype": [np.float32, np.float64, np.uint8]}
+        # rows of pixels may have any range, which is that of their values, whatever their dtype
+        rules = {"dtype": [np.float32, np.float64] + [np.uint8] * (estimator.image_shape is not None)}
     else:
         X = check_images(X)
         if expected is not None and X.shape[1:] != tuple(expected):
@@ -79,10 +81,23 @@ def validate_input(estimator, X, y="no_validation", *, reset):
     if flat:
         X = _unflatten(X, (1, X.shape[1], 1) if expected is None else expected)
     if reset:
+        forget_fit(estimator)
         estimator.image_shape_ = X.shape[1:]
         estimator.n_features_in_ = math.prod(X.shape[1:])
     check_range(estimator, X.dtype, reset=reset)
     return (X, *labels) if labels else X
+
+
+def forget_fit(estimator):
+    """Forget what an earlier `fit` has learned, so that one which fails does not leave a mixture of both.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Estimator whose `fit` begins; what scikit-learn has learned about the columns of its data stays.
+    """
+    for name in [name for name in vars(estimator) if name.endswith("_") and not name.endswith("_in_")]:
+        delattr(estimator, name)
 
 
 def check_range(estimator, dtype, *, reset):

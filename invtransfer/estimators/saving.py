@@ -343,17 +343,18 @@ def _make_network(recipe, network, n_classes, image_shape):
 
 
 def _load_weights(network, arrays):
-    """Load arrays as the weights of a network; names, shapes and dtypes must be the same, and all values finite."""
+    """Load arrays as the weights of a network; names, shapes and dtypes must be the same, and all weights finite."""
     state = network.state_dict()
     if set(state) != set(arrays):
         only = [sorted(set(state) - set(arrays))[:3], sorted(set(arrays) - set(state))[:3]]
         raise ValueError(f"the weights {only[0]} are in the network only, and {only[1]} in the file only")
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    weights = {name for name, _ in network.named_parameters(remove_duplicate=False)}
     for name, tensor in tensors.items():
         there, here = (f"{tuple(one.shape)}, {one.dtype}," for one in (tensor, state[name]))
         if there != here:
             raise ValueError(f"{name} has shape {there} in the file and {here} in the network")
-        if not torch.isfinite(tensor).all():
+        if name in weights and not torch.isfinite(tensor).all():  # a buffer may be a mask of infinities
             raise ValueError(f"{name} holds NaN or infinity")
     network.load_state_dict(tensors, assign=True)
 

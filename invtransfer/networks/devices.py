@@ -132,11 +132,12 @@ def strides_beyond_input(network, X):
     """
     found = []
 
-    def look(module, arguments):
-        found.append(any(side < step for side, step in zip(arguments[0].shape[2:], module.stride, strict=True)))
+    def look(module, arguments, named):
+        given = arguments[0] if arguments else named["input"]
+        found.append(any(side < step for side, step in zip(given.shape[-2:], module.stride, strict=True)))
 
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
-    handles = [module.register_forward_pre_hook(look) for module in convolutions]
+    handles = [module.register_forward_pre_hook(look, with_kwargs=True) for module in convolutions]
     try:
         compute_outputs(network, X[:1], batch_size=1)
     finally:

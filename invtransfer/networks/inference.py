@@ -192,11 +192,11 @@ def apply_in_batches(function, X, batch_size):
         n_samples = len(batch)
         if n_samples < batch_size:
             batch = np.concatenate([batch, np.repeat(batch[:1], batch_size - n_samples, axis=0)])
-        output = function(batch)
+        output = function(batch)  # and a copy, because it may fill the same array again
         if isinstance(output, torch.Tensor):
-            output = output.detach().float()
+            output = output.detach().to(torch.float32, copy=True)
         else:
-            output = np.array(output)  # a copy, because a function may fill the same array again
+            output = np.array(output)
         if output.ndim == 0 or len(output) != len(batch):
             raise ValueError(
                 f"encoder returned shape {tuple(output.shape)} for a batch of {len(batch)} images, expected one row per"

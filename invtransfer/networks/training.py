@@ -164,6 +164,7 @@ def train(
     n_steps = epochs * n_batches
     history = {"loss": [], "best_epoch": epochs - 1} | ({} if X_val is None else {"val_accuracy": []})
     best_weights = saved = None
+    infinite = _find_infinite(network)  # such as a mask of attention
     with usual_torch(device), _seeded_global_generators(generator.initial_seed(), device):
         network.to(device)
         if channels_last and device.type != "mps":
@@ -196,7 +197,7 @@ def train(
             if saved is not None and (saved.is_due() or epoch == epochs - 1):
                 saved.save(history, best_weights)
         bar.close()
-    _finish(network, best_weights, learning_rate)
+    _finish(network, best_weights, learning_rate, infinite)
     return history
 
 
@@ -251,14 +252,20 @@ def _validate_epoch(network, X_val, y_val, history):
     return best
 
 
-def _finish(network, best_weights, learning_rate):
-    """Put the weights of the best epoch, which must be finite, into a network in evaluation mode."""
+def _finish(network, best_weights, learning_rate, infinite):
+    """Put the weights of the best epoch into a network in evaluation mode; what was finite before must still be so."""
     if best_weights is not None:
         network.load_state_dict(best_weights)
-    broken = [name for name, value in network.state_dict().items() if not torch.isfinite(value).all()]
+    broken = sorted(_find_infinite(network) - infinite)
     if broken:
         raise ValueError(f"{broken[0]} is not finite after training: lower learning_rate={learning_rate}")
     network.eval()
+
+
+def _find_infinite(network):
+    """Return the names of parameters and buffers that hold NaN or infinity."""
+    tensors = {name: value for name, value in network.state_dict().items() if isinstance(value, torch.Tensor)}
+    return {name for name, value in tensors.items() if not torch.isfinite(value).all()}
 
 
 def _keep_frozen_statistics(network):

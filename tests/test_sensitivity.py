@@ -298,3 +298,21 @@ def test_the_layer_of_a_module(source, images, layer, description, used):
     assert scorer.score(source) == pytest.approx(same.score(source))
     assert np.allclose(scorer.transform(images), same.transform(images))
     assert clone(scorer).layer == layer
+
+
+def test_parameters_that_are_changed_after_fit_count_from_the_next_one_on():
+    X = np.random.default_rng(0).integers(256, size=(20, 8, 8, 3), dtype=np.uint8)
+    scorer = SensitivityScorer(None, transformations=["invert", "hue"], random_state=0).fit(X)
+    columns, score = scorer.transform(X[:5]), scorer.score(X)
+    scorer.set_params(distance="cosine", twins="clean", encoder=lambda X: X.mean(axis=(1, 2)))
+    np.testing.assert_array_equal(scorer.transform(X[:5]), columns)
+    assert scorer.score(X) == score
+
+
+def test_other_images_between_the_first_and_the_last_are_no_images_of_fit():
+    X = np.random.default_rng(0).integers(256, size=(20, 8, 8, 3), dtype=np.uint8)
+    scorer = SensitivityScorer(None, transformations=["h_flip"], twins="clean", random_state=0).fit(X)
+    changed = X.copy()
+    changed[scorer.profile_.image.values[10]] = 0
+    with pytest.raises(ValueError, match="X has other images than in fit, or in another order"):
+        scorer.make_twins(changed, "h_flip")

@@ -26,6 +26,7 @@ from invtransfer.estimators.inputs import (
     check_range,
     choose_transformations,
     find_pixel_range,
+    forget_fit,
     to_images,
     to_pixels,
     validate_input,
@@ -55,6 +56,7 @@ from invtransfer.randomness import derive_seed
 from invtransfer.sources.blocks import Source
 
 TWINS = ("drawn", "clean")
+N_IDENTIFIED = 32  # images by which those of fit are told from others
 N_ROW_DRAWS = 512  # number of draws of each transformation from which `transform` chooses
 
 
@@ -273,6 +275,9 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         self._seed, self._whitenings = derive_seed(self.random_state, "sensitivity"), {}
         profiles, layers, failures = {}, {}, {}
         images = self._take(X, reset=True)
+        # what decides the distances that are kept: changed parameters count from the next fit on
+        self._fitted = {name: getattr(self, name) for name in ("layer", "layers", "pool", "twins", "distance")}
+        self._opened = dict(self._encoders())
         self._shown = self._identify(self._make_source(images, None))
         for name, encoder in self._encoders().items():
             try:
@@ -337,7 +342,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         return self.encoder if isinstance(self.encoder, dict) else {None: self.encoder}
 
     def _open(self, encoder):
-        return open_encoder(encoder, self.layer, self.pool, self.layers)
+        return open_encoder(encoder, self._fitted["layer"], self._fitted["pool"], self._fitted["layers"])
 
     def _profile(self, name, encoder, images):
         """Return the profile of one encoder, and where its features are taken."""
@@ -366,7 +371,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
 
     def _options(self):
         return {
-            "twins": self.twins, "distance": self.distance, "batch_size": self.batch_size, "precision": self.precision,
+            "twins": self._fitted["twins"], "distance": self._fitted["distance"],
+            "batch_size": self.batch_size, "precision": self.precision,
             "prepare": partial(to_pixels, pixel_range=self._pixel_range) if self.image_shape_[2] == 1 else None,
         }  # fmt: skip
 
@@ -396,7 +402,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         draws = np.array([zlib.crc32(np.ascontiguousarray(image).data) % N_ROW_DRAWS for image in images])
         columns = []
         for name, scales in self._scales.items():
-            encoder = self._open(self._encoders()[name])
+            encoder = self._open(self._opened[name])
             source = take_images(images, encoder, self._seed, None, draws)
             distances = self._measure_alone(name, encoder, source, len(images)).pair_distances.values
             columns.append(distances.reshape(-1, len(images)) / np.where(scales > 0, scales, np.nan).reshape(-1, 1))
@@ -421,7 +427,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         images, ratios = self._take(X, reset=False), []
         for name in self._scales:
-            encoder = self._open(self._encoders()[name])
+            encoder = self._open(self._opened[name])
             source = self._make_source(images, encoder)
             measured = self._measure_alone(name, encoder, source, self._count_pairs(source))
             normalisers = _scales(measured)
@@ -449,7 +455,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there is no such transformation, or `X` has other images, or another number of them, than in fit.
+            If there is no such transformation, or `X` has another number of images than in fit, or others among 32 that
+            are compared.
         """
         check_is_fitted(self)
         known = {t.name: t for t in self._transformations}
@@ -462,7 +469,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         if self._identify(source) != self._shown:
             raise ValueError("X has other images than in fit, or in another order")
         made_by = (known[transformation].at(strength),)
-        return tuple(ImagesOfPairs(source, n_pairs, made_by, self.twins, role) for role in ("first", "twin"))
+        twins = self._fitted["twins"]
+        return tuple(ImagesOfPairs(source, n_pairs, made_by, twins, role) for role in ("first", "twin"))
 
     def get_feature_names_out(self, input_features=None):
         """Return the names of the columns of `transform`: those of the transformations.
@@ -494,6 +502,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             shape = tuple(X.image_shape)
             if not reset and shape != self.image_shape_:
                 raise ValueError(f"X has images of shape {shape}, expected {self.image_shape_}, as in fit")
+            if reset:
+                forget_fit(self)
             self.image_shape_, self.n_features_in_, self._pixel_range = shape, int(np.prod(shape)), (0.0, 1.0)
             check_range(self, X.dtype, reset=reset)
             return X
@@ -512,8 +522,9 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         return take_images(images, encoder, self._seed, order, order)
 
     def _identify(self, source):
-        """Return a checksum of the first and the last image that pairs are made of."""
-        shown = (source.sample(1, i, transformations=())[0] for i in (0, self._count_pairs(source) - 1))
+        """Return a checksum of some of the images that pairs are made of, or of all if they are few."""
+        places = np.unique(np.linspace(0, self._count_pairs(source) - 1, N_IDENTIFIED).astype(int))
+        shown = (source.sample(1, i, transformations=())[0] for i in places)
         return [zlib.crc32(np.ascontiguousarray(image).data) for image in shown]
 
     def __sklearn_is_fitted__(self):

@@ -26,6 +26,7 @@ from invtransfer.plots import (
     plot_layers,
     plot_measurement,
 )
+from invtransfer.plots.profiles import style_encoders
 
 UNLIKE = {"n_encoders": 3, "n_layers": 16, "n_transformations": 3, "unlike": True}  # 16, 9 and 2 layers
 
@@ -515,3 +516,14 @@ def test_a_profile_is_left_as_it_is():
     for plot in (plot_layers, plot_depths, plot_doses, plot_measurement, plot_interactions):
         plot(profile)
     xr.testing.assert_identical(profile, before)
+
+
+def test_colours_and_markers_of_many_encoders_differ():
+    styles = [(style["color"], style["marker"]) for style in style_encoders(40)]
+    assert len(set(styles)) == 40
+
+
+def test_interactions_of_encoders_that_have_some_are_shown():
+    profile = make_profile(6, None, 3, interactions=True)
+    profile["interaction"] = profile.interaction.where(profile.encoder == profile.encoder[5])
+    assert str(profile.encoder.values[5]) in plot_interactions(profile).axes[0].get_title()

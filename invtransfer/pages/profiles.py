@@ -144,7 +144,7 @@ def _summarise(profile):
             each = ", ".join(f"{encoder} {text}" for encoder, text in pairs)
             points.append(f"Encoders differ most in {names[i]}: {each}.")
     if "sensitivity" in profile and {"layer", "depth"} <= {*profile.dims, *profile.coords}:
-        points += _summarise_layers(_at_full_strength(profile))
+        points += _summarise_layers(_at_largest_strength(profile))
     if "kind" in one:
         points += _summarise_pairs(one)
     return points or ["Nothing was measured."]
@@ -205,12 +205,12 @@ def _at_last_layer(profile):
     return select_last_layer(profile) if "depth" in profile.coords else profile.isel(layer=-1, drop=True)
 
 
-def _at_full_strength(profile):
-    return profile.isel(strength=-1, drop=True) if "strength" in profile.dims else profile
+def _at_largest_strength(profile):
+    return profile.isel(strength=int(profile.strength.argmax()), drop=True) if "strength" in profile.dims else profile
 
 
 def _at_end(profile):
-    return _at_full_strength(_at_last_layer(profile))
+    return _at_largest_strength(_at_last_layer(profile))
 
 
 def _format_intervals(profile, name, *dims):
@@ -322,7 +322,7 @@ def _tabulate_images(one, n=3):
             if not np.isfinite(own[i, j]).all() or not normaliser > 0:
                 continue
             order = np.argsort(-own[i, j], kind="stable")
-            ends = (order[:n], order[::-1][: min(n, len(order) - n)])
+            ends = (order[:n], order[::-1][: max(0, min(n, len(order) - n))])
             texts = [", ".join(f"{names[k]} ({own[i, j, k] / normaliser:.2f})" for k in end) for end in ends]
             rows.append([str(transformation), str(encoder), *texts])
     return [
@@ -393,15 +393,16 @@ PARTS = (
         " says how far the number may be off because these images, and no others, were measured: it covers the value"
         " for all such images in 95 of 100 measurements. Two sensitivities whose intervals do not overlap differ. Those"
         " of two encoders may differ although their intervals overlap, because both saw the same images: the table of"
-        " differences, which pairs the images, tells. The numbers are of the last layer and of the full strength.",
+        " differences, which pairs the images, tells. The numbers are of the last layer and of the largest"
+        " strength that was measured.",
     ),
     _Part(
-        "Over the layers", {"sensitivity", "layer"}, _at_full_strength,
+        "Over the layers", {"sensitivity", "layer"}, _at_largest_strength,
         (("Sensitivity at each layer", plots.plot_layers), ("Sensitivity over depth", plots.plot_depths)),
         "sensitivity", _tabulate_layers,
         "How to read this: layers are in the order in which an image passes through them; depth is the share of the"
         " layers with weights that have run. Where the sensitivity falls from one layer to the next, the invariance"
-        " arises there. The numbers are of the full strength.",
+        " arises there. The numbers are of the largest strength that was measured.",
     ),
     _Part(
         "Over the strength", {"sensitivity", "strength"}, _at_last_layer,

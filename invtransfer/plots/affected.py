@@ -100,7 +100,8 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
     if labels is not None:
         _check_labels(labels, max(numbers))
     classes = None if labels is None else [str(label) for label in np.asarray(labels)[numbers].tolist()]
-    order = np.argsort(-values, kind="stable")[: np.isfinite(values).sum()]  # NaN last
+    order = np.argsort(-values, kind="stable")
+    order = order[np.isfinite(values[order])]
     n = min(int(n), max(1, len(order) // 2))
     groups = {"most affected": order[:n], "least affected": order[n:][::-1][:n]}
     groups = {name: places for name, places in groups.items() if len(places)}

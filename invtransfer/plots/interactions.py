@@ -51,11 +51,12 @@ def plot_interactions(profile):
 
     profile = check_profile(profile, ["interaction", "kind"], needs=("then",), may_have=("layer",))
     profile, layer = select_layer(profile)
+    profile = profile.isel(encoder=np.isfinite(profile.interaction).any(["transformation", "then"]).values)
     n_encoders = profile.sizes["encoder"]
+    if not n_encoders:
+        raise ValueError("profile has no interaction that is a number: all pairs failed or are missing")
     profile = profile.isel(encoder=slice(N_PANELS))
     measured = np.isfinite(profile.interaction)
-    if not measured.any():
-        raise ValueError("profile has no interaction that is a number: all pairs failed or are missing")
     profile = profile.isel(
         transformation=measured.any(["encoder", "then"]).values, then=measured.any(["encoder", "transformation"]).values
     )

@@ -338,7 +338,7 @@ def style_encoders(n):
     return [
         {
             "color": ENCODER_COLOURS[i % len(ENCODER_COLOURS)],
-            "marker": MARKERS[i % len(MARKERS)],
+            "marker": MARKERS[(i + i // len(ENCODER_COLOURS)) % len(MARKERS)],  # another for each round of colours
             "ls": LINE_STYLES[(i + i // len(ENCODER_COLOURS)) % len(LINE_STYLES)],
         }
         for i in range(n)

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 STATUS = ("missing", "done", "failed")
-_NO_VALUE = {"f": np.nan, "i": -1, "U": "", "O": ""}
+NO_VALUE = {"f": np.nan, "i": -1, "U": "", "O": ""}
 
 
 def make_cell(variables, coords=None):
@@ -182,7 +182,7 @@ def align(cells, grid=()):
 def _reindex(cell, labels):
     if not labels:
         return cell
-    fill = {name: _NO_VALUE.get(one.dtype.kind) for name, one in cell.variables.items() if name not in cell.dims}
+    fill = {name: NO_VALUE.get(one.dtype.kind) for name, one in cell.variables.items() if name not in cell.dims}
     return cell.reindex(labels, fill_value=fill)
 
 
@@ -195,9 +195,9 @@ def _fill(name, variables, shape):
         if not variable.coords.equals(first.coords):
             raise ValueError(f"{name} has other coordinates in one cell than in another")
     dtype = reduce(np.promote_types, [variable.dtype for variable in variables.values()])  # the longest string's
-    if dtype.kind not in _NO_VALUE:
+    if dtype.kind not in NO_VALUE:
         raise ValueError(f"{name} has dtype {dtype}, expected floats, signed integers or strings")
-    values = np.full(shape + first.shape, _NO_VALUE[dtype.kind], dtype)
+    values = np.full(shape + first.shape, NO_VALUE[dtype.kind], dtype)
     for place, variable in variables.items():
         values[place] = variable.values
     return values, first

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from invtransfer.cubes.assembly import STATUS, check_study_cube, format_place
+from invtransfer.cubes.assembly import NO_VALUE, STATUS, check_study_cube, format_place
 from invtransfer.cubes.cells import cell_id, cell_state, compute_cell, read_cell
 from invtransfer.cubes.files import have_same_bits
 from invtransfer.cubes.provenance import find_origin
 from invtransfer.storage import parse_json
+
+OF_ANY_CELL = ("status", "message", "cell", "arguments", "part", "origin")  # variables that are not of its function
 
 
 def find_place(cube, labels):
@@ -113,10 +115,19 @@ def reproduce(cube, labels, function):
             lines.append(f"  {name}: not in the cube")
         elif not have_same_bits(variable.values, there[name].values):
             lines.append(f"  {name}: {_format(there[name].values)} there, {_format(variable.values)} here")
+    for name, variable in there.data_vars.items():
+        if name not in here and name not in OF_ANY_CELL and _has_value(variable):
+            lines.append(f"  {name}: {_format(variable.values)} there, nothing here")
     subject = f"the cell at {where}, with {len(here.data_vars)} variables"
     if not lines:
         return f"{subject}, is reproduced bit for bit\n{_format_differences(origin)}", True
     return "\n".join([f"{subject}, is not reproduced:", *lines, _format_differences(origin)]), False
+
+
+def _has_value(variable):
+    """Tell whether a variable holds more than what `assemble` puts where a cell has none."""
+    nothing = NO_VALUE.get(variable.dtype.kind, np.nan)
+    return bool((variable.notnull() if nothing is np.nan else variable != nothing).any())
 
 
 def _find_origin_of(cell, text):

@@ -222,13 +222,8 @@ def check_no_label_missing(y, name):
     ...
     ValueError: y has no label for 1 of 2 images, the first is image 1: leave them out
     """
-    try:
-        if np.ndim(y) != 1:
-            return
-    except ValueError:  # lists of unlike lengths, of which scikit-learn tells
-        return
     missing = pd.isna(np.asarray(y, dtype=object))
-    if missing.any():
+    if np.ndim(missing) == 1 and missing.any():  # scikit-learn tells of other shapes
         raise ValueError(
             f"{name} has no label for {missing.sum()} of {len(missing)} images, the first is image {missing.argmax()}:"
             " leave them out"

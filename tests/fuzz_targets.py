@@ -82,7 +82,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "invtransfer.pages.layout", "invtransfer.pages.measure_command", "invtransfer.pages.origins",
         "invtransfer.pages.advice", "invtransfer.pages.profiles",
         "encode_plain", "measure_twins", "order_of_pairs", "take_images", "count_at_once", "warn_of_few",
-        "find_module", "list_advised", "order_advice", "choose_transformations",
+        "check_no_label_missing", "find_module", "forget_fit", "list_advised", "order_advice", "choose_transformations",
         "ImagesOfPairs", "find_depths", "make_whitenings", "put_feature_last", "select_last_layer",
         "sensitivity_intervals",
         "invtransfer.estimators.profiles", "invtransfer.transformations.strength",
@@ -906,6 +906,7 @@ def advice(draw):
     for name, n_dims in over.items():
         evidence[name] = dims[:n_dims], draw(hnp.arrays(np.float64, (n, len(usable))[:n_dims], elements=numbers))
     evidence["usable"] = "view", usable
+    evidence["accuracy"] = "view", draw(hnp.arrays(np.float64, len(usable), elements=st.floats(0, 1) | st.just(1.0)))
     evidence.attrs["n_images"] = draw(st.integers(2, 10**6))
     table = call(public("decide"), evidence, again=True)
     assert sorted(table.index) == sorted(evidence.transformation.values)

@@ -94,8 +94,9 @@ def test_photographs_are_not_all_in_memory():
     drawn = measuring.Drawn(3, 8)
     assert (drawn[1] == drawn[1]).all()
     assert (drawn[1] != drawn[2]).any()
-    assert 0 <= measuring.hold(12, torch.get_num_threads()) < 1e9
-    assert 0 <= measuring.hold_layers(measuring.SMALL, 12, "blocks", torch.get_num_threads()) < 1e9
+    # what a process holds is counted in pages, and may shrink a little
+    assert -1e7 < measuring.hold(12, torch.get_num_threads()) < 1e9
+    assert -1e7 < measuring.hold_layers(measuring.SMALL, 12, "blocks", torch.get_num_threads()) < 1e9
 
 
 def test_verdicts():

@@ -135,7 +135,7 @@ def test_images_of_a_folder_are_read_once_for_all_transformations(tmp_path, monk
     images = load_images(tmp_path)
     n_read.clear()
     SensitivityScorer(colours, transformations=["invert", "hue", "blur"], random_state=0).fit(images)
-    assert len(n_read) <= 300 + 5
+    assert len(n_read) <= 300 + 40  # and 32 that tell these images from others
 
 
 def test_batches_are_as_large_as_suits_the_size_that_a_model_computes():

@@ -65,8 +65,9 @@ def validate_input(estimator, X, y="no_validation", *, reset):
     expected = estimator.image_shape if reset else estimator.image_shape_
     flat = not listed and getattr(X, "ndim", 2) <= 2
     if flat:
-        # rows of pixels may have any range, which is that of their values, whatever their dtype
-        rules = {"dtype": [np.float32, np.float64] + [np.uint8] * (estimator.image_shape is not None)}
+        # rows of pixels may have any range, which is that of their values, whatever their dtype; images may not
+        are_images = expected is not None and expected[2] == 3
+        rules = {"dtype": [np.float32, np.float64] + [np.uint8] * are_images}
     else:
         X = check_images(X)
         if expected is not None and X.shape[1:] != tuple(expected):

@@ -206,7 +206,9 @@ def _at_last_layer(profile):
 
 
 def _at_largest_strength(profile):
-    return profile.isel(strength=int(profile.strength.argmax()), drop=True) if "strength" in profile.dims else profile
+    if "strength" not in profile.dims:
+        return profile
+    return profile.isel(strength=int(profile.strength.values.argmax()), drop=True)
 
 
 def _at_end(profile):

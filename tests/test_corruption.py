@@ -188,3 +188,15 @@ def test_contrast_by_hand():
     images = torch.tensor([0.2, 0.6]).repeat(1, 4, 1, 1)
     images[0, 3, 0] = torch.tensor([1.0, 1 / 3])
     np.testing.assert_allclose(corruption.contrast(images, torch.tensor([2.0]))[0, 1, 0], [0.1, 0.9], atol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "radius"), [(32, 3), (64, 6), (224, 21), (9, 8)])
+def test_the_matrix_of_a_gaussian_is_that_filter_of_the_identity(size, radius):
+    """Tap k at pixel i meets pixel j where the identity, mirrored at its ends and unfolded, is 1."""
+    sigma = torch.tensor([0.0, 0.3, 1.5, 5.0])
+    taps = torch.arange(-radius, radius + 1.0)
+    weights = torch.exp(-0.5 * (taps / sigma.clamp(min=1e-3)[:, None]) ** 2)
+    weights = weights / weights.sum(1, keepdim=True)
+    mirrored = torch.nn.functional.pad(torch.eye(size), (radius, radius), mode="reflect")
+    expected = torch.einsum("nk,jik->nij", weights, mirrored.unfold(1, 2 * radius + 1, 1))
+    torch.testing.assert_close(corruption.gaussian_matrix(sigma, radius, size), expected, atol=1e-6, rtol=0)

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from invtransfer import FineTuner, InvariantPretrainer, Transforms2D
+from invtransfer import FineTuner, InvariantPretrainer, Transforms2D, load_encoder, save_encoder
 from invtransfer.encoders.encoding import open_encoder
 
 QUICK = {"epochs": 2, "batch_size": 32, "random_state": 0}
@@ -170,3 +170,45 @@ def test_bad_data_are_named(make, fitted, target):
         fitted.transform(X[:, :8])
     with pytest.raises(NotFittedError):
         make().transform(X)
+
+
+class Twice(nn.Module):
+    """A layer that comes twice, with the same weights under two names, and a number that is not a tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1, bias=False)
+        self.second.weight = self.first.weight
+
+    def forward(self, images):
+        return self.second(torch.relu(self.first(images))).mean((2, 3))
+
+    def get_extra_state(self):
+        return {"format": 1}
+
+    def set_extra_state(self, state):
+        assert state == {"format": 1}
+
+
+@pytest.mark.parametrize("tuned", [False, True], ids=["pretrainer", "tuner"])
+def test_weights_that_layers_share_stay_one(tuned, target, tmp_path):
+    """In the module of a fitted estimator, one that is tuned further, and one that a file gave back."""
+    X, y = target.sample(64)
+    first = InvariantPretrainer(own(Twice), checkpoint=tmp_path / "state", **QUICK).fit(X, y, X_val=X, y_val=y)
+    fitted = FineTuner(first, **QUICK).fit(X, y) if tuned else first
+    save_encoder(fitted, tmp_path / "encoder.npz")
+    for one in (fitted, load_encoder(tmp_path / "encoder.npz", own(Twice)), pickle.loads(pickle.dumps(fitted))):
+        layers = one.module().backbone.module
+        assert layers.second.weight is layers.first.weight
+        assert digest(one.weights_) == digest(fitted.weights_)
+        assert np.array_equal(one.transform(X), fitted.transform(X))
+    assert digest(first.weights_) != digest(fitted.weights_) or not tuned
+
+
+def test_a_file_whose_shared_weights_differ_is_refused(target, tmp_path):
+    X, y = target.sample(64)
+    fitted = InvariantPretrainer(own(Twice), **QUICK).fit(X, y)
+    fitted.weights_["backbone.module.second.weight"] = fitted.weights_["backbone.module.second.weight"] + 1
+    save_encoder(fitted, tmp_path / "encoder.npz")
+    with pytest.raises(ValueError, match=r"backbone.module.first.weight and \S+second.weight differ, but are one"):
+        load_encoder(tmp_path / "encoder.npz", own(Twice))

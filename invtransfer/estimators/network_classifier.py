@@ -14,6 +14,7 @@ from invtransfer.estimators.inputs import validate_input
 from invtransfer.images import check_count
 from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import compute_outputs
+from invtransfer.networks.weights import assign_weights, read_weights
 from invtransfer.randomness import derive_seed
 from invtransfer.sources.transformed_images import TransformedImages
 from invtransfer.surroundings import usual_torch
@@ -42,13 +43,12 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         The `recipe` has the arguments of `build_network` that make it again; None: the module is kept without weights.
         """
         vars(self).pop("_network", None)  # that of an earlier fit, if this is an opened copy
-        self.weights_ = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
+        self.weights_ = {name: value.cpu().numpy() for name, value in read_weights(network).items()}
         self.layer_ = getattr(network.backbone, "description", "output of the module")
         self._n_features_out = network.head.in_features
         if recipe is None:
             # a copy without the weights, which `weights_` has: the given module may be changed after the fit
-            nothing = {name: value.to("meta") for name, value in network.state_dict().items()}
-            network.cpu().load_state_dict(nothing, assign=True)
+            assign_weights(network.cpu(), {name: value.to("meta") for name, value in read_weights(network).items()})
             self._architecture = network
         else:
             self._architecture = recipe
@@ -82,8 +82,7 @@ class NetworkClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         else:
             network = build_network(n_classes=len(self.classes_), image_shape=self.image_shape_, **self._architecture)
         # copied in C order: that of training rounds differently, and pickles do not keep it
-        weights = {name: torch.from_numpy(value.copy()) for name, value in self.weights_.items()}
-        network.load_state_dict(weights, assign=True)
+        assign_weights(network, {name: torch.from_numpy(value.copy()) for name, value in self.weights_.items()})
         return network.eval()
 
     def opened(self):

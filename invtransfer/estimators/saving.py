@@ -16,6 +16,7 @@ from invtransfer.estimators.pretraining import InvariantPretrainer
 from invtransfer.estimators.probing import FrozenFeatureProbe
 from invtransfer.estimators.tuning import FineTuner
 from invtransfer.networks.architectures import NETWORKS
+from invtransfer.networks.weights import assign_weights, read_weights
 from invtransfer.storage import DamagedFileError, check_writable, expand_path, read_arrays, write_arrays
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
@@ -248,8 +249,8 @@ def load_encoder(path, network=None):
     so that it can be fitted again, but not `probe_`: fit a `FrozenFeatureProbe` on that encoder. Settings made by
     `set_output` or `set_fit_request` and names of columns are not restored.
 
-    The file holds what the ``state_dict()`` of your own module holds. Everything else, such as dropout rates and
-    weights that do not require gradients, is that of `network`.
+    The file holds the tensors that the ``state_dict()`` of your own module holds. Everything else, such as dropout
+    rates and which weights require gradients, is that of `network`.
 
     Examples
     --------
@@ -344,7 +345,7 @@ def _make_network(recipe, network, n_classes, image_shape):
 
 def _load_weights(network, arrays):
     """Load arrays as the weights of a network; names, shapes and dtypes must be the same, and all weights finite."""
-    state = network.state_dict()
+    state = read_weights(network)
     if set(state) != set(arrays):
         only = [sorted(set(state) - set(arrays))[:3], sorted(set(arrays) - set(state))[:3]]
         raise ValueError(f"the weights {only[0]} are in the network only, and {only[1]} in the file only")
@@ -356,7 +357,7 @@ def _load_weights(network, arrays):
             raise ValueError(f"{name} has shape {there} in the file and {here} in the network")
         if name in weights and not torch.isfinite(tensor).all():  # a buffer may be a mask of infinities
             raise ValueError(f"{name} holds NaN or infinity")
-    network.load_state_dict(tensors, assign=True)
+    assign_weights(network, tensors)
 
 
 def _check_kinds(values, kinds, what):

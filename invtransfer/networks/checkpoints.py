@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import torch
 
+from invtransfer.networks.weights import read_weights
 from invtransfer.storage import (
     DamagedFileError,
     check_writable,
@@ -197,7 +198,7 @@ def _contrast(name, there, here):
 
 def _weights(network):
     """Return the tensors of a network: its weights and all buffers, also those that `state_dict` leaves out."""
-    return network.state_dict() | dict(network.named_buffers())
+    return read_weights(network) | dict(network.named_buffers())
 
 
 def _device(network):

@@ -40,6 +40,7 @@ from invtransfer.models_and_images import (
     NamedModels,
     check_arguments,
     digest_images,
+    find_images,
     identify_images,
     load_for_models,
     name_in_model,
@@ -48,7 +49,7 @@ from invtransfer.models_and_images import (
 from invtransfer.randomness import derive_seed
 from invtransfer.sources.loading import load_images
 from invtransfer.sources.transformed_images import TransformedImages
-from invtransfer.storage import expand_path, parse_json
+from invtransfer.storage import parse_json
 from invtransfer.transformations import get_transformations
 
 DEPTH = "share of the model's convolutions and linear layers that have run when the layer is done"
@@ -276,7 +277,7 @@ def make_pairs(cube, images):
     settings = parse_json(cube.attrs.get("settings", "{}"), "settings", dict)
     if not {"images", "size", "n_pairs"} <= settings.keys() or "image" not in cube.coords:
         raise ValueError("the cube is no measurement of images, so that there are none to show")
-    images = expand_path(images).resolve()
+    images = find_images(images)
     loaded = load_images(images, size=settings["size"])
     *_, digest = identify_images(images, loaded).split(" ")
     if digest != settings["images"].split(" ")[-1]:

@@ -59,8 +59,10 @@ def check_arguments(models, images, path, transformations, size, batch_size, pre
     ------
     ValueError
         If an argument is not as described, or the cube would lie among the images.
+    FileNotFoundError
+        If there are no such images.
     """
-    images, path = expand_path(images).resolve(), expand_path(path)
+    images, path = find_images(images), expand_path(path)
     chosen = get_transformations(list(TRANSFORMATIONS) if transformations is None else transformations)
     models = list(dict.fromkeys(models))
     for value, name in ((models, "models"), (chosen, "transformations")):
@@ -73,6 +75,29 @@ def check_arguments(models, images, path, transformations, size, batch_size, pre
     check_count(size, "size", high=4_096)
     check_inference(batch_size, precision)
     return models, images, path, chosen
+
+
+def find_images(images):
+    """Return the absolute path of images.
+
+    Parameters
+    ----------
+    images : path-like
+        Folder of images, or file of arrays.
+
+    Returns
+    -------
+    images : pathlib.Path
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are none.
+    """
+    path = expand_path(images).resolve()
+    if not path.exists():
+        raise FileNotFoundError(f"images is {os.fspath(images)!r}, expected an existing folder or file of arrays")
+    return path
 
 
 def load_for_models(images, size):

@@ -273,7 +273,10 @@ def test_of_many_images_a_random_choice_is_measured(folder):
         (["mine.py:colours", "--pairs", "1"], "n_pairs is 1, expected a whole number of at least 2"),
         (["mine.py:colours", "--size", "0"], "size is 0, expected a whole number from 1 to 4096"),
         (["mine.py:colours", "--device", "gpu"], "device is 'gpu'"),
-        (["mine.py:colours", "--images", "holidays"], "holidays"),
+        (
+            ["mine.py:colours", "--images", "holidays"],
+            "images is 'holidays', expected an existing folder or file of arrays",
+        ),
         (["mine.py:colours", "--layer", "conv"], "layer is 'conv', expected the name of a layer of Colours"),
         (["mine.py:colours", "--out", "mine.txt"], "cannot write mine.txt: the name of a cube ends in .nc"),
         (["mine.py:colours", "--out", "photos/mine.nc"], "it would lie among the images"),
@@ -433,7 +436,7 @@ def test_a_page_shows_the_images_that_are_moved_most(folder, capsys):
     depth = str(Path(__file__).parents[1] / "data" / "cubes" / "depth.nc")
     for arguments, message in (
         (["mine.nc", "--images", "others"], "others holds other images than those that were measured, photos "),
-        (["mine.nc", "--images", "nowhere"], "nowhere"),
+        (["mine.nc", "--images", "nowhere"], "images is 'nowhere', expected an existing folder or file of arrays"),
         ([depth, "--images", "photos"], f"--images is for cubes of invtransfer measure, and {depth} is none"),
     ):
         with pytest.raises(SystemExit):

@@ -131,6 +131,10 @@ def test_what_is_neither_cube_nor_cells(path, tmp_path):
     path.write_text("text")
     with pytest.raises(DamagedFileError, match=r"toys\.nc cannot be read as netCDF"):
         format_status(path)
+    text = tmp_path / "readme.md"
+    text.write_text("text")
+    with pytest.raises(ValueError, match=r"readme\.md is neither a cube \(\.nc\), nor a folder of cells"):
+        format_status(text)
 
 
 def test_log_has_one_entry_at_a_time_and_further_lines_are_indented(path):

@@ -173,7 +173,7 @@ def test_files_of_arrays_with_labels(folder):
         (["--images", "one"], "one holds one class only, 'left', expected at least 2 classes"),
         (["--images", "lone"], "lone has 1 of 2 classes with at least 2 images, expected at least 2 such classes"),
         (["--images", "broken"], "new/1.png cannot be read as an image"),
-        (["--images", "holidays"], "holidays"),
+        (["--images", "holidays"], "images is 'holidays', expected an existing folder or"),
         (["--transformations", "rotation"], "'rotation'"),
         (["--draws", "0"], "n_draws is 0, expected a whole number from 1 to 1000"),
         (["--size", "0"], "size is 0"),

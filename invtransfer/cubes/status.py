@@ -63,6 +63,8 @@ def format_status(path):
         if not names:
             raise ValueError(f"{path} holds no cubes (.nc) and no cells (.cells)")
         return "\n".join(f"{name:<32}{_format_summary(path / f'{name}.nc')}" for name in names)
+    if path.is_file() and path.suffix != ".nc":
+        raise ValueError(f"{path} is neither a cube (.nc), nor a folder of cells (.cells) or of cubes")
     cube = path.with_suffix(".nc")
     states, places, seconds, messages = _look(cube)
     lines = [f"{cube}", f"cells      {_format_counts(states)}", *_format_times(states, seconds)]

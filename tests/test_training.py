@@ -118,6 +118,16 @@ def test_a_loss_that_is_no_number_is_an_error():
         train(linear(1, 2, weight=1e30), X, np.array([0, 1, 0, 1]), **settings())
 
 
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_a_weight_that_was_no_number_before_is_not_blamed_on_the_training(epochs):
+    X, y = np.ones((4, 1), dtype=np.float32), np.array([0, 1, 0, 1])
+    with pytest.raises(ValueError, match="^weight of the network holds NaN or infinity already before training$"):
+        train(linear(1, 2, weight=float("nan")), X, y, **settings(epochs=epochs))
+    masked = nn.Sequential(linear(1, 2))
+    masked.mask = nn.Parameter(torch.tensor(float("-inf")), requires_grad=False)
+    train(masked, X, y, **settings(epochs=epochs))
+
+
 def test_schedules():
     assert {learning_rate_factor("constant", step, 10) for step in range(10)} == {1.0}
     factors = [learning_rate_factor("one-cycle", step, 100) for step in range(100)]

@@ -146,8 +146,9 @@ def train(
     Raises
     ------
     ValueError
-        If `device`, `precision`, `learning_rate`, `schedule`, `weight_decay` or `optimizer` is not as described, the
-        loss or a weight becomes NaN or infinite, or `checkpoint` belongs to another training.
+        If `device`, `precision`, `learning_rate`, `schedule`, `weight_decay` or `optimizer` is not as described, a
+        weight that is trained is not finite, the loss or a weight becomes NaN or infinite, or `checkpoint` belongs to
+        another training.
     TypeError
         If `checkpoint` is not a path.
     OSError
@@ -166,6 +167,9 @@ def train(
     history = {"loss": [], "best_epoch": epochs - 1} | ({} if X_val is None else {"val_accuracy": []})
     best_weights = saved = None
     infinite = _find_infinite(network)  # such as a mask of attention
+    for name, weight in network.named_parameters():
+        if name in infinite and weight.requires_grad:
+            raise ValueError(f"{name} of the network holds NaN or infinity already before training")
     with usual_torch(device), _seeded_global_generators(generator.initial_seed(), device):
         network.to(device)
         if channels_last and device.type != "mps":

@@ -480,6 +480,14 @@ def test_comparison_names_what_is_not_done(tmp_path):
             assert {"within disjoint\n(not done)", "same minus\ndisjoint\n(not done)"} <= shown
 
 
+def test_comparison_says_where_seeds_are_fewer(tmp_path):
+    comparison, _ = make_comparisons(remove(make_cube(3), factor="n_samples=64", seed=2), tmp_path)
+    figure = plot_comparison(comparison)
+    figure.draw_without_rendering()
+    assert "64\n(2 of 3 seeds)" in texts(figure)
+    assert not {text for text in texts(figure) if "3 of 3" in text}
+
+
 @pytest.mark.parametrize("kept", [[0], [4, 5]])
 def test_comparison_of_a_cube_with_little_in_it(tmp_path, kept):
     for comparison in make_comparisons(make_cube_with_references(2).isel(factor=kept), tmp_path):

@@ -50,7 +50,8 @@ def _plot_accuracies(comparison):
     names = list(dict.fromkeys(drop_references(comparison).factor_name.values.tolist()))
     figure, part, panels = _make_figure(len(names), 2 if len(names) in (2, 4) else 3, "accuracy on the target task")
     for axes, name in zip(panels, names, strict=True):
-        _plot_compared_levels(axes, comparison.isel(factor=np.flatnonzero(comparison.factor_name.values == name)))
+        chosen = comparison.isel(factor=np.flatnonzero(comparison.factor_name.values == name))
+        _plot_compared_levels(axes, chosen, comparison["n"].max().item())
         _plot_our_references(axes, comparison)
         axes.set_title(format_name(name), fontsize="medium")
     limit_accuracy(panels[0], *_shown(comparison))
@@ -159,8 +160,8 @@ def _format_title(comparison):
     return "\n".join(lines)
 
 
-def _plot_compared_levels(axes, levels):
-    """Draw our and the published accuracy of each relation over the levels of one factor."""
+def _plot_compared_levels(axes, levels, n_seeds):
+    """Draw our and the published accuracy of each relation over the levels of one factor, most with `n_seeds` seeds."""
     x = np.arange(levels.sizes["factor"])
     for relation, shift in (("same", -0.04), ("disjoint", 0.04)):
         if relation not in levels.relation.values:
@@ -177,7 +178,9 @@ def _plot_compared_levels(axes, levels):
     for i in x:
         level = levels.isel(factor=i)
         gaps = (level["match"] == "not done") | ((level["match"] == "not published") & (level["n"] == 0))
-        notes.append("(not done)" if gaps.all() else "(partly done)" if gaps.any() else "")
+        done = level["n"].values[level["n"].values > 0]
+        fewer = "" if (done == n_seeds).all() else f"({done.min()} of {n_seeds} seeds)"
+        notes.append("(not done)" if gaps.all() else "(partly done)" if gaps.any() else fewer)
     label_levels(axes, levels.level.values, notes)
 
 

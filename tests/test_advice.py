@@ -67,6 +67,13 @@ def advice_for(usable=True, accuracy=0.9, **case):
          " keeps 10% of what tells the classes apart (at most 15%)."),
         ({"z": -9.0, "retained": -0.2, "sensitivity": 0.01}, "keep", "Leave the encoder sensitive to it: a probe that"
          " saw such copies alone keeps 0% of what tells the classes apart (at most 0%)."),
+        ({"z": -5.1, "retained": 0.84, "sensitivity": 0.07}, "keep", "Leave the encoder sensitive to it: a probe that"
+         " saw such copies alone keeps 84% of what tells the classes apart (at most 89%)."),
+        ({"z": -4.9, "retained": 0.84, "sensitivity": 0.07}, "no matter",
+         "Do nothing: the encoder ignores it already (sensitivity 0.07)."),
+        ({"z": -9.0, "retained": 0.86, "sensitivity": 0.07}, "no matter",
+         "Do nothing: the encoder ignores it already (sensitivity 0.07)."),
+        ({"z": -9.0, "retained": 0.84, "sensitivity": 0.09}, "no matter", HARM),
         ({"z": -9.0, "retained": 0.46}, "unclear", "Leave the encoder as it is: such copies harm, and a probe that saw"
          " them alone keeps 46% of what tells the classes apart; the label may depend on it."),
         ({"z": -0.9, "retained": -0.6}, "unclear", "Leave the encoder as it is: such copies do not help, and a probe"

@@ -9,6 +9,7 @@ SLIGHT = 0.2  # standard deviations of a loss over images up to which it is slig
 LOST = 0.1  # fall of the accuracy beyond which harm is not slight, however few images there are
 IGNORED = 0.1  # sensitivity below which an encoder ignores a transformation
 HALF = 0.5  # share of what tells the classes apart below which the label depends on a transformation
+MOST = 0.9  # the same share where the encoder ignores the transformation, so that copies look like the task's images
 MOST_ADVISED = 6  # invariances that are advised at most: more of them need a larger source to be learned
 ADVICE = ("encourage", "keep", "unclear", "no matter")
 
@@ -36,9 +37,10 @@ def decide(evidence):
     1. no matter: all copies have the features of the images.
     2. unclear: no probe is better than chance, or nothing is known of the transformation.
     3. keep: copies harm the probe by far (z below -5), and a probe that saw copies alone has lost more than half of
-       what tells the classes apart, in all views (upper end of "retained" below 0.5).
-    4. no matter: the encoder ignores it already (upper end of its sensitivity below 0.1), and nothing says clearly that
-       the label may depend on it (rule 6, with z below -1.645).
+       what tells the classes apart, in all views (upper end of "retained" below 0.5). More than a tenth (below 0.9) is
+       enough if the encoder ignores the transformation (upper end of its sensitivity below 0.1).
+    4. no matter: the encoder ignores it already, and nothing says clearly that the label may depend on it (rule 6, with
+       z below -1.645).
     5. encourage: copies help the probe (z above 1.645).
     6. unclear, and not advised: copies do not help (z below 0), and a probe that saw copies alone has lost more than
        half of what tells the classes apart, in all views ("retained" below 0.5): the label may depend on the
@@ -61,6 +63,11 @@ def decide(evidence):
     transformation, the labels of copies are drawn at random: they teach nothing, and do much harm. A weak probe, which
     few such copies confuse, is harmed by less. Where the rule errs, copies harm, so that the transformation would not
     be advised without it either.
+
+    *Why a tenth is enough if the encoder ignores it.* Copies may harm because images of this kind do not come in the
+    task. But if a copy is ten times as close to its image as images are to each other, it looks like those that do
+    come, and what a probe cannot learn from copies lay in the small difference. So it is with labels that are the
+    sharpness: blur adds to blur, and copies keep its order, from which a probe learns half and more of the label.
     """
     usable, n_images = bool(evidence.usable.any()), evidence.attrs["n_images"]
     rows = []
@@ -114,12 +121,13 @@ def _decide_one(one, usable, n_images):
             "unclear",
             "Not known: the probe is no better than naming the largest class; take more images, or another model.",
         )
-    if z < -FAR and at_most < HALF:
+    ignored = one.sensitivity_high.item() < IGNORED
+    if z < -FAR and at_most < (MOST if ignored else HALF):
         return "keep", (
             f"Leave the encoder sensitive to it: a probe that saw such copies alone keeps {max(left, 0):.0%} of what"
             f" tells the classes apart (at most {max(at_most, 0):.0%})."
         )
-    if one.sensitivity_high.item() < IGNORED and not (z < -CLEAR and _label_may_depend(z, left)):
+    if ignored and not (z < -CLEAR and _label_may_depend(z, left)):
         return "no matter", f"Do nothing: the encoder ignores it already (sensitivity {sensitivity:.2f})."
     if z > CLEAR:
         return "encourage", f"Make the encoder ignore it: a probe that also sees such copies errs less{reacts}."

@@ -5,7 +5,17 @@ from functools import partial
 import numpy as np
 
 from invtransfer import plots
-from invtransfer.analysis.advice import CLEAR, HALF, IGNORED, LOST, MOST_ADVISED, SLIGHT, list_advised, order_advice
+from invtransfer.analysis.advice import (
+    CLEAR,
+    HALF,
+    IGNORED,
+    LOST,
+    MOST,
+    MOST_ADVISED,
+    SLIGHT,
+    list_advised,
+    order_advice,
+)
 from invtransfer.cubes.assembly import STATUS
 from invtransfer.pages.layout import Table, Verbatim, draw_pictures, make_page
 from invtransfer.pages.measure_command import format_advise_command
@@ -27,7 +37,8 @@ READING = (
     [
         "encourage: the task varies like this, and the encoder reacts to it. Make it invariant.",
         "keep: the label seems to depend on it. From transformed copies alone, a probe learns less than"
-        f" {HALF:.0%} of what tells the classes apart.",
+        f" {HALF:.0%} of what tells the classes apart; less than {MOST:.0%} is enough where the encoder hardly reacts"
+        f" (sensitivity below {IGNORED}), because such copies look like images of the task.",
         f"unclear: copies change little; harm by less than {SLIGHT} standard deviations over images counts as little,"
         " because whole images are transformed, also where the task varies by an object in them. So a transformation"
         f" may be here although its z is below -{CLEAR}. Where the label may depend on it, the sentence says so, and"

@@ -8,6 +8,7 @@ from estimator_checks import assert_all_pass, digest
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -168,6 +169,13 @@ def test_cross_validation_and_pickles(encoder, source):
     assert cross_val_score(FrozenFeatureProbe(encoder), X, y, cv=3).shape == (3,)
     probe = FrozenFeatureProbe(encoder).fit(X, y)
     assert (pickle.loads(pickle.dumps(probe)).predict_proba(X) == probe.predict_proba(X)).all()
+
+
+def test_a_search_over_encoders_keeps_those_that_are_frozen(encoder, source):
+    X, y = source.sample(90)
+    search = GridSearchCV(FrozenFeatureProbe(), {"encoder": [FrozenEstimator(encoder), None]}, cv=3).fit(X, y)
+    alone = [cross_val_score(FrozenFeatureProbe(one), X, y, cv=3).mean() for one in (encoder, None)]
+    assert search.cv_results_["mean_test_score"] == pytest.approx(alone)
 
 
 def test_flattened_images(source):

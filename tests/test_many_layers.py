@@ -1,7 +1,9 @@
 """Features of several layers from one forward pass."""
 
 import copy
+import dataclasses
 import pickle
+from collections import UserDict, namedtuple
 
 import numpy as np
 import pytest
@@ -99,6 +101,35 @@ def test_what_a_later_layer_does_in_place_is_not_seen(some_images):
         Z = ManyLayers(network, ["1"])(some_images)
         assert torch.equal(Z, network[1](some_images.flatten(1)))
     assert (Z < 0).any()
+
+
+Named = namedtuple("Named", "maps more")
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    maps: torch.Tensor
+
+
+@pytest.mark.parametrize("make", [lambda x: Named(x, None), Data, lambda x: [x], lambda x: UserDict(maps=x)])
+def test_what_a_later_layer_does_to_a_part_in_place_is_not_seen(make, some_images):
+    class Parts(nn.Module):
+        def forward(self, x):
+            return make(x * 1)
+
+    class Spoils(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.parts, self.fc = Parts(), nn.Linear(3, 2)
+
+        def forward(self, x):
+            output = self.parts(x)
+            maps = output.maps if hasattr(output, "maps") else next(iter(output))
+            maps = output[maps] if isinstance(maps, str) else maps
+            return self.fc(maps.mul_(0).mean((2, 3)))
+
+    features = LayerFeatures(Spoils(), "parts")(some_images)
+    assert torch.allclose(features, some_images.mean((2, 3)))
 
 
 def test_the_module_is_left_as_it_was(network, some_images):

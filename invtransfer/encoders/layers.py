@@ -2,10 +2,12 @@
 
 import contextlib
 import copy
+import dataclasses
 import difflib
 import inspect
 import itertools
 import re
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -273,13 +275,19 @@ def uncompiled(module):
 
 
 def _copy(value):
-    """Copy the tensors in a value that may be a dict, list or tuple, such as the output of a layer."""
+    """Copy the tensors in a value that may have parts, such as the output of a layer."""
     if isinstance(value, torch.Tensor):
         return value.clone()
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {name: _copy(one) for name, one in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(map(_copy, value))
+    if hasattr(value, "_make"):  # of named tuples
+        return value._make(map(_copy, value))
+    if isinstance(value, (list, tuple)):
+        return [_copy(one) for one in value] if isinstance(value, list) else tuple(map(_copy, value))
+    if dataclasses.is_dataclass(value):
+        twin = copy.copy(value)
+        vars(twin).update({name: _copy(part) for name, part in vars(value).items()})
+        return twin
     return value
 
 

@@ -122,3 +122,21 @@ def test_flips_agree_with_numpy(name, axis, kind):
     expected = images.numpy().copy()
     expected[[0, 2]] = np.flip(expected[[0, 2]], axis)
     np.testing.assert_array_equal(flipped, expected)
+
+
+@pytest.mark.parametrize("kind", ["object", "whole image"])
+def test_a_share_of_the_way_begins_where_the_image_is(kind):
+    """An object away from the middle does not jump there first."""
+    images = torch.zeros(1, 4 if kind == "object" else 3, 32, 32)
+    images[0, :, 2:12, 3:9] = 1.0
+
+    def corner(share):
+        moved = geometric.translate(images, torch.tensor([[1.0, 0.9]]), share)
+        return moved[0, -1].nonzero()[0].tolist()
+
+    places = [corner(share) for share in (0.0, 0.01, 0.25, 0.5, 1.0)]
+    assert places[:2] == [[2, 3], [2, 3]]
+    assert places[-1] == corner(1.0)
+    assert places == sorted(places)
+    if kind == "object":
+        assert places[3] == [11, 15]  # from (2, 3) half of the way to (20, 26)

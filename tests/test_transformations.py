@@ -18,7 +18,7 @@ from invtransfer.transformations import (
     get_transformations,
     to_tensors,
 )
-from invtransfer.transformations.strength import shrink_draw
+from invtransfer.transformations.strength import change_nothing, shrink_draw
 
 NAMES = list(TRANSFORMATIONS)
 PHOTOMETRIC = [name for name, t in TRANSFORMATIONS.items() if t.category == "photometric"]
@@ -75,7 +75,7 @@ def test_what_shrinks_is_what_is_said():
 
     ranges = {
         ("rotate", "angle"): (-90, 90), ("scale", "factor"): (0.7, 1), ("shear", "angles"): (-25, 25),
-        ("translate", "position"): (0.25, 0.75), ("hue", "shift"): (-0.25, 0.25), ("blur", "sigma"): (0.05, 0.75),
+        ("hue", "shift"): (-0.25, 0.25), ("blur", "sigma"): (0.05, 0.75),
         ("brightness", "factor"): (0.5, 1.5), ("contrast", "factor"): (0.5, 1.5),
     }  # fmt: skip
     for (name, parameter), (low, high) in ranges.items():
@@ -84,6 +84,8 @@ def test_what_shrinks_is_what_is_said():
         assert [values.min(), values.max()] == pytest.approx([low, high], abs=0.01 * (high - low))
     whole = draw("rotate", 1)["angle"]
     assert (draw("rotate", 0.5)["angle"] * 2 % 360) == pytest.approx(whole % 360, abs=1e-3)  # the same draws
+    assert TRANSFORMATIONS["translate"].at(0.5).apply.keywords == {"share": 0.5}
+    assert TRANSFORMATIONS["sharpen"].at(0).at(0.5).apply is change_nothing
     assert TRANSFORMATIONS["erasing"].at(0.5).apply.keywords == {"side": 7.0}
     assert TRANSFORMATIONS["elastic"].at(0.1).apply.keywords == {"alpha": 15.0, "sigma": 5.0}
     assert TRANSFORMATIONS["sharpen"].at(0.5).apply.keywords == {"factor": 4.0}

@@ -156,7 +156,7 @@ class Transformation:
 
         Notes
         -----
-        Angles, shifts and positions shrink towards no movement; factors of scale, brightness and contrast towards 1;
+        Angles and shifts shrink towards no movement; factors of scale, brightness and contrast towards 1;
         the sigma of blur, the displacements of elastic and the side of erasing towards 0; the factor of sharpen
         towards 1. Grayscale, posterize, noise and pixelate are mixed with the image as it is. Flips and invert are done
         in full at any strength above 0: they mirror places or colours, and half a negative would be all grey.
@@ -172,7 +172,7 @@ class Transformation:
         if strength == 1:
             return self
         if strength == 0:
-            return replace(self, apply=change_nothing)
+            return replace(self, apply=change_nothing, weaken=keep)
         draw, apply = self.weaken(self.draw, self.apply, float(strength))
         return replace(self, draw=draw, apply=apply)
 
@@ -187,8 +187,8 @@ TRANSFORMATIONS = {
             "translate",
             "geometric",
             partial(uniform, position=UNIT_SQUARE),
-            translate,
-            partial(shrink_draw, position=0.5),
+            partial(translate, share=1.0),
+            partial(shrink_constant, share=0.0),
         ),
         Transformation(
             "rotate",

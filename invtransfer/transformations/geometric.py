@@ -12,7 +12,7 @@ LARGEST_SHIFT = 0.3
 SMALLEST_VISIBLE_ALPHA = 0.5 / 255
 
 
-def translate(images, position):
+def translate(images, position, share=1.0):
     """Move by whole pixels to `position`, given as a fraction of the range of allowed places.
 
     The tight bounding box of an object moves to one of the places that keep it inside the image, number
@@ -24,6 +24,8 @@ def translate(images, position):
     images : Tensor of shape (n, 3 or 4, height, width), float32 in [0, 1]
     position : Tensor of shape (n, 2), in [0, 1]
         x and y; (0, 0) is furthest to the left and top, (1, 1) furthest to the right and bottom.
+    share : float
+        Share of the way to that place that is gone, from 0 to 1.
 
     Returns
     -------
@@ -47,11 +49,10 @@ def translate(images, position):
     height, width = images.shape[-2:]
     if images.shape[1] == 4:
         alpha = images[:, 3]
-        shift_x = _box_shift(alpha.amax(1), position[:, 0])
-        shift_y = _box_shift(alpha.amax(2), position[:, 1])
+        shift_x, shift_y = (_box_shift(alpha.amax(1 + axis), position[:, axis], share) for axis in (0, 1))
     else:
-        shift_x = _side_shift(width, position[:, 0])
-        shift_y = _side_shift(height, position[:, 1])
+        nearer = 0.5 + share * (position - 0.5)  # 0.5 is the place where the image is
+        shift_x, shift_y = _side_shift(width, nearer[:, 0]), _side_shift(height, nearer[:, 1])
     x = torch.arange(width, device=images.device) - shift_x[:, None]
     y = torch.arange(height, device=images.device) - shift_y[:, None]
     source = y.clamp(0, height - 1)[:, :, None] * width + x.clamp(0, width - 1)[:, None, :]
@@ -60,12 +61,13 @@ def translate(images, position):
     return moved.view_as(images).mul_(inside[:, None].to(images.dtype))
 
 
-def _box_shift(alpha, position):
-    """Return how far to move the visible stretch of a line of pixels, (n, size), to reach `position`, (n,)."""
+def _box_shift(alpha, position, share):
+    """Return the shift of the visible stretch of lines of pixels, (n, size), a share of the way to `position`, (n,)."""
     occupied = (alpha >= SMALLEST_VISIBLE_ALPHA).byte()
     first = occupied.argmax(1)
     n_places = first + occupied.flip(1).argmax(1) + 1
     shift = place(position, n_places) - first
+    shift = shift if share == 1 else (shift * share).round().to(shift.dtype)
     return shift * occupied.amax(1)
 
 

@@ -30,7 +30,7 @@ class Stop(Exception):
 
 
 class Drops(nn.Module):
-    """What is easily forgotten: dropout, a buffer that is not saved but changed by training, a frozen layer."""
+    """What is easily forgotten: dropout, a frozen layer, a buffer that training changes and one that none can write."""
 
     def __init__(self):
         super().__init__()
@@ -40,11 +40,12 @@ class Drops(nn.Module):
         self.dropout = nn.Dropout(0.3)
         self.fc = nn.Linear(8, 4)
         self.register_buffer("steps", torch.zeros(()), persistent=False)
+        self.register_buffer("ones", torch.ones(()).expand(8))
 
     def forward(self, images):
         if self.training:
             self.steps += 1
-        features = self.frozen(self.norm(self.conv(images)).relu()).mean(dim=(2, 3))
+        features = self.frozen(self.norm(self.conv(images)).relu()).mean(dim=(2, 3)) * self.ones
         return self.fc(self.dropout(features * (1 + self.steps / 100)))
 
 

@@ -80,6 +80,24 @@ def test_the_best_validation_epoch_is_kept():
     assert kept.weight.flatten().tolist() == pytest.approx([0.25, -0.25], abs=1e-3)
 
 
+def test_buffers_of_the_best_epoch_are_kept_also_if_no_file_would_hold_them():
+    class Counts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = linear(1, 2)
+            self.register_buffer("steps", torch.zeros(()), persistent=False)
+
+        def forward(self, X):
+            self.steps += self.training
+            return self.linear(X)
+
+    X, y, kept = np.array([[1.0], [-1.0]], dtype=np.float32), np.array([1, 0]), Counts()
+    with torch.no_grad():
+        kept.linear.weight[:] = torch.tensor([[0.35], [-0.35]])  # as above, the first epoch is the best
+    assert train(kept, X, y, X_val=X, y_val=1 - y, **settings(epochs=8, batch_size=2))["best_epoch"] == 0
+    assert kept.steps.item() == 1
+
+
 def test_without_validation_the_last_epoch_is_kept():
     X, y = np.ones((4, 1), dtype=np.float32), np.ones(4, dtype=np.int64)
     assert train(linear(1, 2), X, y, **settings(epochs=3))["best_epoch"] == 2

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import torch
 
-from invtransfer.networks.weights import read_weights
+from invtransfer.networks.weights import read_state, restore_state
 from invtransfer.storage import (
     DamagedFileError,
     check_writable,
@@ -19,7 +19,7 @@ from invtransfer.storage import (
     write_arrays,
 )
 
-FORMAT = 2  # changes with the state or the training loop, so that older files are refused
+FORMAT = 3  # changes with the state or the training loop, so that older files are refused
 CONTENT = "state of a training"
 DIGEST = "sha256:"
 BLOCK_BYTES = 2**24  # size of the parts in which an array is copied for its digest
@@ -94,7 +94,7 @@ class Checkpoint:
             Weights of the network after its best epoch.
         """
         start = time.monotonic()
-        tensors = {f"network/{name}": value for name, value in _weights(self.network).items()}
+        tensors = {f"network/{name}": value for name, value in read_state(self.network).items()}
         tensors |= {f"best/{name}": value for name, value in (best_weights or {}).items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{key}": value for key, value in state.items()}
@@ -151,7 +151,7 @@ class Checkpoint:
 
     def _restore(self, arrays, description):
         """Make all tensors first, in the memory layout of an uninterrupted training, and then change the state."""
-        weights = _weights(self.network)
+        weights = read_state(self.network)
         parameters = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         try:
             history = description["history"]
@@ -168,8 +168,7 @@ class Checkpoint:
             random = {name: torch.from_numpy(arrays[f"random/{name}"]) for name in self._random_states()}
         except (LookupError, TypeError, ValueError) as error:
             raise DamagedFileError(f"{self.path} lacks part of the state: {error}") from error
-        for name, value in restored.items():
-            weights[name].copy_(value)
+        restore_state(self.network, restored)
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
         for name, (_, set_state) in self._random_states().items():
             set_state(random[name])
@@ -194,11 +193,6 @@ def _contrast(name, there, here):
     if any(str(value).startswith(DIGEST) for value in (there, here)):
         return name
     return f"{name} ({there!r} there, {here!r} here)"
-
-
-def _weights(network):
-    """Return the tensors of a network: its weights and all buffers, also those that `state_dict` leaves out."""
-    return read_weights(network) | dict(network.named_buffers())
 
 
 def _device(network):
@@ -253,7 +247,7 @@ def fingerprint_training(network, generator, data, settings):
         "torch": str(torch.__version__),
         "NumPy": np.__version__,
         "layers": DIGEST + hashlib.sha256(layers.encode()).hexdigest(),
-        "initial weights": _digest(*(value.cpu().numpy() for value in _weights(network).values())),
+        "initial weights": _digest(*(value.cpu().numpy() for value in read_state(network).values())),
         "random state": _digest(generator.get_state().numpy()),
         **{name: None if array is None else _digest(array) for name, array in data.items()},
     }

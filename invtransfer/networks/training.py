@@ -13,7 +13,7 @@ from invtransfer.networks.checkpoints import Checkpoint, fingerprint_training
 from invtransfer.networks.devices import resolve_device, resolve_precision, strides_beyond_input
 from invtransfer.networks.inference import compute_outputs
 from invtransfer.networks.optimizers import make_optimizer
-from invtransfer.networks.weights import read_weights
+from invtransfer.networks.weights import read_state, read_weights, restore_state
 from invtransfer.surroundings import usual_torch
 
 SCHEDULES = ("constant", "one-cycle", "cosine", "linear")
@@ -198,7 +198,7 @@ def train(
             history["loss"].append(mean_loss)
             bar.set_postfix(loss=f"{mean_loss:.3f}")
             if X_val is not None and _validate_epoch(network, X_val, y_val, history):
-                best_weights = {name: value.clone() for name, value in read_weights(network).items()}
+                best_weights = {name: value.clone() for name, value in read_state(network).items()}
             if saved is not None and (saved.is_due() or epoch == epochs - 1):
                 saved.save(history, best_weights)
         bar.close()
@@ -260,7 +260,7 @@ def _validate_epoch(network, X_val, y_val, history):
 def _finish(network, best_weights, learning_rate, infinite):
     """Put the weights of the best epoch into a network in evaluation mode; what was finite before must still be so."""
     if best_weights is not None:
-        network.load_state_dict(network.state_dict() | best_weights)
+        restore_state(network, best_weights)
     broken = sorted(_find_infinite(network) - infinite)
     if broken:
         raise ValueError(f"{broken[0]} is not finite after training: lower learning_rate={learning_rate}")

@@ -24,6 +24,50 @@ def read_weights(network):
     return {name: value for name, value in network.state_dict().items() if isinstance(value, torch.Tensor)}
 
 
+def read_state(network):
+    """Return all tensors that decide what a network computes: its weights, and buffers that `read_weights` lacks.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+
+    Returns
+    -------
+    state : dict of str to torch.Tensor
+        Parameters and buffers, also those that a module does not keep in its ``state_dict()``.
+
+    Examples
+    --------
+    >>> layer = nn.Linear(3, 2, bias=False)
+    >>> layer.register_buffer("mean", torch.zeros(3), persistent=False)
+    >>> list(read_state(layer))
+    ['weight', 'mean']
+    """
+    return read_weights(network) | dict(network.named_buffers(remove_duplicate=False))
+
+
+@torch.no_grad()
+def restore_state(network, state):
+    """Give a network back what `read_state` returned, in place.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    state : dict of str to torch.Tensor
+        A tensor for each of `read_state`, with its shape.
+
+    Examples
+    --------
+    >>> layer = nn.Linear(2, 1, bias=False)
+    >>> restore_state(layer, {"weight": torch.ones(1, 2)})
+    >>> layer.weight.tolist()
+    [[1.0, 1.0]]
+    """
+    for name, value in read_state(network).items():
+        if not torch.equal(value, state[name]):  # one that is expanded is a constant, and cannot be written to
+            value.copy_(state[name])
+
+
 def assign_weights(network, weights):
     """Replace the weights of a network by other tensors; weights that its layers share stay shared.
 

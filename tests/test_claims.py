@@ -293,3 +293,9 @@ def test_counting_seeds():
         count_seeds("so", happened, 1.5)
     with pytest.raises(ValueError, match="^happened has the dimensions seed, other, expected 'seed'$"):
         count_seeds("so", happened.expand_dims(other=2, axis=1), 0.5)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "bool"])
+def test_counts_and_yes_or_no_are_numbers(dtype):
+    first, second = (xr.DataArray(np.array(values, dtype), dims="seed") for values in ([0, 1, 0], [1, 0, 1]))
+    assert claim("less", first, "<", second).numbers.startswith("0.333 against 0.667 (difference -0.333 ")

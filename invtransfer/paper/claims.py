@@ -87,13 +87,13 @@ def claim(text, first, sign, second, margin=0.0):
         least = "a number above 0 for '='" if sign == "=" else "a number of at least 0"
         raise ValueError(f"margin is {margin!r}, expected {least}")
     margin = float(margin)
-    arrays = [values for values in (first, second) if isinstance(values, xr.DataArray)]
-    if not arrays or not all(isinstance(values, (Real, xr.DataArray)) for values in (first, second)):
+    sides = (first, second)
+    if not all(isinstance(one, (Real, xr.DataArray)) for one in sides) or all(isinstance(one, Real) for one in sides):
         kinds = f"{type(first).__name__} and {type(second).__name__}"
         raise TypeError(f"first and second are of type {kinds}, expected xarray.DataArray, or one of them a number")
-    for values in arrays:
-        check_array(values, "values", dims=["seed"])
-        if values.dims != ("seed",):
+    first, second = (one if isinstance(one, Real) else check_array(one, "values", dims=["seed"]) for one in sides)
+    for values in (first, second):
+        if isinstance(values, xr.DataArray) and values.dims != ("seed",):
             raise ValueError(f"first or second has the dimensions {', '.join(map(str, values.dims))}, expected 'seed'")
     difference = first - second
     differences = difference.values[difference.notnull().values].astype(float)

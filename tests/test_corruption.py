@@ -200,3 +200,14 @@ def test_the_matrix_of_a_gaussian_is_that_filter_of_the_identity(size, radius):
     mirrored = torch.nn.functional.pad(torch.eye(size), (radius, radius), mode="reflect")
     expected = torch.einsum("nk,jik->nij", weights, mirrored.unfold(1, 2 * radius + 1, 1))
     torch.testing.assert_close(corruption.gaussian_matrix(sigma, radius, size), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 32])
+def test_kernels_may_be_longer_than_the_image(size):
+    """They are mirrored again and again, as SciPy does."""
+    line = np.random.default_rng(0).random(size)
+    matrix = corruption.gaussian_matrix(torch.tensor([20.0], dtype=torch.float64), 80, size)[0]
+    expected = ndimage.gaussian_filter1d(line, 20.0, mode="mirror", truncate=4.0)
+    assert (matrix.numpy() @ line) == pytest.approx(expected, abs=1e-9)
+    smoothing, interpolation = corruption._smoothing_matrices(size, 20.0)
+    assert (interpolation @ (smoothing @ line)) == pytest.approx(expected, abs=2e-3)

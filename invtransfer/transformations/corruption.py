@@ -62,7 +62,7 @@ def gaussian_matrix(sigma, radius, size):
     ----------
     sigma : Tensor of shape (n,), in pixels, at least 0
         Standard deviations; 0 gives the identity.
-    radius : int, below `size`
+    radius : int
         Distance in pixels beyond which weights are 0.
     size : int
         Length of the line in pixels.
@@ -91,11 +91,17 @@ def gaussian_matrix(sigma, radius, size):
     # The weights of each pixel are added where they meet the line, which is mirrored at its ends.
     pixels = torch.arange(size, device=sigma.device)[:, None]
     met = pixels + torch.arange(-radius, radius + 1, device=sigma.device)
-    met = size - 1 - (size - 1 - met.abs()).abs()
+    met = _reflect(met, size)
     n, places = len(weights), (pixels * size + met).flatten()
     added = weights[:, None].expand(n, size, 2 * radius + 1).reshape(n, len(places))
     matrices = weights.new_zeros(n, size * size).scatter_add_(1, places.expand(n, -1), added)
     return matrices.view(n, size, size)
+
+
+def _reflect(places, size):
+    """Return the places of a line of pixels that others, beyond its ends, are mirrored to, once or more."""
+    period = max(2 * (size - 1), 1)  # all places of a line of one pixel are that pixel
+    return size - 1 - abs(size - 1 - places % period)
 
 
 def _gaussian_matrices(sigma, radius, height, width):
@@ -261,7 +267,7 @@ def _smoothing_matrices(size, sigma):
     nodes = np.unique(np.linspace(0, size - 1, min(size, n_nodes)).round().astype(int))
     taps = np.arange(-int(4 * sigma), int(4 * sigma) + 1)
     weights = np.exp(-0.5 * (taps / sigma) ** 2)
-    places = size - 1 - abs(size - 1 - abs(nodes[:, None] + taps))  # the line is reflected at its ends
+    places = _reflect(nodes[:, None] + taps, size)
     smoothing = np.zeros((len(nodes), size))
     np.add.at(smoothing, (np.arange(len(nodes))[:, None], places), weights / weights.sum())
     interpolation = np.ones((1, 1))

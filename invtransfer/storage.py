@@ -212,7 +212,8 @@ def remove_leftovers(path):
     """
     path = Path(path)
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        leftover.unlink(missing_ok=True)
+        if "." not in leftover.name.removeprefix(f".{path.name}.").removesuffix(".tmp"):  # else of a longer name
+            leftover.unlink(missing_ok=True)
 
 
 def check_writable(path):

@@ -311,3 +311,10 @@ def test_names_that_a_terminal_cannot_print():
     stream = io.TextIOWrapper(io.BytesIO(), "latin-1")
     assert format_printable("größe \u4e2d \udce9", stream) == r"größe \u4e2d \udce9"
     assert format_printable("größe \udce9", io.StringIO()) == r"größe \udce9"
+
+
+def test_what_is_written_under_a_longer_name_is_no_leftover(tmp_path):
+    with replacing(tmp_path / "run.1") as half:
+        half.write_bytes(b"half")
+        remove_leftovers(tmp_path / "run")
+    assert (tmp_path / "run.1").read_bytes() == b"half"

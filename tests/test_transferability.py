@@ -270,3 +270,12 @@ def test_shares_count_ties_fairly():
     # 1/2 + 0 + 1 + 1/3, 1/2 + 1/2 + 0 + 1/3, 0 + 1/2 + 0 + 1/3, of four resamples
     np.testing.assert_allclose(share_first(resampled), np.array([11 / 6, 8 / 6, 5 / 6]) / 4)
     np.testing.assert_allclose(share_above(resampled[:, :2], resampled[:, 1:]), [2 / 4, 3 / 4])  # 1/2 + 0 + 1 + 1/2
+
+
+def test_rounding_of_constant_features_does_not_drown_the_others():
+    rng = np.random.default_rng(0)
+    y = np.tile([0, 1], 50)
+    Z = rng.normal(size=(100, 4)).astype(np.float32) + 2 * y[:, None]
+    noise = (0.5 + 3e-8 * rng.normal(size=(100, 200))).astype(np.float32)
+    assert (nearest_correct(np.hstack([Z, noise]), y) == nearest_correct(Z, y)).all()
+    assert nearest_correct(noise[:, :3] * 0 + 0.5, y).shape == (100,)  # nothing varies

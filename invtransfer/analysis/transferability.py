@@ -12,6 +12,7 @@ LEAST_NOISE = 1e-6  # variance of labels of 0 and 1 that float32 cannot tell fro
 DECADES = 10  # alpha / beta is searched up to so many decades below and above the mean square of the singular values
 STEP = 1.0  # of the grid, in decades, within which there is one maximum
 N_SECTIONS = 24  # shrink what is left of 2 decades to 0.00002
+ROUNDING = 1e-6  # standard deviation of a feature, in its root mean square, below which it is a constant
 GOLDEN = (np.sqrt(5) - 1) / 2
 
 
@@ -164,7 +165,7 @@ def nearest_correct(Z, y, n_neighbors=5):
     Parameters
     ----------
     Z : array-like of shape (n_samples, n_features)
-        Features, which are standardised.
+        Features, which are standardised. Those that vary by no more than rounding of float32 are left out.
     y : array-like of shape (n_samples,)
         Labels of at least two classes.
     n_neighbors : int
@@ -197,7 +198,8 @@ def nearest_correct(Z, y, n_neighbors=5):
     from sklearn.neighbors import NearestNeighbors
     from sklearn.preprocessing import StandardScaler
 
-    Z = StandardScaler().fit_transform(Z)
+    varies = Z.std(axis=0) > ROUNDING * np.sqrt(np.square(Z).mean(axis=0))
+    Z = StandardScaler().fit_transform(Z[:, varies]) if varies.any() else np.zeros((len(Z), 1))
     neighbors = NearestNeighbors(n_neighbors=int(n_neighbors), algorithm="brute").fit(Z).kneighbors()[1]
     votes, rows = np.zeros((len(Z), codes.max() + 1)), np.arange(len(Z))
     for i in reversed(range(neighbors.shape[1])):  # of equal votes, that which ends in the nearest is larger

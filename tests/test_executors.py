@@ -231,3 +231,19 @@ def test_what_can_be_imported():
     ):
         with pytest.raises(NotImportableError, match=f"{name} cannot be imported by other processes"):
             check_importable(function)
+
+
+class TwoArgumentsError(Exception):
+    """It is pickled, but cannot be loaded again."""
+
+    def __init__(self, text, more):
+        super().__init__(text)
+
+
+def raise_what_cannot_be_loaded():
+    raise TwoArgumentsError("nothing but text", "more")
+
+
+def test_an_error_that_cannot_be_loaded_is_told_in_words():
+    with ProcessExecutor(1) as executor, pytest.raises(RuntimeError, match="TwoArgumentsError: nothing but text"):
+        executor.submit(raise_what_cannot_be_loaded).result()

@@ -92,7 +92,14 @@ def _load_and_call(call):
         function, args, kwargs = pickle.loads(call)
     except Exception as error:  # AttributeError, ImportError, and whatever the import of a module raises
         raise NotImportableError(_format_not_importable("the function", f"{type(error).__name__}: {error}")) from error
-    return function(*args, **kwargs)
+    try:
+        return function(*args, **kwargs)
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # the other process could not load it, and would take this one for dead
+            raise RuntimeError(f"{type(error).__name__}: {error}") from None
+        raise
 
 
 class SerialExecutor(Executor):

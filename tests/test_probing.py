@@ -43,6 +43,13 @@ def test_lbfgs_is_scikit_learns_logistic_regression(n_classes):
     assert probe.score(X, y) == reference.score(X, y)
 
 
+def test_rounding_of_constant_features_is_not_blown_up():
+    X, y = blobs(200)
+    constant = (0.5 + 3e-8 * np.random.default_rng(0).normal(size=(200, 300))).astype(np.float32)
+    probe, plain = (FrozenFeatureProbe().fit(Z[:100], y[:100]) for Z in (np.hstack([X, constant]), X))
+    assert probe.score(np.hstack([X, constant])[100:], y[100:]) == plain.score(X[100:], y[100:])
+
+
 def test_a_visible_answer():
     # the feature is the mean red of an image; class "red" has 200, class "dark" 10: any line between them separates
     X = np.zeros((20, 4, 4, 3), dtype=np.uint8)

@@ -165,7 +165,7 @@ def nearest_correct(Z, y, n_neighbors=5):
     Parameters
     ----------
     Z : array-like of shape (n_samples, n_features)
-        Features, which are standardised. Those that vary by no more than rounding of float32 are left out.
+        Features, which are standardised by `fit_scaler`.
     y : array-like of shape (n_samples,)
         Labels of at least two classes.
     n_neighbors : int
@@ -196,16 +196,40 @@ def nearest_correct(Z, y, n_neighbors=5):
     if not whole or not 1 <= n_neighbors < len(Z):
         raise ValueError(f"n_neighbors is {n_neighbors!r}, expected a whole number from 1 to {len(Z) - 1}")
     from sklearn.neighbors import NearestNeighbors
-    from sklearn.preprocessing import StandardScaler
 
-    varies = Z.std(axis=0) > ROUNDING * np.sqrt(np.square(Z).mean(axis=0))
-    Z = StandardScaler().fit_transform(Z[:, varies]) if varies.any() else np.zeros((len(Z), 1))
+    Z = fit_scaler(Z).transform(Z)
     neighbors = NearestNeighbors(n_neighbors=int(n_neighbors), algorithm="brute").fit(Z).kneighbors()[1]
     votes, rows = np.zeros((len(Z), codes.max() + 1)), np.arange(len(Z))
     for i in reversed(range(neighbors.shape[1])):  # of equal votes, that which ends in the nearest is larger
         voted = rows, codes[neighbors[:, i]]
         votes[voted] = np.floor(votes[voted]) + 1 + 0.5 / (i + 1)
     return votes.argmax(axis=1) == codes
+
+
+def fit_scaler(Z):
+    """Fit a scaler that standardises features, but leaves the rounding of constant ones as small as it is.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_samples, n_features)
+        Features.
+
+    Returns
+    -------
+    scaler : sklearn.preprocessing.StandardScaler
+        Fitted. The scale is 1 for features whose standard deviation is at most a millionth of their root mean square,
+        which float32 cannot tell from 0.
+
+    Examples
+    --------
+    >>> fit_scaler(np.array([[0.0, 5.0, 5.0], [2.0, 5.0, 5.0000001]])).scale_
+    array([1., 1., 1.])
+    """
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(Z)
+    scaler.scale_[scaler.var_ <= ROUNDING**2 * (scaler.var_ + scaler.mean_**2)] = 1
+    return scaler
 
 
 def _decompose(Z):

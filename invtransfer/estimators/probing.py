@@ -9,10 +9,10 @@ from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from invtransfer.analysis.transferability import fit_scaler
 from invtransfer.encoders.encoding import describe_features, encode, open_encoder
 from invtransfer.estimators.frozen import AroundEncoder
 from invtransfer.estimators.inputs import FEW_SAMPLES, find_classes, validate_input, validate_validation
@@ -182,7 +182,7 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
         encoder = open_encoder(self.encoder, self.layer, self.pool)
         Z = encode(encoder, X, precision=self.precision)
         self.layer_ = describe_features(encoder)
-        self.scaler_ = StandardScaler().fit(Z)
+        self.scaler_ = fit_scaler(Z)
         Z = self.scaler_.transform(Z)
         if self.solver == "lbfgs":
             self._fit_lbfgs(Z, codes)

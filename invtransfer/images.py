@@ -51,12 +51,13 @@ def check_images(X, name="X"):
     """
     if isinstance(X, ImageCollection):
         return X
-    counted = are_python_numbers(X)
+    counted, move_axes = are_python_numbers(X), "permute" if isinstance(X, torch.Tensor) else "transpose"
     X = as_array(_from_pil(X, name), name)
     if counted and X.dtype.kind in "iu" and X.ndim == 4 and X.size and X.min() >= 0 and X.max() <= 255:
         X = X.astype(np.uint8)
     if X.ndim != 4 or X.shape[3] != 3:
-        raise ValueError(f"{name} has shape {X.shape}, expected (n_samples, height, width, 3){_shape_hint(X, name)}")
+        hint = _shape_hint(X, name, move_axes)
+        raise ValueError(f"{name} has shape {X.shape}, expected (n_samples, height, width, 3){hint}")
     if 0 in X.shape:
         raise ValueError(f"{name} has shape {X.shape}: it is empty, expected at least one image of one pixel")
     if X.dtype == np.uint8:
@@ -152,11 +153,13 @@ def _from_pil(X, name):
     return images
 
 
-def _shape_hint(X, name):
+def _shape_hint(X, name, move_axes):
     if X.ndim == 3 and X.shape[2] == 3:
         return f": one image is {name}[None]"
+    if X.ndim == 3:
+        return f": grey images are np.repeat({name}[..., None], 3, axis=3)"
     if X.ndim == 4 and X.shape[1] == 3:
-        return f": channels come first, use {name}.transpose(0, 2, 3, 1)"
+        return f": channels come first, use {name}.{move_axes}(0, 2, 3, 1)"
     if X.ndim == 4 and X.shape[3] == 4:
         return f": convert photographs to RGB with {name}[..., :3]; objects are pasted on backgrounds by Transforms2D"
     if X.ndim == 4 and X.shape[3] == 1:

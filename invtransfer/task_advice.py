@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from invtransfer.analysis import format_table
-from invtransfer.analysis.advice import CLEAR, IGNORED, list_advised, order_advice
+from invtransfer.analysis.advice import CLEAR, IGNORED, format_advised_in, list_advised, order_advice
 from invtransfer.cubes.assembly import STATUS
 from invtransfer.cubes.running import run_study
 from invtransfer.estimators.advising import InvarianceAdvisor
@@ -202,7 +202,9 @@ def format_task_advice(cube):
             f"accuracy of the probe: {accuracies}; the largest class: {one.chance.item():.2f}"
         )
         parts.append("\n".join(f"{line}  {sentence}" for line, sentence in zip(table, sentences, strict=True)))
-        parts.append(f"pretrain with: {', '.join(list_advised(one)) or 'nothing: these images give no reason'}")
+        names = list_advised(one)
+        how = f"\nin Python: InvariantPretrainer(network, transformations={names}).fit(X, y)" if names else ""
+        parts.append(f"pretrain with: {format_advised_in(one)}{how}")
     return "\n\n".join(parts)
 
 

@@ -65,10 +65,12 @@ def advice_for(usable=True, accuracy=0.9, **case):
          "Do nothing: such copies have the same features as the images."),
         ({"z": -5.1, "retained": 0.1}, "keep", "Leave the encoder sensitive to it: a probe that saw such copies alone"
          " keeps 10% of what tells the classes apart (at most 15%)."),
-        ({"z": -9.0, "retained": -0.2, "sensitivity": 0.01}, "keep", "Leave the encoder sensitive to it: a probe that"
-         " saw such copies alone keeps 0% of what tells the classes apart (at most 0%)."),
-        ({"z": -5.1, "retained": 0.84, "sensitivity": 0.07}, "keep", "Leave the encoder sensitive to it: a probe that"
-         " saw such copies alone keeps 84% of what tells the classes apart (at most 89%)."),
+        ({"z": -9.0, "retained": -0.2, "sensitivity": 0.01}, "keep", "Leave the encoder as sensitive as it is, or take"
+         " one that reacts more (0.01): a probe that saw such copies alone keeps 0% of what tells the classes apart (at"
+         " most 0%)."),
+        ({"z": -5.1, "retained": 0.84, "sensitivity": 0.07}, "keep", "Leave the encoder as sensitive as it is, or take"
+         " one that reacts more (0.07): a probe that saw such copies alone keeps 84% of what tells the classes apart"
+         " (at most 89%)."),
         ({"z": -4.9, "retained": 0.84, "sensitivity": 0.07}, "no matter",
          "Do nothing: the encoder ignores it already (sensitivity 0.07)."),
         ({"z": -9.0, "retained": 0.86, "sensitivity": 0.07}, "no matter",

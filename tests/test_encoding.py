@@ -9,13 +9,15 @@ from describing import encode_and_describe
 from estimator_checks import digest
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import nn
 
 from invtransfer import InvariantPretrainer
-from invtransfer.encoders.encoding import encode
+from invtransfer.encoders.encoding import encode, open_encoder
 from invtransfer.encoders.layers import LayerFeatures
+from invtransfer.estimators.inputs import check_encoders
 from invtransfer.networks.inference import compute_outputs
 
 
@@ -391,3 +393,31 @@ def test_outputs_that_are_written_into_the_same_tensor():
 
     images = np.random.default_rng(0).integers(256, size=(11, 4, 4, 3), dtype=np.uint8)
     np.testing.assert_allclose(encode(encoder, images, batch_size=4), images.mean(axis=(1, 2)), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        ("torchvision:resnet18", r"of type str, .*: invtransfer.load_model\('torchvision:resnet18'\) gives a model"),
+        (nn.Linear(2, 2).state_dict(), "of type OrderedDict, .*: load a state_dict into its module"),
+        ({"one": nn.Flatten()}, "of type dict, .*: give one encoder at a time"),
+        (make_pipeline(StandardScaler(), LogisticRegression()), r".*: leave out its last step, encoder\[:-1\]"),
+    ],
+)
+def test_what_is_often_taken_for_an_encoder(encoder, message):
+    with pytest.raises(TypeError, match=f"^encoder is {message}"):
+        open_encoder(encoder)
+
+
+def test_a_module_that_takes_more_than_images():
+    class Two(nn.Module):
+        def forward(self, images, meta):
+            return images.mean((2, 3)) + meta
+
+    with pytest.raises(ValueError, match="missing 1 required .* 'meta'; wrap it in a module that takes the images"):
+        encode(Two(), np.zeros((2, 8, 8, 3), np.uint8))
+
+
+def test_a_state_dict_is_no_dict_of_encoders():
+    with pytest.raises(TypeError, match="^encoder is the state_dict of a module, expected a dict of encoders: load it"):
+        check_encoders(nn.Linear(2, 2).state_dict(), "encoder")

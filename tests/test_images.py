@@ -143,3 +143,18 @@ def test_labels_that_are_missing_are_counted(nothing, convert):
         FrozenFeatureProbe().fit(X, convert(y))
     with pytest.raises(ValueError, match=f"^y_val {message}"):
         FrozenFeatureProbe().fit(X, ["a", "b", "a", "b"], X, convert(y))
+
+
+@pytest.mark.parametrize(
+    ("X", "hint"),
+    [
+        (torch.zeros(2, 3, 8, 8), r"channels come first, use X\.permute\(0, 2, 3, 1\)$"),
+        (np.zeros((2, 3, 8, 8)), r"channels come first, use X\.transpose\(0, 2, 3, 1\)$"),
+        (np.zeros((2, 8, 8)), r"grey images are np\.repeat\(X\[\.\.\., None\], 3, axis=3\)$"),
+    ],
+)
+def test_the_hint_about_the_shape_works_as_it_is_written(X, hint):
+    with pytest.raises(ValueError, match=hint) as error:
+        check_images(X)
+    written = str(error.value).split(": ")[1].removeprefix("channels come first, use ").removeprefix("grey images are ")
+    assert check_images(eval(written)).shape == (2, 8, 8, 3)

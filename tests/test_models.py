@@ -159,7 +159,7 @@ def test_path_of_a_file_is_expanded(mine, monkeypatch):
     [
         ("make_encoders", ValueError, r"mine.py has no 'make_encoders' \(nearest: make_encoder\)"),
         ("", ValueError, r"mine.py has no '' \(nearest: .*ready, value\)"),
-        ("number", TypeError, "mine.py:number returns of type int, expected a torch.nn.Module"),
+        ("number", TypeError, "mine.py:number returns an object of type int, expected a torch.nn.Module"),
         ("value", TypeError, "mine.py:value is of type int, expected a torch.nn.Module"),
         ("needs", ValueError, "running .*mine.py:needs without arguments raises TypeError: .* 'argument'"),
     ],

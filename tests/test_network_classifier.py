@@ -146,7 +146,7 @@ def test_the_best_validation_epoch_is_kept(make, target):
         ({"weight_decay": -1}, "weight_decay is -1, expected a number of at least 0"),
         ({"schedule": "lineal"}, "schedule is 'lineal', expected one of: constant, one-cycle, cosine, linear"),
         ({"precision": "half"}, "precision is 'half', expected one of: auto, float32, bfloat16"),
-        ({"device": "gpu"}, "device is 'gpu', expected 'auto', 'cpu' or a device"),
+        ({"device": "gpu"}, "device is 'gpu', expected 'auto', 'cpu', 'cuda', or another"),
         ({"image_shape": (16, 16)}, r"image_shape is \(16, 16\), expected \(height, width, 3\), whole numbers"),
         ({"image_shape": (8, 8, 3)}, r"X has images of shape \(16, 16, 3\), expected \(8, 8, 3\)"),
     ],

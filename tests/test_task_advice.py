@@ -246,7 +246,7 @@ def test_what_is_on_the_page():
     ]
     assert rows[0][5].startswith("Make the encoder ignore it: ")
     assert page.texts["h2"] == ["What to do", "How to read it", "The evidence", "What was done", "How to repeat it"]
-    assert page.texts["li"][0] == "vit: pretrain with h_flip, blur, hue."
+    assert page.texts["li"][0] == "vit: pretrain with h_flip, blur; less surely: hue."
     assert page.texts["figcaption"][:2] == [f"{name}: advice, those to encourage first" for name in ("vit", "resnet")]
     assert page.table("sensitivity", "encoder")[4] == {
         "transformation": "hue", "encoder": "resnet", "sensitivity": "0.50 (0.40 to 0.70)",
@@ -263,7 +263,7 @@ def test_what_is_on_the_page():
         " --draws 4 --size 64 --pool auto --precision float32 --random-weights"
     ]
     (image,) = page.images
-    assert "vit: pretrain with h_flip, blur, hue." in image["alt"]
+    assert "vit: pretrain with h_flip, blur; less surely: hue." in image["alt"]
 
 
 def test_a_page_without_matplotlib_and_of_other_cubes(monkeypatch):

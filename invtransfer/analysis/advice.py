@@ -123,9 +123,12 @@ def _decide_one(one, usable, n_images):
         )
     ignored = one.sensitivity_high.item() < IGNORED
     if z < -FAR and at_most < (MOST if ignored else HALF):
+        stay = (
+            f"as sensitive as it is, or take one that reacts more ({sensitivity:.2f})" if ignored else "sensitive to it"
+        )
         return "keep", (
-            f"Leave the encoder sensitive to it: a probe that saw such copies alone keeps {max(left, 0):.0%} of what"
-            f" tells the classes apart (at most {max(at_most, 0):.0%})."
+            f"Leave the encoder {stay}: a probe that saw such copies alone keeps {max(left, 0):.0%} of what tells the"
+            f" classes apart (at most {max(at_most, 0):.0%})."
         )
     if ignored and not (z < -CLEAR and _label_may_depend(z, left)):
         return "no matter", f"Do nothing: the encoder ignores it already (sensitivity {sensitivity:.2f})."
@@ -176,6 +179,48 @@ def choose_advised(advice):
     candidates = advice.advice.isin(["encourage", "unclear"]) & advice.z.notna()
     chosen = advice[candidates & ~_label_may_depend(advice.z, advice.retained)]
     return chosen.z.sort_values(ascending=False, kind="stable").index[:MOST_ADVISED].tolist()
+
+
+def format_advised(names, advice):
+    """Say what to pretrain with, and of what that is less sure.
+
+    Parameters
+    ----------
+    names : list of str
+        Transformations to pretrain with, the most useful first.
+    advice : dict of str to str
+        Advice for each transformation that was asked about.
+
+    Returns
+    -------
+    text : str
+
+    Examples
+    --------
+    >>> format_advised(["hue", "blur", "shear"], {"hue": "encourage", "blur": "unclear", "shear": "unclear"})
+    'hue; less surely: blur, shear'
+    >>> format_advised([], {"hue": "keep"})
+    'none of these'
+    """
+    sure = ", ".join(name for name in names if advice[name] == "encourage")
+    others = ", ".join(name for name in names if advice[name] != "encourage")
+    return "; ".join([sure] * bool(sure) + [f"less surely: {others}"] * bool(others)) or "none of these"
+
+
+def format_advised_in(cube):
+    """Say what to pretrain with, as a cube says.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset over "transformation"
+        With "rank", as for `list_advised`, and "advice".
+
+    Returns
+    -------
+    text : str
+    """
+    kinds = dict(zip(cube.transformation.values.tolist(), cube.advice.values.tolist(), strict=True))
+    return format_advised(list_advised(cube), kinds)
 
 
 def list_advised(cube):

@@ -3,8 +3,10 @@
 import itertools
 import math
 from collections import deque
+from collections.abc import Mapping
 
 import numpy as np
+import torch
 from scipy import sparse
 from sklearn.pipeline import Pipeline
 from torch import nn
@@ -155,9 +157,19 @@ def open_encoder(encoder, layer=None, pool="auto", layers=None):
     if encoder is not None and not hasattr(encoder, "transform") and not callable(encoder):
         raise TypeError(
             f"encoder is of type {type(encoder).__name__}, expected a torch module, a fitted transformer,"
-            " a function or None"
+            f" a function or None{_hint(encoder)}"
         )
     return encoder
+
+
+def _hint(encoder):
+    """Say what to do with what is often taken for an encoder."""
+    if isinstance(encoder, str):
+        return f": invtransfer.load_model({encoder!r}) gives a model for a name"
+    if isinstance(encoder, Mapping):
+        tensors = encoder and all(isinstance(value, torch.Tensor) for value in encoder.values())
+        return ": load a state_dict into its module" if tensors else ": give one encoder at a time"
+    return ": leave out its last step, encoder[:-1]" if isinstance(encoder, Pipeline) else ""
 
 
 def describe_features(encoder):

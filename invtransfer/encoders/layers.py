@@ -346,17 +346,21 @@ def explain_failure(module, image_shape):
     Raises
     ------
     ValueError
-        If the block raises RuntimeError or AssertionError, as layers do if the shape of the images does not fit. An
-        error about memory is not changed.
+        If the block raises RuntimeError or AssertionError, as layers do if the shape of the images does not fit, or
+        TypeError because the module takes more than images. An error about memory is not changed.
     """
     try:
         yield
     except torch.OutOfMemoryError:
         raise
-    except (RuntimeError, AssertionError) as error:
-        if "memory" in str(error):  # the CPU's allocator raises a RuntimeError
+    except (RuntimeError, AssertionError, TypeError) as error:
+        takes_more = isinstance(error, TypeError) and "required positional argument" in str(error)
+        if "memory" in str(error) or (
+            isinstance(error, TypeError) and not takes_more
+        ):  # the CPU's allocator raises a RuntimeError
             raise
         module = getattr(module, "module", module)  # of LayerFeatures and ManyLayers
         shape = " x ".join(map(str, image_shape))
         reason = " ".join(str(error).split())
-        raise ValueError(f"{name_of(module)} fails on images of {shape}: {reason}") from error
+        hint = "; wrap it in a module that takes the images alone" if takes_more else ""
+        raise ValueError(f"{name_of(module)} fails on images of {shape}: {reason}{hint}") from error

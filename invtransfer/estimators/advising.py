@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 
-from invtransfer.analysis.advice import choose_advised, decide
+from invtransfer.analysis.advice import choose_advised, decide, format_advised
 from invtransfer.analysis.evidence import (
     CrossValidatedProbe,
     combine_gains,
@@ -346,7 +346,7 @@ def format_advice(advisor):
     width = max(len(name) for name in advisor.advice_.index)
     for name, row in advisor.advice_.iterrows():
         lines.append(f"{name:{width}}  {row.advice:9}  {row['what to do']}")
-    advised = ", ".join(advisor.advised_) or "nothing: these images give no reason"
+    advised = format_advised(advisor.advised_, advisor.advice_.advice.to_dict())
     return "\n".join([*lines, "", f"pretrain with: {advised}"])
 
 

@@ -311,7 +311,7 @@ def check_encoders(encoders, name):
     Raises
     ------
     TypeError
-        If `encoders` is not a dict.
+        If `encoders` is not a dict, or a ``state_dict()``.
     ValueError
         If it is empty, or a name is no text.
 
@@ -326,6 +326,8 @@ def check_encoders(encoders, name):
         raise TypeError(f"{name} is of type {type(encoders).__name__}, expected a dict of encoders by their names")
     if not encoders:
         raise ValueError(f"{name} is an empty dict, expected at least one encoder by its name")
+    if all(isinstance(one, torch.Tensor) for one in encoders.values()):
+        raise TypeError(f"{name} is the state_dict of a module, expected a dict of encoders: load it into its module")
     for key in encoders:
         if not isinstance(key, str):
             raise ValueError(f"{name} holds {key!r}, expected names of encoders, such as 'resnet18'")

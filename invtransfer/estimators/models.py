@@ -159,12 +159,12 @@ def _load_attribute(path, name):
             raise ValueError(f"{path} has no {name!r} (nearest: {', '.join(nearest) or 'it has nothing'})")
         value = getattr(module, name)
         if isinstance(value, nn.Module) or not callable(value):
-            what = f"{path}:{name} is"
+            what = f"{path}:{name} is of type"
         else:
-            what = f"{path}:{name} returns"
+            what = f"{path}:{name} returns an object of type"
             value = _try(value, f"{path}:{name} without arguments")
     if not isinstance(value, nn.Module):
-        raise TypeError(f"{what} of type {type(value).__name__}, expected a torch.nn.Module")
+        raise TypeError(f"{what} {type(value).__name__}, expected a torch.nn.Module, which may call it")
     return value
 
 

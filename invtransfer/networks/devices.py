@@ -30,6 +30,7 @@ def resolve_device(device):
     >>> resolve_device("cpu")
     device(type='cpu')
     """
+    given = device
     if isinstance(device, str) and device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -39,8 +40,9 @@ def resolve_device(device):
         torch.empty(0, device=device)
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         reason = str(error).splitlines()[0]
+        reason = "torch knows no such device" if reason.startswith("Expected one of") else reason  # it lists twenty
         raise ValueError(
-            f"device is {device!r}, expected 'auto', 'cpu' or a device that torch finds: {reason}"
+            f"device is {given!r}, expected 'auto', 'cpu', 'cuda', or another that torch finds: {reason}"
         ) from error
     return device
 

@@ -13,7 +13,7 @@ from invtransfer.analysis.advice import (
     MOST,
     MOST_ADVISED,
     SLIGHT,
-    list_advised,
+    format_advised_in,
     order_advice,
 )
 from invtransfer.cubes.assembly import STATUS
@@ -114,9 +114,8 @@ def _format_lead(done, settings):
 def _summarise(one, encoder):
     """Return a sentence about an encoder: what to pretrain with, and to what it should stay sensitive."""
     kept = [str(name) for name in one.transformation.values[one.advice.values == "keep"]]
-    advised = ", ".join(list_advised(one)) or "nothing: these images give no reason"
     stay = f" Let it stay sensitive to {', '.join(kept)}, on which the label seems to depend." if kept else ""
-    return f"{encoder}: pretrain with {advised}.{stay}"
+    return f"{encoder}: pretrain with {format_advised_in(one)}.{stay}"
 
 
 def _tabulate_advice(one, encoder):

@@ -25,7 +25,8 @@ Claims
 Departures
     Transformations are one of each category, as in the released code; the text has them uniform among the 18. On CIFAR,
     encoders of more classes see more images, as in the paper. ViT has a learning rate, schedule, weight decay and
-    number of epochs of its own in every preset. See invtransfer/paper/presets.py for the recipes.
+    number of epochs of its own in every preset. Training samples span a factor of 3 in quick and 25 in overnight, 500
+    in the paper. See invtransfer/paper/presets.py for the recipes.
 Cost
     On two CPU cores: smoke half a minute, quick a quarter of an hour, overnight a day; paper needs GPUs for days.
 Reference

@@ -45,6 +45,17 @@ def test_collapsed_encoder():
     assert advisor.advised_ == []
 
 
+def test_labels_that_every_transformation_destroys():
+    """A mark in the corner tells the class, which no copy shows as it was: nothing is advised."""
+    y = np.arange(120) % 4
+    X = np.random.default_rng(0).integers(120, 136, (120, 16, 16, 3)).astype(np.uint8)
+    X[:, :4, :4] = np.array([[200, 90, 90], [90, 200, 90], [90, 90, 200], [200, 200, 90]], np.uint8)[y, None, None]
+    advisor = advise(X, y, transformations=["translate", "rotate", "scale", "shear", "hue", "erasing", own(blacken)])
+    assert set(advisor.advice_.advice) <= {"keep", "no matter"}
+    assert advisor.advice_.advice["blacken"] == "keep"
+    assert advisor.advised_ == []
+
+
 def test_shuffled_labels_of_two_images_a_class():
     for seed in range(10):
         X, _ = make_task(8, seed=seed, image_size=8)

@@ -88,6 +88,7 @@ def _make_parser():
     command = _add(commands, _merge, "merge cubes of the same study")
     command.add_argument("cubes", nargs="+", metavar="CUBE.nc", help="two or more cubes")
     command.add_argument("-o", "--out", required=True, type=expand_path, metavar="CUBE.nc", help="where the union goes")
+    command.add_argument("--study", type=expand_path, metavar="FILE.py", help=STUDY)
 
     command = _add(commands, _reproduce, "compute one cell again and compare it bit for bit")
     command.add_argument("cube", metavar="CUBE.nc", help="cube of a study")
@@ -286,12 +287,17 @@ def _merge(options):
 
     They may be shards that were computed on machines without a common disk, or runs of other seeds or levels. If two
     cubes hold different values of a finished cell, all such conflicts are named, and nothing is written. A finished
-    cell is taken where another cube has none or a failed one.
+    cell is taken where another cube has none or a failed one. With your copy of the study's script, its claims are
+    checked again.
     """
     if options.out.exists():
         raise ValueError(f"{options.out} exists: choose another --out, or move it away")
     check_writable(options.out)
     cube, notes = merge([read(path) for path in options.cubes], options.cubes)
+    name = cube.attrs.get("study")
+    if options.study or (name and Path("studies", f"{name}.py").exists()):
+        cube, text = _load_study(name, options.study).check_claims(cube)
+        notes += [f"{text}\n"] * bool(text)
     write(cube, options.out)
     _say("".join(f"{note}\n" for note in notes) + f"cube    {options.out}\n")
 

@@ -1865,7 +1865,7 @@ def training_data(draw):
     assert len(call(tasks.divide_images, labelled(draw), labelled(draw), [0, 1], draw(seeds()))) == 3
 
 
-@target("Study", methods=("settings", "bind"))
+@target("Study", methods=("settings", "bind", "check_claims"))
 def studies(draw):
     presets_there = {"quick": {"seeds": 1, "levels": {}, "dataset": "a"}}
     study, _ = call_drawn(
@@ -1875,6 +1875,7 @@ def studies(draw):
         grid=dict, estimate=dict, table=str, figure=str,
     )  # fmt: skip
     assert call(study.settings, "quick", draw(st.sampled_from([None, "b"])))["seeds"] == 1
+    assert call(study.check_claims, xr.Dataset())[1] == ""
     call(study.bind, draw(st.sampled_from([{"dataset": "a"}, {}, {"other": 3}])))
 
 

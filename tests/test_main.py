@@ -204,6 +204,18 @@ def test_merge(tmp_path, capsys, monkeypatch):
     )  # fmt: skip
 
 
+def test_a_merged_cube_has_the_claims_of_its_study(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[1])
+    cube = read("data/cubes/depth.nc")
+    del cube.attrs["claims"]
+    for seeds in (slice(0, 2), slice(2, None)):
+        write(cube.isel(seed=seeds), tmp_path / f"{seeds.start}.nc")
+    main(["merge", str(tmp_path / "0.nc"), str(tmp_path / "2.nc"), "-o", str(tmp_path / "merged.nc")])
+    verdicts = [one["verdict"] for one in json.loads(read(tmp_path / "merged.nc").attrs["claims"])]
+    assert len(verdicts) == 4
+    assert all(verdict in capsys.readouterr().out for verdict in set(verdicts))
+
+
 def test_conflict_is_named_and_nothing_is_written(tmp_path, capsys):
     run(tmp_path / "a.nc")
     cube = read(tmp_path / "a.nc")

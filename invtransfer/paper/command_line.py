@@ -13,7 +13,6 @@ import torch
 from invtransfer.cubes.assembly import STATUS
 from invtransfer.cubes.files import write
 from invtransfer.cubes.running import UNDONE, plan_study, run_study
-from invtransfer.paper.claims import describe_claims, format_claims
 from invtransfer.paper.datasets import PAPER_OBJECTS
 from invtransfer.paper.grids import LONG_NAMES
 from invtransfer.storage import expand_path, format_error, format_json, format_printable
@@ -362,11 +361,11 @@ def _report(study, cube, path):
     whole = not missing.any() and done.any()
     if whole:
         _say(f"\n{study.table(cube)}")
-        if study.claims is not None:
-            found = study.claims(cube)
-            _say(f"\n{format_claims(found)}")
+        with_claims, text = study.check_claims(cube)
+        if text:
+            _say(f"\n{text}")
             try:
-                write(cube.assign_attrs(claims=format_json(describe_claims(found))), path)
+                write(with_claims, path)
             except OSError as error:
                 raise SystemExit(f"the cube is whole, but its claims cannot be added to it: {error}") from error
         figure = path.with_suffix(".png")

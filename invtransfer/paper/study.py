@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 
-from invtransfer.storage import expand_path
+from invtransfer.paper.claims import describe_claims, format_claims
+from invtransfer.storage import expand_path, format_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +158,26 @@ class Study:
             if settings.get(key) != value:
                 raise ValueError(f"{key} are {value!r} here, but the cube was computed with {settings.get(key)!r}")
         return partial(self.cell, **inputs.where)
+
+    def check_claims(self, cube):
+        """Check the claims of the study with the numbers of a cube.
+
+        Parameters
+        ----------
+        cube : xarray.Dataset
+            Cube of this study.
+
+        Returns
+        -------
+        cube : xarray.Dataset
+            The cube, with the claims and their verdicts in the attribute "claims", JSON.
+        text : str
+            The same in words; empty if the study has no claims.
+        """
+        if self.claims is None:
+            return cube, ""
+        found = self.claims(cube)
+        return cube.assign_attrs(claims=format_json(describe_claims(found))), format_claims(found)
 
 
 def load_study(path):

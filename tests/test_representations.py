@@ -290,3 +290,22 @@ def test_participation_ratio():
     eigenvalues = np.linalg.eigvalsh(np.cov(few.T))
     assert participation_ratio(few) == pytest.approx(eigenvalues.sum() ** 2 / np.square(eigenvalues).sum())
     assert np.isnan(participation_ratio(np.ones((5, 2))))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0, 2.0])
+def test_no_interval_has_width_zero(value):
+    """Ten pairs that are equally far apart may hide 30 % that are not: 0.025 = 0.7 ** 10.3."""
+    sensitivity, low, high = sensitivity_interval(np.full(10, value), np.ones(10))
+    assert sensitivity == value
+    assert (low, high) == pytest.approx((0.6915 * value, value + 0.3085), abs=1e-3)
+
+
+@pytest.mark.parametrize(("n_pairs", "stated"), [(10, 0.40), (20, 0.65), (50, 0.90)])
+def test_how_often_the_interval_holds_the_truth_if_twins_jump_rarely(n_pairs, stated):
+    """One in twenty jumps by a whole image; the others move by 0.02. The tolerance is 4 standard errors."""
+    rng, held, n_runs = np.random.default_rng(n_pairs), 0, 400
+    for _ in range(n_runs):
+        moved = np.where(rng.random(n_pairs) < 0.05, 1.0, 0.02) * rng.lognormal(sigma=0.1, size=n_pairs)
+        _, low, high = sensitivity_interval(moved, rng.lognormal(sigma=0.1, size=n_pairs))
+        held += low <= 0.05 + 0.95 * 0.02 <= high
+    assert held / n_runs == pytest.approx(stated, abs=4 * (stated * (1 - stated) / n_runs) ** 0.5)

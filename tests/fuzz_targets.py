@@ -1248,6 +1248,7 @@ def ranking(draw):
         draw, "rank_encoders", spoiled=True, encoders=encoders, X=images(n=(n, n), height=(8, 8)),
         y=labels(n) | st.just(np.arange(n) % 2), n_folds=st.sampled_from([2, 5, 10**9]),
         n_resamples=st.sampled_from([2, 9]), sensitivity=sensitivity, batch_size=st.sampled_from([None, 2, 64]),
+        needed=st.none() | st.lists(st.sampled_from(["hue", "rotate"]), max_size=2),
     )  # fmt: skip
     np.testing.assert_allclose(found["first"].sum("encoder"), 1)
     assert (found.interval[..., 0] <= found.interval[..., 1]).all()

@@ -173,9 +173,35 @@ def test_sensitivity_of_the_better_encoders(X):
 def test_the_sensitivity_of_a_scorer_fits(X):
     encoders = {"colour": lambda X: X.mean(axis=(1, 2)), "pixels": None, "red": lambda X: X[..., :1].mean(axis=(1, 2))}
     scorer = SensitivityScorer(encoders, transformations=["hue", "h_flip"], random_state=0).fit(X)
-    ranking = rank_encoders(encoders, X, Y, n_resamples=10, sensitivity=scorer.sensitivity_, random_state=0)
+    options = {"n_resamples": 10, "sensitivity": scorer.sensitivity_, "random_state": 0}
+    ranking = rank_encoders(encoders, X, Y, **options, needed=["h_flip"])
     assert ranking.rank_correlation.dims == ("transformation",)
     assert ranking.transformation.values.tolist() == ["hue", "h_flip"]
+    # mean colours are the same in a mirror, and pixels are not
+    needed = ranking.needed_sensitivity.sel(encoder=["colour", "pixels"]).values
+    assert needed[0] == pytest.approx(0, abs=1e-6)
+    assert needed[1] == scorer.sensitivity_.sel(encoder="pixels", transformation="h_flip").item() > 0.1
+    lines = format_ranking(ranking).splitlines()
+    assert lines[1].endswith("sensitivity to what is needed")
+    assert [line.split()[-1] for line in lines if line.startswith("pixels")][0] == f"{needed[1]:.3f}"
+    assert "needed_sensitivity" not in rank_encoders(encoders, X, Y, **options, needed=[])
+
+
+@pytest.mark.parametrize(
+    ("needed", "message"),
+    [
+        ("hue", "needed is 'hue', expected a list of names of transformations"),
+        (["blur"], "needed holds 'blur', expected transformations of sensitivity, which has: hue"),
+    ],
+)
+def test_what_is_needed_must_be_measured(X, needed, message):
+    sensitivity = xr.DataArray(
+        [[0.5]], {"encoder": ["pixels"], "transformation": ["hue"]}, ["encoder", "transformation"]
+    )
+    with pytest.raises(ValueError, match=message):
+        rank_encoders({"pixels": None}, X, Y, sensitivity=sensitivity, needed=needed)
+    with pytest.raises(ValueError, match="which has: none"):
+        rank_encoders({"pixels": None}, X, Y, needed=["hue"])
 
 
 def test_a_ranking_goes_to_netcdf_and_back(ranking, tmp_path):

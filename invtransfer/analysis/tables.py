@@ -178,17 +178,22 @@ def format_ranking(ranking):
     over = {name: ["encoder", "score", "bound"][:n] for name, n in over.items()}
     if "rank_correlation" in ranking:
         over |= {"rank_correlation": ["transformation"], "n_encoders": ["transformation"]}
+    if "needed_sensitivity" in ranking:
+        over |= {"needed_sensitivity": ["encoder"]}
     checked = {name: _check_variable(ranking, name, dims) for name, dims in over.items()}
     ranking = xr.Dataset(checked, attrs=ranking.attrs)
     if "probe_accuracy" not in ranking.score.values.tolist() or ranking.bound.values.tolist() != ["low", "high"]:
         raise ValueError("ranking has other scores or bounds than those of rank_encoders")
     scores = ranking.score.values.tolist()
     heads = [score.replace("_", " ") for score in scores]
-    values, shares = [["encoder", *heads]], [["encoder", *heads, "above the next", "minus the first"]]
+    needed = ["sensitivity to what is needed"] * ("needed_sensitivity" in ranking)
+    values, shares = [["encoder", *heads, *needed]], [["encoder", *heads, "above the next", "minus the first"]]
     for i, name in enumerate(map(str, ranking.encoder.values)):
         one = ranking.isel(encoder=i)
         probe = one.sel(score="probe_accuracy")
         values.append([name, *(_format_interval(one.value.sel(score=s), one.interval.sel(score=s)) for s in scores)])
+        if "needed_sensitivity" in ranking:
+            values[-1].append(f"{one.needed_sensitivity.item():.3f}")
         ahead = "" if np.isnan(probe.ahead) else f"{probe.ahead.item():.2f}"
         behind = _format_interval(probe.difference, probe.difference_interval, "+") if i else ""
         shares.append([name, *(f"{one['first'].sel(score=s).item():.2f}" for s in scores), ahead, behind])

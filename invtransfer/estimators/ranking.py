@@ -43,6 +43,7 @@ def rank_encoders(
     n_folds=5,
     n_resamples=1_000,
     sensitivity=None,
+    needed=None,
     batch_size=None,
     precision="float32",
     random_state=None,
@@ -71,6 +72,9 @@ def rank_encoders(
     sensitivity : xarray.DataArray over "encoder" and "transformation", or None
         Sensitivity of these encoders, and maybe of more, such as `sensitivity_` of a `SensitivityScorer` with a dict of
         encoders: do those that suit the task ignore a transformation, or not? NaN counts as missing.
+    needed : list of str or None
+        Transformations that the task needs to be ignored, such as `advised_` of an `InvarianceAdvisor`: do the better
+        encoders share them? `sensitivity` must have all of them.
     batch_size : int or None
         Number of images per call of a torch module or function. None: by the size of the images and the device.
     precision : {"float32", "bfloat16", "float16"}
@@ -89,13 +93,14 @@ def rank_encoders(
         list, with "difference_interval". The attributes are "n_folds", "n_resamples", "n_subsets", "n_images",
         "n_classes", and "chance", the share of the largest class. With `sensitivity` there are, over "transformation",
         "rank_correlation", Spearman's, between probe accuracy and sensitivity over the "n_encoders" that have one; NaN
-        if they are fewer than 3. `invtransfer.analysis.format_ranking` makes a table of it.
+        if they are fewer than 3; and with `needed`, over "encoder", "needed_sensitivity", the mean over what is needed.
+        `invtransfer.analysis.format_ranking` makes a table of it.
 
     Raises
     ------
     ValueError
-        If the data or a parameter is not as described, or `sensitivity` lacks an encoder; or if an encoder fails, with
-        its name.
+        If the data or a parameter is not as described, or `sensitivity` lacks an encoder or what is `needed`; or if an
+        encoder fails, with its name.
     TypeError
         If `encoders` is not a dict, or `sensitivity` not a DataArray.
 
@@ -153,6 +158,7 @@ def rank_encoders(
     check_pool(pool)
     if sensitivity is not None:
         sensitivity = _check_sensitivity(sensitivity, encoders)
+    needed = _check_needed(needed, sensitivity)
     opened = _open_all(encoders, layer, pool)  # before the first one is run
     seed = derive_seed(random_state, "ranking")
     folds = deal_into_groups(codes, n_folds, derive_generator(seed, "folds"))
@@ -182,6 +188,9 @@ def rank_encoders(
     )
     if sensitivity is not None:
         ranking = ranking.assign(_correlate(ranking.value.sel(score="probe_accuracy"), sensitivity))
+    if needed:
+        means = sensitivity.sel(transformation=needed).mean("transformation").sel(encoder=names)
+        ranking["needed_sensitivity"] = "encoder", means.values
     for name, (units, text) in TEXTS.items():
         if name in ranking:
             ranking[name].attrs = {"units": units, "long_name": text}
@@ -200,6 +209,7 @@ TEXTS = {  # name of a variable -> units, long_name
     "difference_interval": ("units of the score", "95 % interval of the difference, paired over images"),
     "rank_correlation": ("1", "Spearman's correlation of probe accuracy and sensitivity over encoders"),
     "n_encoders": ("1", "number of encoders that have a sensitivity"),
+    "needed_sensitivity": ("1", "mean sensitivity to what the task needs to be ignored"),
     "score_units": ("1", "units of each score"),
     "features": ("1", "where the features are taken"),
     "n_features": ("1", "number of features"),
@@ -236,6 +246,19 @@ def _check_sensitivity(sensitivity, encoders):
             f" {', '.join(map(str, sensitivity.encoder.values))}"
         )
     return sensitivity.transpose(*dims)
+
+
+def _check_needed(needed, sensitivity):
+    if needed is None:
+        return []
+    if isinstance(needed, str) or not all(isinstance(name, str) for name in needed):
+        raise ValueError(f"needed is {needed!r}, expected a list of names of transformations")
+    known = [] if sensitivity is None else sensitivity.transformation.values.tolist()
+    for name in needed:
+        if name not in known:
+            there = ", ".join(known) or "none"
+            raise ValueError(f"needed holds {name!r}, expected transformations of sensitivity, which has: {there}")
+    return list(needed)
 
 
 def _measure(Z, codes, folds, kept):

@@ -154,9 +154,13 @@ def test_layers_of_different_encoders():
     assert [row[:2] for row in second] == [["two", "0.50"], ["one", "1.00"]]
     rows = page.table("transformation", "vit")  # at the last layer that each encoder has
     assert (rows[0]["vit"][:5], rows[0]["resnet"][:5]) == ("0.006", "0.024")
-    profile.sensitivity[1, 4, 1] = 0.5  # where the rotate was 0.028, and is 0.025 in the last layer
+    profile.sensitivity[1, 4, 1] = 0.5  # where the rotate was 0.028, and is 0.025 (-0.075 to 0.125) in the last layer
+    profile.sensitivity_low[1, 4, 1] = 0.1
     points = Page(make_profile_page(profile)).texts["li"]
-    assert "No sensitivity of vit falls from the first layer (a) to the last (c)." in points
+    assert "No sensitivity of resnet falls clearly from the first layer (two) to the last (one)." in points
+    profile.sensitivity_low[1, 4, 1] = 0.4
+    points = Page(make_profile_page(profile)).texts["li"]
+    assert "No sensitivity of vit falls clearly from the first layer (a) to the last (c)." in points
     assert (
         "From the first to the last layer of resnet, the sensitivity to rotate falls most: from 0.500 (two) to 0.025"
         " (one)."

@@ -40,7 +40,8 @@ def encode(encoder, X, batch_size=None, *, layer=None, pool="auto", precision="f
         - a torch module, which receives float tensors in [0, 1] of shape (n_samples, 3, height, width), so that a
           normalisation of the images belongs in it; it runs on its own device, in its own dtype and in evaluation
           mode, and its mode, hooks and weights are not changed;
-        - a fitted scikit-learn transformer or pipeline, whose `transform` receives each image as one row;
+        - a fitted scikit-learn transformer or pipeline, whose `transform` receives each image as one row of
+          the same values;
         - a function, which receives an array of images with the shape, dtype and range of `X`;
         - None: the pixels are the features.
 

@@ -39,8 +39,9 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
         Encoder from images to features, see `invtransfer.encoders.encode`. A torch module receives float tensors in
         [0, 1] of shape (n_samples, 3, height, width), so a normalisation of the images belongs in it; a function
         receives the array of images as given, uint8 or float of shape (n_samples, height, width, 3); a transformer
-        receives each image as one row of the same values. None: the pixels are the features. Clones of the probe keep the encoder fitted.
-        A search that tries several encoders clones them, too: wrap each in `sklearn.frozen.FrozenEstimator`.
+        receives each image as one row of the same values. None: the pixels are the features. Clones of the probe keep
+        the encoder fitted. A search that tries several encoders clones them, too: wrap each in
+        `sklearn.frozen.FrozenEstimator`.
     layer : str or None
         Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
         the output of the module; a part of an output that is no tensor follows in brackets, as in "lstm[0]". None: what

@@ -151,7 +151,7 @@ def _summarise(profile):
 
 
 def _summarise_layers(profile):
-    """Return for each encoder the transformation whose sensitivity falls most from the first to the last layer."""
+    """Return for each encoder whose sensitivity falls most, and clearly, from the first to the last layer."""
     points = []
     for encoder in profile.encoder.values:
         of_one = profile.sel(encoder=encoder)
@@ -160,10 +160,11 @@ def _summarise_layers(profile):
             continue
         ends = of_one.isel(layer=order[[0, -1]])
         first, last = ends.sensitivity.transpose("layer", "transformation").values
+        apart = ends.sensitivity_high.isel(layer=1, drop=True) < ends.sensitivity_low.isel(layer=0, drop=True)
         names = [str(name).removeprefix("(").removesuffix(")") for name in ends.get("layer_name", ends.layer).values]
         falls = first - last
-        if np.isfinite(falls).any() and np.nanmax(falls) > 0:
-            i = np.nanargmax(falls)
+        if apart.any():
+            i = np.where(apart.values, falls, -np.inf).argmax()
             points.append(
                 f"From the first to the last layer of {encoder}, the sensitivity to"
                 f" {profile.transformation.values[i]} falls most: from {first[i]:.3f} ({names[0]}) to {last[i]:.3f}"
@@ -171,7 +172,7 @@ def _summarise_layers(profile):
             )
         elif np.isfinite(falls).any():
             points.append(
-                f"No sensitivity of {encoder} falls from the first layer ({names[0]}) to the last ({names[1]})."
+                f"No sensitivity of {encoder} falls clearly from the first layer ({names[0]}) to the last ({names[1]})."
             )
     return points
 

@@ -14,8 +14,9 @@ Cell
     source's classes (in_distribution), of as many other classes of its kind (mild_ood), of the other kind (strong_ood),
     of CIFAR-10 and of CIFAR-100.
 Cube
-    sensitivity over architecture x trained_on x pretraining_transformation x seed x evaluated_on x transformation;
-    source_accuracy, source_seen (see studies/factors.py), status. Written to data/cubes/invariance_transfer.nc.
+    sensitivity, object_sensitivity, abx and participation_ratio (see SensitivityScorer, "companions_") over
+    architecture x trained_on x pretraining_transformation x seed x evaluated_on x transformation; source_accuracy,
+    source_seen (see studies/factors.py), status. Written to data/cubes/invariance_transfer.nc.
 Claims
     On every kind of images, an encoder is less sensitive to its own transformation ("same") than to others ("other"),
     and than the encoder trained without any ("none"); invariances reach random patterns less well than objects; rotate
@@ -51,6 +52,7 @@ DATA = Path(__file__).resolve().parent.parent / "data"
 ENCODERS = (*TRANSFORMATIONS, "none", "untrained")
 SPILLOVERS = (("rotate", "h_flip"), ("rotate", "v_flip"), ("shear", "h_flip"), ("shear", "v_flip"))
 SPILLOVERS += (("hue", "grayscale"), ("grayscale", "hue"))  # which the paper names in Appendix D.2
+COMPANIONS = ("object_sensitivity", "abx", "participation_ratio")  # which tell collapse from learned invariance
 LEVELS = {"architecture": ["resnet18"], "trained_on": list(KINDS), "pretraining_transformation": list(ENCODERS)}
 PRESETS = presets.make_presets(
     leave_out=["architecture", "solver", "n_probe", "adam_epochs", "adam_learning_rate"],  # it has levels; no probes
@@ -78,10 +80,9 @@ def cell(
     encoder, measured = pretrain(source, seed=seed, checkpoints=checkpoints, **training)
     shown = make_shifted(evaluated_on, trained_on, source, others, data=data, n_images=n_pairs, **drawn)
     scorer = SensitivityScorer(encoder, n_pairs=n_pairs, random_state=seed)
-    sensitivity = xr.concat([scorer.fit(images).sensitivity_ for images in shown], "evaluated_on")
-    sensitivity = sensitivity.assign_coords(evaluated_on=list(evaluated_on))
-    sensitivity = sensitivity.assign_attrs(units="1", long_name="sensitivity to the transformation")
-    return make_cell(measured).assign(sensitivity=sensitivity)
+    profiles = [scorer.fit(images).profile_[["sensitivity", *COMPANIONS]] for images in shown]
+    profile = xr.concat(profiles, "evaluated_on").assign_coords(evaluated_on=list(evaluated_on))
+    return make_cell(measured).assign(profile.drop_vars("features", errors="ignore"))
 
 
 def make_grid(settings):

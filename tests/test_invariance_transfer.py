@@ -60,8 +60,10 @@ def test_cube(smoke):
         "pretraining_transformation": ["h_flip", "hue", "none", "untrained"], "seed": [0],
         "evaluated_on": PLACES[:3], "transformation": MEASURED,
     }  # fmt: skip
-    own = {"sensitivity": ("evaluated_on", "transformation"), "source_accuracy": (), "source_seen": ()}
-    study_runs.check_cube(smoke, labels, own)
+    own = dict.fromkeys(("sensitivity", *study.COMPANIONS), ("evaluated_on", "transformation"))
+    study_runs.check_cube(smoke, labels, own | {"source_accuracy": (), "source_seen": ()})
+    assert ((smoke.abx >= 0) & (smoke.abx <= 1)).all()
+    assert (smoke.participation_ratio >= 1).all()
     assert smoke.category.values.tolist() == [TRANSFORMATIONS[name].category for name in MEASURED]
 
 
@@ -134,8 +136,12 @@ def record(monkeypatch):
 
     def record(trained_on="image", transformation="rotate", seed=2):
         encoders, scorers = replace_pretrainer(monkeypatch), replace(study, monkeypatch, "SensitivityScorer")
-        study.SensitivityScorer.sensitivity_ = property(
-            lambda scorer: xr.DataArray(np.full(18, len(scorer.fitted)), {"transformation": [*TRANSFORMATIONS]})
+        names = ("sensitivity", *study.COMPANIONS)
+        study.SensitivityScorer.profile_ = property(
+            lambda scorer: xr.Dataset(
+                {name: ("transformation", np.full(18, len(scorer.fitted))) for name in names},
+                {"transformation": [*TRANSFORMATIONS]},
+            )
         )
         made = study.cell(
             folder="procedural", data="", trained_on=trained_on, pretraining_transformation=transformation, seed=seed,

@@ -247,3 +247,11 @@ def test_rows_of_pixels_have_the_range_of_their_values_whatever_their_dtype():
     expected = probe.predict_proba(rows)
     for dtype in (int, float, np.float32):
         np.testing.assert_allclose(probe.predict_proba(rows.astype(dtype)), expected, rtol=1e-5)
+
+
+def test_a_name_of_a_library_is_no_network_but_gives_a_module():
+    message = (
+        r"network is 'torchvision:resnet18', .*; invtransfer.load_model\('torchvision:resnet18'\).model is a module"
+    )
+    with pytest.raises(ValueError, match=message):
+        InvariantPretrainer("torchvision:resnet18").fit(np.zeros((4, 8, 8, 3), np.uint8), [0, 1, 0, 1])

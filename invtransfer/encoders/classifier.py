@@ -131,6 +131,7 @@ def _get_builder(name):
     if not isinstance(name, str) or name not in NETWORKS:
         nearest = difflib.get_close_matches(str(name), NETWORKS, n=1)
         hint = f" (nearest: {nearest[0]})" if nearest else ""
+        hint = f"; invtransfer.load_model({name!r}).model is a module" if ":" in str(name) else hint  # of a library
         raise ValueError(f"network is {name!r}, expected a torch module or one of: {', '.join(NETWORKS)}{hint}")
     return NETWORKS[name]
 

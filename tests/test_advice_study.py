@@ -160,7 +160,10 @@ def test_claims():
 
 def test_table_by_hand():
     table = study.STUDY.table(make_cube(n=1))
-    assert "wins back (ratio of means): 80% with 100, 80% with 500" in table
+    assert "wins back (ratio of means; 95 % interval over seeds): 80% with 100, 80% with 500" in table
+    assert "80% with 100 (80% to 80%), 80% with 500 (80% to 80%)" in study.STUDY.table(
+        make_cube()
+    )  # alike in all seeds
     row = next(line for line in table.splitlines() if line.startswith("500"))
     assert row.split() == ["500", "4.000", "0.500", "0.667"]  # hue and blur of 4 advised, and of 3 needed
     # 2 of the 3 needed and 13 of the 15 others are ranked rightly by z: ties of 1 with 1 and 0 with 0 count half

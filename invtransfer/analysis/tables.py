@@ -105,12 +105,19 @@ def format_advised_pretraining(cube):
     if "advisor" not in choosers or "evidence" not in cube:
         return "\n\n".join(parts)
     if {"same", "disjoint"} <= choosers:
-        advisor, same, disjoint = (
-            cube.transfer_accuracy.sel(chooser=name).mean("seed").values for name in ("advisor", "same", "disjoint")
+        from invtransfer.analysis.evidence import ratio_interval  # here, because it loads scikit-learn
+
+        gains = (cube.transfer_accuracy.sel(chooser=name) for name in ("advisor", "same", "disjoint"))
+        advisor, same, disjoint = (one.transpose("n_labelled", "seed").values for one in gains)
+        shares = []
+        for won, gap, n in zip(advisor - disjoint, same - disjoint, sizes, strict=True):
+            _, low, high = ratio_interval(won, gap)
+            interval = "" if np.isnan(low) else f" ({low:.0%} to {high:.0%})"
+            shares.append(f"{np.nanmean(won) / np.nanmean(gap):.0%} with {n:,}{interval}")
+        parts.append(
+            "share of what disjoint lacks to same that the advisor wins back (ratio of means; 95 % interval over"
+            f" seeds): {', '.join(shares)}"
         )
-        won = zip((advisor - disjoint) / (same - disjoint), sizes, strict=True)
-        shares = ", ".join(f"{share:.0%} with {n:,}" for share, n in won)
-        parts.append(f"share of what disjoint lacks to same that the advisor wins back (ratio of means): {shares}")
     advisor = cube.sel(chooser="advisor", drop=True)
     needed, used = advisor.target_transformation, advisor.source_transformation
     n_both, n_needed, n_used = (one.sum("transformation") for one in (needed * used, needed, used))

@@ -296,7 +296,11 @@ def _merge(options):
     cube, notes = merge([read(path) for path in options.cubes], options.cubes)
     name = cube.attrs.get("study")
     if options.study or (name and Path("studies", f"{name}.py").exists()):
-        cube, text = _load_study(name, options.study).check_claims(cube)
+        study = _load_study(name, options.study)
+        try:
+            cube, text = study.check_claims(cube)
+        except Exception as error:  # whatever the script raises, as of cells that are missing: the union is kept
+            text = f"claims  not checked: {type(error).__name__}: {error}"
         notes += [f"{text}\n"] * bool(text)
     write(cube, options.out)
     _say("".join(f"{note}\n" for note in notes) + f"cube    {options.out}\n")

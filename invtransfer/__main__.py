@@ -40,6 +40,8 @@ SHARED = {  # options that mean the same in all commands for models and images
         "help": "number format in which models compute (default: float32)",
     },
     "random_weights": {"action": "store_true", "help": "give models of libraries random weights"},
+    "skip_unreadable": {"action": "store_true", "help": "leave out damaged files, with a warning"},
+    "seed": {"type": int, "metavar": "N", "default": 0, "help": "seed of all random draws (default: 0)"},
 }  # fmt: skip
 
 

@@ -64,7 +64,7 @@ LONG_NAMES = {
 def measure_models(
     models, images, path, *, transformations=None, n_pairs=1_000, layer=None, layers=None, pool="auto", strengths=None,
     distance="euclidean", interactions=None, size=224, device="auto", batch_size=None, precision="float32",
-    random_weights=False,
+    random_weights=False, skip_unreadable=False, seed=0,
 ):  # fmt: skip
     """Measure the sensitivity of models to transformations of images, and keep it in a cube.
 
@@ -102,6 +102,11 @@ def measure_models(
         Number format in which models compute where they can choose.
     random_weights : bool
         Whether models of libraries get random weights, and no files of weights are needed.
+    skip_unreadable : bool
+        Whether files that are damaged, or no images, are left out, with a warning.
+    seed : int
+        Seed of the choice of images and of all random draws, which are the same for all models. Random weights do not
+        depend on it.
 
     Returns
     -------
@@ -117,7 +122,9 @@ def measure_models(
     OSError, ImportError, TypeError
         As for `load_model` and `load_images`. All models are loaded and all images read before anything is measured.
     """
-    models, images, path, chosen = check_arguments(models, images, path, transformations, size, batch_size, precision)
+    models, images, path, chosen = check_arguments(
+        models, images, path, transformations, size, batch_size, precision, seed
+    )
     names = [t.name for t in chosen]
     check_count(n_pairs, "n_pairs", low=2)
     strengths = check_strengths(strengths)
@@ -128,14 +135,14 @@ def measure_models(
     thens = {name: [then.name for first, then in pairs if first.name == name] for name in names}
     weights = "random" if random_weights else "default"
     named = NamedModels(weights, layer=layer, layers=layers, pool=pool, device=device)
-    measurement = _Measurement(images, named, size, n_pairs, precision)
+    measurement = _Measurement(load_for_models(images, size, skip_unreadable), images, named, n_pairs, precision, seed)
     read_images(measurement.images, measurement.order)
     identities = named.identify(models)
     shown = {"images_digest": digest_images(measurement.images, measurement.order)}
     settings = {
         "n_pairs": n_pairs, "size": size, "layer": layer, "layers": layers, "pool": pool, "strengths": strengths,
         "distance": distance, "precision": precision, "weights": weights,
-        "images": identify_images(images, measurement.images),
+        "images": identify_images(images, measurement.images), "skip_unreadable": skip_unreadable, "seed": seed,
     }  # fmt: skip
     grid = [
         (
@@ -178,12 +185,12 @@ def _check_pairs_kept(path, pairs):
 class _Measurement:
     """The images, and what is known of them as they are by the model that was used last."""
 
-    def __init__(self, folder, models, size, n_pairs, precision):
-        images, self._folder = load_for_models(folder, size), folder
+    def __init__(self, images, folder, models, n_pairs, precision, seed):
         if len(images) < 2:
             raise ValueError("images holds one image, expected at least 2")
-        self.images, self._models, self._precision = images, models, precision
-        self.order = order_of_pairs(len(images), n_pairs, _seed())
+        self.images, self._folder, self._models, self._precision = images, folder, models, precision
+        self._seed = _derive_seed(seed)
+        self.order = order_of_pairs(len(images), n_pairs, self._seed)
         self._name = self._encoder = self._shown = None
 
     def measure(self, batch_size, *, encoder, transformation, thens, strengths, distance, **_):
@@ -212,7 +219,7 @@ class _Measurement:
             self._encoder = open_encoder(loaded, self._models.layer, self._models.pool, self._models.layers)
             self._name = model
         if self._shown is None:
-            source = take_images(self.images, self._encoder, _seed(), self.order, self.order)
+            source = take_images(self.images, self._encoder, self._seed, self.order, self.order)
             encode = partial(encode_plain, self._encoder, source, batch_size=batch_size, precision=self._precision)
             try:
                 plain = encode(len(self.order), most_bytes=KEPT_BYTES)
@@ -228,9 +235,9 @@ class _Measurement:
         return self._shown
 
 
-def _seed():
-    """Return the seed of all measurements, so that all models see the same transformed images."""
-    return derive_seed(0, "measurement")
+def _derive_seed(seed):
+    """Return the seed of a measurement, so that all models see the same transformed images."""
+    return derive_seed(seed, "measurement")
 
 
 def _make_cell(profile):
@@ -278,12 +285,12 @@ def make_pairs(cube, images):
     if not {"images", "size", "n_pairs"} <= settings.keys() or "image" not in cube.coords:
         raise ValueError("the cube is no measurement of images, so that there are none to show")
     images = find_images(images)
-    loaded = load_images(images, size=settings["size"])
+    loaded = load_images(images, size=settings["size"], skip_unreadable=settings.get("skip_unreadable", False))
     *_, digest = identify_images(images, loaded).split(" ")
     if digest != settings["images"].split(" ")[-1]:
         raise ValueError(f"{images} holds other images than those that were measured, {settings['images']}")
-    order = cube.image.values
-    source = TransformedImages.from_checked(loaded, random_state=_seed(), order=order, draws=order, device="cpu")
+    order, seed = cube.image.values, _derive_seed(settings.get("seed", 0))
+    source = TransformedImages.from_checked(loaded, random_state=seed, order=order, draws=order, device="cpu")
     strength = (settings.get("strengths") or [1.0])[-1]
     pairs = {
         one.name: tuple(

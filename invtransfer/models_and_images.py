@@ -27,7 +27,7 @@ DESCRIPTIONS = {
 }
 
 
-def check_arguments(models, images, path, transformations, size, batch_size, precision):
+def check_arguments(models, images, path, transformations, size, batch_size, precision, seed):
     """Check what all commands for models and images take, before anything is loaded.
 
     Parameters
@@ -46,6 +46,8 @@ def check_arguments(models, images, path, transformations, size, batch_size, pre
         Number of images per call of a model.
     precision : {"float32", "bfloat16", "float16"}
         Number format in which models compute where they can choose.
+    seed : int
+        Seed of random draws.
 
     Returns
     -------
@@ -74,6 +76,7 @@ def check_arguments(models, images, path, transformations, size, batch_size, pre
         raise ValueError(f"cannot write {path}: it would lie among the images, in {images}")
     check_count(size, "size", high=4_096)
     check_inference(batch_size, precision)
+    check_count(seed, "seed", low=0, high=2**32 - 1)
     return models, images, path, chosen
 
 
@@ -100,7 +103,7 @@ def find_images(images):
     return path
 
 
-def load_for_models(images, size):
+def load_for_models(images, size, skip_unreadable):
     """Load images for models, and warn if they become larger than they are.
 
     Parameters
@@ -109,6 +112,8 @@ def load_for_models(images, size):
         Folder of images, or file of arrays, see `invtransfer.load_images`.
     size : int
         Side in pixels to which they are brought.
+    skip_unreadable : bool
+        Whether files that cannot be read are left out.
 
     Returns
     -------
@@ -122,15 +127,15 @@ def load_for_models(images, size):
     Warns
     -----
     UserWarning
-        If the first image is smaller.
+        If the first image is smaller, or files are left out.
     """
-    loaded = load_images(images, size=size)
+    loaded = load_images(images, size=size, skip_unreadable=skip_unreadable)
     height, width = loaded.first_size
     if (side := min(height, width)) < size:
         warnings.warn(
             f"images are enlarged to {size} x {size}, but the first has {height} x {width} pixels: they will be"
             f" blurred; a size of {side} takes them as they are",
-            stacklevel=4,
+            stacklevel=3,
         )
     return loaded
 

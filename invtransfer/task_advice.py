@@ -34,7 +34,7 @@ LONG_NAMES = {
 
 def advise_on_task(
     models, images, path, *, transformations=None, n_draws=4, layer=None, pool="auto", size=224, device="auto",
-    batch_size=None, precision="float32", random_weights=False,
+    batch_size=None, precision="float32", random_weights=False, skip_unreadable=False, seed=0,
 ):  # fmt: skip
     """Find out which invariances a task of labelled images needs, for each of some models, and keep it in a cube.
 
@@ -66,6 +66,11 @@ def advise_on_task(
         Number format in which models compute where they can choose.
     random_weights : bool
         Whether models of libraries get random weights, and no files of weights are needed.
+    skip_unreadable : bool
+        Whether files that are damaged, or no images, are left out, with a warning.
+    seed : int
+        Seed of all random draws, of copies and of parts, which are the same for all models. Random weights do not
+        depend on it.
 
     Returns
     -------
@@ -88,11 +93,13 @@ def advise_on_task(
     UserWarning
         If classes have one image only. They are left out.
     """
-    models, images, path, chosen = check_arguments(models, images, path, transformations, size, batch_size, precision)
+    models, images, path, chosen = check_arguments(
+        models, images, path, transformations, size, batch_size, precision, seed
+    )
     check_count(n_draws, "n_draws", high=1_000)
     weights = "random" if random_weights else "default"
     named = NamedModels(weights, layer=layer, pool=pool, device=device)
-    loaded = load_for_models(images, size)
+    loaded = load_for_models(images, size, skip_unreadable)
     if loaded.labels is None:
         raise ValueError(
             f"{images} holds images without classes, expected a folder of images for each class, or a file of arrays"
@@ -105,7 +112,7 @@ def advise_on_task(
     settings = {
         "transformations": [t.name for t in chosen], "n_draws": n_draws, "size": size, "layer": layer, "pool": pool,
         "precision": precision, "weights": weights,
-        "images": identify_images(images, loaded),
+        "images": identify_images(images, loaded), "skip_unreadable": skip_unreadable, "seed": seed,
     }  # fmt: skip
     shown = {"images_digest": digest_images(loaded, rows)}
     grid = [
@@ -123,13 +130,13 @@ def advise_on_task(
     )  # fmt: skip
 
 
-def _advise(models, images, labels, batch_size, /, *, encoder, transformations, n_draws, precision, **_):
+def _advise(models, images, labels, batch_size, /, *, encoder, transformations, n_draws, precision, seed, **_):
     """Compute one cell; the other arguments are the same for all cells."""
     try:
         model = models.load(encoder)
         advisor = InvarianceAdvisor(
             model, layer=models.layer, pool=models.pool, transformations=transformations, n_draws=n_draws,
-            batch_size=batch_size, precision=precision, random_state=0,
+            batch_size=batch_size, precision=precision, random_state=seed,
         ).fit(images, labels)  # fmt: skip
     except Exception as error:  # the message of the cell names the model
         raise ValueError(f"{encoder}: {type(error).__name__}: {error}") from error

@@ -85,6 +85,27 @@ def test_flat_folders_have_no_labels(folder):
     assert (len(loaded), loaded.labels, loaded.class_names) == (2, None, None)
 
 
+def test_damaged_files_are_left_out_if_asked(folder):
+    """A class of damaged files alone is none; what a disk cannot read is no damage of a file."""
+    for place in ("a/0.png", "c/0.png", "c/1.png"):
+        (folder / place).write_bytes((folder / place).read_bytes()[:40])
+    with pytest.raises(OSError, match="a/0.png cannot be read as an image"):
+        load_images(folder)
+    with pytest.warns(UserWarning, match="holds 6 images, of which 3 cannot .* the first: .*a/0.png cannot") as caught:
+        loaded = load_images(folder, skip_unreadable=True)
+    assert caught[0].filename == __file__
+    assert loaded.labels.tolist() == ["a", "b", "b"]
+    assert loaded.class_names == ("a", "b")
+    assert [path.name for path in loaded.files] == ["1.png", "0.png", "1.png"]
+    paths = [folder / "a" / "0.png", folder / "b" / "0.png", np.zeros((8, 8, 3), np.uint8)]
+    with pytest.warns(UserWarning, match="holds 3 images, of which 1 cannot"):
+        assert len(load_images(paths, skip_unreadable=True)) == 2
+    with pytest.raises(ValueError, match="data holds 2 files, none of which can be read; the first: .*c/0.png"):
+        load_images(folder / "c", skip_unreadable=True)
+    with pytest.raises(FileNotFoundError, match="nowhere.png"):
+        load_images([folder / "b" / "0.png", folder / "nowhere.png"], skip_unreadable=True)
+
+
 def test_home_is_expanded(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder))
     assert len(load_images("~/b")) == 2

@@ -402,6 +402,39 @@ def test_the_pairs_of_a_measurement_are_made_again(folder, strength):
         np.testing.assert_allclose(own, cube.pair_distance.sel(transformation=name), rtol=1e-4)
 
 
+def test_the_seed_decides_which_images_are_shown_and_all_draws(folder):
+    cubes = []
+    for name, seed in (("a.nc", "1"), ("b.nc", "1"), ("c.nc", "2")):
+        main(
+            ["measure", "mine.py:pixels", "--images", "photos", "--size", "16", "--out", name, "--pairs", "5"]
+            + ["--transformations", "rotate", "noise", "--seed", seed]
+        )  # fmt: skip
+        cubes.append(xr.open_dataset(name).load())
+    first, again, other = (cube[["pair_distance", "sensitivity"]] for cube in cubes)
+    xr.testing.assert_equal(first, again)
+    assert first.image.values.tolist() != other.image.values.tolist()
+    assert (first.sensitivity != other.sensitivity).all()
+    pairs, _ = make_pairs(cubes[2].isel(encoder=0), "photos")
+    own = [np.sqrt((((a - 0.0) - b) ** 2).sum()) / 255 for a, b in zip(*pairs["noise"], strict=True)]
+    np.testing.assert_allclose(own, other.pair_distance.sel(transformation="noise")[0], rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("default")
+def test_damaged_files_are_left_out_if_asked(folder, capsys):
+    (folder / "photos" / "00.png").write_bytes(b"no picture")
+    with pytest.raises(SystemExit):
+        measure("mine.py:pixels", "--transformations", "hue")
+    assert "photos/00.png cannot be read as an image" in capsys.readouterr().err
+    measure("mine.py:pixels", "--transformations", "hue", "--skip-unreadable")
+    assert "data holds 12 images, of which 1 cannot be read and are left out" in capsys.readouterr().err
+    cube = xr.open_dataset("mine.nc").load()
+    assert cube.sizes["image"] == 11
+    assert "00.png" not in cube.file.values
+    with pytest.warns(UserWarning, match="1 cannot be read"):
+        pairs, _ = make_pairs(cube.isel(encoder=0), "photos")
+    assert len(pairs["hue"][0]) == 11
+
+
 @pytest.mark.filterwarnings("default")
 def test_images_that_are_enlarged_are_warned_of(folder, capsys):
     command = ["measure", "mine.py:colours", "--images", "photos", "--transformations", "hue", "--out"]

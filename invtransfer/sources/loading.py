@@ -2,6 +2,7 @@
 
 import os
 import struct
+import warnings
 import zipfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSa
 from invtransfer.images import check_count
 from invtransfer.pictures.collection import N_THREADS, ImageCollection
 from invtransfer.pictures.conversion import to_image
-from invtransfer.pictures.files import list_folder, list_images, naming, open_picture
+from invtransfer.pictures.files import list_folder, list_images, naming, open_picture, read_picture
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
@@ -24,7 +25,7 @@ IMAGE_COLUMNS, LABEL_COLUMNS = ("image", "img"), ("label", "labels")
 N_READ_TWICE = 4  # entries of a data set; one of a random flip stays unnoticed once in 16 times
 
 
-def load_images(data, *, size=None):
+def load_images(data, *, size=None, skip_unreadable=False):
     """Load a person's own images: whatever holds them, they are read as they are needed.
 
     Parameters
@@ -44,6 +45,9 @@ def load_images(data, *, size=None):
     size : int or None
         Side of the images in pixels, at most 4096: the shorter side is resized to it (bilinear, antialiased), and the
         square in the centre is cut out. None: all images must be of one size, which is kept.
+    skip_unreadable : bool
+        Whether files that are damaged, or no images, are left out, with a warning. All files are read once to find
+        them; what is not in files is not affected.
 
     Returns
     -------
@@ -62,6 +66,11 @@ def load_images(data, *, size=None):
         If a file cannot be read, or a link leads nowhere.
     ImportError
         If h5py is missing.
+
+    Warns
+    -----
+    UserWarning
+        If files are left out. It says how many, and why the first of them.
 
     Notes
     -----
@@ -93,7 +102,8 @@ def load_images(data, *, size=None):
     """
     size = None if size is None else check_count(size, "size", high=4096)
     if isinstance(data, (str, PathLike)):
-        return _load_path(Path(os.path.expanduser(data)), size)
+        path = Path(os.path.expanduser(data))
+        return _load_folder(path, size, skip_unreadable) if path.is_dir() else _load_file(path, size)
     if isinstance(data, ImageCollection):
         return (
             data
@@ -112,8 +122,7 @@ def load_images(data, *, size=None):
         names = ", ".join(map(str, list(data)[:5]))
         raise TypeError(f"data is a {type(data).__name__} of {names}: give one of its parts, such as data['train']")
     if isinstance(data, (list, tuple)):
-        _check_sizes(data, size)
-        return ImageCollection(data, size)
+        return _load_list(data, size, skip_unreadable)
     if hasattr(data, "shape") and hasattr(data, "dtype") and hasattr(data, "__getitem__"):
         return _load_array(data, size)
     if isinstance(data, type) or not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
@@ -130,9 +139,7 @@ def _labels_of(images):
 # files
 
 
-def _load_path(path, size):
-    if path.is_dir():
-        return _load_folder(path, size)
+def _load_file(path, size):
     if not path.exists():
         raise FileNotFoundError(f"data is {fspath(path)!r}, expected an existing folder or file of arrays")
     suffix = path.suffix.lower()
@@ -148,7 +155,14 @@ def _load_path(path, size):
     return _choose(path, arrays, size)
 
 
-def _load_folder(folder, size):
+def _load_list(pictures, size, skip_unreadable):
+    if skip_unreadable:
+        pictures = _leave_out_unreadable(pictures)
+    _check_sizes(pictures, size)
+    return ImageCollection(pictures, size)
+
+
+def _load_folder(folder, size, skip_unreadable):
     folders, files = list_folder(folder)
     if any(path.suffix.lower() in SUFFIXES for path in files.values()):
         if folders:
@@ -167,10 +181,43 @@ def _load_folder(folder, size):
     paths = [path for images in listed.values() for path in images]
     if not paths:
         raise ValueError(f"{folder} has no image, expected {', '.join(SUFFIXES)}, or a folder of them for each class")
+    names = [name for name, images in listed.items() for _ in images]
+    if skip_unreadable:
+        classes = dict(zip(paths, names, strict=True))
+        paths = _leave_out_unreadable(paths)
+        names = [classes[path] for path in paths]
     _check_sizes(paths, size)
     if None in listed:
         return ImageCollection(paths, size)
-    return ImageCollection(paths, size, np.repeat(list(listed), [len(images) for images in listed.values()]), listed)
+    return ImageCollection(paths, size, names, list(dict.fromkeys(names)))
+
+
+def _leave_out_unreadable(pictures):
+    """Return the pictures without the files that cannot be read, and warn of these; what is no file is kept."""
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        errors = list(pool.map(_find_error, pictures))
+    found = [error for error in errors if error is not None]
+    if len(found) == len(pictures) > 0:
+        raise ValueError(f"data holds {len(pictures)} files, none of which can be read; the first: {found[0]}")
+    if found:
+        warnings.warn(
+            f"data holds {len(pictures)} images, of which {len(found)} cannot be read and are left out; the first:"
+            f" {found[0]}",
+            stacklevel=4,
+        )
+    return [picture for picture, error in zip(pictures, errors, strict=True) if error is None]
+
+
+def _find_error(picture):
+    """Return the error that reading a file raises; None if there is none, or if it is no file."""
+    if isinstance(picture, (str, PathLike)):
+        try:
+            read_picture(picture)
+        except OSError as error:
+            if error.errno is not None:  # the disk is at fault, not the file
+                raise
+            return error
+    return None
 
 
 def _check_sizes(pictures, size):

@@ -17,6 +17,7 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.text import Text
 
+from invtransfer import plots
 from invtransfer.plots import (
     COLOURS,
     draw_curves,
@@ -252,6 +253,17 @@ def test_one_factor_with_one_level():
     figure, levels, *_ = draw(make_cube(2, [("width", "0.25")]))
     assert levels[0].get_xlabel() == "width"
     assert "2 seeds" in figure.get_suptitle()
+
+
+@pytest.mark.parametrize(
+    "name", sorted({name for name in plots.__all__ if name.startswith("plot_")} - {"plot_affected"})
+)
+def test_cubes_of_another_kind_are_refused(name):
+    """All figures say what they are of, whatever they are given."""
+    other = make_cube().rename(relation="kind").drop_vars(["transfer_accuracy", "sensitivity"])
+    for cube in (other, xr.Dataset()):
+        with pytest.raises(ValueError, match=r"^(cube|profile|comparison) (is not|has no|has the relations None)"):
+            getattr(plots, name)(cube)
 
 
 def test_cube_without_a_title():

@@ -39,7 +39,14 @@ def plot_comparison(comparison):
         other and, where something was compared, their difference. The title says which settings differ from the
         paper. Whiskers are 95 % intervals; the axes show all means and one standard deviation to either side, and cut
         whiskers that are longer.
+
+    Raises
+    ------
+    ValueError
+        If it is no comparison.
     """
+    if not {"ours", "published", "n"} <= comparison.data_vars.keys():
+        raise ValueError("comparison is not the result of compare_to_published: it has no 'ours' beside 'published'")
     if "contrast" in comparison.dims:
         return _plot_differences(comparison)
     return _plot_accuracies(comparison) if "factor" in comparison.dims else _plot_matrices(comparison)

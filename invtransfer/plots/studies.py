@@ -31,7 +31,13 @@ def plot_mismatch(cube):
     Returns
     -------
     figure : matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If it is no such cube.
     """
+    _check_cube(cube, "mismatch", "transfer_accuracy", "n_pretraining_transformations", "n_target_transformations")
     figure = _make_figure(cube, max(10, 5 * cube.sizes["architecture"]), 9)
     upper, lower = figure.subfigures(2, 1)
     draw_curves(
@@ -59,7 +65,13 @@ def plot_advised_pretraining(cube):
     Returns
     -------
     figure : matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If it is no such cube.
     """
+    _check_cube(cube, "advice", "transfer_accuracy", "chooser", "n_labelled")
     figure = _make_figure(cube, 10, 8)
     upper, lower = figure.subfigures(2, 1)
     drawn = {"x": "n_labelled", "line": "chooser", "line_label": "chosen by"}
@@ -82,7 +94,13 @@ def plot_real_advice(cube):
     Returns
     -------
     figure : matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If it is no such cube.
     """
+    _check_cube(cube, "real_advice", "held_out_gain", "network", "transformation")
     figure = _make_figure(cube, 8 * cube.sizes["network"], 6, f"means of {cube.sizes['seed']} seeds")
     panels = figure.subplots(1, cube.sizes["network"], squeeze=False)[0]
     for axes, name in zip(panels, cube.network.values, strict=True):
@@ -119,7 +137,13 @@ def plot_depth(cube):
     Returns
     -------
     figure : matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If it is no such cube.
     """
+    _check_cube(cube, "depth", "sensitivity", "pretraining", "layer", "strength", "transformation")
     learned = cube.transformation.isin(cube.attrs["learned"])
     others = cube.sensitivity.isel(transformation=~learned).mean("transformation", keep_attrs=True)
     others = others.expand_dims(transformation=["mean of the others"])
@@ -151,7 +175,13 @@ def plot_irrelevant_features(cube):
     Returns
     -------
     figure : matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If it is no such cube.
     """
+    _check_cube(cube, "irrelevant_features", "transfer_accuracy", "position", "pretraining", "target")
     cube = cube.assign_coords(position=[f"{position} position" for position in cube.position.values])
     figure = _make_figure(cube, 5.5 * cube.sizes["position"], 9, f"mean of {cube.sizes['seed']} seeds")
     upper, lower = figure.subfigures(2, 1)
@@ -177,7 +207,13 @@ def plot_relevance(cube):
     Returns
     -------
     figure : matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If it is no such cube.
     """
+    _check_cube(cube, "relevance", "transfer_accuracy", "factor", "target")
     names = [name for name in ("correlation", "availability") if name in cube.factor_name.values]
     figure = _make_figure(cube, 5.5 * max(2, len(names)), 9)
     if not names:
@@ -212,7 +248,13 @@ def plot_fine_tuning(cube):
     Returns
     -------
     figure : matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If it is no such cube.
     """
+    _check_cube(cube, "fine_tuning", "accuracy_before", "factor", "relation")
     pairs = drop_references(cube)
     names = list(dict.fromkeys(pairs.factor_name.values))
     n_rows = 1 + 2 * cube.sizes["n_tuning"]
@@ -263,7 +305,15 @@ def plot_invariance_transfer(cube):
     Returns
     -------
     figure : matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If it is no such cube.
     """
+    _check_cube(
+        cube, "invariance_transfer", "sensitivity", "pretraining_transformation", "evaluated_on", "transformation"
+    )
     n = cube.sizes["architecture"]
     figure = _make_figure(cube, 15, 15 * n)
     for part, architecture in zip(np.atleast_1d(figure.subfigures(n, 1)), cube.architecture.values, strict=True):
@@ -289,10 +339,21 @@ def _draw_architecture(figure, sensitivity):
     )  # fmt: skip
 
 
+def _check_cube(cube, study, variable, *dims):
+    """Raise an error unless there is a variable over these dimensions, as in the cubes of a study."""
+    if variable not in cube or not set(dims) <= {*cube[variable].dims}:
+        found = ", ".join(map(str, cube[variable].dims)) if variable in cube else "not there"
+        raise ValueError(
+            f"cube is not of studies/{study}.py, which has {variable} over {', '.join(dims)} (here: {found})"
+        )
+
+
 def _make_figure(cube, width, height, spread=None):
     """Return a figure under the cube's title, which says what its spread is."""
     from matplotlib.figure import Figure  # here, so that studies run without the extra
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(f"{cube.attrs['title']} ({spread or format_spread(cube.sizes['seed'])})")
+    figure.suptitle(
+        f"{cube.attrs.get('title', 'study without a title')} ({spread or format_spread(cube.sizes['seed'])})"
+    )
     return figure

@@ -284,10 +284,23 @@ def test_what_is_no_number_over_seeds():
 
 
 def test_counting_seeds():
+    """Intervals by hand: of n of n, the lower end solves p ** n = 0.025; of 0 of n, the upper (1 - p) ** n = 0.025."""
     happened = xr.DataArray([1.0, 1.0, 1.0, 0.0, np.nan], dims="seed")
-    assert count_seeds("so", happened, 0.75).verdict == "held"
-    assert count_seeds("so", happened, 0.76).verdict == "contradicted"
-    assert count_seeds("so", happened, 0.75).numbers == "in 3 of 4 seeds"
+    assert count_seeds("so", happened, 0.75).verdict == "undecided"
+    assert count_seeds("so", happened, 0.75).numbers.startswith("in 3 of 4 seeds (95 % interval of the share: ")
+    assert count_seeds("so", happened, 1).verdict == "contradicted"
+    always, never = xr.DataArray(np.ones(10), dims="seed"), xr.DataArray(np.zeros(10), dims="seed")
+    low = 0.025**0.1  # 0.6915
+    assert count_seeds("so", always, 0.7) == Claim(
+        "so", "in 10 of 10 seeds (95 % interval of the share: 0.69 to 1.00)", "undecided", pytest.approx(0.7**10)
+    )
+    assert [count_seeds("so", always, least).verdict for least in (low - 1e-6, low + 1e-6)] == ["held", "undecided"]
+    assert [count_seeds("so", never, 1 - least).verdict for least in (low - 1e-6, low + 1e-6)] == [
+        "contradicted", "undecided"
+    ]  # fmt: skip
+    assert np.isnan(count_seeds("so", always, 1.0).p_value)
+    assert count_seeds("so", never, 1.0).verdict == "contradicted"
+    assert count_seeds("so", always[:1], 0.5).verdict == "undecided"
     assert count_seeds("so", happened * np.nan, 0.75).verdict == "unknown"
     with pytest.raises(ValueError, match="^least is 1.5, expected a number from 0 to 1$"):
         count_seeds("so", happened, 1.5)

@@ -104,7 +104,7 @@ def claim(text, first, sign, second, margin=0.0):
 
 
 def count_seeds(text, happened, least):
-    """Check a claim about how often something happens, by counting seeds.
+    """Check a claim about how often something happens, by the 95 % interval of the share of seeds.
 
     Parameters
     ----------
@@ -113,12 +113,13 @@ def count_seeds(text, happened, least):
     happened : xarray.DataArray over "seed"
         Whether it happened; NaN where that is not known.
     least : float
-        Share of the seeds in which it has to happen, from 0 to 1.
+        Share of all seeds there could be in which it has to happen, from 0 to 1.
 
     Returns
     -------
     claim : Claim
-        "held" or "contradicted" by the count; "unknown" if no seed is known. It has no p-value.
+        Its verdict is "held" if the whole interval is at least `least`, "contradicted" if all of it is below, and
+        "undecided" otherwise, as it is with few seeds: 10 of 10 leave 0.69 possible; "unknown" if no seed is known.
 
     Raises
     ------
@@ -127,10 +128,15 @@ def count_seeds(text, happened, least):
     ValueError
         If its only dimension is not "seed", or `least` is no number from 0 to 1.
 
+    Notes
+    -----
+    The interval is the exact one of Clopper and Pearson (1934), and the p-value that of the binomial test. That
+    something always happens (`least` of 1) cannot be shown by any number of seeds, and has no p-value.
+
     Examples
     --------
     >>> count_seeds("it rains", xr.DataArray([1, 1, 0], dims="seed"), 0.9).numbers
-    'in 2 of 3 seeds'
+    'in 2 of 3 seeds (95 % interval of the share: 0.09 to 0.99)'
     """
     check_array(happened, "happened", dims=["seed"])
     if happened.dims != ("seed",):
@@ -140,8 +146,11 @@ def count_seeds(text, happened, least):
     values = happened.values[happened.notnull().values].astype(bool)
     if not len(values):
         return Claim(text, "?", "unknown", np.nan)
-    verdict = "held" if values.mean() >= least else "contradicted"
-    return Claim(text, f"in {values.sum()} of {len(values)} seeds", verdict, np.nan)
+    test = stats.binomtest(int(values.sum()), len(values), least, alternative="greater")
+    low, high = stats.binomtest(test.k, test.n).proportion_ci(1 - 2 * LEVEL)
+    verdict = "held" if low >= least else "contradicted" if high < least else "undecided"
+    numbers = f"in {test.k} of {test.n} seeds (95 % interval of the share: {low:.2f} to {high:.2f})"
+    return Claim(text, numbers, verdict, np.nan if least == 1 else float(test.pvalue))
 
 
 def _judge(differences, sign, margin):

@@ -151,10 +151,10 @@ def test_claims():
     # intervals of differences are of width 0: all choosers differ alike in all seeds
     won, ahead, counted, never = study.find_claims(make_cube())
     assert won.numbers.startswith("0.240 against 0.240")
-    assert verdicts([ahead, counted, never]) == "+++"
-    assert verdicts(study.find_claims(make_cube(0.75))) == "++++"
+    assert verdicts([ahead, counted, never]) == "+~~"
+    assert verdicts(study.find_claims(make_cube(0.75))) == "++~~"
     assert verdicts(study.find_claims(make_cube(0.55, (0, 1, 0, 0)))) == "----"
-    assert counted.numbers == "in 3 of 3 seeds"
+    assert counted.numbers.startswith("in 3 of 3 seeds")
     assert study.find_claims(make_cube().drop_sel(chooser="same")) == []
 
 

@@ -71,9 +71,9 @@ def format_invariance(sensitivity, n_spillovers=8):
     if change is not None:
         change = change.mean("seed")
         lines = ["largest spill-overs in-distribution (sensitivity minus that of the encoder trained without):"]
-        for pair in change.stack(pair=change.dims).dropna("pair").sortby(lambda values: values)[:n_spillovers]:
-            names = f"{pair.pretraining_transformation.item()} to {pair.transformation.item()}"
-            lines.append(f"  {names:<28}{pair.item():+.2f}")
+        pairs = change.transpose("pretraining_transformation", "transformation").to_series().dropna()
+        for (source, other), value in pairs.sort_values(kind="stable")[:n_spillovers].items():
+            lines.append(f"  {f'{source} to {other}':<28}{value:+.2f}")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
@@ -111,16 +111,18 @@ def format_advised_pretraining(cube):
         advisor, same, disjoint = (one.transpose("n_labelled", "seed").values for one in gains)
         shares = []
         for won, gap, n in zip(advisor - disjoint, same - disjoint, sizes, strict=True):
-            _, low, high = ratio_interval(won, gap)
+            known = ~np.isnan(won + gap)  # in the same seeds
+            share, (_, low, high) = won[known].mean() / gap[known].mean(), ratio_interval(won, gap)
             interval = "" if np.isnan(low) else f" ({low:.0%} to {high:.0%})"
-            shares.append(f"{np.nanmean(won) / np.nanmean(gap):.0%} with {n:,}{interval}")
+            shares.append(f"{share:.0%} with {n:,}{interval}" if known.any() else f"? with {n:,}")
         parts.append(
             "share of what disjoint lacks to same that the advisor wins back (ratio of means; 95 % interval over"
             f" seeds): {', '.join(shares)}"
         )
     advisor = cube.sel(chooser="advisor", drop=True)
-    needed, used = advisor.target_transformation, advisor.source_transformation
-    n_both, n_needed, n_used = (one.sum("transformation") for one in (needed * used, needed, used))
+    marks = (advisor.target_transformation, advisor.source_transformation)
+    needed, used = (one.where(one >= 0) for one in marks)  # -1: the cell failed
+    n_both, n_needed, n_used = (one.sum("transformation", min_count=1) for one in (needed * used, needed, used))
     found = {"advised": n_used, "precision": n_both / n_used, "recall": n_both / n_needed}
     areas = _find_areas(advisor.evidence, needed)
     by_size = {f"{n:,} labelled": areas.sel(n_labelled=n, drop=True) for n in sizes}

@@ -150,7 +150,8 @@ def plot_depth(cube):
     own = cube.sensitivity.isel(transformation=learned).drop_vars("category")
     shown = xr.concat([own, others], "transformation", coords="minimal")
     blocks = shown.isel(strength=-1, layer=slice(None, -1))  # the feature is the mean of the last block
-    blocks = blocks.reset_coords(drop=True).rename(layer="depth").assign_coords(depth=cube.depth.values[:-1])
+    blocks = blocks.drop_vars(set(blocks.coords) - {"pretraining", "transformation", "seed", "layer"})
+    blocks = blocks.rename(layer="depth").assign_coords(depth=cube.depth.values[:-1])
     figure = _make_figure(cube, 11, 7.5)
     upper, lower = figure.subfigures(2, 1)
     for part, values, x, label in (

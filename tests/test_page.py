@@ -289,6 +289,7 @@ def test_the_page_of_a_study(tmp_path, capsys, monkeypatch):
         ("factors-cifar10", " --dataset cifar10 --architecture-levels resnet18 vgg11"),
         ("mismatch", ""),
         ("invariance_transfer", ""),
+        ("advice-fresh", " --seeds 15 --only seed=10 seed=11 seed=12 seed=13 seed=14"),
     ],
 )
 def test_the_command_of_a_study(name, options):

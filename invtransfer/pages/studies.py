@@ -3,6 +3,7 @@
 import re
 import shlex
 from functools import partial
+from numbers import Integral
 
 from invtransfer.cubes.assembly import STATUS, check_study_cube
 from invtransfer.pages.layout import Table, Verbatim, draw_pictures, make_page
@@ -173,7 +174,8 @@ def format_study_command(cube, study):
     cube : xarray.Dataset
         Cube of the study, with its settings.
     study : invtransfer.paper.Study
-        The study. The command names the preset that is nearest to the settings, and each option that differs from it.
+        The study. The command names the preset that is nearest to the settings, each option that differs from it, and
+        the labels, where the cube does not have all of its grid.
 
     Returns
     -------
@@ -186,16 +188,39 @@ def format_study_command(cube, study):
         If the settings are no JSON object.
     """
     settings = parse_json(cube.attrs.get("settings", "{}"), "settings", dict)
-    options = {name: _find_options(settings, cube.sizes.get("seed"), study, name) for name in study.presets}
+    settings |= {"seeds": int(cube.seed.max()) + 1} if "seed" in cube.coords else {}
+    options = {name: _find_options(settings, study, name) for name in study.presets}
     preset = min(options, key=lambda name: len(options[name]))
-    return shlex.join(["python", f"studies/{study.name}.py", "--preset", preset, *options[preset]])
+    words = ["python", f"studies/{study.name}.py", "--preset", preset, *options[preset]]
+    threads = cube.attrs.get("threads", 1)
+    words += ["--threads", str(threads)] if isinstance(threads, Integral) and threads != 1 else []
+    places = _find_places(cube, study, _usual_settings(study, preset, settings) | settings)
+    return shlex.join(words + (["--only", *places] if places else []))
 
 
-def _find_options(settings, n_seeds, study, preset):
+def _usual_settings(study, preset, settings):
+    """Return the settings of a preset on the data set of a run."""
+    usual = study.presets[preset].get("dataset")
+    dataset = settings.get("dataset", usual)
+    return study.settings(preset, dataset if dataset != usual else None)
+
+
+def _find_places(cube, study, settings):
+    """Return the labels, such as "seed=3", that a run is restricted to where the cube lacks others of the grid."""
+    places, (_, coordinates) = [], study.grid(settings)
+    for dim in cube.status.dims:
+        labels = coordinates.get(dim, [])
+        there = [label for label in labels if label in cube[dim].values]
+        if len(there) < len(labels):
+            places += [label if "=" in str(label) else f"{dim}={label}" for label in there]
+    return places
+
+
+def _find_options(settings, study, preset):
     """Return the options that a run with these settings needs besides a preset."""
     usual, words = study.presets[preset].get("dataset"), []
     dataset = settings.get("dataset", usual)
-    expected = study.settings(preset, dataset if dataset != usual else None)
+    expected = _usual_settings(study, preset, settings)
     words += ["--dataset", str(dataset)] if dataset != usual else []
     for name, value in settings.items():
         if name == "objects":
@@ -206,4 +231,4 @@ def _find_options(settings, n_seeds, study, preset):
     for name, values in settings.get("levels", {}).items():
         if expected["levels"].get(name) != values:
             words += [f"--{name.replace('_', '-')}-levels", *map(str, values)]
-    return words + (["--seeds", str(n_seeds)] if n_seeds not in (None, expected["seeds"]) else [])
+    return words

@@ -70,6 +70,12 @@ def test_versions_code_and_machine_that_differ_are_named(cube):
     ]
 
 
+def test_the_device_here_is_that_of_the_cell(cube, monkeypatch):
+    monkeypatch.setattr("invtransfer.cubes.provenance.find_device", lambda: "H200")
+    text, _ = reproduce(cube, {"factor": "b", "seed": "1", "n": "2"}, cell)
+    assert text.splitlines()[1:] == ["what differs here from there:", "  device: cpu there, H200 here"]
+
+
 def test_cell_that_fails_here(cube):
     text, identical = reproduce(cube, {"factor": "b", "seed": "1", "n": "2"}, lambda **arguments: 1 / 0)
     assert not identical

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import xarray as xr
@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from invtransfer.cubes.assembly import assemble
 from invtransfer.cubes.files import read, write
-from invtransfer.cubes.provenance import find_origin
+from invtransfer.cubes.provenance import find_device, find_origin
 from invtransfer.storage import DamagedFileError, format_json, remove_leftovers
 
 _COMPUTING = threading.RLock()  # threads and global generators belong to the process: one cell at a time in each
@@ -202,7 +202,8 @@ def compute_cell(function, arguments, path, *, threads=1, again=False):
         state = cell_state(cell)
         if state == "done":
             shutil.rmtree(path.with_suffix(".training"), ignore_errors=True)
-            lock_path(path).unlink(missing_ok=True)  # a process that holds a new one finds the cell done
+            with suppress(PermissionError):  # Windows keeps what is open
+                lock_path(path).unlink(missing_ok=True)  # a process that holds a new one finds the cell done
         return {
             "state": state, "seconds": cell.attrs["seconds"], "message": cell.attrs.get("message", ""),
             "traceback": cell.attrs.get("traceback", ""), "where": f"{socket.gethostname()} {os.getpid()}",
@@ -235,7 +236,7 @@ def _call(function, arguments, checkpoints, threads):
     """Return the cell, or the dataset of a failed cell."""
     more = {}
     if "checkpoints" in inspect.signature(function).parameters:
-        origin = find_origin(threads, _find_device()) | {"git_state": ""}  # it changes with any file
+        origin = find_origin(threads) | {"git_state": ""}  # it changes with any file
         more["checkpoints"] = checkpoints / hashlib.sha256(format_json(origin).encode()).hexdigest()[:16]
         more["checkpoints"].mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
@@ -249,7 +250,7 @@ def _call(function, arguments, checkpoints, threads):
         return cell.assign_attrs(_attributes(arguments, threads), seconds=seconds)
     except (Exception, SystemExit) as error:
         failed = _describe_failure(error, arguments, threads, time.perf_counter() - start)
-    if _find_device() != "cpu":
+    if find_device() != "cpu":
         sys.modules["torch"].cuda.empty_cache()  # a cell that ran out of memory leaves it to the next
     return failed
 
@@ -264,13 +265,7 @@ def _describe_failure(error, arguments, threads, seconds):
 
 
 def _attributes(arguments, threads):
-    return {"arguments": format_json(arguments), "origin": format_json(find_origin(threads, _find_device()))}
-
-
-def _find_device():
-    """Return the name of the GPU, or "cpu" if there is none, or torch, which would use it, is not loaded."""
-    torch = sys.modules.get("torch")
-    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else "cpu"
+    return {"arguments": format_json(arguments), "origin": format_json(find_origin(threads))}
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import metadata
@@ -18,15 +19,13 @@ PACKAGES = ("invtransfer", "torch", "torchvision", "numpy", "scikit-learn", "sci
 MIXED = "mixed: see origins"
 
 
-def find_origin(threads, device="cpu"):
-    """Describe what computes numbers here and now: everything besides settings that can change a bit of them.
+def find_origin(threads):
+    """Describe what computes numbers here and now: everything besides settings that can change even one bit of them.
 
     Parameters
     ----------
     threads : int
         Number of threads that each cell may use.
-    device : str
-        "cpu", or the name of the GPU.
 
     Returns
     -------
@@ -42,10 +41,26 @@ def find_origin(threads, device="cpu"):
     ['git_commit', 'git_state', 'hardware', 'threads', 'versions']
     """
     commit, state = _find_commit()
-    hardware = _find_processor() | {"cores": os.cpu_count(), "device": device}
+    hardware = _find_processor() | {"cores": os.cpu_count(), "device": find_device()}
     return {
         "versions": versions(), "git_commit": commit, "git_state": state, "hardware": hardware, "threads": threads,
     }  # fmt: skip
+
+
+def find_device():
+    """Return the name of the GPU, or "cpu" if there is none, or torch, which would use it, is not loaded.
+
+    Returns
+    -------
+    device : str
+
+    Examples
+    --------
+    >>> len(find_device()) > 0
+    True
+    """
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else "cpu"
 
 
 def make_attributes(settings, origins):
@@ -84,7 +99,7 @@ def make_attributes(settings, origins):
         agreed[name] = format_json(value) if isinstance(value, dict) else value
     return {
         "Conventions": "CF-1.11", "settings": format_json(settings), **agreed,
-        "origins": json.dumps(origins, sort_keys=True), "date_created": _date(), "references": PAPER,
+        "origins": format_json(origins), "date_created": _date(), "references": PAPER,
     }  # fmt: skip
 
 

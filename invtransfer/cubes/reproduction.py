@@ -103,8 +103,9 @@ def reproduce(cube, labels, function):
         path = Path(folder) / "cell.nc"
         compute_cell(function, arguments, path, threads=origin["threads"])
         cell, _ = read_cell(path, arguments)
+    differences = _format_differences(origin, parse_json(cell.attrs["origin"], "origin", dict))
     if cell_state(cell) == "failed":
-        return f"the cell at {where} failed here: {cell.attrs['message']}\n{_format_differences(origin)}", False
+        return f"the cell at {where} failed here: {cell.attrs['message']}\n{differences}", False
     try:
         here = cell.sel(part, drop=True)
     except (KeyError, TypeError, ValueError) as error:
@@ -120,8 +121,8 @@ def reproduce(cube, labels, function):
             lines.append(f"  {name}: {_format(variable.values)} there, nothing here")
     subject = f"the cell at {where}, with {len(here.data_vars)} variables"
     if not lines:
-        return f"{subject}, is reproduced bit for bit\n{_format_differences(origin)}", True
-    return "\n".join([f"{subject}, is not reproduced:", *lines, _format_differences(origin)]), False
+        return f"{subject}, is reproduced bit for bit\n{differences}", True
+    return "\n".join([f"{subject}, is not reproduced:", *lines, differences]), False
 
 
 def _has_value(variable):
@@ -150,9 +151,9 @@ def _format(values):
     return repr(values.item()) if values.ndim == 0 else np.array2string(values, threshold=6, precision=17)
 
 
-def _format_differences(origin):
+def _format_differences(origin, ours):
     """Format how versions, code and machine differ here from those that computed the cell."""
-    ours, lines = find_origin(origin["threads"]), []
+    lines = []
     for name in ("versions", "hardware"):
         for key in sorted(origin[name].keys() | ours[name].keys()):
             pair = origin[name].get(key), ours[name].get(key)

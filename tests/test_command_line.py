@@ -456,6 +456,7 @@ def test_study_is_loaded_from_wherever_its_script_is(tmp_path):
         ("notes.txt", "factors", "notes.txt is not a study: it is not a Python file"),
         ("broken.py", "STUDY = (", r"broken.py is not a study: running it raises SyntaxError: .*was never closed"),
         ("raises.py", "1 / 0", "raises.py is not a study: running it raises ZeroDivisionError: division by zero"),
+        ("ends.py", "import sys; sys.exit('no')", "ends.py is not a study: running it raises SystemExit: no"),
         ("other.py", "STUDY = 3", r"other.py is not a study: it makes no STUDY = Study\(\.\.\.\), which has: name, "),
         (
             "lacks.py",
@@ -500,3 +501,11 @@ def test_data_that_are_others_than_the_cubes(study):
         study.bind(settings)
     with pytest.raises(ValueError, match="^settings of the cube do not fit the study 'toy_study': .*'epochs'"):
         study.bind({"dataset": "blocks"})
+
+
+def test_a_fault_of_the_study_is_not_blamed_on_the_cube(study):
+    def find(**settings):
+        return {}["typo"]
+
+    with pytest.raises(KeyError, match="typo"):
+        replace(study, find=find).bind(study.settings("quick"))

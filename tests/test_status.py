@@ -3,6 +3,7 @@
 import errno
 import json
 import re
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -164,3 +165,16 @@ def test_cells_that_cannot_be_opened_are_said(path, monkeypatch):
     assert "cells      8: 7 done, 1 unreadable" in text
     assert re.search(r"unreadable factor=\w,relation=\w+,seed=\d: \[Errno 13\] Permission denied: .*\.nc", text)
     assert "tracebacks" not in text
+
+
+def test_locks_of_another_user_hide_no_cell(path, monkeypatch, tmp_path):
+    """A failed cell leaves its lock; whether another user's is held cannot be seen, but the cell can."""
+    run(path, failing, unless=str(tmp_path / "repaired"))
+
+    @contextmanager
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        yield
+
+    monkeypatch.setattr("invtransfer.cubes.status.hold_lock", refuse)
+    assert "7 done, 1 failed" in format_status(path)

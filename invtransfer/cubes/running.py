@@ -274,7 +274,7 @@ def _format_outcome(name, arguments, outcome):
     return text
 
 
-def _fail(message, **arguments):
+def _fail(message, /, **arguments):
     raise WorkerLostError(message)
 
 

@@ -1,5 +1,6 @@
 """How far a study is: which cells are done, running, failed or missing, and how long the rest will take."""
 
+from contextlib import suppress
 from statistics import median
 
 from invtransfer.cubes.assembly import STATUS, check_study_cube, format_place
@@ -134,7 +135,8 @@ def _look_at_cells(folder):
         if states[name] == "failed":
             messages[name] = f": {cell.attrs['message']}"
         if lock_path(path).exists():
-            with hold_lock(path) as held:
+            # another user's: whether it runs cannot be seen
+            with suppress(PermissionError), hold_lock(path) as held:
                 states[name] = states[name] if held else "running"
     return states, places, seconds, {name: text for name, text in messages.items() if states[name] != "running"}
 

@@ -1,6 +1,7 @@
 """A study: what it computes, and how it is found, run and shown."""
 
 import importlib.util
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -150,10 +151,12 @@ class Study:
             If the data are missing.
         """
         others = {name: value for name, value in settings.items() if name != "objects"}  # objects: which they were
+        given = {"objects": objects, "data": data or Path(self.folder, "sets"), **others}
         try:
-            inputs = self.find(objects=objects, data=data or Path(self.folder, "sets"), **others)
-        except (TypeError, KeyError) as error:
+            inspect.signature(self.find).bind(**given)
+        except TypeError as error:
             raise ValueError(f"settings of the cube do not fit the study {self.name!r}: {error}") from error
+        inputs = self.find(**given)
         for key, value in inputs.identity.items():
             if settings.get(key) != value:
                 raise ValueError(f"{key} are {value!r} here, but the cube was computed with {settings.get(key)!r}")
@@ -210,7 +213,7 @@ def load_study(path):
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the script raises
+    except (Exception, SystemExit) as error:  # whatever the script raises
         raise ValueError(f"{path} is not a study: running it raises {type(error).__name__}: {error}") from error
     study = getattr(module, "STUDY", None)
     if not isinstance(study, Study):

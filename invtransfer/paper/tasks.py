@@ -271,7 +271,7 @@ def sample_training(source, n_samples, n_validation):
     """
     train, validation, _ = source
     if isinstance(train, TransformedImages):
-        n_classes = len(np.unique(train.sample(train.n_images, transformations=())[1]))
+        n_classes = len(np.unique(train.labels))
         n_samples = count_available(train, n_samples * n_classes)
         data, transformations = train.sample(n_samples, transformations=()), train.transformations
     else:

@@ -35,23 +35,24 @@ def read_table(path):
     path = expand_path(path)
     with open(path, newline="", encoding="utf-8-sig") as file:
         try:
-            columns, *lines = [line for line in reader(file, strict=True) if line] or [[]]
+            found = reader(file, strict=True)
+            (_, columns), *lines = [(found.line_num, line) for line in found if line] or [(0, [])]
         except Exception as error:  # csv.Error, UnicodeDecodeError
             raise ValueError(f"{path} cannot be read as CSV: {error}") from error
     if not {"variable", "value"} <= set(columns) or len(set(columns)) < len(columns):
-        found = ",".join(columns) or "none"
-        raise ValueError(f"{path} has the columns {found}, expected variable, value and names of dimensions, each once")
+        there = ",".join(columns) or "none"
+        raise ValueError(f"{path} has the columns {there}, expected variable, value and names of dimensions, each once")
     if not lines:
         raise ValueError(f"{path} has no rows, expected one for each published value")
     rows, dims = [], {}
-    for number, line in enumerate(lines, 2):
+    for number, line in lines:
         if len(line) != len(columns):
-            raise ValueError(f"{path} has {len(line)} values in row {number}, expected {len(columns)}")
+            raise ValueError(f"{path} has {len(line)} values in line {number}, expected {len(columns)}")
         row = {column: text for column, text in zip(columns, line, strict=True) if text}
         own = [column for column in row if column not in NO_DIMENSIONS]
         expected = dims.setdefault(row.get("variable", ""), own)
         if own != expected:
-            raise ValueError(f"{path} has labels of {own} in row {number}, expected {expected} as in other rows")
+            raise ValueError(f"{path} has labels of {own} in line {number}, expected {expected} as in other rows")
         rows.append(row)
     return rows, dims
 

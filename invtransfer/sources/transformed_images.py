@@ -96,6 +96,11 @@ class TransformedImages(Source):
         self.random_state = random_state
         self.order, self._draws, self._device = order, draws, torch.device(device)
 
+    @property
+    def labels(self):
+        """Labels of the images that are shown, an array of shape (n_images,), in their order."""
+        return self._labels_at(np.arange(self.n_images))
+
     def __repr__(self):
         """Show the number of images, the transformations and the seed."""
         return f"TransformedImages({self.n_images} images, {self._format_draws()})"

@@ -68,6 +68,7 @@ def measure_models(
 ):  # fmt: skip
     """Measure the sensitivity of models to transformations of images, and keep it in a cube.
 
+    The numbers are those of `invtransfer.SensitivityScorer` with ``twins="clean"`` and the seed as its random_state.
     The same call goes on where an earlier one ended: what is measured is not measured again.
 
     Parameters
@@ -236,8 +237,8 @@ class _Measurement:
 
 
 def _derive_seed(seed):
-    """Return the seed of a measurement, so that all models see the same transformed images."""
-    return derive_seed(seed, "measurement")
+    """Return the seed of a measurement: that of `SensitivityScorer` with the same random_state, and so its numbers."""
+    return derive_seed(seed, "sensitivity")
 
 
 def _make_cell(profile):
@@ -284,12 +285,14 @@ def make_pairs(cube, images):
     settings = parse_json(cube.attrs.get("settings", "{}"), "settings", dict)
     if not {"images", "size", "n_pairs"} <= settings.keys() or "image" not in cube.coords:
         raise ValueError("the cube is no measurement of images, so that there are none to show")
+    if "seed" not in settings:
+        raise ValueError("the cube is of an earlier version, which drew in other ways: measure again to see its images")
     images = find_images(images)
     loaded = load_images(images, size=settings["size"], skip_unreadable=settings.get("skip_unreadable", False))
     *_, digest = identify_images(images, loaded).split(" ")
     if digest != settings["images"].split(" ")[-1]:
         raise ValueError(f"{images} holds other images than those that were measured, {settings['images']}")
-    order, seed = cube.image.values, _derive_seed(settings.get("seed", 0))
+    order, seed = cube.image.values, _derive_seed(settings["seed"])
     source = TransformedImages.from_checked(loaded, random_state=seed, order=order, draws=order, device="cpu")
     strength = (settings.get("strengths") or [1.0])[-1]
     pairs = {

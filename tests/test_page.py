@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import toy_study
 import xarray as xr
 from browser import open_browser
 from synthetic_advice import make_advice
 
+from invtransfer import SensitivityScorer
 from invtransfer.__main__ import main
 from invtransfer.analysis import format_table
 from invtransfer.cubes.files import read, write
@@ -92,6 +94,16 @@ def make_profile(layers=None, strengths=None, then=None, evil=False, **attribute
         profile["kind"] = xr.full_like(profile.together, "covering", dtype="U8")
     origin = attributes or {"settings": json.dumps(SETTINGS), "origins": json.dumps([ORIGIN]), "date_created": "2026"}
     return profile.assign_attrs(origin)
+
+
+@pytest.mark.parametrize("layers", [None, "blocks"])
+def test_a_page_of_one_encoder_without_a_name(layers):
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.ReLU(), torch.nn.Conv2d(2, 4, 3))
+    X = np.random.default_rng(0).integers(256, size=(6, 8, 8, 3), dtype=np.uint8)
+    scorer = SensitivityScorer(network, transformations=["rotate"], layers=layers, random_state=0).fit(X)
+    page = Page(make_profile_page(scorer.profile_))
+    (row,) = page.table("transformation", "the encoder")
+    assert row["transformation"] == "rotate"
 
 
 def test_what_is_on_the_page_of_a_profile():

@@ -444,6 +444,7 @@ def _describe_encoders(profile):
     names = [name for name in ("preprocessing", "features") if name in profile]
     rows = []
     for encoder in profile.encoder.values if names else ():
-        texts = [profile[name].sel(encoder=encoder).values.ravel() for name in names]
+        chosen = profile.sel(encoder=encoder)
+        texts = [chosen[name].values.ravel() for name in names]
         rows.append([str(encoder), *(next((str(text) for text in each if text), "") for each in texts)])
     return [Table("What encoders got, and what was taken from them", ["encoder", *names], rows)] if rows else []

@@ -146,6 +146,14 @@ def test_function_and_module_of_a_file(mine):
     assert load_model(f"{mine}:ready", size=10)(AS_TENSOR).shape == (2, 300)
 
 
+def test_random_weights_of_a_file_are_the_same_whenever_it_is_loaded(mine):
+    """Else a measurement that goes on would mix the numbers of two models; the person's own generator is left alone."""
+    before = torch.get_rng_state()
+    first, again = (load_model(f"{mine}:make_encoder")(AS_TENSOR) for _ in range(2))
+    assert torch.equal(first, again)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_path_of_a_file_is_expanded(mine, monkeypatch):
     monkeypatch.setenv("HOME", str(mine.parent))
     monkeypatch.setenv("USERPROFILE", str(mine.parent))

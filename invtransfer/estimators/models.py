@@ -7,12 +7,14 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from invtransfer.encoders.libraries import load_hf, load_timm, load_torchvision
 from invtransfer.encoders.preprocessing import Preprocessed, Preprocessing
 from invtransfer.estimators.saving import load_encoder
 from invtransfer.images import check_count
+from invtransfer.networks.training import seeded_global_generators
 from invtransfer.randomness import derive_seed
 from invtransfer.storage import DamagedFileError
 
@@ -152,7 +154,8 @@ def _load_attribute(path, name):
     """Run a Python file, and return the module that it has under a name, or that its function returns."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}, expected FILE.py:FUNCTION")
-    with _running(path) as module:
+    seed = derive_seed(0, "weights of a model")  # random weights are the same whenever it is loaded
+    with seeded_global_generators(seed, torch.device("cpu")), _running(path) as module:
         known = [one for one in vars(module) if not one.startswith("_")]
         if name not in vars(module):
             nearest = difflib.get_close_matches(name, known, n=3) or known

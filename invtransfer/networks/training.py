@@ -170,7 +170,7 @@ def train(
     for name, weight in network.named_parameters():
         if name in infinite and weight.requires_grad:
             raise ValueError(f"{name} of the network holds NaN or infinity already before training")
-    with usual_torch(device), _seeded_global_generators(generator.initial_seed(), device):
+    with usual_torch(device), seeded_global_generators(generator.initial_seed(), device):
         network.to(device)
         if channels_last and device.type != "mps":
             network.to(memory_format=torch.channels_last)
@@ -207,8 +207,16 @@ def train(
 
 
 @contextmanager
-def _seeded_global_generators(seed, device):
-    """Seed torch's global generators, which dropout reads, and restore them afterwards."""
+def seeded_global_generators(seed, device):
+    """Seed torch's global generators, which dropout and new layers read, and restore them afterwards.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the generator of the CPU, and of that of the device.
+    device : torch.device
+        Device whose generator is seeded, too.
+    """
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.default_generator.manual_seed(seed)

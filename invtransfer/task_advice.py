@@ -190,7 +190,7 @@ def format_task_advice(cube):
         f"which invariances a model needs to tell {cube.sizes['class']} classes apart in {n_images} images of {name},"
         f" brought to {size} x {size}\n"
         f"z: positive, training a probe on {n_copies} transformed copies of each image as well helps; negative, it"
-        f" harms; in standard errors, clear beyond ±{CLEAR}\n"
+        f" harms; in standard errors, clear beyond ±{CLEAR} (harm that is clear but small does not speak against it)\n"
         f"sensitivity: 0: the model ignores the transformation (below {IGNORED}), 1: it changes the features as much as"
         " another image does"
     ]

@@ -2038,6 +2038,7 @@ RESULTS = {  # name -> type of the result, or what is true of it, and how to cal
     }),
     "find_classes": (tuple, {"y": LABELS}),
     "find_repeated_classes": (lambda found: len(found[0]) == len(found[2]) > 3, {"y": LABELS}),
+    "warn_of_copies": (type(None), {"images": ROWS_OF_FEATURES, "name": names()}),
     "find_origin": (dict, {"threads": st.integers(1, 99)}),
     "fold_standardisation": (nn.Linear, {"probe": st.builds(PROBE.fit, ROWS_OF_FEATURES, st.just([0, 1, 1]))}),
     "format_json": (str, {"value": SETTINGS}),

@@ -49,11 +49,11 @@ def advice_for(usable=True, accuracy=0.9, **case):
         ({"z": 1.6}, "unclear", "Not sure: such copies change little. Try it: one invariance more usually costs less"
          " than a missing one."),
         # 0.2 standard deviations are 2 standard errors of 100 images, 1.645 more are -3.645
-        ({"z": -3.6}, "unclear", "Not sure: such copies harm a little. Try it: one invariance more usually costs less"
-         " than a missing one."),
+        ({"z": -3.6}, "unclear", "Not sure: such copies harm, but little. Try it: one invariance more usually costs"
+         " less than a missing one."),
         ({"z": -3.7}, "no matter", HARM),
-        ({"z": -2.0, "accuracy_gain": -0.09}, "unclear", "Not sure: such copies harm a little. Try it: one invariance"
-         " more usually costs less than a missing one."),
+        ({"z": -2.0, "accuracy_gain": -0.09}, "unclear", "Not sure: such copies harm, but little. Try it: one"
+         " invariance more usually costs less than a missing one."),
         ({"z": -2.0, "accuracy_gain": -0.11}, "no matter", HARM),
         ({"z": -1.6, "accuracy_gain": -0.11}, "unclear", "Not sure: such copies change little. Try it: one invariance"
          " more usually costs less than a missing one."),
@@ -114,7 +114,7 @@ def test_views_whose_probe_is_no_better_than_chance_say_nothing():
 
 def test_nothing_is_left_to_gain_where_the_probe_is_right_about_all_images():
     assert advice_for(accuracy=1.0, z=0.5) == ("no matter", NOTHING_LEFT.format("change little"))
-    assert advice_for(accuracy=1.0, z=-2.0) == ("no matter", NOTHING_LEFT.format("harm a little"))
+    assert advice_for(accuracy=1.0, z=-2.0) == ("no matter", NOTHING_LEFT.format("harm, but little"))
     assert advice_for(accuracy=1.0, z=2.0)[0] == "encourage"
     assert advice_for(accuracy=1.0, z=-0.9, retained=0.1)[0] == "unclear"  # the label may depend on it
     assert advice_for(usable=[True, True], accuracy=[1.0, 0.99], z=0.5)[0] == "unclear"  # the features come last

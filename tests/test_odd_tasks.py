@@ -1,4 +1,4 @@
-"""Advice about odd images and labels: no warning, and no advice without evidence."""
+"""Advice about odd images and labels: no advice without evidence, and no warning but of images that are there twice."""
 
 import time
 
@@ -40,7 +40,8 @@ def test_collapsed_encoder():
     assert advisor.evidence_.usable.values.tolist() == [True, False]
     assert np.isnan(advisor.evidence_.sensitivity).all()
     # of constant features alone nothing is known at all
-    advisor = advise(np.full((40, 8, 8, 3), 7, np.uint8), np.arange(40) % 4)
+    with pytest.warns(UserWarning, match="39 of the 40 images in X are equal to others"):
+        advisor = advise(np.full((40, 8, 8, 3), 7, np.uint8), np.arange(40) % 4)
     assert set(advisor.advice_.advice) <= {"unclear", "no matter"}
     assert advisor.advised_ == []
 
@@ -67,7 +68,8 @@ def test_shuffled_labels_of_two_images_a_class():
 def test_two_classes_of_two_images():
     """Four right answers of four are a coin's in 1 of 16 cases: nothing is said."""
     X = np.repeat(np.array([0, 255], np.uint8), 2)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
-    advisor = advise(X, [0, 0, 1, 1], transformations=["invert", "brightness"])
+    with pytest.warns(UserWarning, match="2 of the 4 images in X are equal to others"):
+        advisor = advise(X, [0, 0, 1, 1], transformations=["invert", "brightness"])
     assert set(advisor.advice_.advice) == {"unclear"}
     assert advisor.advised_ == []
 
@@ -80,6 +82,14 @@ def test_many_classes_of_two_images(n_classes):
     assert time.process_time() - began < 60  # seconds; 2.2 were measured with 1,000 classes
     assert advisor.n_folds_ == 2
     assert advisor.advised_ == []
+
+
+def test_a_rare_class_makes_no_fewer_folds():
+    X, y = make_task(60, image_size=16)
+    y[np.flatnonzero(y == 0)[2:]] = 1
+    advisor = advise(X, y)
+    assert advisor.n_folds_ == 5
+    assert np.isfinite(advisor.evidence_.gain).all()
 
 
 @pytest.mark.parametrize("kind", ["float", "rows of bytes", "rows of any range"])

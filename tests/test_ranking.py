@@ -139,14 +139,27 @@ def test_features_are_computed_once_and_where_they_are_asked_for(X):
     assert ranking.n_features.values.tolist() == [4]
 
 
-def test_few_images_of_a_class_make_fewer_folds(X):
+def test_images_that_are_there_twice_are_warned_of(X):
+    """A probe recognises them; fewer than one in twenty may be equal by chance."""
+    y = np.arange(40) % 2
+    with pytest.warns(
+        UserWarning, match="^20 of the 40 images in X are equal to others: the probe recognises"
+    ) as caught:
+        rank_encoders({"pixels": None}, np.concatenate([X[:20], X[:20]]), y, n_resamples=10, random_state=0)
+    assert caught[0].filename == __file__
+    rank_encoders({"pixels": None}, np.concatenate([X[:39], X[:1]]), y, n_resamples=10, random_state=0)
+
+
+def test_a_rare_class_makes_no_fewer_folds(X):
+    """All other probes would learn from half of the images; its two images lie in two folds."""
     y = np.repeat([0, 1, 2], [6, 3, 2])
     ranking = rank_encoders({"pixels": None}, X[:11], y, random_state=0)
-    assert ranking.attrs["n_folds"] == 2
+    assert ranking.attrs["n_folds"] == 5
     assert (ranking.attrs["n_images"], ranking.attrs["n_classes"]) == (11, 3)
     assert np.isfinite(ranking.interval).all()
     smallest = rank_encoders({"pixels": None}, X[:4], [0, 1, 0, 1], random_state=0)  # fewer than neighbours
     assert np.isfinite(smallest.interval).all()
+    assert smallest.attrs["n_folds"] == 2
 
 
 def test_sensitivity_of_the_better_encoders(X):

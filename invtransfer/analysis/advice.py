@@ -147,7 +147,7 @@ def _decide_one(one, usable, n_images):
             "Do nothing: a probe that also sees such copies errs more; the task does not vary in this way, or its label"
             " depends on it."
         )
-    what = "harm a little" if z < -CLEAR else "change little"
+    what = "harm, but little" if z < -CLEAR else "change little"
     if bool(features.usable) and features.accuracy.item() == 1:
         return "no matter", f"Do nothing: such copies {what}, and the probe is right about all images without them."
     return (

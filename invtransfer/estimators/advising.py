@@ -1,6 +1,7 @@
 """Which invariances a task needs, and what to do: InvarianceAdvisor."""
 
 import math
+import warnings
 
 import numpy as np
 import torch
@@ -32,6 +33,7 @@ from invtransfer.estimators.inputs import (
     to_images,
     to_pixels,
     validate_input,
+    warn_of_copies,
 )
 from invtransfer.estimators.twins import encode_plain, order_of_pairs, take_images
 from invtransfer.images import check_count
@@ -75,8 +77,8 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     n_draws : int
         Number of transformed copies of each image, for each transformation.
     n_folds : int
-        Number of parts of the images; each part is judged by a probe that was fitted on the others. Fewer if a class
-        has fewer images.
+        Number of parts of the images; each part is judged by a probe that was fitted on the others. Fewer if all
+        classes have fewer images.
     image_shape : tuple of int or None
         Shape (height, width, 3) of the images if `X` holds flattened images, of shape (n_samples, n_features). None:
         such an `X` is read as rows of pixels.
@@ -218,7 +220,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         Warns
         -----
         UserWarning
-            If classes have one image only. They are left out.
+            If classes have one image only, which are left out, or many images are equal to others.
         """
         chosen = choose_transformations(self.transformations)
         check_count(self.n_draws, "n_draws", high=1_000)
@@ -226,19 +228,20 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         check_inference(self.batch_size, self.precision)
         X, y = validate_input(self, X, y, reset=True)
         rows, self.classes_, codes = find_repeated_classes(y)
-        self.n_folds_ = int(min(self.n_folds, np.bincount(codes).min()))
+        self.n_folds_ = int(min(self.n_folds, np.bincount(codes).max()))
         seed = derive_seed(self.random_state, "advice")
         self._pixel_range = find_pixel_range(X)
         encoder = open_encoder(self.encoder, self.layer, self.pool)
         source = take_images(to_images(X, self._pixel_range), encoder, seed, rows, None)
-        self.evidence_ = self._measure(encoder, source, codes, chosen, seed)
+        views = self._encode_images(encoder, source, len(codes))
+        warn_of_copies(next(iter(views.values())))
+        self.evidence_ = self._measure(encoder, source, views, codes, chosen, seed)
         self.layer_ = describe_features(encoder)
         self.advice_ = decide(self.evidence_)
         self.advised_ = choose_advised(self.advice_)
         return self
 
-    def _measure(self, encoder, source, codes, transformations, seed):
-        views = self._encode_images(encoder, source, len(codes))
+    def _measure(self, encoder, source, views, codes, transformations, seed):
         # the same arrays for all transformations: new ones would take longer than what is written into them
         copies = {name: np.empty((self.n_draws, *Z.shape), np.float32) for name, Z in views.items()}
         order = order_of_pairs(len(codes), len(codes), seed)
@@ -356,7 +359,8 @@ def format_advice(advisor):
 def _make_folds(codes, n_folds, seed):
     """Return the fold of each image; each class is spread over the folds."""
     folds = np.empty(len(codes), int)
-    splits = StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(codes, codes)
+    with warnings.catch_warnings(action="ignore"):  # of classes with fewer images than folds: one each in some folds
+        splits = list(StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(codes, codes))
     for fold, (_, rows) in enumerate(splits):
         folds[rows] = fold
     return folds

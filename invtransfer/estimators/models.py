@@ -45,7 +45,8 @@ def load_model(name, *, weights="default", size=None, random_state=0):
         Height and width of what the model gets, in pixels. None: as its configuration says; a module of a Python file
         gets images as they are.
     random_state : int, RandomState or None
-        Seed of random weights. No global generator is used.
+        Seed of random weights; those of a Python file are the same whenever it is loaded. torch's global generator
+        stays as it is.
 
     Returns
     -------

@@ -152,6 +152,8 @@ def _add_measure(commands):
 def _add_advise(commands):
     command = _add(commands, _advise, "say which invariances a task of labelled images needs")
     _add_models_and_images(command, "folder with a folder of images for each class, or file of arrays with labels")
+    images = "how many of the images are used at most (default: all)"
+    command.add_argument("--most-images", type=int, metavar="N", help=images)
     draws = "transformed copies of each image, for each transformation (default: 4)"
     command.add_argument("--draws", type=int, metavar="N", default=4, help=draws)
 
@@ -214,7 +216,14 @@ def _advise(options):
     from invtransfer.task_advice import advise_on_task, format_task_advice  # here: the other commands load no torch
 
     _check_figure(options.out)
-    cube = advise_on_task(options.models, options.images, options.out, n_draws=options.draws, **_shared(options))
+    cube = advise_on_task(
+        options.models,
+        options.images,
+        options.out,
+        most_images=options.most_images,
+        n_draws=options.draws,
+        **_shared(options),
+    )
     _show(cube, options.out, format_task_advice, plot_advice)
 
 

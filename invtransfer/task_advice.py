@@ -14,6 +14,7 @@ from invtransfer.cubes.assembly import STATUS
 from invtransfer.cubes.running import run_study
 from invtransfer.estimators.advising import InvarianceAdvisor
 from invtransfer.estimators.inputs import find_repeated_classes
+from invtransfer.estimators.twins import order_of_pairs
 from invtransfer.images import check_count
 from invtransfer.models_and_images import (
     DESCRIPTIONS,
@@ -24,6 +25,7 @@ from invtransfer.models_and_images import (
     load_for_models,
     read_images,
 )
+from invtransfer.randomness import derive_seed
 from invtransfer.storage import parse_json
 
 LONG_NAMES = {
@@ -33,7 +35,7 @@ LONG_NAMES = {
 
 
 def advise_on_task(
-    models, images, path, *, transformations=None, n_draws=4, layer=None, pool="auto", size=224, device="auto",
+    models, images, path, *, transformations=None, most_images=None, n_draws=4, layer=None, pool="auto", size=224, device="auto",
     batch_size=None, precision="float32", random_weights=False, skip_unreadable=False, seed=0,
 ):  # fmt: skip
     """Find out which invariances a task of labelled images needs, for each of some models, and keep it in a cube.
@@ -51,6 +53,8 @@ def advise_on_task(
         Where the cube is written; its cells go beside it.
     transformations : list of str or None
         Names of transformations. None: all 18.
+    most_images : int or None
+        Largest number of images that are used; of more, a random choice. None: all.
     n_draws : int
         Number of transformed copies of each image, for each transformation.
     layer, pool
@@ -97,6 +101,8 @@ def advise_on_task(
         models, images, path, transformations, size, batch_size, precision, seed
     )
     check_count(n_draws, "n_draws", high=1_000)
+    if most_images is not None:
+        check_count(most_images, "most_images", low=4)
     weights = "random" if random_weights else "default"
     named = NamedModels(weights, layer=layer, pool=pool, device=device)
     loaded = load_for_models(images, size, skip_unreadable)
@@ -105,12 +111,14 @@ def advise_on_task(
             f"{images} holds images without classes, expected a folder of images for each class, or a file of arrays"
             " with one label per image"
         )
+    if most_images is not None and most_images < len(loaded):
+        loaded = loaded.subset(np.sort(order_of_pairs(len(loaded), most_images, derive_seed(seed, "images of a task"))))
+    rows, *_ = find_repeated_classes(loaded.labels, str(images))
     labels = loaded.labels.astype(str)
-    rows, *_ = find_repeated_classes(labels, str(images))
     read_images(loaded, rows)
     identities = named.identify(models)
     settings = {
-        "transformations": [t.name for t in chosen], "n_draws": n_draws, "size": size, "layer": layer, "pool": pool,
+        "transformations": [t.name for t in chosen], "most_images": most_images, "n_draws": n_draws, "size": size, "layer": layer, "pool": pool,
         "precision": precision, "weights": weights,
         "images": identify_images(images, loaded), "skip_unreadable": skip_unreadable, "seed": seed,
     }  # fmt: skip

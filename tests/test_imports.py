@@ -51,17 +51,12 @@ def test_importing_cubes_loads_no_torch_and_the_package_nearly_nothing():
     assert not {"numpy", "xarray", "torch"} & set(run(f"import sys, invtransfer{LOADED}").split())
 
 
-def test_importing_the_package_takes_less_than_a_tenth_of_a_second():
-    code = "import time; start = time.perf_counter(); import invtransfer; print(time.perf_counter() - start)"
-    assert min(float(run(code)) for _ in range(3)) < 0.1
-
-
 def test_public_names_are_those_that_editors_see():
     tree = ast.parse(Path(invtransfer.__file__).read_text())
     seen = [name.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for name in node.names]
     assert sorted(set(seen) - {"import_module", "TYPE_CHECKING"}) == sorted(invtransfer.__all__)
     for name in invtransfer.__all__:
-        assert getattr(invtransfer, name).__class__ is not None
+        getattr(invtransfer, name)  # there is such a thing
         assert name in dir(invtransfer)
 
 

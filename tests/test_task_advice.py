@@ -155,6 +155,17 @@ def test_classes_with_one_image_are_left_out(folder, capsys):
     assert one.n_images.values.tolist() == other.n_images.values.tolist()
 
 
+def test_of_many_images_a_random_choice_is_used(folder, capsys):
+    advise("mine.py:Sides", "--most-images", "20")
+    advise("mine.py:Sides", "--most-images", "20", "--seed", "1", out="other.nc")
+    advise("mine.py:Sides", "--most-images", "60", out="all.nc")
+    some, other, all_of_them = (xr.load_dataset(name) for name in ("mine.nc", "other.nc", "all.nc"))
+    assert (some.n_images.item(), other.n_images.item(), all_of_them.n_images.item()) == (20, 20, 60)
+    assert some.z.values.tolist() != other.z.values.tolist()
+    main(["page", "mine.nc"])
+    assert "--most-images 20" in (folder / "mine.html").read_text()
+
+
 def test_files_of_arrays_with_labels(folder):
     images = load_images("photos", size=16)
     codes = (images.labels == "right").astype(int)
@@ -175,6 +186,7 @@ def test_files_of_arrays_with_labels(folder):
         (["--images", "broken"], "new/1.png cannot be read as an image"),
         (["--images", "holidays"], "images is 'holidays', expected an existing folder or"),
         (["--transformations", "rotation"], "'rotation'"),
+        (["--most-images", "3"], "most_images is 3, expected a whole number of at least 4"),
         (["--draws", "0"], "n_draws is 0, expected a whole number from 1 to 1000"),
         (["--size", "0"], "size is 0"),
         (["--layer", "conv"], "layer is 'conv', expected the name of a layer of Sides"),

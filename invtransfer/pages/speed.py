@@ -18,7 +18,7 @@ def make_speed_page(cube, name="speed.nc"):
         "value", "low", "high", "sense", "target" and "verdict", with the flags of the latter, as
         `invtransfer.paper.benchmarks.judge` makes them.
     name : str
-        Name of the cube's file, by which its script is called.
+        Name of the cube's file, after which the script is called if the cube does not name it.
 
     Returns
     -------
@@ -43,9 +43,10 @@ def make_speed_page(cube, name="speed.nc"):
     counts = [f"{verdicts.count(one)} {one}" for one in dict.fromkeys(verdicts)]
     notes = [f"{row[0]}: {row[1]}, expected {row[2]}." for row in rows if row[3] == "missed"]
     settings = parse_json(cube.attrs.get("settings", "{}"), "settings", dict)
-    command = ["python", f"studies/{name.partition('.')[0].partition('-')[0]}.py"]
-    command += ["--preset", str(settings["preset"])] if "preset" in settings else []
-    command += ["--threads", str(settings["threads"])] if "threads" in settings else []
+    script = cube.attrs.get("script", name.partition(".")[0].partition("-")[0])  # none in cubes of earlier versions
+    command = ["python", f"studies/{script}.py"]
+    for option in ("preset", "threads", "seeds"):
+        command += [f"--{option}", str(settings[option])] if option in settings else []
     reading = (
         "How to read this: a value is a ratio of times, or what its name says; in brackets are the smallest and the"
         " largest of single repetitions. The target is what was aimed at, and the verdict whether it is met."

@@ -133,18 +133,17 @@ def ratio(slow, quick):
     Returns
     -------
     value, low, high : float
-        Ratio of median times, averaged over other dimensions; the least and the largest of one repetition.
+        Median over repetitions of the ratio of times, averaged over other dimensions; its least and its largest.
 
     Examples
     --------
     >>> slow, quick = xr.DataArray([4.0, 6.0, 5.0], dims="repetition"), xr.DataArray([1.0, 2.0, 2.0], dims="repetition")
     >>> ratio(slow, quick)
-    (2.5, 2.5, 4.0)
+    (3.0, 2.5, 4.0)
     """
-    value = slow.median("repetition").mean() / quick.median("repetition").mean()
     others = [dim for dim in slow.dims if dim != "repetition"]
     single = slow.mean(others) / quick.mean(others)
-    return float(value), float(single.min()), float(single.max())
+    return float(single.median()), float(single.min()), float(single.max())
 
 
 def spread(values, centre=np.median):
@@ -221,7 +220,7 @@ def judge(cube, rows, judged):
     met = np.where(sense == "at least", value >= target, np.abs(value) <= target)
     verdict = np.where(judged, met, VERDICTS.index("not_judged")).astype(np.int8)
     columns = {
-        "value": (value, "ratio of medians over repetitions; of memory, one run; of accuracy, mean over seeds"),
+        "value": (value, "median over repetitions of the ratio; of memory, one run; of accuracy, mean over seeds"),
         "low": (low, "smallest in one repetition or seed"),
         "high": (high, "largest in one repetition or seed"),
         "sense": (sense, "whether the value should be at least or (its magnitude) at most the target"),
@@ -301,7 +300,8 @@ def main(description, presets, path, measure, conclude, *, title, table=None):
         cube = measure(settings | {"seeds": seeds})
     cube = judge(cube, conclude(cube), judged=options.preset != "smoke")
     settings |= {"preset": options.preset, "seeds": len(seeds), "threads": options.threads}
-    attributes = {"title": title, **make_attributes(settings, [find_origin(options.threads)]), "load_average": load}
+    attributes = {"title": title, "script": path.stem, "load_average": load}
+    attributes |= make_attributes(settings, [find_origin(options.threads)])
     write(cube.assign_attrs(attributes), out)
     for text in ([table(cube)] if table else []) + [format_measures(cube), f"cube: {out}"]:
         _say(f"\n{text}")

@@ -98,15 +98,29 @@ def test_wrong_layout(tmp_path):
     (tmp_path / "backgrounds").mkdir()
     with pytest.raises(ValueError, match="source has no category in .*foregrounds, expected foregrounds/<category>"):
         load_objects(tmp_path)
-    with pytest.raises(ValueError, match="backgrounds has no image, expected .png, .jpg, .jpeg, .webp, found nothing"):
+    with pytest.raises(
+        ValueError, match="backgrounds has no image, expected .png, .jpg, .jpeg, .jfif, .webp, found nothing"
+    ):
         load_backgrounds(tmp_path)
 
 
 def test_empty_category(folder):
     (folder / "foregrounds" / "empty").mkdir()
     (folder / "foregrounds" / "empty" / "note.txt").write_text("")
-    with pytest.raises(ValueError, match="empty has no image, expected .png, .jpg, .jpeg, .webp, found note.txt"):
+    with pytest.raises(
+        ValueError, match="empty has no image, expected .png, .jpg, .jpeg, .jfif, .webp, found note.txt"
+    ):
         load_objects(folder)
+
+
+def test_images_of_kinds_that_are_not_read_are_counted(folder):
+    for place in ("foregrounds/a/0.heic", "foregrounds/b/a0.bmp", "backgrounds/a.avif"):
+        (folder / place).write_text("")
+    with pytest.warns(UserWarning, match=r"which are left out: 1 .bmp, 1 .heic; convert") as caught:
+        assert load_objects(folder).names == ("a", "b", "c")
+    with pytest.warns(UserWarning, match=r"which are left out: 1 .avif; convert"):
+        assert len(load_backgrounds(folder)) == 2
+    assert caught[0].filename == __file__
 
 
 def test_broken_files(folder):

@@ -106,6 +106,28 @@ def test_damaged_files_are_left_out_if_asked(folder):
         load_images([folder / "b" / "0.png", folder / "nowhere.png"], skip_unreadable=True)
 
 
+def test_images_of_kinds_that_are_not_read_are_counted(folder):
+    for place in ("x.psd", "a/1.HEIC", "a/2.heic", "c/0.avif", "c/film.mpg", "c/notes.pdf"):
+        (folder / place).write_text("")
+    with pytest.warns(UserWarning, match=r"holds images of .* left out: 1 .avif, 2 .heic, 1 .psd; convert") as caught:
+        assert len(load_images(folder)) == 6
+    assert [one.filename for one in caught] == [__file__]
+    with pytest.warns(UserWarning, match=r"left out: 2 .heic; convert"):
+        assert len(load_images(folder / "a")) == 2
+    (folder / "d").mkdir()
+    (folder / "d" / "1.heic").write_text("")
+    for wrong in (folder, folder / "d"):
+        with pytest.raises(ValueError, match="d has no image, expected .png, .*, found 1.heic"):
+            load_images(wrong)
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".ppm", ".pgm", ".pbm"])
+def test_kinds_with_other_names(tmp_path, suffix):
+    picture = Image.new({".pgm": "L", ".pbm": "1"}.get(suffix, "RGB"), (8, 8))
+    save(tmp_path / f"a{suffix}", picture)
+    assert (load_images(tmp_path)[0] == 0).all()
+
+
 def test_home_is_expanded(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder))
     assert len(load_images("~/b")) == 2
@@ -756,6 +778,18 @@ def test_colours_of_sixteen_bits_are_refused_rather_than_cut(tmp_path, kind, n_c
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b""))
     with pytest.raises(OSError, match=r"a.png cannot be read as an image: mode is \w+ of 16 bits, expected 8 bits per"):
         load_images(tmp_path)[0]
+
+
+@pytest.mark.parametrize(("levels", "mode"), [(255, None), (256, "RGB of 16 bits"), (65_535, "RGB of 16 bits")])
+@pytest.mark.parametrize("kind", ["P3", "P6"])  # as text, as bytes
+def test_ppm_of_sixteen_bits_is_refused(tmp_path, levels, mode, kind):
+    rows = b"9 9 9" if kind == "P3" else b"\0\t" * 3 if levels > 255 else b"\t\t\t"
+    (tmp_path / "a.ppm").write_bytes(f"{kind} 1 1 {levels}\n".encode() + rows)
+    if mode is None:
+        assert (load_images(tmp_path)[0] == 9).all()
+        return
+    with pytest.raises(OSError, match=f"a.ppm cannot be read as an image: mode is {mode}, expected 8 bits per channel"):
+        load_images(tmp_path)
 
 
 def test_folders_inside_those_of_classes_are_not_left_out(tmp_path):

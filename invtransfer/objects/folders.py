@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from invtransfer.pictures.files import list_folder, list_images, read_picture
+from invtransfer.pictures.files import list_folder, list_images, read_picture, warn_of_left_out
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp")
 _LAYOUT = "foregrounds/<category>/<name>.png and backgrounds/<name>.jpg"
 
 
@@ -18,17 +18,20 @@ def read_objects(source, size):
     if not categories:
         raise ValueError(f"source has no category in {Path(source, 'foregrounds')}, expected {_LAYOUT}")
     images = [read_picture(list_images(category, _SUFFIXES)[0], alpha=True) for category in categories.values()]
+    found = [path for category in categories.values() for path in list_folder(category)[1].values()]
+    warn_of_left_out(source, found, _SUFFIXES)
     return np.stack([_resize(_pad(image), size) for image in images]), tuple(categories)
 
 
 def read_backgrounds(source, size):
     """Read all backgrounds, cropped to squares from the top left: uint8 images (n_backgrounds, size, size, 3)."""
-    _list(source, "backgrounds", "<name>")
+    _, files = _list(source, "backgrounds", "<name>")
     backgrounds = []
     for path in list_images(Path(source, "backgrounds"), _SUFFIXES):
         image = read_picture(path)
         side = min(image.size)
         backgrounds.append(_resize(image.crop((0, 0, side, side)), size))
+    warn_of_left_out(source, files.values(), _SUFFIXES)
     return np.stack(backgrounds)
 
 

@@ -49,6 +49,11 @@ def load_objects(source="procedural", size=128, random_state=0):
     OSError
         If an image file cannot be read, or a link leads nowhere.
 
+    Warns
+    -----
+    UserWarning
+        If a folder holds images of other kinds, such as .heic, which are left out.
+
     Notes
     -----
     As in the paper [1]_ (appendix A.1), one image stands for a class: objects of a class differ only in how they are
@@ -113,6 +118,11 @@ def load_backgrounds(source="procedural", size=32):
         If the folder does not exist.
     OSError
         If an image file cannot be read, or a link leads nowhere.
+
+    Warns
+    -----
+    UserWarning
+        If a folder holds images of other kinds, such as .heic, which are left out.
 
     Notes
     -----

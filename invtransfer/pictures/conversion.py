@@ -71,8 +71,7 @@ def to_rgb(picture, *, alpha=False):
     >>> to_rgb(Image.new("LA", (1, 1), (0, 127))).getpixel((0, 0))
     (128, 128, 128)
     """
-    # of colours with 16 bits, which PIL cuts to 8, only what is not yet read tells
-    cut = [str(tile[3]) for tile in getattr(picture, "tile", ()) if ";16" in str(tile[3])]
+    cut = any(_is_cut(tile) for tile in getattr(picture, "tile", ()))
     if picture.mode.startswith(("I", "F")) or cut:
         mode = f"{picture.mode} of 16 bits" if picture.mode in ("RGB", "RGBA", "LA") else picture.mode
         raise ValueError(f"mode is {mode}, expected 8 bits per channel")
@@ -136,6 +135,12 @@ def to_unit_range(values):
         raise ValueError(f"holds floats from {low:.6g} to {high:.6g}, expected [0, 1]")
     values = values.astype(np.float32, copy=False)
     return values if low >= 0 and high <= 1 else values.clip(0, 1)
+
+
+def _is_cut(tile):
+    """Tell whether PIL cuts colours of 16 bits to 8; only what is not yet read tells."""
+    codec, _, _, how = tile
+    return ";16" in str(how) or (codec.startswith("ppm") and isinstance(how, tuple) and how[1] > 255)
 
 
 def _to_array(picture):

@@ -2,12 +2,17 @@
 
 import os
 import unicodedata
+import warnings
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
 
 from invtransfer.pictures.conversion import to_rgb
+
+HEIF_SUFFIXES = (".heic", ".heif")  # of photographs, for which PIL needs a package of its own
+NO_PICTURES = (".bufr", ".grib", ".h5", ".hdf", ".mpeg", ".mpg", ".pdf", ".ps")  # though PIL has them in its list
 
 
 def list_folder(folder):
@@ -82,6 +87,35 @@ def list_images(folder, suffixes):
         found = ", ".join(sorted([*folders, *files])[:5]) or "nothing"
         raise ValueError(f"{folder} has no image, expected {', '.join(suffixes)}, found {found}")
     return images
+
+
+def warn_of_left_out(folder, paths, suffixes):
+    """Warn of files that are images by their names, but of kinds that are not read.
+
+    Parameters
+    ----------
+    folder : path-like
+        The folder that a person gave.
+    paths : iterable of pathlib.Path
+        All files that were found in it.
+    suffixes : sequence of str
+        Ends of the names of files that are read, in lower case.
+
+    Warns
+    -----
+    UserWarning
+        If there are such files, once, with their numbers. It is shown where a person called the caller's caller.
+    """
+    known = {*Image.registered_extensions(), *HEIF_SUFFIXES}.difference(suffixes, NO_PICTURES)
+    found = Counter(path.suffix.lower() for path in paths)
+    left_out = {suffix: n for suffix, n in sorted(found.items()) if suffix in known}
+    if left_out:
+        kinds = ", ".join(f"{n} {suffix}" for suffix, n in left_out.items())
+        warnings.warn(
+            f"{folder} holds images of kinds that are not read, which are left out: {kinds}; convert them to .png or"
+            " .jpg, or move them away",
+            stacklevel=4,
+        )
 
 
 def read_picture(path, *, alpha=False):

@@ -17,9 +17,18 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSa
 from invtransfer.images import check_count
 from invtransfer.pictures.collection import N_THREADS, ImageCollection
 from invtransfer.pictures.conversion import to_image
-from invtransfer.pictures.files import list_folder, list_images, naming, open_picture, read_picture
+from invtransfer.pictures.files import (
+    list_folder,
+    list_images,
+    naming,
+    open_picture,
+    read_picture,
+    warn_of_left_out,
+)
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm",
+)  # fmt: skip
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 IMAGE_COLUMNS, LABEL_COLUMNS = ("image", "img"), ("label", "labels")
 N_READ_TWICE = 4  # entries of a data set; one of a random flip stays unnoticed once in 16 times
@@ -70,11 +79,13 @@ def load_images(data, *, size=None, skip_unreadable=False):
     Warns
     -----
     UserWarning
-        If files are left out. It says how many, and why the first of them.
+        If files are left out: damaged ones, if that is asked for, or images of a folder that are of other kinds than
+        those below, such as .heic. It says how many.
 
     Notes
     -----
-    Files are PNG, JPEG, WebP, BMP, TIFF or GIF (the first frame). Hidden files and files of other kinds are ignored.
+    Files of a folder are PNG, JPEG (also .jfif), WebP, BMP, TIFF, GIF (the first frame), PPM, PGM or PBM, as their
+    names say; those in a list are what PIL reads. Hidden files, and files that are no images, are ignored.
     Classes and files are sorted by their names in Unicode's normal form C, so that the disk does not matter.
 
     Every picture becomes RGB with 8 bits per channel, as `load_objects` reads them: turned upright as its EXIF
@@ -172,15 +183,22 @@ def _load_folder(folder, size, skip_unreadable):
             )
         folders = {None: folder}
     listed = {name: list_images(path, SUFFIXES) for name, path in folders.items()}
+    found = list(files.values())
     for path in folders.values() if None not in folders else ():
-        if inside := list(list_folder(path)[0]):
+        inside, files_inside = list_folder(path)
+        found += files_inside.values()
+        if inside:
             raise ValueError(
-                f"{path} holds images and the folders {', '.join(inside[:5])}, expected images alone in the folder of a"
-                " class"
+                f"{path} holds images and the folders {', '.join(list(inside)[:5])}, expected images alone in the"
+                " folder of a class"
             )
     paths = [path for images in listed.values() for path in images]
     if not paths:
-        raise ValueError(f"{folder} has no image, expected {', '.join(SUFFIXES)}, or a folder of them for each class")
+        there = f", found {', '.join(list(files)[:5])}" if files else ""
+        raise ValueError(
+            f"{folder} has no image, expected {', '.join(SUFFIXES)}, or a folder of them for each class{there}"
+        )
+    warn_of_left_out(folder, found, SUFFIXES)
     names = [name for name, images in listed.items() for _ in images]
     if skip_unreadable:
         classes = dict(zip(paths, names, strict=True))

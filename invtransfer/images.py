@@ -36,7 +36,7 @@ def check_images(X, name="X"):
     Raises
     ------
     ValueError
-        If `X` is not an array of that shape, dtype and range, is empty, or holds NaN or infinity.
+        If `X` is not an array of that shape, dtype and range, is empty, or holds NaN, infinity or paths.
 
     Examples
     --------
@@ -51,6 +51,7 @@ def check_images(X, name="X"):
     """
     if isinstance(X, ImageCollection):
         return X
+    check_no_paths(X, name)
     counted, move_axes = are_python_numbers(X), "permute" if isinstance(X, torch.Tensor) else "transpose"
     X = as_array(_from_pil(X, name), name)
     if counted and X.dtype.kind in "iu" and X.ndim == 4 and X.size and X.min() >= 0 and X.max() <= 255:
@@ -70,6 +71,37 @@ def check_images(X, name="X"):
         return to_unit_range(X)
     except ValueError as error:
         raise ValueError(f"{name} {error}: divide by 255, or undo a normalisation, or pass uint8") from error
+
+
+def check_no_paths(X, name):
+    """Check that images are not given as paths.
+
+    Parameters
+    ----------
+    X : object
+        Anything.
+    name : str
+        Name of the argument in the caller's signature.
+
+    Raises
+    ------
+    ValueError
+        If `X` is a list, an array or a Series that begins with a path.
+
+    Examples
+    --------
+    >>> check_no_paths(["1.png", "2.png"], "X")
+    Traceback (most recent call last):
+    ...
+    ValueError: X holds paths, such as '1.png', expected images: invtransfer.load_images reads them from files
+    """
+    in_a_row = isinstance(X, (list, tuple)) or (isinstance(X, (np.ndarray, pd.Series)) and X.ndim == 1)
+    first = next(iter(X), None) if in_a_row else None
+    if isinstance(first, (str, PathLike)):
+        raise ValueError(
+            f"{name} holds paths, such as {str(first)!r}, expected images: invtransfer.load_images reads them from"
+            " files"
+        )
 
 
 def as_array(values, name):

@@ -83,7 +83,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "invtransfer.pages.advice", "invtransfer.pages.profiles", "format_advised", "format_advised_in",
         "encode_plain", "measure_twins", "order_of_pairs", "take_images", "count_at_once", "warn_of_few",
         "check_no_label_missing", "find_module", "forget_fit", "list_advised", "order_advice", "choose_transformations",
-        "ImagesOfPairs", "find_depths", "make_whitenings", "put_feature_last", "select_last_layer",
+        "check_no_paths", "ImagesOfPairs", "find_depths", "make_whitenings", "put_feature_last", "select_last_layer",
         "sensitivity_intervals", "fit_scaler",
         "invtransfer.estimators.profiles", "invtransfer.transformations.strength",
         "invtransfer.analysis.checks", "invtransfer.encoders.heads", "invtransfer.encoders.libraries",

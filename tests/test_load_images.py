@@ -4,8 +4,10 @@ import pickle
 import struct
 import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -334,6 +336,41 @@ def test_lists_of_many_kinds(images, tmp_path):
     mixed = load_images([images[0], images[1] / 255])
     with pytest.raises(ValueError, match=r"data\[1\] has dtype float32, expected uint8, as data\[0\]$"):
         mixed[1]
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        pd.Series,
+        lambda paths: pd.Series(map(str, paths), index=[7, 8]),
+        lambda paths: pd.Series(map(str, paths), dtype="string"),
+        lambda paths: pd.Series([Image.open(path) for path in paths]),
+        lambda paths: np.array([str(path) for path in paths]),
+        lambda paths: np.array(paths, dtype=object),
+    ],
+)
+def test_columns_of_tables_are_lists(files, images, convert):
+    loaded = load_images(convert(sorted(files.iterdir())[:2]))
+    assert (loaded[:] == images[:2]).all()
+
+
+def test_tables_are_told_from_their_columns(files):
+    table = pd.DataFrame({"path": sorted(map(str, files.iterdir())), "y": 0})
+    with pytest.raises(TypeError, match=r"data is a DataFrame of path, y: give its column of paths, such as data\['pa"):
+        load_images(table)
+    assert len(load_images(table["path"])) == 40
+    with pytest.raises(ValueError, match=r"data has shape \(40,\), expected \(n_images, height, width, channels\)"):
+        load_images(table["y"])
+
+
+@pytest.mark.parametrize("convert", [list, pd.Series, np.array, lambda paths: [*map(Path, paths)]])
+def test_paths_where_images_are_expected_are_named(convert):
+    paths, message = convert(["a.png", "b.png"]), "X holds paths, such as 'a.png', expected images: invtransfer.load_im"
+    for use in (FrozenFeatureProbe(mean_colours).fit, lambda X, y: SensitivityScorer(mean_colours).fit(X)):
+        with pytest.raises(ValueError, match=f"^{message}"):
+            use(paths, [0, 1])
+    with pytest.raises(ValueError, match=message.replace("X", "images")):
+        TransformedImages(paths)
 
 
 @pytest.mark.parametrize("axes", [(0, 1, 2, 3), (0, 3, 1, 2)])

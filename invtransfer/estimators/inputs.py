@@ -16,7 +16,7 @@ from sklearn.utils.validation import validate_data
 from torch.utils.data import DataLoader, Dataset
 
 from invtransfer.encoders.encoding import gets_raw_pixels
-from invtransfer.images import as_array, check_images, check_labels, check_no_label_missing, shape_of
+from invtransfer.images import as_array, check_images, check_labels, check_no_label_missing, check_no_paths, shape_of
 from invtransfer.pictures import ImageCollection
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
@@ -59,6 +59,7 @@ def validate_input(estimator, X, y="no_validation", *, reset):
         If `y` has shape (n_samples, 1).
     """
     listed = isinstance(X, (list, tuple)) and len(X) and (isinstance(X[0], Image.Image) or len(shape_of(X[0])) == 3)
+    check_no_paths(X, "X")
     if isinstance(X, (torch.Tensor, str, PathLike, Dataset, DataLoader)):
         X = as_array(X, "X")
     y = as_array(y, "y") if isinstance(y, torch.Tensor) else y

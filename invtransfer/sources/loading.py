@@ -11,6 +11,7 @@ from os import PathLike, fspath
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, SequentialSampler, Subset
 
@@ -47,7 +48,8 @@ def load_images(data, *, size=None, skip_unreadable=False):
           (with h5py installed). Of several arrays, one holds the images;
         - an array of shape (n_images, height, width, 3), in memory or on a disk; 1 or 4 channels, and channels that
           come first, are converted;
-        - a list of arrays, tensors, pictures of PIL's, nested lists, or paths of image files, of any sizes;
+        - a list of arrays, tensors, pictures of PIL's, nested lists, or paths of image files, of any sizes; also as a
+          Series of pandas's or a one-dimensional array, such as a column of paths in a table;
         - a map-style data set of torch's, whose entries are an image or (image, label), or a `DataLoader` of one, of
           which the data set is read, in its own order;
         - a data set of Hugging Face's, with images in the column "image" or "img".
@@ -132,6 +134,11 @@ def load_images(data, *, size=None, skip_unreadable=False):
     if isinstance(data, dict):
         names = ", ".join(map(str, list(data)[:5]))
         raise TypeError(f"data is a {type(data).__name__} of {names}: give one of its parts, such as data['train']")
+    if isinstance(data, pd.DataFrame):
+        names = ", ".join(map(str, data.columns[:5]))
+        raise TypeError(f"data is a DataFrame of {names}: give its column of paths, such as data['path']")
+    if _is_column(data):
+        data = list(np.asarray(data))
     if isinstance(data, (list, tuple)):
         return _load_list(data, size, skip_unreadable)
     if hasattr(data, "shape") and hasattr(data, "dtype") and hasattr(data, "__getitem__"):
@@ -141,6 +148,11 @@ def load_images(data, *, size=None, skip_unreadable=False):
             f"data is of type {type(data).__name__}, expected a path, an array, a list of pictures, or a data set"
         )
     return _load_data_set(data, size)
+
+
+def _is_column(data):
+    """Tell whether data are a one-dimensional array or Series of paths or other objects, which is like a list."""
+    return isinstance(data, (np.ndarray, pd.Series)) and data.ndim == 1 and np.asarray(data).dtype.kind in "OTU"
 
 
 def _labels_of(images):

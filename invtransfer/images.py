@@ -14,7 +14,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from invtransfer.pictures.collection import ImageCollection
-from invtransfer.pictures.conversion import are_python_numbers, to_image, to_unit_range
+from invtransfer.pictures.conversion import are_python_numbers, to_image, to_unit_range, warn_if_nearly_black
 
 
 def check_images(X, name="X"):
@@ -37,6 +37,11 @@ def check_images(X, name="X"):
     ------
     ValueError
         If `X` is not an array of that shape, dtype and range, is empty, or holds NaN, infinity or paths.
+
+    Warns
+    -----
+    UserWarning
+        If uint8 images have no value above 1, and are not black.
 
     Examples
     --------
@@ -62,6 +67,7 @@ def check_images(X, name="X"):
     if 0 in X.shape:
         raise ValueError(f"{name} has shape {X.shape}: it is empty, expected at least one image of one pixel")
     if X.dtype == np.uint8:
+        warn_if_nearly_black(X, name, stacklevel=4)
         return X
     if not np.issubdtype(X.dtype, np.floating):
         raise ValueError(f"{name} has dtype {X.dtype}, expected uint8 (0 to 255) or floats in [0, 1]")

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 from torch.utils.data import TensorDataset
 
-from invtransfer import FrozenFeatureProbe
+from invtransfer import FrozenFeatureProbe, TransformedImages
 from invtransfer.images import check_count, check_images, check_labels, to_tensor
 from invtransfer.pictures.conversion import to_image
 
@@ -38,6 +38,23 @@ def test_float64_becomes_float32():
 def test_bad_images_are_named(X, message):
     with pytest.raises(ValueError, match=message):
         check_images(X)
+
+
+def test_levels_of_0_and_1_are_warned_of():
+    masks = np.zeros((3, 32, 32, 3), np.uint8)
+    check_images(masks)  # black; warnings are errors
+    masks[2, :16] = 1
+    with pytest.warns(
+        UserWarning, match="^images has dtype uint8 and no value above 1, which is nearly black"
+    ) as caught:
+        TransformedImages(masks)
+    assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="^X has dtype uint8 and no value above 1"):
+        FrozenFeatureProbe(lambda X: X.mean(axis=(1, 2))).fit(masks, [0, 1, 1])
+    check_images(masks * 255)
+    check_images(masks.astype(float))
+    masks[1, 0, 0] = 2
+    check_images(masks)
 
 
 def test_the_argument_is_called_as_the_caller_calls_it():

@@ -543,6 +543,17 @@ def test_loaders_that_show_something_else_are_refused(images):
             load_images(loader)
 
 
+def test_a_first_image_of_0_and_1_is_warned_of(tmp_path):
+    mask = np.ones((32, 32, 3), np.uint8)
+    save(tmp_path / "a.png", Image.fromarray(mask))
+    for given in (mask[None], [mask], tmp_path, TensorDataset(torch.from_numpy(mask[None]))):
+        with pytest.warns(UserWarning, match="^the first image of data has dtype uint8 and no value above 1") as caught:
+            loaded = load_images(given)
+        assert [one.filename for one in caught] == [__file__]
+        assert len(TransformedImages(loaded, transformations=["hue"]).sample(1)[0]) == 1
+    load_images([mask / 1, mask * 0])
+
+
 class Stream(IterableDataset):
     def __iter__(self):
         return iter([])

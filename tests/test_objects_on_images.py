@@ -285,7 +285,7 @@ def test_values_out_of_range_are_named(name, rule, values):
     ],
 )
 def test_impossible_twins_are_refused(n_objects, n_images, availability, changed, message):
-    source = ObjectsOnImages(flat_objects(n_objects), flat_images(n_images), availability=availability)
+    source = ObjectsOnImages(flat_objects(n_objects), flat_images(n_images, (8, 8)), availability=availability)
     with pytest.raises(ValueError, match=message):
         source.twins(5, changed=changed)
     assert len(source.twins(5)[1]) == 5

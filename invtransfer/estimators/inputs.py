@@ -57,6 +57,8 @@ def validate_input(estimator, X, y="no_validation", *, reset):
     -----
     DataConversionWarning
         If `y` has shape (n_samples, 1).
+    UserWarning
+        If uint8 images have no value above 1, and are not black.
     """
     listed = isinstance(X, (list, tuple)) and len(X) and (isinstance(X[0], Image.Image) or len(shape_of(X[0])) == 3)
     check_no_paths(X, "X")

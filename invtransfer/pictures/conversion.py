@@ -1,10 +1,13 @@
 """From a picture of any kind (PIL's, an array, a tensor, nested lists) to an image: RGB, upright, of one size."""
 
+import warnings
+
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 
 CHANNELS = (1, 3, 4)  # grey, RGB, RGB and alpha
+FEW_VALUES = 1_000  # in which nothing above 1 says little, as in one small image that is dark
 ROUNDING = 1e-5  # by which a float may be beyond 0 and 1, as after resizing
 
 
@@ -135,6 +138,40 @@ def to_unit_range(values):
         raise ValueError(f"holds floats from {low:.6g} to {high:.6g}, expected [0, 1]")
     values = values.astype(np.float32, copy=False)
     return values if low >= 0 and high <= 1 else values.clip(0, 1)
+
+
+def warn_if_nearly_black(images, name, stacklevel):
+    """Warn if images have levels from 0 to 255 of which none is above 1, as masks and floats that were cast have.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n_images, height, width, 3), uint8 or float
+        Images; floats, and images that are black, are not warned of.
+    name : str
+        What the warning calls them.
+    stacklevel : int
+        As for `warnings.warn`.
+
+    Warns
+    -----
+    UserWarning
+        If no value is above 1, and at least 1000 are 1.
+
+    Examples
+    --------
+    >>> with warnings.catch_warnings(record=True, action="always") as caught:
+    ...     warn_if_nearly_black(np.ones((1, 32, 32, 3), np.uint8), "X", stacklevel=2)
+    >>> str(caught[0].message)[:50]
+    'X has dtype uint8 and no value above 1, which is n'
+    """
+    if images.dtype != np.uint8 or images[0].max() > 1 or images.max() > 1:  # one image tells of most, quickly
+        return
+    if np.count_nonzero(images) >= FEW_VALUES:
+        warnings.warn(
+            f"{name} has dtype uint8 and no value above 1, which is nearly black: images in [0, 1] have a float dtype,"
+            " and masks of 0 and 1 are multiplied by 255",
+            stacklevel=stacklevel,
+        )
 
 
 def _is_cut(tile):

@@ -17,7 +17,7 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSa
 
 from invtransfer.images import check_count
 from invtransfer.pictures.collection import N_THREADS, ImageCollection
-from invtransfer.pictures.conversion import to_image
+from invtransfer.pictures.conversion import to_image, warn_if_nearly_black
 from invtransfer.pictures.files import (
     list_folder,
     list_images,
@@ -82,7 +82,8 @@ def load_images(data, *, size=None, skip_unreadable=False):
     -----
     UserWarning
         If files are left out: damaged ones, if that is asked for, or images of a folder that are of other kinds than
-        those below, such as .heic. It says how many.
+        those below, such as .heic. It says how many. Also if the first image is uint8 with no value above 1, and not
+        black.
 
     Notes
     -----
@@ -116,7 +117,15 @@ def load_images(data, *, size=None, skip_unreadable=False):
     size = None if size is None else check_count(size, "size", high=4096)
     if isinstance(data, (str, PathLike)):
         path = Path(os.path.expanduser(data))
-        return _load_folder(path, size, skip_unreadable) if path.is_dir() else _load_file(path, size)
+        images = _load_folder(path, size, skip_unreadable) if path.is_dir() else _load_file(path, size)
+    else:
+        images = _load_object(data, size, skip_unreadable)
+    warn_if_nearly_black(images[:1], "the first image of data", stacklevel=3)
+    return images
+
+
+def _load_object(data, size, skip_unreadable):
+    """Load images from what is no path."""
     if isinstance(data, ImageCollection):
         return (
             data
@@ -140,7 +149,9 @@ def load_images(data, *, size=None, skip_unreadable=False):
     if _is_column(data):
         data = list(np.asarray(data))
     if isinstance(data, (list, tuple)):
-        return _load_list(data, size, skip_unreadable)
+        pictures = _leave_out_unreadable(data) if skip_unreadable else data
+        _check_sizes(pictures, size)
+        return ImageCollection(pictures, size)
     if hasattr(data, "shape") and hasattr(data, "dtype") and hasattr(data, "__getitem__"):
         return _load_array(data, size)
     if isinstance(data, type) or not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
@@ -176,13 +187,6 @@ def _load_file(path, size):
     with naming(path, OSError, "arrays"):
         arrays = _map_archive(path) if suffix == ".npz" else {path.stem: np.load(path, mmap_mode="r")}
     return _choose(path, arrays, size)
-
-
-def _load_list(pictures, size, skip_unreadable):
-    if skip_unreadable:
-        pictures = _leave_out_unreadable(pictures)
-    _check_sizes(pictures, size)
-    return ImageCollection(pictures, size)
 
 
 def _load_folder(folder, size, skip_unreadable):

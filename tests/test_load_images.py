@@ -527,8 +527,58 @@ def test_entries_that_are_no_images_are_named(images):
     with pytest.raises(ValueError, match=r"^data\[9\] cannot be read as an image: no connection$"):
         loaded[:20]
     boxes = load_images(Pairs(images, label=lambda i: [1, 2]))
-    with pytest.raises(ValueError, match=r"data has labels of shape \(40, 2\), expected one number or name per image"):
+    with pytest.raises(ValueError, match=r"data\[0\] has a label of type list, expected one number or name per image"):
         boxes.labels  # noqa: B018
+
+
+class Entries(Dataset):
+    """Entries that are made when they are asked for."""
+
+    def __init__(self, make):
+        self.make = make
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, i):
+        return self.make(i)
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (lambda i: 1 // (i - 6), r"^data\[6\] cannot be read as an image and its label: integer division or modulo by"),
+        (lambda i: [0] * i, r"^data\[0\] has a label of type list, expected one number or name"),
+        (lambda i: {"boxes": []}, r"^data\[0\] has a label of type dict, expected one number or name"),
+        (lambda i: torch.eye(8)[i], r"^data\[0\] has a label of type Tensor, expected one number or"),
+    ],
+)
+def test_labels_that_cannot_be_read_are_named(images, label, message):
+    for make in (lambda i: (images[i], label(i)), lambda i: {"image": images[i], "label": label(i)}):
+        loaded = load_images(Entries(make))
+        with pytest.raises(ValueError, match=message):
+            loaded.labels  # noqa: B018
+
+
+def test_an_entry_without_a_label_is_named(images):
+    for loaded in (
+        load_images(Entries(lambda i: (images[i], i)[: 1 + (i < 5)])),
+        load_images(Entries(lambda i: {"image": images[i]} | ({"target": i} if i < 5 else {}))),
+    ):
+        with pytest.raises(
+            ValueError, match=r"^data\[5\] cannot be read as an image and its label: it has no label, as"
+        ):
+            loaded.labels  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["label", "labels", "target", "targets"])
+def test_entries_that_are_dicts_have_labels(images, name):
+    loaded = load_images(Entries(lambda i: {"image": images[i], name: i % 2, "id": 7}))
+    assert loaded.labels.tolist() == [0, 1] * 4
+    both = load_images(Entries(lambda i: {"image": images[i], "target": 9, "label": i}))
+    assert both.labels.tolist() == [*range(8)]
+    assert load_images(Entries(lambda i: {"image": images[i], "id": 7})).labels is None
+    assert load_images(Entries(lambda i: (images[i], np.array(i)))).labels.tolist() == [*range(8)]
 
 
 def test_loaders_that_show_something_else_are_refused(images):
@@ -577,12 +627,15 @@ def test_labels_of_torchvision_are_not_read_from_the_images(tmp_path, transform,
     assert loaded.labels.tolist() == [0, 0, 1, 1, 2, 2] if transform is None else [10, 10, 11, 11, 12, 12]
 
 
+LABELS = ("label", "labels", "target")
+
+
 class Table:
     """What is needed of a data set of Hugging Face's."""
 
     def __init__(self, columns, names=None):
         self.columns, self.column_names, self.read = columns, list(columns), 0
-        self.features = {name: type("Feature", (), {"names": names} if "label" in name else {})() for name in columns}
+        self.features = {name: type("Feature", (), {"names": names} if name in LABELS else {})() for name in columns}
 
     def __len__(self):
         return len(next(iter(self.columns.values())))
@@ -594,7 +647,7 @@ class Table:
         return {name: values[key] for name, values in self.columns.items()}
 
 
-@pytest.mark.parametrize(("image", "label"), [("image", "label"), ("img", "labels")])
+@pytest.mark.parametrize(("image", "label"), [("image", "label"), ("img", "labels"), ("image", "target")])
 def test_tables_with_columns(images, image, label):
     pictures = [Image.fromarray(one) for one in images]
     data = Table({"id": range(40), image: pictures, label: [i % 2 for i in range(40)]}, ["cat", "dog"])

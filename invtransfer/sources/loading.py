@@ -4,7 +4,7 @@ import os
 import struct
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from os import PathLike, fspath
@@ -31,7 +31,7 @@ SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm",
 )  # fmt: skip
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
-IMAGE_COLUMNS, LABEL_COLUMNS = ("image", "img"), ("label", "labels")
+IMAGE_COLUMNS, LABEL_COLUMNS = ("image", "img"), ("label", "labels", "target", "targets")
 N_READ_TWICE = 4  # entries of a data set; one of a random flip stays unnoticed once in 16 times
 
 
@@ -52,7 +52,9 @@ def load_images(data, *, size=None, skip_unreadable=False):
           Series of pandas's or a one-dimensional array, such as a column of paths in a table;
         - a map-style data set of torch's, whose entries are an image or (image, label), or a `DataLoader` of one, of
           which the data set is read, in its own order;
-        - a data set of Hugging Face's, with images in the column "image" or "img".
+        - a data set of Hugging Face's, or another whose entries are dicts, with images in the column "image" or "img"
+          and labels in "label", "labels", "target" or "targets", the first of these that there is; other columns are
+          not read.
     size : int or None
         Side of the images in pixels, at most 4096: the shorter side is resized to it (bilinear, antialiased), and the
         square in the centre is cut out. None: all images must be of one size, which is kept.
@@ -415,19 +417,32 @@ def _read_labels(data):
         return _read_labels(data.dataset)[np.asarray(data.indices)]
     column = next((name for name in LABEL_COLUMNS if name in (getattr(data, "column_names", None) or ())), None)
     if column is not None:
-        labels = data[column]
+        with naming(f"data[{column!r}]", ValueError, "labels"):
+            labels = list(data[column])
     elif type(data).__module__.startswith("torchvision.") and getattr(data, "target_transform", None) is None:
         labels = getattr(data, "targets", None)  # of other classes, entries may have other labels
     else:
         labels = None
     if labels is None:
-        labels = [_split(data[i])[1] for i in range(len(data))]
-    labels = np.asarray(
-        [label.item() if isinstance(label, torch.Tensor) and label.ndim == 0 else label for label in labels]
-    )
-    if labels.ndim != 1:
-        raise ValueError(f"data has labels of shape {labels.shape}, expected one number or name per image")
-    return labels
+        labels = [_read_label(data, i) for i in range(len(data))]
+    return np.asarray([_check_label(label, i) for i, label in enumerate(labels)])
+
+
+def _read_label(data, i):
+    with naming(f"data[{i}]", ValueError, "an image and its label"):
+        _, *label = _split(data[i])
+        if not label:
+            raise ValueError("it has no label, as data[0] has")
+        return label[0]
+
+
+def _check_label(label, i):
+    """Return a label as one number or name."""
+    if isinstance(label, (torch.Tensor, np.ndarray)) and label.ndim == 0:
+        return label.item()
+    if isinstance(label, (Sequence, Mapping, np.ndarray, torch.Tensor)) and not isinstance(label, (str, bytes)):
+        raise ValueError(f"data[{i}] has a label of type {type(label).__name__}, expected one number or name per image")
+    return label
 
 
 def _find_class_names(data):

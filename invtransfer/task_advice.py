@@ -35,8 +35,8 @@ LONG_NAMES = {
 
 
 def advise_on_task(
-    models, images, path, *, transformations=None, most_images=None, n_draws=4, layer=None, pool="auto", size=224, device="auto",
-    batch_size=None, precision="float32", random_weights=False, skip_unreadable=False, seed=0,
+    models, images, path, *, transformations=None, most_images=None, n_draws=4, layer=None, pool="auto", size=224,
+    device="auto", batch_size=None, precision="float32", random_weights=False, skip_unreadable=False, seed=0,
 ):  # fmt: skip
     """Find out which invariances a task of labelled images needs, for each of some models, and keep it in a cube.
 
@@ -118,8 +118,8 @@ def advise_on_task(
     read_images(loaded, rows)
     identities = named.identify(models)
     settings = {
-        "transformations": [t.name for t in chosen], "most_images": most_images, "n_draws": n_draws, "size": size, "layer": layer, "pool": pool,
-        "precision": precision, "weights": weights,
+        "transformations": [t.name for t in chosen], "most_images": most_images, "n_draws": n_draws, "size": size,
+        "layer": layer, "pool": pool, "precision": precision, "weights": weights,
         "images": identify_images(images, loaded), "skip_unreadable": skip_unreadable, "seed": seed,
     }  # fmt: skip
     shown = {"images_digest": digest_images(loaded, rows)}

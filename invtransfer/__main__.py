@@ -8,7 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from invtransfer.cubes.assembly import STATUS, check_study_cube
+from invtransfer.cubes.assembly import STATUS, check_study_cube, is_whole
 from invtransfer.cubes.export import export_csv
 from invtransfer.cubes.files import load_cube, read, write
 from invtransfer.cubes.merging import merge
@@ -373,9 +373,9 @@ def _page(options):
         page = pages.make_advice_page(cube, options.cube.name)
     elif "study" in cube.attrs:
         study = _load_study(cube.attrs["study"], options.study)
-        from invtransfer.paper.claims import describe_claims
+        from invtransfer.analysis.claims import describe_claims
 
-        claims = study.claims(cube) if study.claims is not None and pages.is_whole(cube) else []
+        claims = study.claims(cube) if study.claims is not None and is_whole(cube) else []
         page = pages.make_study_page(cube, study, describe_claims(claims))
     elif is_measurement:
         page = pages.make_profile_page(cube, options.cube.name, *_find_images(cube, options.images))

@@ -37,10 +37,10 @@ from pathlib import Path
 import numpy as np
 
 from invtransfer import FrozenFeatureProbe, InvarianceAdvisor
-from invtransfer.analysis import format_advised_pretraining
+from invtransfer.analysis import claims, format_advised_pretraining
 from invtransfer.analysis.advice import ADVICE, MOST_ADVISED
 from invtransfer.cubes.assembly import make_cell
-from invtransfer.paper import Study, claims, grids, inputs, main, presets, tasks, timing
+from invtransfer.paper import Study, grids, inputs, main, presets, tasks, timing
 from invtransfer.paper.planted_labels import PLANTED, plant
 from invtransfer.paper.pretraining import pretrain
 from invtransfer.plots import plot_advised_pretraining

@@ -30,9 +30,9 @@ Reference
 from pathlib import Path
 
 from invtransfer import SensitivityScorer
-from invtransfer.analysis import format_means
+from invtransfer.analysis import claims, format_means
 from invtransfer.cubes.assembly import make_cell
-from invtransfer.paper import Study, claims, grids, inputs, main, presets, timing
+from invtransfer.paper import Study, grids, inputs, main, presets, timing
 from invtransfer.paper.distribution_shift import make_kind
 from invtransfer.paper.pretraining import pretrain
 from invtransfer.plots import plot_depth

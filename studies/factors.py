@@ -37,9 +37,9 @@ Reference
 from pathlib import Path
 
 from invtransfer import FrozenFeatureProbe, SensitivityScorer
-from invtransfer.analysis import REFERENCE, factor_contrasts, fill_relations, format_means
+from invtransfer.analysis import REFERENCE, claims, factor_contrasts, fill_relations, format_means
 from invtransfer.cubes.assembly import make_cell
-from invtransfer.paper import Study, claims, grids, inputs, main, presets, tasks, timing
+from invtransfer.paper import Study, grids, inputs, main, presets, tasks, timing
 from invtransfer.paper.pretraining import pretrain
 from invtransfer.plots import plot_factors
 from invtransfer.transformations import TRANSFORMATIONS

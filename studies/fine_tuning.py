@@ -35,9 +35,16 @@ from functools import partial
 from pathlib import Path
 
 from invtransfer import FineTuner, FrozenFeatureProbe, SensitivityScorer
-from invtransfer.analysis import count_once, drop_references, format_fine_tuning, paired_contrast, target_sensitivity
+from invtransfer.analysis import (
+    claims,
+    count_once,
+    drop_references,
+    format_fine_tuning,
+    paired_contrast,
+    target_sensitivity,
+)
 from invtransfer.cubes.assembly import make_cell
-from invtransfer.paper import Study, claims, datasets, grids, inputs, main, presets, tasks, timing
+from invtransfer.paper import Study, datasets, grids, inputs, main, presets, tasks, timing
 from invtransfer.paper.pretraining import pretrain
 from invtransfer.plots import plot_fine_tuning
 from invtransfer.transformations import TRANSFORMATIONS

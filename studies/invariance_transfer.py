@@ -40,9 +40,9 @@ from pathlib import Path
 import xarray as xr
 
 from invtransfer import SensitivityScorer
-from invtransfer.analysis import format_invariance, invariance_by_relation, spillover_in_distribution
+from invtransfer.analysis import claims, format_invariance, invariance_by_relation, spillover_in_distribution
 from invtransfer.cubes.assembly import make_cell
-from invtransfer.paper import Study, claims, grids, main, presets, timing
+from invtransfer.paper import Study, grids, main, presets, timing
 from invtransfer.paper.distribution_shift import EVALUATED_ON, KINDS, find_shifted, make_kind, make_shifted
 from invtransfer.paper.pretraining import pretrain
 from invtransfer.plots import plot_invariance_transfer

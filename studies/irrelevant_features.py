@@ -37,9 +37,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from invtransfer.analysis import format_means
+from invtransfer.analysis import claims, format_means
 from invtransfer.cubes.assembly import make_cell
-from invtransfer.paper import Study, claims, datasets, grids, images_with_objects, main, presets, timing
+from invtransfer.paper import Study, datasets, grids, images_with_objects, main, presets, timing
 from invtransfer.paper.images_with_objects import POSITIONS, STAND_IN, TASKS
 from invtransfer.paper.pretraining import pretrain
 from invtransfer.plots import plot_irrelevant_features

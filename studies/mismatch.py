@@ -33,9 +33,9 @@ from pathlib import Path
 import numpy as np
 
 from invtransfer import FrozenFeatureProbe
-from invtransfer.analysis import compare_with_exact, format_table
+from invtransfer.analysis import claims, compare_with_exact, format_table
 from invtransfer.cubes.assembly import make_cell
-from invtransfer.paper import Study, claims, grids, inputs, main, presets, tasks, timing
+from invtransfer.paper import Study, grids, inputs, main, presets, tasks, timing
 from invtransfer.paper.datasets import load_objects_and_backgrounds
 from invtransfer.paper.pretraining import pretrain
 from invtransfer.plots import plot_mismatch

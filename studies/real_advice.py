@@ -36,10 +36,10 @@ import xarray as xr
 from scipy.stats import spearmanr
 
 from invtransfer import FrozenFeatureProbe, InvarianceAdvisor, TransformedImages
-from invtransfer.analysis import format_means
+from invtransfer.analysis import claims, format_means
 from invtransfer.cubes.assembly import make_cell
 from invtransfer.encoders import encode
-from invtransfer.paper import Study, claims, grids, inputs, main, tasks
+from invtransfer.paper import Study, grids, inputs, main, tasks
 from invtransfer.plots import plot_real_advice
 from invtransfer.randomness import derive_seed
 from invtransfer.transformations import TRANSFORMATIONS

@@ -35,9 +35,9 @@ Reference
 from functools import partial
 from pathlib import Path
 
-from invtransfer.analysis import REFERENCE, format_means, rank_correlation, select_factor
+from invtransfer.analysis import REFERENCE, claims, format_means, rank_correlation, select_factor
 from invtransfer.cubes.assembly import make_cell
-from invtransfer.paper import Study, claims, datasets, grids, images_with_objects, main, presets, timing
+from invtransfer.paper import Study, datasets, grids, images_with_objects, main, presets, timing
 from invtransfer.paper.images_with_objects import POSITIONS, STAND_IN, make_combined
 from invtransfer.paper.pretraining import pretrain
 from invtransfer.plots import plot_relevance

@@ -53,10 +53,11 @@ from torch import nn
 
 import invtransfer
 from invtransfer import analysis, randomness
+from invtransfer.analysis import claims
 from invtransfer.networks import architectures as networks
 from invtransfer.networks import devices, optimizers, training
 from invtransfer.pages import layout
-from invtransfer.paper import claims, datasets, distribution_shift, grids, images_with_objects, inputs, tasks
+from invtransfer.paper import datasets, distribution_shift, grids, images_with_objects, inputs, tasks
 from invtransfer.sources import pasting
 from invtransfer.transformations import TRANSFORMATIONS, apply_transformations
 

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from invtransfer.paper.claims import (
+from invtransfer.analysis.claims import (
     Claim,
     adjust,
     claim,

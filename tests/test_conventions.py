@@ -34,7 +34,7 @@ MAY_IMPORT = {  # beside itself; a room is a module or folder of the package
     "models_and_images": GROUND | {"sources", "networks", "encoders", "estimators"},
     "measuring": GROUND | {"sources", "networks", "encoders", "estimators", "cubes", "models_and_images"},
     "task_advice": GROUND | {"sources", "networks", "encoders", "estimators", "cubes", "models_and_images"},
-    "__main__": {"cubes", "plots", "pages", "published", "paper", "measuring", "task_advice", "storage"},
+    "__main__": {"analysis", "cubes", "plots", "pages", "published", "paper", "measuring", "task_advice", "storage"},
 }  # fmt: skip
 WITHOUT_TORCH = {"analysis", "pages", "plots", "published"}
 

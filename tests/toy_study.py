@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from invtransfer.analysis import format_means
-from invtransfer.paper import Study, claims, main
+from invtransfer.analysis import claims, format_means
+from invtransfer.paper import Study, main
 from invtransfer.paper.grids import cell_arguments, full_grid
 from invtransfer.paper.inputs import Inputs
 

@@ -78,6 +78,30 @@ def check_study_cube(cube, name="the cube", needs=("status",)):
             raise ValueError(f"{name} has no variable {variable!r}: it is not a study's cube")
 
 
+def is_whole(cube):
+    """Tell whether all cells of a study were tried, and some are done: then there are results.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        Cube of a study, with "status".
+
+    Returns
+    -------
+    whole : bool
+
+    Raises
+    ------
+    ValueError
+        If it has no "status".
+    """
+    check_study_cube(cube)
+    missing = cube.status.values == STATUS.index("missing")
+    if "cell" in cube:
+        missing &= cube.cell.values != ""  # some places of the cube may have no cell
+    return bool(not missing.any() and (cube.status.values == STATUS.index("done")).any())
+
+
 def assemble(points, cells, coordinates):
     """Put cells in their places in one cube.
 

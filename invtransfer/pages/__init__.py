@@ -8,9 +8,9 @@ from invtransfer.pages.advice import make_advice_page
 from invtransfer.pages.layout import check_page, make_page, write_page
 from invtransfer.pages.profiles import make_profile_page
 from invtransfer.pages.speed import make_speed_page
-from invtransfer.pages.studies import is_whole, make_study_page
+from invtransfer.pages.studies import make_study_page
 
 __all__ = [
-    "check_page", "is_whole", "make_advice_page", "make_page", "make_profile_page", "make_speed_page",
+    "check_page", "make_advice_page", "make_page", "make_profile_page", "make_speed_page",
     "make_study_page", "write_page",
 ]  # fmt: skip

@@ -5,43 +5,18 @@ import shlex
 from functools import partial
 from numbers import Integral
 
-from invtransfer.cubes.assembly import STATUS, check_study_cube
+from invtransfer.analysis.claims import LEVEL, VERDICTS
+from invtransfer.cubes.assembly import is_whole
 from invtransfer.pages.layout import Table, Verbatim, draw_pictures, make_page
 from invtransfer.pages.origins import describe_failures, describe_origin
 from invtransfer.storage import parse_json
 
-VERDICTS = ("held", "undecided", "contradicted", "unknown")
-LEVEL = 0.025  # of one side of a 95 % interval
 READING = (
     "How to read this: a number with ± is the mean over seeds (repetitions with other random numbers), with half the"
     " width of its 95 % interval. A claim is held if the whole interval of the difference is on the claimed side,"
     " contradicted if all of it is on the other side, and undecided otherwise. Where many claims are read at once, some"
     " seem to hold by chance: those whose Holm's p is at most 0.025 would still hold if all had to be right at once."
 )
-
-
-def is_whole(cube):
-    """Tell whether all cells of a study were tried, and some are done: then there are results.
-
-    Parameters
-    ----------
-    cube : xarray.Dataset
-        Cube of a study, with "status".
-
-    Returns
-    -------
-    whole : bool
-
-    Raises
-    ------
-    ValueError
-        If it has no "status".
-    """
-    check_study_cube(cube)
-    missing = cube.status.values == STATUS.index("missing")
-    if "cell" in cube:
-        missing &= cube.cell.values != ""  # some places of the cube may have no cell
-    return bool(not missing.any() and (cube.status.values == STATUS.index("done")).any())
 
 
 def make_study_page(cube, study, claims=()):
@@ -54,7 +29,7 @@ def make_study_page(cube, study, claims=()):
     study : invtransfer.paper.Study
         The study, whose functions make its table and figure.
     claims : list of dict
-        Claims beside its numbers, as `invtransfer.paper.claims.describe_claims` returns them.
+        Claims beside its numbers, as `invtransfer.analysis.claims.describe_claims` returns them.
 
     Returns
     -------

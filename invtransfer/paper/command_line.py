@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from invtransfer.cubes.assembly import STATUS
+from invtransfer.cubes.assembly import STATUS, is_whole
 from invtransfer.cubes.files import write
 from invtransfer.cubes.running import UNDONE, plan_study, run_study
 from invtransfer.paper.datasets import PAPER_OBJECTS
@@ -356,10 +356,9 @@ def _report(study, cube, path):
 
     While cells are missing, the table is not printed, and no figure is drawn. If cells failed, it ends with code 1.
     """
-    missing, done, failed = (cube.status.values == STATUS.index(state) for state in ("missing", "done", "failed"))
+    missing, failed = (cube.status.values == STATUS.index(state) for state in ("missing", "failed"))
     missing &= cube.cell.values != ""  # some places of the cube may have no cell
-    whole = not missing.any() and done.any()
-    if whole:
+    if is_whole(cube):
         _say(f"\n{study.table(cube)}")
         with_claims, text = study.check_claims(cube)
         if text:
@@ -375,7 +374,7 @@ def _report(study, cube, path):
             figure = f"none: {error}; pip install 'invtransfer[plot]'"
         _say(f"\nfigure  {figure}")
     _say(f"cube    {path}")
-    if study.published is not None and whole:
+    if study.published is not None and is_whole(cube):
         table = os.path.relpath(Path(study.folder, "published", study.published))
         _say(f"paper   invtransfer compare {path} {table} --ignore all")
     if missing.any():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 
-from invtransfer.paper.claims import describe_claims, format_claims
+from invtransfer.analysis.claims import describe_claims, format_claims
 from invtransfer.storage import expand_path, format_json
 
 
@@ -47,7 +47,7 @@ class Study:
     figure : callable
         Function from the cube to a matplotlib figure.
     claims : callable or None
-        Function from the cube to the paper's sentences, each checked with `invtransfer.paper.claims.claim`.
+        Function from the cube to the paper's sentences, each checked with `invtransfer.analysis.claims.claim`.
     choices : dict of str to sequence
         Values that some settings may have.
     datasets : dict of str to dict

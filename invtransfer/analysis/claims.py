@@ -7,8 +7,9 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from invtransfer.analysis import adjust_p_values, format_mean
 from invtransfer.analysis.checks import check_array
+from invtransfer.analysis.profiles import adjust_p_values
+from invtransfer.analysis.summaries import format_mean
 
 VERDICTS = ("held", "undecided", "contradicted", "unknown")
 LEVEL = 0.025  # of one side of a 95 % interval

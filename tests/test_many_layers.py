@@ -71,6 +71,18 @@ def test_each_layer_is_what_it_is_alone(some_images):
     assert together.descriptions[-1] == "input of fc"
 
 
+@pytest.mark.parametrize("names", [["relu", ""], ["", "relu"], ["relu", "[0]"], ["blocks.0.conv", "relu", ""]])
+def test_the_output_of_the_module_may_be_named_last(network, some_images, names):
+    if "[0]" in names:
+        network.forward = lambda x: (Network.forward(network, x),)
+    together = ManyLayers(network, names)
+    with torch.no_grad():
+        Z = together(some_images)
+        for name, columns in zip(together.names, together.columns, strict=True):
+            assert torch.equal(Z[:, columns], LayerFeatures(network, name)(some_images)), name
+    assert sorted(together.names) == sorted(names)
+
+
 def test_depth_is_the_share_of_the_layers_that_have_run(some_images):
     # conv1, two blocks of 2 convolutions in layer1, and 3 + 2 in each of the other stages, with that of the shortcut
     together = ManyLayers(models.resnet18().eval())

@@ -100,7 +100,7 @@ class ManyLayers(nn.Module):
         """Return features of shape (n_samples, n_features of all layers), float32."""
         kept, runs, done = {}, Counter(), Counter()
         size = size_behind_preprocessing(self.module, images.shape[2:])
-        runner = self._parts[self._direct or next(iter(self._parts))]
+        runner = self._parts[next(iter(self._parts)) if self._direct is None else self._direct]
         runner.training = self.training  # it is no part of this module, which sets the mode of its parts
 
         def count(*_):

@@ -221,7 +221,9 @@ class _Measurement:
             self._name = model
         if self._shown is None:
             source = take_images(self.images, self._encoder, self._seed, self.order, self.order)
-            encode = partial(encode_plain, self._encoder, source, batch_size=batch_size, precision=self._precision)
+            encode = partial(
+                encode_plain, self._encoder, source, name=model, batch_size=batch_size, precision=self._precision
+            )
             try:
                 plain = encode(len(self.order), most_bytes=KEPT_BYTES)
                 known = {} if plain is None else {"plain": plain}

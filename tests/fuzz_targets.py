@@ -82,7 +82,8 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
     "called by functions that have targets": [
         "invtransfer.pages.layout", "invtransfer.pages.measure_command", "invtransfer.pages.origins",
         "invtransfer.pages.advice", "invtransfer.pages.profiles", "format_advised", "format_advised_in",
-        "encode_plain", "measure_twins", "order_of_pairs", "take_images", "count_at_once", "warn_of_few",
+        "check_repeats", "encode_plain", "measure_twins", "order_of_pairs", "take_images", "count_at_once",
+        "warn_of_few",
         "check_no_label_missing", "find_module", "forget_fit", "list_advised", "order_advice", "choose_transformations",
         "check_no_paths", "ImagesOfPairs", "find_depths", "make_whitenings", "put_feature_last", "select_last_layer",
         "sensitivity_intervals", "fit_scaler",
@@ -936,7 +937,9 @@ def encode(Z, X):
     "gets_raw_pixels",
     "measure_given",
     "choose_batch_size",
+    "choose_size",
     "check_inference",
+    "warn_if_features_vary",
 )
 def pieces(draw):
     opened, given = call_drawn(draw, "open_encoder", spoiled=True, again=False)
@@ -955,6 +958,8 @@ def pieces(draw):
     assert (distances >= 0).all()
     size = draw(st.tuples(st.integers(1, 5_000), st.integers(1, 5_000)))
     assert 1 <= call(public("choose_batch_size"), size) <= 128
+    assert call(public("choose_size"), opened, size) == call(public("choose_batch_size"), size)
+    call(public("warn_if_features_vary"), opened, X)  # none of ENCODERS is random
     call(public("check_inference"), draw(st.none() | st.integers(-1, 9)), draw(ARGUMENTS["precision"] | names()))
 
 

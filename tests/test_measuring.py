@@ -66,6 +66,10 @@ def deep():
 def pixels():
     return nn.Flatten()
 
+class Random(nn.Module):
+    def forward(self, images):
+        return nn.functional.dropout(images.flatten(1))
+
 class Fails(nn.Module):
     def forward(self, images):
         if (images[:, 0] == images[:, 1]).all():
@@ -123,11 +127,11 @@ def count_calls(folder):
 def test_what_is_measured_is_not_measured_again(folder):
     measure("mine.py:colours", "--transformations", "invert")
     first, n_calls = xr.open_dataset("mine.nc").load(), count_calls(folder)
-    assert n_calls == 2  # images as they are, and inverted
+    assert n_calls == 4  # a few images twice, images as they are, and inverted
     measure("mine.py:colours", "--transformations", "invert")
     assert count_calls(folder) == n_calls
     measure("mine.py:colours", "mine.py:pixels", "--transformations", "invert", "hue")
-    assert count_calls(folder) == n_calls + 2  # for the hue
+    assert count_calls(folder) == n_calls + 4  # for the hue
     both = xr.open_dataset("mine.nc").load()
     assert both.sel(encoder="mine.py:colours", transformation="invert").sensitivity == first.sensitivity.squeeze()
     with pytest.raises(SystemExit):
@@ -351,8 +355,16 @@ def test_a_cell_more_when_interactions_are_asked_for_later(folder):
     measure("mine.py:colours", *names, "--interactions", "all")
     cube = xr.open_dataset("mine.nc")
     assert cube.kind.sel(transformation="invert", then="hue").item() != ""
-    # of the first transformation only: as it is, alone and together with the second
-    assert count_calls(folder) == n_calls + 2
+    # a few images twice, and those of the first transformation only: as they are, alone and together with the second
+    assert count_calls(folder) == n_calls + 4
+
+
+@pytest.mark.filterwarnings("default")
+def test_random_features_are_warned_of_by_name(folder, capsys):
+    measure("mine.py:Random", "mine.py:pixels", "--transformations", "invert", "hue")
+    warning = "invtransfer measure: warning: encoder 'mine.py:Random', Random gives other features of the same images"
+    said = capsys.readouterr().err
+    assert said.count(warning) == said.count("warning") == 1
 
 
 @pytest.mark.parametrize("later", [[], ["--interactions", "hue,invert"]], ids=["none", "others"])

@@ -140,7 +140,8 @@ def test_features_are_computed_once(source):
         return images.mean(axis=(1, 2))
 
     FrozenFeatureProbe(encode, solver="adam", epochs=5, random_state=0).fit(*source.sample(300))
-    assert calls == [128, 128, 128]  # 300 images in batches, the last one filled up; not once per epoch
+    # 300 images in batches, the last one filled up; not once per epoch; and 8 twice, to see whether features vary
+    assert calls == [128, 128, 128, 8, 8]
 
 
 def test_frozen_is_frozen(encoder, source):
@@ -295,7 +296,7 @@ def test_features_are_computed_in_the_precision_that_was_chosen(source):
     X, y = source.sample(30)
     probe = FrozenFeatureProbe(module, layer="", precision="bfloat16").fit(X, y)
     probe.predict(X)
-    assert dtypes == [torch.bfloat16] * 2
+    assert dtypes == [torch.bfloat16] * 4  # two of them to see whether features vary
     with pytest.raises(ValueError, match="precision is 'int8', expected one of: float32, bfloat16, float16"):
         FrozenFeatureProbe(module, layer="", precision="int8").fit(X, y)
 

@@ -52,17 +52,17 @@ def test_images_that_a_transformation_leaves_as_they_are_are_encoded_once():
     scorer = SensitivityScorer(watched, layer="", transformations=names, batch_size=1, random_state=0)
     scorer.fit(many_images(40))
     # 40 as they are; of the 2 x 3 x 40 draws only those that act, each with probability 0.5
-    assert 40 + 80 < len(watched.sizes) < 40 + 160
+    assert 12 + 40 + 80 < len(watched.sizes) < 12 + 40 + 160  # 8 + 4 of them to see whether features vary
     watched.sizes.clear()
     scorer.set_params(twins="clean").fit(many_images(40))
-    assert len(watched.sizes) == 40 + 3 * 40
+    assert len(watched.sizes) == 12 + 40 + 3 * 40
 
 
 def test_few_pairs_cost_few_images():
     watched = Watched()
     scorer = SensitivityScorer(watched, layer="", twins="clean", n_pairs=8, random_state=0)
     scorer.fit(many_images(8))
-    assert watched.sizes == [128, 128]  # 8 x (1 + 18) = 152 images
+    assert watched.sizes == [8, 8, 128, 128]  # twice a few; 8 x (1 + 18) = 152 images
 
 
 @pytest.mark.parametrize("kind", ["drawn", "clean"])

@@ -321,8 +321,7 @@ def _stream(encoder, pieces, batch_size, precision, n_features=None):
             rest = images if rest is None or not len(rest) else np.concatenate([rest, images])
         elif rest is None:
             return
-        seen = size_behind_preprocessing(getattr(encoder, "module", None), rest.shape[1:3])
-        size = batch_size or choose_batch_size(seen, device_of(encoder))
+        size = batch_size or choose_size(encoder, rest.shape[1:3])
         n = len(rest) if last else len(rest) // size * size
         if n:
             computed = _compute_features(encoder, rest[:n], size, precision)
@@ -331,6 +330,30 @@ def _stream(encoder, pieces, batch_size, precision, n_features=None):
             key, n = waiting.popleft()
             yield key, Z[:n]
             Z = Z[n:]
+
+
+def choose_size(encoder, image_size):
+    """Choose how many images an encoder gets at once if nobody says it.
+
+    Parameters
+    ----------
+    encoder : object
+        As `open_encoder` returned it.
+    image_size : tuple of int
+        (height, width) of the images.
+
+    Returns
+    -------
+    batch_size : int
+        That of `choose_batch_size`, by the device, and by the size to which the model brings the images.
+
+    Examples
+    --------
+    >>> choose_size(None, (224, 224))
+    8
+    """
+    seen = size_behind_preprocessing(getattr(encoder, "module", None), image_size)
+    return choose_batch_size(seen, device_of(encoder))
 
 
 def device_of(encoder):

@@ -231,13 +231,13 @@ class LayerFeatures(nn.Module):
         return features.float()
 
 
-def name_of(module):
-    """Return the name of a module's class, without the preprocessing in front, for messages.
+def name_of(encoder):
+    """Return the name of a module's class, without the preprocessing in front, or of a function, for messages.
 
     Parameters
     ----------
-    module : torch.nn.Module
-        Any module.
+    encoder : torch.nn.Module or callable
+        Any module or function.
 
     Returns
     -------
@@ -245,10 +245,11 @@ def name_of(module):
 
     Examples
     --------
-    >>> name_of(nn.Flatten())
-    'Flatten'
+    >>> name_of(nn.Flatten()), name_of(len)
+    ('Flatten', 'len')
     """
-    return type(model_behind(module)).__name__
+    model = model_behind(encoder)
+    return getattr(model, "__name__", None) or type(model).__name__
 
 
 def uncompiled(module):

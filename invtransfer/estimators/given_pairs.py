@@ -12,6 +12,7 @@ from invtransfer.analysis.representations import (
     sensitivity_interval,
 )
 from invtransfer.encoders.encoding import count_at_once, encode_pieces, open_encoder
+from invtransfer.encoders.repeating import warn_if_features_vary
 from invtransfer.estimators.twins import warn_of_few
 from invtransfer.images import check_images
 
@@ -57,7 +58,8 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None, pool="auto"):
     Warns
     -----
     UserWarning
-        If fewer than 3 pairs make the mean distance, so that its interval cannot be known.
+        If fewer than 3 pairs make the mean distance, so that its interval cannot be known; or if the encoder gives the
+        same images other features each time, or in another batch.
 
     Notes
     -----
@@ -78,7 +80,9 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None, pool="auto"):
         raise ValueError(f"X_twin has dtype {X_twin.dtype}, expected that of X, {X.dtype}")
     if len(X) < 2:
         raise ValueError("X has 1 pair, expected at least 2: twins are compared with different images")
-    measured = measure_given(open_encoder(encoder, layer, pool), X, X_twin)
+    encoder = open_encoder(encoder, layer, pool)
+    warn_if_features_vary(encoder, X)
+    measured = measure_given(encoder, X, X_twin)
     warn_of_few(*(xr.DataArray(one, dims="pair", name="the difference between X and X_twin") for one in measured))
     return sensitivity_interval(*measured)
 

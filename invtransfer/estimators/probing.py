@@ -14,6 +14,7 @@ from torch import nn
 
 from invtransfer.analysis.transferability import fit_scaler
 from invtransfer.encoders.encoding import describe_features, encode, open_encoder
+from invtransfer.encoders.repeating import warn_if_features_vary
 from invtransfer.estimators.frozen import AroundEncoder
 from invtransfer.estimators.inputs import FEW_SAMPLES, find_classes, validate_input, validate_validation
 from invtransfer.images import check_count
@@ -170,6 +171,11 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
             finite row per image.
         TypeError
             If `encoder` is of a type that cannot be used.
+
+        Warns
+        -----
+        UserWarning
+            If the encoder gives the same images other features each time, or in another batch.
         """
         X, y = validate_input(self, X, y, reset=True)
         self.classes_, codes = find_classes(y)
@@ -182,6 +188,7 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
             raise ValueError(f"solver is {self.solver!r}, expected one of: {', '.join(SOLVERS)}")
         encoder = open_encoder(self.encoder, self.layer, self.pool)
         Z = encode(encoder, X, precision=self.precision)
+        warn_if_features_vary(encoder, X, precision=self.precision)
         self.layer_ = describe_features(encoder)
         self.scaler_ = fit_scaler(Z)
         Z = self.scaler_.transform(Z)

@@ -43,6 +43,7 @@ from invtransfer.estimators.profiles import (
 from invtransfer.estimators.twins import (
     N_IMAGES_OF_COVARIANCE,
     ImagesOfPairs,
+    check_repeats,
     encode_plain,
     make_whitenings,
     measure_twins,
@@ -270,7 +271,9 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If fewer than 3 pairs make the mean distance to a transformation, so that its interval cannot be known.
+            If fewer than 3 pairs make the mean distance to a transformation, so that its interval cannot be known; if
+            an encoder gives the same images other features each time, or in another batch; or if some of several
+            encoders fail.
         """
         self._check_parameters()
         self._transformations = choose_transformations(self.transformations)
@@ -354,11 +357,13 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         source = self._make_source(images, encoder)
         probe = self.probe[name] if isinstance(self.probe, dict) else self.probe
         n_pairs, known = self._count_pairs(source), {}
+        options = {key: value for key, value in self._options().items() if key not in ("twins", "distance")}
         if self.distance == "mahalanobis":
-            options = {key: value for key, value in self._options().items() if key not in ("twins", "distance")}
-            plain = encode_plain(encoder, source, min(n_pairs, N_IMAGES_OF_COVARIANCE), **options)
+            plain = encode_plain(encoder, source, min(n_pairs, N_IMAGES_OF_COVARIANCE), name=name, **options)
             self._whitenings[name] = make_whitenings(encoder, plain)
             known = {"plain": plain, "whitenings": self._whitenings[name]}
+        else:
+            check_repeats(encoder, source, n_pairs, name=name, **options)
         profile = measure_profile(
             encoder, source, self._transformations, n_pairs, strengths=self._strengths,
             interactions=self._interactions, composed=len(source.transformations) > 0,

@@ -26,6 +26,7 @@ from invtransfer.analysis.representations import (
     variance_moments,
 )
 from invtransfer.encoders.encoding import columns_of, count_at_once, describe_layers, device_of, encode_pieces
+from invtransfer.encoders.repeating import N_REPEATED, warn_if_features_vary
 from invtransfer.randomness import derive_generator
 from invtransfer.sources.transformed_images import TransformedImages
 
@@ -216,13 +217,39 @@ def _whiten(Z, whitenings, layer):
     return Z if whitenings is None else (torch.from_numpy(Z).to(whitenings[layer].dtype) @ whitenings[layer]).numpy()
 
 
-def encode_plain(encoder, source, n_pairs, *, prepare=None, most_bytes=None, **options):
+def check_repeats(encoder, source, n_pairs, *, name=None, prepare=None, **options):
+    """Warn of an encoder that gives the first images of a source other features in another batch, or each time.
+
+    Parameters
+    ----------
+    encoder, source, n_pairs, prepare, **options
+        As for `measure_twins`.
+    name : str or None
+        Name of the encoder among several.
+
+    Raises
+    ------
+    ValueError
+        As for `encode_pieces`.
+
+    Warns
+    -----
+    UserWarning
+        As `warn_if_features_vary` does.
+    """
+    images = _show(source, min(n_pairs, N_REPEATED), 0)
+    warn_if_features_vary(encoder, images if prepare is None else prepare(images), name, **options)
+
+
+def encode_plain(encoder, source, n_pairs, *, name=None, prepare=None, most_bytes=None, **options):
     """Compute the features of images as they are, without transformations.
 
     Parameters
     ----------
     encoder, source, n_pairs, prepare, **options
         As for `measure_twins`, which takes the result as `plain`.
+    name : str or None
+        Name of the encoder among several.
     most_bytes : int or None
         Size of features that are not worth their memory.
 
@@ -235,7 +262,13 @@ def encode_plain(encoder, source, n_pairs, *, prepare=None, most_bytes=None, **o
     ------
     ValueError
         As for `encode_pieces`.
+
+    Warns
+    -----
+    UserWarning
+        As `check_repeats` does.
     """
+    check_repeats(encoder, source, n_pairs, name=name, prepare=prepare, **options)
     n_at_once = count_at_once(source.image_shape, source.dtype)
     shown = ((start, _show(source, n, start)) for start, n in _cut(0, n_pairs, n_at_once))
     pieces = ((start, images if prepare is None else prepare(images)) for start, images in shown)

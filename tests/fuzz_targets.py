@@ -974,11 +974,12 @@ OUTPUTS = st.recursive(
 )
 
 
-@target("find_feature", "take_part", "pool_places", "check_pool")
+@target("find_feature", "parts_of", "take_part", "pool_places", "check_pool")
 def parts(draw):
     output, pool = draw(OUTPUTS), draw(ARGUMENTS["pool"])
     call(public("check_pool"), pool)
     assert isinstance(call(public("find_feature"), output, pool), str | None)
+    assert all(part is not None for part in (call(public("parts_of"), output) or {}).values())
     chosen = draw(st.lists(PARTS, max_size=2))
     part, chosen = call(public("take_part"), output, chosen, pool)
     assert isinstance(part, torch.Tensor)

@@ -269,6 +269,60 @@ def test_models_that_take_text_say_which_part_to_give(images):
             encode(model, images)
 
 
+class Heads(nn.Module):
+    """A network with a head, an auxiliary head that is made last, and an output of some form."""
+
+    def __init__(self, make):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 6, 3)
+        self.fc, self.aux = nn.Linear(6, 5), nn.Linear(4, 5)
+        self.make = make
+
+    def forward(self, images):
+        early = self.first(images).relu()
+        feature, early = self.second(early).relu().mean((2, 3)), early.mean((2, 3))
+        return self.make(self.fc(feature), self.aux(early), feature)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda logits, aux, feature: (logits, aux),
+        lambda logits, aux, feature: [[logits], aux],
+        lambda logits, aux, feature: {"out": logits, "aux": aux},
+        lambda logits, aux, feature: Parts(loss=aux.mean(), aux=aux, logits=logits),
+        lambda logits, aux, feature: namedtuple("Outputs", "aux logits")(aux, logits),
+        lambda logits, aux, feature: (0.5, aux.mean(), logits.softmax(1), aux),
+        lambda logits, aux, feature: (feature, aux),
+    ],
+)
+def test_the_input_of_an_auxiliary_head_is_not_the_feature(images, make):
+    module = Heads(make)
+    for given in ({"layer": None}, {"layers": "blocks"}):
+        with pytest.raises(ValueError, match="aux, the last layer with weights of Heads, is not the only way to the f"):
+            encode(open_encoder(module, **given), images)
+    assert encode(module, images, layer="second").shape == (40, 6)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda logits, feature: (logits, feature),
+        lambda logits, feature: (feature, logits),
+        lambda logits, feature: (logits.softmax(1), {"attention": feature}),
+        lambda logits, feature: {"other": feature, "logits": logits},
+        lambda logits, feature: (logits.mean(), {"out": 2 * logits}, feature),
+    ],
+)
+def test_the_input_of_the_head_is_the_feature_whatever_else_is_returned(images, make):
+    module = Heads(lambda logits, aux, feature: make(logits, feature))
+    module.aux = nn.Flatten()
+    Z, place = encode_and_describe(module, images)
+    assert place == "input of fc"
+    assert Z.shape == (40, 6)
+
+
 @pytest.mark.parametrize("pool", ["max", None, 3, ["mean"]])
 def test_poolings_that_are_not_known(images, pool):
     for encoder in (nn.Identity(), None):

@@ -1,9 +1,9 @@
 """The head of a classifier: its last linear layer, also inside adapters, parametrisations and quantised layers."""
 
-from collections.abc import Mapping
-
 import torch
 from torch import nn
+
+from invtransfer.encoders.outputs import parts_of
 
 WRAPPED = ("base_layer", "original_module")  # what adapters (peft) call the layer to which they add
 
@@ -55,7 +55,7 @@ def _is_linear(layer):
 
 
 def logits_of(output):
-    """Return the logits of an output that names them, as Hugging Face's do; any other output as it is.
+    """Return the logits of an output that names them, as Hugging Face's do; else the first rows in it.
 
     Parameters
     ----------
@@ -64,23 +64,29 @@ def logits_of(output):
 
     Returns
     -------
-    logits : object
+    logits : torch.Tensor of at least two dimensions, or None
+        None if there is no such tensor.
 
     Examples
     --------
-    >>> logits_of({"loss": None, "logits": 1}), logits_of(2)
-    (1, 2)
+    >>> one, other = torch.zeros(2, 1), torch.ones(2, 1)
+    >>> logits_of({"loss": other, "logits": one}) is one, logits_of((2, [one], other)) is one, logits_of(2)
+    (True, True, None)
     """
-    return output["logits"] if isinstance(output, Mapping) and "logits" in output else output
+    if isinstance(output, torch.Tensor):
+        return output if output.ndim > 1 else None
+    parts = parts_of(output) or {}
+    found = (logits_of(part) for part in ([parts["logits"]] if "logits" in parts else parts.values()))
+    return next((part for part in found if part is not None), None)
 
 
 def is_bypassed(run, head, images, expected):
-    """Tell whether the output of a module depends on the images in another way than through its head.
+    """Tell whether the logits of a module depend on the images in another way than through its head.
 
     Parameters
     ----------
     run : callable
-        Function from images to the output of the module, which is a tensor or has logits.
+        Function from images to the output of the module, in which there are logits, see `logits_of`.
     head : torch.nn.Module
         Layer of the module.
     images : torch.Tensor of shape (n, ...)

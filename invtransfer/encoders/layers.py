@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from invtransfer.encoders.heads import find_head, is_bypassed, logits_of
-from invtransfer.encoders.outputs import check_pool, find_feature, pool_places, take_part
+from invtransfer.encoders.outputs import check_pool, find_feature, parts_of, pool_places, take_part
 from invtransfer.encoders.preprocessing import find_image_method, model_behind, size_behind_preprocessing
 from invtransfer.networks.inference import first_weight
 
@@ -57,7 +57,8 @@ class LayerFeatures(nn.Module):
     ValueError
         If there is no such layer, `pool` is not one of the four, or a layer has no weights yet; or, in a forward pass,
         if the layer is not reached, its output holds no tensor that can be told from others, what goes into the head
-        cannot be pooled as `pool` says, or what was taken for the head is not the only way to the output of the module.
+        cannot be pooled as `pool` says, or what was taken for the head is not the only way to the output of the module
+        (of several tensors the logits, if they are called so, else the first).
 
     Notes
     -----
@@ -193,20 +194,24 @@ class LayerFeatures(nn.Module):
             if check:
                 self.is_checking = True
                 try:
-                    self._check_head(self._call, layer, given, kept["output"], output)
+                    self._check_head(layer, given, kept, output)
                 finally:
                     self.is_checking = False
         return self._pool(kept["input" if self._takes_input else "output"], self._place, size)
 
-    def _check_head(self, call, head, images, logits, output):
-        """Raise an error if what seems to be the head is not the only way to the output."""
-        output = logits_of(output)
+    def _check_head(self, head, images, kept, returned):
+        """Raise an error if what seems to be the head is not the only way to the output, or the first part of it."""
+        output, logits = logits_of(returned), kept["output"]
         comparable = isinstance(output, torch.Tensor) and isinstance(logits, torch.Tensor)
-        if comparable and not torch.equal(output, logits) and is_bypassed(call, head, images, logits):
+        # a module may return the features, too, in front of what its head makes of them
+        known = comparable and any(torch.equal(output, one) for one in (logits, kept["input"]))
+        if comparable and not known and is_bypassed(self._call, head, images, logits):
+            parts = parts_of(returned)
+            first, hint = (" the first part of", f" and '[{next(iter(parts))}]' a part of it") if parts else ("", "")
             raise ValueError(
                 f"layer is None, expected the name of a layer: {self._layer}, the last layer with weights of"
-                f" {name_of(self.module)}, is not the only way to its output, so what goes into it need not be"
-                " the features; '' is the output"
+                f" {name_of(self.module)}, is not the only way to{first} its output, so what goes into it need not be"
+                f" the features; '' is the output{hint}"
             )
         self._is_checked = True
 

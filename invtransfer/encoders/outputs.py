@@ -56,7 +56,7 @@ def find_feature(output, pool):
     >>> find_feature(output, "auto"), find_feature(output, "mean"), find_feature(torch.zeros(2, 4), "auto")
     ('pooler_output', 'last_hidden_state', None)
     """
-    parts = _parts_of(output) or {}
+    parts = parts_of(output) or {}
     order = FEATURES if pool == "auto" else UNPOOLED + FEATURES
     return next((name for name in order if name in parts), None)
 
@@ -98,14 +98,14 @@ def take_part(output, names, pool):
     """
     taken = ()
     for name in names:
-        parts = _parts_of(output) or {}
+        parts = parts_of(output) or {}
         if name.startswith("-") and isinstance(output, (list, tuple)) and name[1:].isdigit():
             name = str(len(parts) + int(name))
         if name not in parts:
             raise ValueError(f"is of type {type(output).__name__} and has no part {name!r}{_format_parts(parts)}")
         output, taken = parts[name], (*taken, name)
     while not isinstance(output, torch.Tensor):
-        parts = _parts_of(output)
+        parts = parts_of(output)
         name = None if parts is None else _choose_part(output, parts, pool)
         if name is None:
             hint = f", or a part of this one{_format_parts(parts)}" if parts else ""
@@ -115,8 +115,24 @@ def take_part(output, names, pool):
     return output, taken
 
 
-def _parts_of(output):
-    """Return the parts of an output by their names; None if it has no parts."""
+def parts_of(output):
+    """Return the parts of an output by their names, but for those that are None.
+
+    Parameters
+    ----------
+    output : object
+        Output of a module.
+
+    Returns
+    -------
+    parts : dict of str to object, or None
+        None if it has no parts.
+
+    Examples
+    --------
+    >>> parts_of((1, None, 2)), parts_of(torch.zeros(2))
+    ({'0': 1, '2': 2}, None)
+    """
     if isinstance(output, Mapping):  # also the outputs of Hugging Face's models
         parts = output.items()
     elif hasattr(output, "_asdict"):

@@ -236,9 +236,37 @@ def check_labels(y, n_samples, name="y"):
     """
     given, y = y, as_array(y, name)
     if y.shape != (n_samples,):
-        raise ValueError(f"{name} has shape {y.shape}, expected ({n_samples},): one label per image")
+        raise ValueError(
+            f"{name} has shape {y.shape}, expected ({n_samples},): one label per image{hint_of_one_hot(y, name)}"
+        )
     check_no_label_missing(given, name)  # an array of texts has "nan"
     return y
+
+
+def hint_of_one_hot(y, name):
+    """Return what an error about the shape of labels says besides if they are one-hot rows.
+
+    Parameters
+    ----------
+    y : ndarray
+        Labels.
+    name : str
+        Name of the argument in the caller's signature.
+
+    Returns
+    -------
+    hint : str
+        Empty if they are not.
+
+    Examples
+    --------
+    >>> hint_of_one_hot(np.eye(3), "y"), hint_of_one_hot(np.ones((3, 2)), "y")
+    (', for one-hot rows np.argmax(y, axis=1)', '')
+    """
+    if y.ndim != 2 or y.shape[1] < 2 or y.dtype.kind not in "biuf":
+        return ""
+    is_one_hot = np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()
+    return f", for one-hot rows np.argmax({name}, axis=1)" if is_one_hot else ""
 
 
 def check_no_label_missing(y, name):

@@ -59,5 +59,10 @@ def derive_seed(random_state, stage):
     if random_state is None:
         entropy = np.random.SeedSequence().entropy
     else:
-        entropy = check_random_state(random_state).randint(2**31)
+        try:
+            entropy = check_random_state(random_state).randint(2**31)
+        except ValueError as error:
+            raise ValueError(
+                f"random_state is {random_state!r}, expected an int from 0 to 2**32 - 1, a RandomState or None"
+            ) from error
     return int(np.random.SeedSequence([entropy, zlib.crc32(stage.encode())]).generate_state(1)[0])

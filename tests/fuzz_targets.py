@@ -86,7 +86,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "warn_of_few",
         "check_no_label_missing", "find_module", "forget_fit", "list_advised", "order_advice", "choose_transformations",
         "check_no_paths", "ImagesOfPairs", "find_depths", "make_whitenings", "put_feature_last", "select_last_layer",
-        "sensitivity_intervals", "fit_scaler",
+        "sensitivity_intervals", "fit_scaler", "hint_of_one_hot",
         "invtransfer.estimators.profiles", "invtransfer.transformations.strength",
         "invtransfer.analysis.checks", "invtransfer.encoders.heads", "invtransfer.encoders.libraries",
         "invtransfer.networks.checkpoints", "invtransfer.networks.optimizers", "invtransfer.networks.weights",

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 from torch.utils.data import TensorDataset
 
-from invtransfer import FrozenFeatureProbe, TransformedImages
+from invtransfer import FrozenFeatureProbe, InvarianceAdvisor, InvariantPretrainer, TransformedImages, rank_encoders
 from invtransfer.images import check_count, check_images, check_labels, to_tensor
 from invtransfer.pictures.conversion import to_image
 
@@ -78,6 +78,61 @@ def test_count_bounds():
 def test_labels_are_one_per_image(y):
     with pytest.raises(ValueError, match=r"^y_val has shape .*, expected \(3,\): one label per image"):
         check_labels(y, 3, "y_val")
+
+
+def mean_colours(X):
+    return X.mean(axis=(1, 2))
+
+
+FITS = {
+    "InvarianceAdvisor": lambda X, y: InvarianceAdvisor(mean_colours, transformations=["hue"], random_state=0).fit(
+        X, y
+    ),
+    "FrozenFeatureProbe": lambda X, y: FrozenFeatureProbe(mean_colours).fit(X, y),
+    "InvariantPretrainer": lambda X, y: InvariantPretrainer(epochs=1).fit(X, y),
+    "rank_encoders": lambda X, y: rank_encoders({"mean": mean_colours}, X, y),
+}
+
+
+@pytest.mark.parametrize("fit", FITS.values(), ids=FITS)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda y: np.eye(4)[y],
+            r"^y has shape \(40, 4\), expected .*,\): one label per image, for one-hot rows np.arg",
+        ),
+        (
+            lambda y: torch.eye(4)[y],
+            r"^y has shape \(40, 4\), .*: one label per image, for one-hot rows np.argmax\(y, a",
+        ),
+        (lambda y: np.stack([y, y], axis=1), r"^y has shape \(40, 2\), expected \(.*,\): one label per image$"),
+        (
+            lambda y: [[1], [1, 2]] * 20,
+            r"^y is of type list, which numpy cannot convert to an array: setting an array el",
+        ),
+        (
+            lambda y: y + 0.25,
+            r"^y holds numbers such as 0.25, expected classes: regression is not supported \(Unknown l",
+        ),
+        (
+            lambda y: y.astype(object),
+            r"^y has dtype object and holds int, expected classes, whole numbers or names \(Un",
+        ),
+    ],
+)
+def test_labels_that_are_no_classes_are_named(images, fit, change, message):
+    with pytest.raises(ValueError, match=message):
+        fit(images, change(np.arange(40) % 4))
+
+
+def test_the_hint_about_one_hot_labels_works_as_it_is_written(images):
+    y = np.arange(40) % 4
+    with pytest.raises(ValueError, match="one-hot rows") as error:
+        check_labels(np.eye(4)[y].tolist(), 40, "y")
+    assert (
+        eval(str(error.value).split("one-hot rows ")[1], {"np": np, "y": np.eye(4)[y].tolist()}).tolist() == y.tolist()
+    )
 
 
 def test_tensor_is_channels_last_and_scaled():

@@ -1,5 +1,7 @@
 import numpy as np
+import pytest
 
+from invtransfer import SensitivityScorer
 from invtransfer.randomness import derive_generator, derive_seed
 
 
@@ -16,6 +18,15 @@ def test_seeds():
     assert derive_seed(None, "probing") != derive_seed(None, "probing")
     generator = np.random.RandomState(0)  # noqa: NPY002
     assert derive_seed(generator, "probing") != derive_seed(generator, "probing")
+
+
+@pytest.mark.parametrize("wrong", [-1, 2**32, 1.5, "0", np.random.default_rng(0)])
+def test_wrong_seeds_are_named(images, wrong):
+    message = r"^random_state is .*, expected an int from 0 to 2\*\*32 - 1, a RandomState or None$"
+    with pytest.raises(ValueError, match=message):
+        derive_seed(wrong, "probing")
+    with pytest.raises(ValueError, match=message):
+        SensitivityScorer(random_state=wrong).fit(images)
 
 
 def test_no_seed_does_not_touch_the_global_generator():

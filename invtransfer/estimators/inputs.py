@@ -16,7 +16,15 @@ from sklearn.utils.validation import validate_data
 from torch.utils.data import DataLoader, Dataset
 
 from invtransfer.encoders.encoding import gets_raw_pixels
-from invtransfer.images import as_array, check_images, check_labels, check_no_label_missing, check_no_paths, shape_of
+from invtransfer.images import (
+    as_array,
+    check_images,
+    check_labels,
+    check_no_label_missing,
+    check_no_paths,
+    hint_of_one_hot,
+    shape_of,
+)
 from invtransfer.pictures import ImageCollection
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
@@ -66,6 +74,8 @@ def validate_input(estimator, X, y="no_validation", *, reset):
         X = as_array(X, "X")
     y = as_array(y, "y") if isinstance(y, torch.Tensor) else y
     check_no_label_missing(y, "y")
+    if y is not None and not isinstance(y, str):  # of None, and of a text in place of labels, scikit-learn tells
+        _check_one_each(y)
     if estimator.image_shape is not None:
         check_image_shape(estimator.image_shape)
     expected = estimator.image_shape if reset else estimator.image_shape_
@@ -93,6 +103,13 @@ def validate_input(estimator, X, y="no_validation", *, reset):
         estimator.n_features_in_ = math.prod(X.shape[1:])
     check_range(estimator, X.dtype, reset=reset)
     return (X, *labels) if labels else X
+
+
+def _check_one_each(y):
+    """Check that there is one label per image; scikit-learn warns of a column of them."""
+    y = as_array(y, "y")
+    if y.ndim != 1 and y.shape[1:] != (1,):
+        raise ValueError(f"y has shape {y.shape}, expected (n_samples,): one label per image{hint_of_one_hot(y, 'y')}")
 
 
 def forget_fit(estimator):
@@ -378,7 +395,15 @@ def find_classes(y, name="y"):
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", FEW_SAMPLES)
-        check_classification_targets(y)
+        try:
+            check_classification_targets(y)
+        except ValueError as error:
+            reason = str(error).partition(". ")[0]  # such as "Unknown label type: continuous"
+            if reason.endswith("continuous"):
+                found = f"holds numbers such as {y[y % 1 != 0][0]:.6g}, expected classes: regression is not supported"
+            else:
+                found = f"has dtype {y.dtype} and holds {type(y[0]).__name__}, expected classes, whole numbers or names"
+            raise ValueError(f"{name} {found} ({reason})") from error
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"{name} holds one class only, {classes.tolist()[0]!r}, expected at least 2 classes")

@@ -19,10 +19,10 @@ if TYPE_CHECKING:  # what editors and type checkers read
     from invtransfer.estimators.saving import load_encoder, save_encoder
     from invtransfer.estimators.sensitivity import SensitivityScorer
     from invtransfer.estimators.tuning import FineTuner
+    from invtransfer.images.loading import load_images
     from invtransfer.objects.loading import load_backgrounds, load_objects
     from invtransfer.objects.objects import Objects
     from invtransfer.sources.cifar import load_cifar10, load_cifar100
-    from invtransfer.sources.loading import load_images
     from invtransfer.sources.objects_on_images import ObjectsOnImages
     from invtransfer.sources.transformed_images import TransformedImages
     from invtransfer.sources.transforms2d import Transforms2D
@@ -45,7 +45,7 @@ _HOMES = {
     "load_cifar100": "sources",
     "load_cube": "cubes",
     "load_encoder": "estimators",
-    "load_images": "sources",
+    "load_images": "images",
     "load_model": "estimators",
     "load_objects": "objects",
     "rank_encoders": "estimators",

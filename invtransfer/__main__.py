@@ -191,7 +191,10 @@ def _measure(options):
     leaves a labelled netCDF cube and a figure. If it is stopped, the same command goes on. All models see the same
     transformed images.
     """
-    from invtransfer.measuring import format_measurement, measure_models  # here: the other commands load no torch
+    from invtransfer.commands.measuring import (  # here: the other commands load no torch
+        format_measurement,
+        measure_models,
+    )
     from invtransfer.plots import plot_measurement
 
     _check_figure(options.out)
@@ -212,8 +215,11 @@ def _advise(options):
     is. It leaves a labelled netCDF cube and a figure. If it is stopped, the same command goes on with the models that
     are not done. All models see the same copies.
     """
+    from invtransfer.commands.task_advice import (  # here: the other commands load no torch
+        advise_on_task,
+        format_task_advice,
+    )
     from invtransfer.plots import plot_advice
-    from invtransfer.task_advice import advise_on_task, format_task_advice  # here: the other commands load no torch
 
     _check_figure(options.out)
     cube = advise_on_task(
@@ -391,7 +397,7 @@ def _find_images(cube, path):
     """Return the pairs of images that a measurement compared, and their classes, if a page shall show them."""
     if path is None:
         return None, None
-    from invtransfer.measuring import make_pairs  # here, so that a page without images loads no torch
+    from invtransfer.commands.measuring import make_pairs  # here, so that a page without images loads no torch
 
     n = cube.sizes["transformation"]
     _say(f"images  {path}: reading, and drawing those that {n} transformations move most and least\n")

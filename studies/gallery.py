@@ -31,7 +31,7 @@ from pathlib import Path
 import numpy as np
 
 from invtransfer import TRANSFORMATIONS, TransformedImages, Transforms2D, load_backgrounds, load_objects
-from invtransfer.images import check_count
+from invtransfer.images.checks import check_count
 from invtransfer.paper.command_line import default_path, exit_on_error, parse_count
 from invtransfer.paper.datasets import CIFAR, OBJECT_SIZE, load_objects_and_backgrounds
 from invtransfer.paper.images_with_objects import POSITIONS, STAND_IN, load_labelled_images, make_combined

@@ -46,7 +46,7 @@ from invtransfer import (
 )
 from invtransfer.cubes.assembly import STATUS
 from invtransfer.cubes.running import run_study
-from invtransfer.images import to_tensor
+from invtransfer.images.checks import to_tensor
 from invtransfer.paper import benchmarks
 from invtransfer.paper.benchmarks import alternate, peak_bytes, ratio, spread
 from invtransfer.randomness import derive_generator

@@ -7,7 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from invtransfer import InvarianceAdvisor, Transforms2D, load_objects
-from invtransfer.pictures import ImageCollection
+from invtransfer.images.collection import ImageCollection
 
 
 def make_task(transformations, n=200, n_classes=4, seed=0):
@@ -66,7 +66,7 @@ def test_images_are_read_once_for_all_copies_of_a_transformation(monkeypatch):
 
     monkeypatch.setattr("invtransfer.estimators.advising.count_at_once", lambda *_: 10)
     monkeypatch.setattr("invtransfer.estimators.twins.count_at_once", lambda *_: 10)
-    monkeypatch.setattr("invtransfer.pictures.collection.KEPT_BYTES", 10 * X[0].nbytes)
+    monkeypatch.setattr("invtransfer.images.collection.KEPT_BYTES", 10 * X[0].nbytes)
     images = ImageCollection(Pictures())
     InvarianceAdvisor(transformations=["blur", "hue"], n_draws=3, random_state=0).fit(images, y)
     assert np.bincount(read).max() <= 1 + 1 + 2  # the type of the first; as they are; two transformations

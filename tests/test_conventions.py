@@ -14,27 +14,22 @@ import invtransfer
 from invtransfer import FineTuner, FrozenFeatureProbe, InvarianceAdvisor, InvariantPretrainer, SensitivityScorer
 
 PACKAGE = Path(invtransfer.__file__).parent
-GROUND = {
-    "pictures", "images", "randomness", "storage", "surroundings", "analysis", "transformations", "objects",
-}  # fmt: skip
+GROUND = {"images", "randomness", "storage", "surroundings", "analysis", "transformations"}
 MAY_IMPORT = {  # beside itself; a room is a module or folder of the package
-    "pictures": set(), "images": {"pictures"}, "randomness": set(), "storage": set(), "surroundings": set(),
-    "analysis": set(),
-    "transformations": GROUND - {"objects"},
-    "objects": GROUND - {"transformations"},
-    "sources": GROUND,
-    "networks": GROUND,
-    "encoders": GROUND | {"networks"},
+    "images": set(), "randomness": set(), "storage": set(), "surroundings": set(), "analysis": set(),
+    "transformations": {"randomness"},
+    "objects": {"images", "randomness", "storage"},
+    "sources": GROUND - {"analysis"} | {"objects"},
+    "networks": {"images", "storage", "surroundings"},
+    "encoders": {"images", "surroundings", "analysis", "networks"},
     "estimators": GROUND | {"sources", "networks", "encoders"},
-    "cubes": {"storage", "analysis"},
+    "cubes": {"storage"},
     "plots": {"analysis"},
     "pages": {"storage", "analysis", "cubes", "plots"},
-    "published": {"storage", "analysis", "cubes"},
-    "paper": GROUND | {"sources", "networks", "encoders", "estimators", "cubes", "plots", "published"},
-    "models_and_images": GROUND | {"sources", "networks", "encoders", "estimators"},
-    "measuring": GROUND | {"sources", "networks", "encoders", "estimators", "cubes", "models_and_images"},
-    "task_advice": GROUND | {"sources", "networks", "encoders", "estimators", "cubes", "models_and_images"},
-    "__main__": {"analysis", "cubes", "plots", "pages", "published", "paper", "measuring", "task_advice", "storage"},
+    "published": {"storage", "analysis"},
+    "paper": GROUND - {"surroundings"} | {"objects", "sources", "networks", "encoders", "estimators", "cubes"},
+    "commands": GROUND - {"surroundings"} | {"sources", "networks", "encoders", "estimators", "cubes"},
+    "__main__": {"storage", "analysis", "cubes", "plots", "pages", "published", "paper", "commands"},
 }  # fmt: skip
 WITHOUT_TORCH = {"analysis", "pages", "plots", "published"}
 

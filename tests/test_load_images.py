@@ -35,8 +35,8 @@ from invtransfer import (
     load_images,
     twin_sensitivity,
 )
-from invtransfer.pictures import collection as collections
-from invtransfer.pictures.conversion import to_image
+from invtransfer.images import collection as collections
+from invtransfer.images.conversion import to_image
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 NFC, NFD = "caf\u00e9", "cafe\u0301"
@@ -852,7 +852,7 @@ def test_numbers_in_nested_lists_are_levels(images, wrong):
 def test_threads_that_read_more_than_is_kept_get_what_they_ask_for(tmp_path, monkeypatch):
     from concurrent.futures import ThreadPoolExecutor
 
-    from invtransfer.pictures import collection
+    from invtransfer.images import collection
 
     for i in range(40):
         Image.new("RGB", (8, 8), (i, i, i)).save(tmp_path / f"{i:02}.png")

@@ -12,10 +12,11 @@ import xarray as xr
 from PIL import Image
 from test_page import Page
 
-from invtransfer import SensitivityScorer, load_cube, load_images, load_model, measuring
+from invtransfer import SensitivityScorer, load_cube, load_images, load_model
 from invtransfer.__main__ import main
 from invtransfer.analysis import compare_sensitivities
-from invtransfer.measuring import make_pairs, measure_models
+from invtransfer.commands import measuring
+from invtransfer.commands.measuring import make_pairs, measure_models
 
 MODELS = """
 import torch

@@ -14,10 +14,10 @@ from test_page import Page
 
 from invtransfer import InvarianceAdvisor, load_images, load_model
 from invtransfer.__main__ import main
+from invtransfer.commands.task_advice import advise_on_task
 from invtransfer.cubes.files import write
 from invtransfer.pages import make_advice_page
 from invtransfer.plots import plot_advice
-from invtransfer.task_advice import advise_on_task
 
 MODELS = """
 from pathlib import Path

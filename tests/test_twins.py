@@ -124,7 +124,7 @@ def test_images_of_a_folder_are_read_once_for_all_transformations(tmp_path, monk
     from PIL import Image
 
     from invtransfer import load_images
-    from invtransfer.pictures import collection
+    from invtransfer.images import collection
 
     for i, image in enumerate(many_images(300, side=16)):
         Image.fromarray(image).save(tmp_path / f"{i:03}.png")

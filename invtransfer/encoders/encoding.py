@@ -15,7 +15,7 @@ from invtransfer.encoders.layers import LayerFeatures, explain_failure
 from invtransfer.encoders.many_layers import ManyLayers
 from invtransfer.encoders.outputs import check_pool
 from invtransfer.encoders.preprocessing import size_behind_preprocessing
-from invtransfer.images import as_array
+from invtransfer.images.checks import as_array
 from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import (
     apply_in_batches,

@@ -36,7 +36,7 @@ from invtransfer.estimators.inputs import (
     warn_of_copies,
 )
 from invtransfer.estimators.twins import encode_plain, order_of_pairs, take_images
-from invtransfer.images import check_count
+from invtransfer.images.checks import check_count
 from invtransfer.networks.inference import check_inference
 from invtransfer.randomness import derive_generator, derive_seed
 

@@ -14,7 +14,7 @@ from invtransfer.analysis.representations import (
 from invtransfer.encoders.encoding import count_at_once, encode_pieces, open_encoder
 from invtransfer.encoders.repeating import warn_if_features_vary
 from invtransfer.estimators.twins import warn_of_few
-from invtransfer.images import check_images
+from invtransfer.images.checks import check_images
 
 
 def twin_sensitivity(encoder, X, X_twin, *, layer=None, pool="auto"):

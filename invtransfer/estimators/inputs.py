@@ -16,7 +16,7 @@ from sklearn.utils.validation import validate_data
 from torch.utils.data import DataLoader, Dataset
 
 from invtransfer.encoders.encoding import gets_raw_pixels
-from invtransfer.images import (
+from invtransfer.images.checks import (
     as_array,
     check_images,
     check_labels,
@@ -25,7 +25,7 @@ from invtransfer.images import (
     hint_of_one_hot,
     shape_of,
 )
-from invtransfer.pictures import ImageCollection
+from invtransfer.images.collection import ImageCollection
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
 N_COMPARED = 64  # images that are read at once to find equal ones

@@ -13,7 +13,7 @@ from torch import nn
 from invtransfer.encoders.libraries import load_hf, load_timm, load_torchvision
 from invtransfer.encoders.preprocessing import Preprocessed, Preprocessing
 from invtransfer.estimators.saving import load_encoder
-from invtransfer.images import check_count
+from invtransfer.images.checks import check_count
 from invtransfer.networks.training import seeded_global_generators
 from invtransfer.randomness import derive_seed
 from invtransfer.storage import DamagedFileError

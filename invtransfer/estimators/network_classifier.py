@@ -11,7 +11,7 @@ from torch import nn
 
 from invtransfer.encoders.classifier import build_network
 from invtransfer.estimators.inputs import validate_input
-from invtransfer.images import check_count
+from invtransfer.images.checks import check_count
 from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import compute_outputs
 from invtransfer.networks.weights import assign_weights, read_weights

@@ -17,7 +17,7 @@ from invtransfer.encoders.encoding import describe_features, encode, open_encode
 from invtransfer.encoders.repeating import warn_if_features_vary
 from invtransfer.estimators.frozen import AroundEncoder
 from invtransfer.estimators.inputs import FEW_SAMPLES, find_classes, validate_input, validate_validation
-from invtransfer.images import check_count
+from invtransfer.images.checks import check_count
 from invtransfer.networks.architectures import initialise
 from invtransfer.networks.training import train
 from invtransfer.randomness import derive_seed

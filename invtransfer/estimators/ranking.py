@@ -22,7 +22,7 @@ from invtransfer.encoders.encoding import describe_features, encode, open_encode
 from invtransfer.encoders.outputs import check_pool
 from invtransfer.estimators.inputs import check_encoders, find_repeated_classes, warn_of_copies
 from invtransfer.estimators.probing import FrozenFeatureProbe
-from invtransfer.images import check_count, check_images, check_labels
+from invtransfer.images.checks import check_count, check_images, check_labels
 from invtransfer.networks.inference import check_inference
 from invtransfer.randomness import derive_generator, derive_seed
 

@@ -51,7 +51,7 @@ from invtransfer.estimators.twins import (
     take_images,
     warn_of_few,
 )
-from invtransfer.images import check_count
+from invtransfer.images.checks import check_count
 from invtransfer.networks.inference import check_inference
 from invtransfer.randomness import derive_seed
 from invtransfer.sources.blocks import Source

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from invtransfer.images import check_count, to_tensor
+from invtransfer.images.checks import check_count, to_tensor
 from invtransfer.surroundings import usual_torch
 
 PRECISIONS = ("float32", "bfloat16", "float16")

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from invtransfer.images import to_tensor
+from invtransfer.images.checks import to_tensor
 from invtransfer.networks.checkpoints import Checkpoint, fingerprint_training
 from invtransfer.networks.devices import resolve_device, resolve_precision, strides_beyond_input
 from invtransfer.networks.inference import compute_outputs

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from invtransfer.pictures.files import list_folder, list_images, read_picture, warn_of_left_out
+from invtransfer.images.files import list_folder, list_images, read_picture, warn_of_left_out
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp")
 _LAYOUT = "foregrounds/<category>/<name>.png and backgrounds/<name>.jpg"

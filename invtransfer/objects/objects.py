@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from invtransfer.pictures.files import to_normal_form
+from invtransfer.images.files import to_normal_form
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -59,7 +59,8 @@ def make_advice_page(cube, name="mine.nc"):
     Parameters
     ----------
     cube : xarray.Dataset over "encoder", "transformation" and "view"
-        As `invtransfer.task_advice.advise_on_task` returns it. If all models failed, only their messages are needed.
+        As `invtransfer.commands.task_advice.advise_on_task` returns it. If all models failed, only their messages are
+        needed.
     name : str
         Name of the cube's file, for the command that repeats it.
 

@@ -37,7 +37,8 @@ def make_profile_page(profile, name="mine.nc", pairs=None, labels=None):
         Name of the cube's file, for the command that repeats it.
     pairs : dict of str to (sequence, sequence), optional
         For each transformation the images as they are and transformed, in the order of the profile's "image": those
-        that are moved most and least are shown. `invtransfer.measuring.make_pairs` makes them for a measurement.
+        that are moved most and least are shown. `invtransfer.commands.measuring.make_pairs` makes them for a
+        measurement.
     labels : array-like of shape (n_images,), optional
         Classes of the images by their numbers; the mean of each class is then shown, too.
 

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from invtransfer.images import check_count
+from invtransfer.images.checks import check_count
 from invtransfer.paper.datasets import CIFAR, load_cifar, load_objects_and_backgrounds
 from invtransfer.randomness import derive_generator, derive_seed
 from invtransfer.sources import TransformedImages, Transforms2D

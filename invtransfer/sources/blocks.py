@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from invtransfer.images import check_count
+from invtransfer.images.checks import check_count
 from invtransfer.randomness import derive_generator
 from invtransfer.surroundings import usual_torch
 from invtransfer.transformations import get_transformations

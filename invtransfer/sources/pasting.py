@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from invtransfer.images import check_images
+from invtransfer.images.checks import check_images
 from invtransfer.objects import load_backgrounds
 
 OBJECT_SIDE = 0.7  # fraction of the image's side, before any transformation (Speicher et al. 2024, Appendix A)

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from invtransfer.images import check_count
+from invtransfer.images.checks import check_count
 from invtransfer.objects import Objects
 from invtransfer.randomness import derive_generator
 from invtransfer.sources.blocks import Source, draw_in_parts

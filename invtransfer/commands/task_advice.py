@@ -10,13 +10,7 @@ import torch
 
 from invtransfer.analysis import format_table
 from invtransfer.analysis.advice import CLEAR, IGNORED, format_advised_in, list_advised, order_advice
-from invtransfer.cubes.assembly import STATUS
-from invtransfer.cubes.running import run_study
-from invtransfer.estimators.advising import InvarianceAdvisor
-from invtransfer.estimators.inputs import find_repeated_classes
-from invtransfer.estimators.twins import order_of_pairs
-from invtransfer.images import check_count
-from invtransfer.models_and_images import (
+from invtransfer.commands.models_and_images import (
     DESCRIPTIONS,
     NamedModels,
     check_arguments,
@@ -25,6 +19,12 @@ from invtransfer.models_and_images import (
     load_for_models,
     read_images,
 )
+from invtransfer.cubes.assembly import STATUS
+from invtransfer.cubes.running import run_study
+from invtransfer.estimators.advising import InvarianceAdvisor
+from invtransfer.estimators.inputs import find_repeated_classes
+from invtransfer.estimators.twins import order_of_pairs
+from invtransfer.images.checks import check_count
 from invtransfer.randomness import derive_seed
 from invtransfer.storage import parse_json
 

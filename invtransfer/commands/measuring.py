@@ -15,6 +15,17 @@ import xarray as xr
 from invtransfer.analysis import format_table
 from invtransfer.analysis.layers import select_last_layer
 from invtransfer.analysis.representations import DISTANCES
+from invtransfer.commands.models_and_images import (
+    DESCRIPTIONS,
+    NamedModels,
+    check_arguments,
+    digest_images,
+    find_images,
+    identify_images,
+    load_for_models,
+    name_in_model,
+    read_images,
+)
 from invtransfer.cubes.assembly import STATUS
 from invtransfer.cubes.files import read
 from invtransfer.cubes.running import run_study
@@ -34,20 +45,9 @@ from invtransfer.estimators.twins import (
     order_of_pairs,
     take_images,
 )
-from invtransfer.images import check_count
-from invtransfer.models_and_images import (
-    DESCRIPTIONS,
-    NamedModels,
-    check_arguments,
-    digest_images,
-    find_images,
-    identify_images,
-    load_for_models,
-    name_in_model,
-    read_images,
-)
+from invtransfer.images.checks import check_count
+from invtransfer.images.loading import load_images
 from invtransfer.randomness import derive_seed
-from invtransfer.sources.loading import load_images
 from invtransfer.sources.transformed_images import TransformedImages
 from invtransfer.storage import parse_json
 from invtransfer.transformations import get_transformations

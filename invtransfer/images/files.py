@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from invtransfer.pictures.conversion import to_rgb
+from invtransfer.images.conversion import to_rgb
 
 HEIF_SUFFIXES = (".heic", ".heif")  # of photographs, for which PIL needs a package of its own
 NO_PICTURES = (".bufr", ".grib", ".h5", ".hdf", ".mpeg", ".mpg", ".pdf", ".ps")  # though PIL has them in its list

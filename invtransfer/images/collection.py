@@ -9,8 +9,8 @@ from os import PathLike
 
 import numpy as np
 
-from invtransfer.pictures.conversion import to_image
-from invtransfer.pictures.files import naming, read_picture
+from invtransfer.images.conversion import to_image
+from invtransfer.images.files import naming, read_picture
 
 N_THREADS = 4  # each holds one decoded file, of up to some hundred megabytes
 # The images that were read last are kept up to this size: a measurement asks some forty times for each of a block.

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from invtransfer.pictures.collection import ImageCollection
-from invtransfer.pictures.conversion import are_python_numbers, to_image, to_unit_range, warn_if_nearly_black
+from invtransfer.images.collection import ImageCollection
+from invtransfer.images.conversion import are_python_numbers, to_image, to_unit_range, warn_if_nearly_black
 
 
 def check_images(X, name="X"):

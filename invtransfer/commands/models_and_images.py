@@ -12,10 +12,10 @@ import torch
 from invtransfer.analysis.layers import FEATURE
 from invtransfer.encoders.encoding import open_encoder
 from invtransfer.estimators.models import LIBRARIES, find_module, load_model
-from invtransfer.images import check_count
+from invtransfer.images.checks import check_count
+from invtransfer.images.loading import load_images
 from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import check_inference
-from invtransfer.sources.loading import load_images
 from invtransfer.storage import expand_path
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 

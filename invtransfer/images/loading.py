@@ -15,10 +15,10 @@ import pandas as pd
 import torch
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, SequentialSampler, Subset
 
-from invtransfer.images import check_count
-from invtransfer.pictures.collection import N_THREADS, ImageCollection
-from invtransfer.pictures.conversion import to_image, warn_if_nearly_black
-from invtransfer.pictures.files import (
+from invtransfer.images.checks import check_count
+from invtransfer.images.collection import N_THREADS, ImageCollection
+from invtransfer.images.conversion import to_image, warn_if_nearly_black
+from invtransfer.images.files import (
     list_folder,
     list_images,
     naming,

@@ -1033,7 +1033,7 @@ def explain_failure(draw):
     error = draw(st.sampled_from([RuntimeError("a\nb"), AssertionError(), None]))
 
     def fail():
-        with public("explain_failure")(nn.ReLU(), (8, 8, 3)):
+        with public("explain_failure")(draw(st.sampled_from([nn.ReLU(), len])), (8, 8, 3)):
             if error is not None:
                 raise error
 

@@ -91,6 +91,12 @@ def test_a_feature_does_not_depend_on_who_else_is_there(images):
             r"encoder returned shape \(2, 3\) for a batch of 128 images, expected one row",
         ),
         (lambda X: 1.0, "expected one row per image"),
+        (
+            lambda X: (X.mean((1, 2)), X[:, 0, 0]),
+            "encoder returned a value of type tuple, expected one array or tensor",
+        ),
+        (lambda X: {"features": X.mean((1, 2))}, "encoder returned a value of type dict, expected one array or tensor"),
+        (lambda X: None, "encoder returned a value of type NoneType, expected one array or tensor with one row per im"),
         (lambda X: X[:, 0, 0, 0], r"encoder returned shape \(40,\) for 40 images, expected \(40, n_features\)"),
         (lambda X: np.where(X[:, 0, 0] == X[3, 0, 0], np.nan, 1.0), "NaN or infinity for .* the first is image"),
         (lambda X: np.full((len(X), 1), np.inf), "encoder returned NaN or infinity for 40 of 40 images"),
@@ -121,6 +127,40 @@ def test_images_of_another_shape_are_not_cut_anew(images):
     encoder = InvariantPretrainer(width=0.0625, epochs=1, random_state=0).fit(images, np.arange(40) % 2)
     with pytest.raises(ValueError, match=r"X has images of shape \(8, 32, 3\), expected \(16, 16, 3\)"):
         encode(encoder, images.reshape(40, 8, 32, 3))
+
+
+def test_two_arrays_for_two_images_are_no_features(images):
+    with pytest.raises(ValueError, match="encoder returned a value of type tuple"):
+        encode(lambda X: (X.mean((1, 2)), X.mean((1, 2))), images[:2], batch_size=2)
+
+
+AS_GIVEN = (
+    r"; a function receives the images as they are given, NumPy arrays of shape \(n, 16, 16, 3\), uint8 or float: give"
+    " a torch module itself, rather than its forward or a function that calls it$"
+)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (small_network().forward, r"forward fails on images of 16 x 16 x 3: conv2d\(\) received an .*\)" + AS_GIVEN),
+        (lambda X: small_network()(X), "<lambda> fails on images of 16 x 16 x 3: conv2d.* received .*" + AS_GIVEN),
+        (lambda X: small_network()(torch.from_numpy(X)), "<lambda> fails on images of 16 x 16 x 3: .*" + AS_GIVEN),
+        (lambda X: small_network()(X.float()), ".*: 'numpy.ndarray' object has no attribute 'float'" + AS_GIVEN),
+        (lambda X, size: X, ".* missing 1 required positional argument: 'size'" + AS_GIVEN),
+    ],
+)
+def test_functions_that_take_arrays_for_tensors_are_told_what_they_get(images, function, message):
+    with pytest.raises(ValueError, match=f"^the function {message}"):
+        encode(function, images)
+
+
+def test_running_out_of_memory_is_no_fault_of_a_function(images):
+    def hungry(X):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
+
+    with pytest.raises(RuntimeError, match="DefaultCPUAllocator"):
+        encode(hungry, images)
 
 
 class Net(nn.Module):

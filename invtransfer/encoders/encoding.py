@@ -419,7 +419,8 @@ def _compute_features(encoder, X, batch_size, precision):
     elif hasattr(encoder, "transform"):
         outputs = encoder.transform(np.array(X).reshape(len(X), -1))
     else:
-        outputs = apply_in_batches(lambda batch: encoder(batch.copy()), X, batch_size)
+        with explain_failure(encoder, X.shape[1:]):
+            outputs = apply_in_batches(lambda batch: encoder(batch.copy()), X, batch_size)
     return _check_features(outputs, len(X))
 
 

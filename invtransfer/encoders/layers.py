@@ -339,13 +339,13 @@ def _count_prefix_tokens(module):
 
 
 @contextlib.contextmanager
-def explain_failure(module, image_shape):
-    """Name the module and the shape of the images in the error of a forward pass, which names neither.
+def explain_failure(encoder, image_shape):
+    """Name the encoder and the shape of the images in the error of a forward pass, which names neither.
 
     Parameters
     ----------
-    module : torch.nn.Module
-        Module whose forward pass runs in the block.
+    encoder : torch.nn.Module or callable
+        Module whose forward pass runs in the block, or function that is called there.
     image_shape : tuple of int
         Shape (height, width, n_channels) of the images.
 
@@ -353,20 +353,29 @@ def explain_failure(module, image_shape):
     ------
     ValueError
         If the block raises RuntimeError or AssertionError, as layers do if the shape of the images does not fit, or
-        TypeError because the module takes more than images. An error about memory is not changed.
+        TypeError because the module takes more than images. Of functions any TypeError or AttributeError, too, as when
+        they take an array for a tensor. An error about memory is not changed.
     """
     try:
         yield
     except torch.OutOfMemoryError:
         raise
-    except (RuntimeError, AssertionError, TypeError) as error:
+    except (RuntimeError, AssertionError, TypeError, AttributeError) as error:
+        is_module = isinstance(encoder, nn.Module)
         takes_more = isinstance(error, TypeError) and "required positional argument" in str(error)
-        if "memory" in str(error) or (
-            isinstance(error, TypeError) and not takes_more
-        ):  # the CPU's allocator raises a RuntimeError
+        is_fault_inside = is_module and isinstance(error, (TypeError, AttributeError)) and not takes_more
+        if "memory" in str(error) or is_fault_inside:  # the CPU's allocator raises a RuntimeError
             raise
-        module = getattr(module, "module", module)  # of LayerFeatures and ManyLayers
+        name = name_of(getattr(encoder, "module", encoder))  # of LayerFeatures and ManyLayers
         shape = " x ".join(map(str, image_shape))
-        reason = " ".join(str(error).split())
-        hint = "; wrap it in a module that takes the images alone" if takes_more else ""
-        raise ValueError(f"{name_of(module)} fails on images of {shape}: {reason}{hint}") from error
+        reason = " ".join(str(error).partition(", but expected one of:")[0].split())  # what follows are signatures
+        if is_module:
+            hint = "; wrap it in a module that takes the images alone" if takes_more else ""
+        else:
+            name = f"the function {name}"
+            hint = (
+                "; a function receives the images as they are given, NumPy arrays of shape"
+                f" (n, {', '.join(map(str, image_shape))}), uint8 or float: give a torch module itself, rather than its"
+                " forward or a function that calls it"
+            )
+        raise ValueError(f"{name} fails on images of {shape}: {reason}{hint}") from error

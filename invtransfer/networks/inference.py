@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Mapping
 from contextlib import ExitStack, contextmanager, suppress
 
 import numpy as np
@@ -193,6 +194,11 @@ def apply_in_batches(function, X, batch_size):
         if n_samples < batch_size:
             batch = np.concatenate([batch, np.repeat(batch[:1], batch_size - n_samples, axis=0)])
         output = function(batch)  # and a copy, because it may fill the same array again
+        if output is None or isinstance(output, (Mapping, tuple)):
+            raise ValueError(
+                f"encoder returned a value of type {type(output).__name__}, expected one array or tensor with one row"
+                " per image"
+            )
         if isinstance(output, torch.Tensor):
             output = output.detach().to(torch.float32, copy=True)
         else:

@@ -1,5 +1,6 @@
 import copy
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -447,6 +448,22 @@ def test_outputs_that_are_written_into_the_same_tensor():
 def test_what_is_often_taken_for_an_encoder(encoder, message):
     with pytest.raises(TypeError, match=f"^encoder is {message}"):
         open_encoder(encoder)
+
+
+def test_a_module_of_grey_images_is_told_how_it_gets_them():
+    module, images = (
+        nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(144, 2)),
+        np.zeros((2, 8, 8, 3), np.uint8),
+    )
+    hint = "; put a conversion in front, torch.nn.Sequential(torchvision.transforms.Grayscale(), model)"
+    with pytest.raises(ValueError, match=f"^Sequential fails on images of 8 x 8 x 3: .*{re.escape(hint)}$"):
+        encode(module, images)
+    converted = nn.Sequential(torchvision.transforms.Grayscale(), module)
+    images[0] = 255, 0, 0  # red, whose grey is 0.2989
+    assert encode(converted, images, layer="0", pool="flatten")[:, 0] == pytest.approx([0.2989, 0], abs=1e-4)
+    assert encode(converted, images).shape == (2, 144)
+    with pytest.raises(ValueError, match="; perhaps it is made for images of another size$"):
+        encode(nn.Sequential(nn.Flatten(), nn.Linear(7, 2)), images)
 
 
 def test_a_module_that_takes_more_than_images():

@@ -17,6 +17,11 @@ from invtransfer.encoders.outputs import check_pool, find_feature, parts_of, poo
 from invtransfer.encoders.preprocessing import find_image_method, model_behind, size_behind_preprocessing
 from invtransfer.networks.inference import first_weight
 
+HINTS = {  # what torch says of images that do not fit -> what to do
+    "to have 1 channels, but got 3": "put a conversion in front,"
+    " torch.nn.Sequential(torchvision.transforms.Grayscale(), model)",
+    "shapes cannot be multiplied": "perhaps it is made for images of another size",
+}
 CLASS_TOKENS = ("cls_token", "class_token", "class_embedding", "cls")  # names of parameters
 
 
@@ -369,8 +374,10 @@ def explain_failure(encoder, image_shape):
         name = name_of(getattr(encoder, "module", encoder))  # of LayerFeatures and ManyLayers
         shape = " x ".join(map(str, image_shape))
         reason = " ".join(str(error).partition(", but expected one of:")[0].split())  # what follows are signatures
-        if is_module:
-            hint = "; wrap it in a module that takes the images alone" if takes_more else ""
+        if is_module and takes_more:
+            hint = "; wrap it in a module that takes the images alone"
+        elif is_module:
+            hint = next((f"; {hint}" for words, hint in HINTS.items() if words in reason), "")
         else:
             name = f"the function {name}"
             hint = (

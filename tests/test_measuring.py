@@ -452,9 +452,10 @@ def test_images_that_are_enlarged_are_warned_of(folder, capsys):
     command = ["measure", "mine.py:colours", "--images", "photos", "--transformations", "hue", "--out"]
     main([*command, "large.nc", "--size", "64"])
     warned = capsys.readouterr().err
-    assert "warning: images are enlarged to 64 x 64, but the first has " in warned
-    side = min(map(int, re.search(r"first has (\d+) x (\d+) pixels", warned).groups()))
-    assert f"a size of {side} takes them as they are" in warned
+    assert "warning: the first image has " in warned
+    assert "pixels, and is blurred as it is enlarged to 64 x 64: a size of" in warned
+    side = min(map(int, re.search(r"first image has (\d+) x (\d+) pixels", warned).groups()))
+    assert f"a size of at most {side} does not enlarge it" in warned
     main([*command, "small.nc", "--size", str(side)])
     assert "enlarged" not in capsys.readouterr().err
 

@@ -127,14 +127,14 @@ def load_for_models(images, size, skip_unreadable):
     Warns
     -----
     UserWarning
-        If the first image is smaller, or files are left out.
+        If the first image is smaller, which others may be, too, or files are left out.
     """
     loaded = load_images(images, size=size, skip_unreadable=skip_unreadable)
     height, width = loaded.first_size
     if (side := min(height, width)) < size:
         warnings.warn(
-            f"images are enlarged to {size} x {size}, but the first has {height} x {width} pixels: they will be"
-            f" blurred; a size of {side} takes them as they are",
+            f"the first image has {height} x {width} pixels, and is blurred as it is enlarged to {size} x {size}: a"
+            f" size of at most {side} does not enlarge it",
             stacklevel=3,
         )
     return loaded

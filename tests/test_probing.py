@@ -352,3 +352,11 @@ def test_adam_needs_memory_for_samples_times_features():
     probe = FrozenFeatureProbe(solver="adam", epochs=2, random_state=0).fit(Z, y)
     assert probe.score(Z, y) == 1
     assert probe.coef_.shape == (2, 200_000)
+
+
+def test_saved_features_are_taken_as_they_are():
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(256, size=(60, 4, 4, 3), dtype=np.uint8), np.arange(60) % 3
+    Z = X.mean(axis=(1, 2))
+    saved, computed = FrozenFeatureProbe().fit(Z, y), FrozenFeatureProbe(lambda X: X.mean(axis=(1, 2))).fit(X, y)
+    assert saved.predict_proba(Z) == pytest.approx(computed.predict_proba(X), abs=1e-4)

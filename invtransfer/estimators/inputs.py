@@ -1,6 +1,8 @@
 """What estimators are given: images, or rows of pixels, labels and validation data.
 
 A 2-D ``X`` holds flattened images if ``image_shape`` is known, otherwise one row of pixels per sample, of any range.
+Features that were saved look the same. `FrozenFeatureProbe` takes them, with no encoder; `SensitivityScorer` and
+`InvarianceAdvisor` would transform them as grey pictures of height 1, which says nothing about the encoder.
 """
 
 import hashlib

@@ -69,7 +69,7 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
         Learning rate of "adam".
     image_shape : tuple of int or None
         Shape (height, width, 3) of the images if `X` holds flattened images, of shape (n_samples, n_features). None:
-        such an `X` is read as rows of pixels.
+        such an `X` is read as rows of pixels, or of features that were saved, with no encoder.
     precision : {"float32", "bfloat16", "float16"}
         Number format in which a torch module computes features where it can choose (autocast).
     random_state : int, RandomState or None

@@ -84,7 +84,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "invtransfer.pages.layout", "invtransfer.pages.measure_command", "invtransfer.pages.origins",
         "invtransfer.pages.advice", "invtransfer.pages.profiles", "format_advised", "format_advised_in",
         "check_repeats", "encode_plain", "measure_twins", "order_of_pairs", "take_images", "count_at_once",
-        "warn_of_few",
+        "warn_of_few", "warn_of_equal_features", "check_features",
         "check_no_label_missing", "find_module", "forget_fit", "list_advised", "order_advice", "choose_transformations",
         "check_no_paths", "ImagesOfPairs", "find_depths", "make_whitenings", "put_feature_last", "select_last_layer",
         "sensitivity_intervals", "fit_scaler", "hint_of_one_hot", "seeded_global_generators",

@@ -288,3 +288,15 @@ def test_the_labels_are_those_of_the_images_that_are_shown():
     X, y = source.sample(3)
     assert y.tolist() == [5, 3, 5]
     assert (many_images(9)[y] == X).all()
+
+
+def test_features_that_were_saved_have_the_sensitivity_of_their_images():
+    X = np.random.default_rng(0).integers(256, size=(300, 6, 6, 3), dtype=np.uint8)
+    expected = twin_sensitivity(colours, X, 255 - X)
+    assert twin_sensitivity(None, colours(X), colours(255 - X)) == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(ValueError, match="X_twin has shape .300, 2., expected the shape of X, .300, 3."):
+        twin_sensitivity(None, colours(X), colours(X)[:, :2])
+    with pytest.raises(ValueError, match="X_twin contains NaN"):
+        twin_sensitivity(None, colours(X), colours(X) * np.nan)
+    with pytest.raises(ValueError, match="X has shape .300, 3., expected .n_samples, height, width, 3."):
+        twin_sensitivity(colours, colours(X), colours(X))

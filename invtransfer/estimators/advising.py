@@ -81,7 +81,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         classes have fewer images.
     image_shape : tuple of int or None
         Shape (height, width, 3) of the images if `X` holds flattened images, of shape (n_samples, n_features). None:
-        such an `X` is read as rows of pixels.
+        such an `X` is read as rows of pixels, also if it holds features that were saved, which means nothing.
     batch_size : int or None
         Number of images per call of a torch module or function. None: by the size of the images and the device.
     precision : {"float32", "bfloat16", "float16"}

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import xarray as xr
+from sklearn.utils import check_array
 
 from invtransfer.analysis.representations import (
     PAIRS_PER_BLOCK,
@@ -14,7 +15,7 @@ from invtransfer.analysis.representations import (
 from invtransfer.encoders.encoding import count_at_once, encode_pieces, open_encoder
 from invtransfer.encoders.repeating import warn_if_features_vary
 from invtransfer.estimators.twins import warn_of_few
-from invtransfer.images.checks import check_images
+from invtransfer.images.checks import as_array, check_images, shape_of
 
 
 def twin_sensitivity(encoder, X, X_twin, *, layer=None, pool="auto"):
@@ -28,7 +29,8 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None, pool="auto"):
         receives the array of images as given, uint8 or float of shape (n_samples, height, width, 3); a transformer
         receives each image as one row. None: the pixels are the features.
     X, X_twin : array-like of shape (n_pairs, height, width, 3), uint8 or float in [0, 1]
-        First and second image of each pair.
+        First and second image of each pair. With `encoder` None also features that were saved, float arrays of shape
+        (n_pairs, n_features).
     layer : str or None
         Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
         the output of the module; a part of an output that is no tensor follows in brackets, as in "lstm[0]". None: what
@@ -72,19 +74,57 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None, pool="auto"):
     >>> sensitivity, low, high = twin_sensitivity(None, X, 255 - X)
     >>> bool(low < sensitivity < high)
     True
+
+    Features that were saved:
+
+    >>> Z = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    >>> round(twin_sensitivity(None, Z, Z + [0.0, 0.1])[0], 3)
+    0.088
     """
-    X, X_twin = check_images(X, "X"), check_images(X_twin, "X_twin")
+    are_features = encoder is None and len(shape_of(X)) == len(shape_of(X_twin)) == 2
+    check = check_features if are_features else check_images
+    X, X_twin = check(X, "X"), check(X_twin, "X_twin")
     if X.shape != X_twin.shape:
         raise ValueError(f"X_twin has shape {X_twin.shape}, expected the shape of X, {X.shape}")
     if X.dtype != X_twin.dtype:  # 0 to 255, or 0 to 1
         raise ValueError(f"X_twin has dtype {X_twin.dtype}, expected that of X, {X.dtype}")
     if len(X) < 2:
         raise ValueError("X has 1 pair, expected at least 2: twins are compared with different images")
-    encoder = open_encoder(encoder, layer, pool)
-    warn_if_features_vary(encoder, X)
-    measured = measure_given(encoder, X, X_twin)
+    if are_features:
+        measured = distances(X, X_twin), compare_within_blocks(X, X_twin)[0]
+    else:
+        encoder = open_encoder(encoder, layer, pool)
+        warn_if_features_vary(encoder, X)
+        measured = measure_given(encoder, X, X_twin)
     warn_of_few(*(xr.DataArray(one, dims="pair", name="the difference between X and X_twin") for one in measured))
     return sensitivity_interval(*measured)
+
+
+def check_features(Z, name="Z"):
+    """Check features that were computed elsewhere.
+
+    Parameters
+    ----------
+    Z : array-like of shape (n_samples, n_features)
+        Finite numbers.
+    name : str
+        Name of the argument in the caller's signature.
+
+    Returns
+    -------
+    Z : ndarray of shape (n_samples, n_features), float64
+
+    Raises
+    ------
+    ValueError
+        If they are not as described.
+
+    Examples
+    --------
+    >>> check_features([[1, 2], [3, 4]]).dtype
+    dtype('float64')
+    """
+    return check_array(as_array(Z, name), dtype=np.float64, input_name=name)
 
 
 def measure_given(encoder, X, X_twin):

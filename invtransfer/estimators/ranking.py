@@ -20,6 +20,7 @@ from invtransfer.analysis.resampling import (
 from invtransfer.analysis.transferability import h_score, log_evidence, nearest_correct
 from invtransfer.encoders.encoding import describe_features, encode, open_encoder
 from invtransfer.encoders.outputs import check_pool
+from invtransfer.encoders.repeating import warn_if_features_vary
 from invtransfer.estimators.inputs import check_encoders, find_repeated_classes, warn_of_copies
 from invtransfer.estimators.probing import FrozenFeatureProbe
 from invtransfer.images.checks import check_count, check_images, check_labels
@@ -110,7 +111,8 @@ def rank_encoders(
     ConvergenceWarning
         If a probe has not converged.
     UserWarning
-        If classes are left out, or many images are equal to others.
+        If classes are left out, many images are equal to others, or an encoder gives the same images other features
+        each time, or in another batch.
 
     Notes
     -----
@@ -168,6 +170,7 @@ def rank_encoders(
     measured, coordinates = [], {"features": [], "n_features": []}
     for name, encoder in opened.items():
         with _naming(name):
+            warn_if_features_vary(encoder, X, name, batch_size, precision)
             Z = encode(encoder, X, batch_size, precision=precision)[rows]
             measured.append(_measure(Z, codes, folds, kept))
         coordinates["features"].append(describe_features(encoder) or "")

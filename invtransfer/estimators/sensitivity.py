@@ -49,6 +49,7 @@ from invtransfer.estimators.twins import (
     measure_twins,
     order_of_pairs,
     take_images,
+    warn_of_equal_features,
     warn_of_few,
 )
 from invtransfer.images.checks import check_count
@@ -112,7 +113,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
     image_shape : tuple of int or None
         Shape (height, width, 3) of the images if `X` holds flattened images, of shape (n_samples, n_features). None:
         such an `X` is read as rows of pixels. Their values are scaled to [0, 1] by the range seen in fit, transformed
-        as a grey image, and scaled back.
+        as a grey image, and scaled back. Features that were saved would be, too, which means nothing:
+        `twin_sensitivity` takes those.
     batch_size : int or None
         Number of images per call of a torch module or function, which decides memory and speed, and no number but for
         rounding. None: by the size of the images and the device.
@@ -272,8 +274,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         -----
         UserWarning
             If fewer than 3 pairs make the mean distance to a transformation, so that its interval cannot be known; if
-            an encoder gives the same images other features each time, or in another batch; or if some of several
-            encoders fail.
+            an encoder gives the same images other features each time, or in another batch, or all images the same; or
+            if some of several encoders fail.
         """
         self._check_parameters()
         self._transformations = choose_transformations(self.transformations)
@@ -308,6 +310,7 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         else:
             self.profile_, self.layer_ = profiles[None], layers[None]
         warn_of_few(self.profile_.pair_distance, self.profile_.random_distance)
+        warn_of_equal_features(self.profile_.random_distance)
         self._name_results()
         return self
 

@@ -400,6 +400,30 @@ def warn_of_few(pair_distances, random_distances):
         )
 
 
+def warn_of_equal_features(random_distances):
+    """Warn of encoders or layers whose features are the same for all images, so that they have no sensitivity.
+
+    Parameters
+    ----------
+    random_distances : xarray.DataArray over "pair" and others
+        Distances between different images, as `measure_twins` returns them.
+
+    Warns
+    -----
+    UserWarning
+        If all distances of an encoder, or of one of its layers, are 0. The message names them if there are several.
+    """
+    equal = (random_distances == 0).all([dim for dim in random_distances.dims if dim not in ("encoder", "layer")])
+    places = equal.to_series() if equal.ndim else {"": equal.item()}
+    named = [", ".join(place) if isinstance(place, tuple) else place for place, one in places.items() if one]
+    if named:
+        of_which = f" of {'; '.join(named)}" if equal.ndim else ""
+        warnings.warn(
+            f"all images have the same features{of_which}, so that there is no sensitivity: every value is NaN",
+            stacklevel=3,
+        )
+
+
 def _chosen(source, transformations, twins):
     if twins == "drawn":
         return transformations

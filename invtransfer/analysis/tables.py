@@ -176,7 +176,7 @@ def format_ranking(ranking):
     Examples
     --------
     >>> from invtransfer import rank_encoders
-    >>> X = np.repeat([10, 20, 200, 250], 12 * 10).reshape(40, 2, 2, 3).astype("uint8")
+    >>> X = (np.repeat([10, 20, 200, 210], 120) + np.arange(480) // 12).reshape(40, 2, 2, 3).astype("uint8")
     >>> ranking = rank_encoders({"pixels": None}, X, np.arange(40) // 20, random_state=0)
     >>> format_ranking(ranking).splitlines()[2][:29]  # probe accuracy; 0.912 ** 40 is 0.025
     'pixels   1.000 [0.912, 1.000]'

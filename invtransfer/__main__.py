@@ -28,8 +28,8 @@ SHARED = {  # options that mean the same in all commands for models and images
     },
     "size": {
         "type": int, "metavar": "N", "default": 224,
-        "help": "side in pixels to which images are brought before they are transformed (default: 224; 256 spares models"
-        " that bring images to 256 an enlargement)",
+        "help": "side in pixels to which images are brought before they are transformed (default: 224; 256 spares an"
+        " enlargement to models that bring images to 256)",
     },
     "device": {
         "metavar": "NAME", "default": "auto",

@@ -1,8 +1,9 @@
-"""From cubes to figures. Loads no torch, and knows no study; needs matplotlib, the extra "plot".
+"""From cubes to figures. Loads no torch; needs matplotlib, the extra "plot".
 
-`plot_factors` and `plot_comparison` make whole figures of studies; `plot_measurement`, `plot_layers`, `plot_depths`,
-`plot_doses`, `plot_interactions` and `plot_affected` those of profiles; `plot_advice` that of advice. `draw_curves` and
-`draw_matrices` fill a figure or a part of one, so a study can compose its own.
+`studies` has a figure for each study, and `plot_factors` and `plot_comparison` are those of the main one;
+`plot_measurement`, `plot_layers`, `plot_depths`, `plot_doses`, `plot_interactions` and `plot_affected` are those of
+profiles; `plot_advice` is that of advice. `draw_curves` and `draw_matrices` fill a figure or a part of one, so a study
+can compose its own.
 """
 
 from invtransfer.plots.advice import plot_advice

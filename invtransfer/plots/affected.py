@@ -139,7 +139,7 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
 
 
 def _find_sensitivities(profile, transformation, encoder, layer, strength):
-    """Return the sensitivity, number and name of each image, and what of the profile that is."""
+    """Return the sensitivity, number and name of each image, and a description of the part."""
     along = "image" if isinstance(profile, xr.Dataset) and "image" in profile.dims else "pair"
     names = ["pair_distance", "random_distance"]
     shown = check_profile(profile, names, needs=(along,), may_have=("layer", "strength"))

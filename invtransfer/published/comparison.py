@@ -55,7 +55,7 @@ def compare_to_published(cube, csv, ignore=()):
 
         If a table has several variables, each has one dimension of its own.
     ignore : "all" or list of str, default ()
-        Settings that may differ from the paper's.
+        Settings whose difference from the paper's is ignored.
 
     Returns
     -------

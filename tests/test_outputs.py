@@ -356,3 +356,21 @@ def test_a_tuner_pools_as_its_probe(images):
     tuner = FineTuner(module, probe=FrozenFeatureProbe(pool="flatten"), epochs=0, random_state=0).fit(images, Y)
     assert tuner.layer_ == "output of the module, flattened"
     assert tuner.transform(images) == pytest.approx(encode(module, images, pool="flatten"), abs=1e-5)
+
+
+class TwoHeads(nn.Module):
+    """A network with a head for each of two tasks, as variational encoders have for mean and spread."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.first, self.second = nn.Conv2d(3, 6, 3), nn.Linear(6, 5), nn.Linear(6, 2)
+
+    def forward(self, images):
+        feature = self.conv(images).relu().mean(dim=(2, 3))
+        return self.first(feature), self.second(feature)
+
+
+def test_what_several_heads_share_is_the_feature(images):
+    Z, place = encode_and_describe(TwoHeads(), images)
+    assert place == "input of second"
+    assert Z.shape == (40, 6)

@@ -112,3 +112,34 @@ def is_bypassed(run, head, images, expected):
     finally:
         handle.remove()
     return not torch.allclose(output, output[:1].expand_as(output), rtol=1e-4, atol=1e-6, equal_nan=True)
+
+
+def is_of_head(output, module, features):
+    """Tell whether an output is what some linear layer of a module makes of features: several heads may share them.
+
+    Parameters
+    ----------
+    output : torch.Tensor
+        Output of the module.
+    module : torch.nn.Module
+        The module.
+    features : torch.Tensor of shape (n, n_features)
+        What goes into one of its linear layers.
+
+    Returns
+    -------
+    found : bool
+
+    Examples
+    --------
+    >>> heads = nn.ModuleList([nn.Linear(3, 2), nn.Linear(3, 4)])
+    >>> features = torch.rand(5, 3)
+    >>> is_of_head(heads[0](features), heads, features), is_of_head(torch.rand(5, 2), heads, features)
+    (True, False)
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear) and layer.in_features == features.shape[-1]:
+            made = nn.functional.linear(features.to(layer.weight.dtype), layer.weight, layer.bias)
+            if made.shape == output.shape and torch.allclose(made.float(), output.float(), rtol=1e-3, atol=1e-5):
+                return True
+    return False

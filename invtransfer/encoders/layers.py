@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from invtransfer.encoders.heads import find_head, is_bypassed, logits_of
+from invtransfer.encoders.heads import find_head, is_bypassed, is_of_head, logits_of
 from invtransfer.encoders.outputs import check_pool, find_feature, parts_of, pool_places, take_part
 from invtransfer.encoders.preprocessing import find_image_method, model_behind, size_behind_preprocessing
 from invtransfer.networks.inference import first_weight
@@ -210,6 +210,7 @@ class LayerFeatures(nn.Module):
         comparable = isinstance(output, torch.Tensor) and isinstance(logits, torch.Tensor)
         # a module may return the features, too, in front of what its head makes of them
         known = comparable and any(torch.equal(output, one) for one in (logits, kept["input"]))
+        known = known or (comparable and is_of_head(output, self.module, kept["input"]))
         if comparable and not known and is_bypassed(self._call, head, images, logits):
             parts = parts_of(returned)
             first, hint = (" the first part of", f" and '[{next(iter(parts))}]' a part of it") if parts else ("", "")

@@ -173,6 +173,19 @@ def test_seeds_are_put_in_order_and_other_labels_as_they_appear(tmp_path):
     xr.testing.assert_identical(cube, whole.sel(factor=["b", "a"]))
 
 
+def test_levels_of_all_cubes_are_in_the_settings(tmp_path):
+    """Runs with other lists of levels have the same cells where they have the same places."""
+    cubes = []
+    for name, levels in (("a", ["b", "c"]), ("b", ["a", "b"])):
+        cube = run(tmp_path / f"{name}.nc", factors=levels)
+        settings = json.loads(cube.attrs["settings"]) | {"levels": {"factor": levels, "other": [1]}}
+        cubes.append(cube.assign_attrs(settings=json.dumps(settings)))
+    merged, notes = merge(cubes, ["a.nc", "b.nc"])
+    assert notes == []
+    assert merged.factor.values.tolist() == ["b", "c", "a"]
+    assert json.loads(merged.attrs["settings"])["levels"] == {"factor": ["b", "c", "a"], "other": [1]}
+
+
 def test_labels_that_only_some_cubes_have_leave_places_without_cell(tmp_path):
     a = run(tmp_path / "a.nc", factors=["a"], seeds=(0,))
     b = run(tmp_path / "b.nc", factors=["b"], seeds=(1,))

@@ -19,7 +19,7 @@ N_SAID = 5  # number of places that a message names
 
 
 def merge(cubes, names):
-    """Merge cubes of one study, such as those of shards or of other seeds.
+    """Merge cubes of one study, such as those of shards, of other seeds or of other levels.
 
     Parameters
     ----------
@@ -41,8 +41,9 @@ def merge(cubes, names):
     Raises
     ------
     ValueError
-        If one is not a study's cube, or if they differ in settings, in further attributes, in the meaning of a variable
-        or label, or in values of finished cells: the message counts these places and names the first with both values.
+        If one is not a study's cube, or if they differ in settings other than levels, in further attributes, in the
+        meaning of a variable or label, or in values of finished cells: the message counts these places and names the
+        first with both values.
 
     Notes
     -----
@@ -72,7 +73,7 @@ def merge(cubes, names):
     origins = sorted(set(cube.origin.values.flat) - {""} or set().union(*[one.attrs["origins"] for one in cubes]))
     numbers = np.array([origins.index(text) if text else -1 for text in cube.origin.values.flat], np.int32)
     cube["origin"] = cube.origin.copy(data=numbers.reshape(cube.origin.shape))
-    described = make_attributes(cubes[0].attrs["settings"], [json.loads(text) for text in origins])
+    described = make_attributes(_unite_settings(cubes), [json.loads(text) for text in origins])
     title = {key: value for key, value in kept.items() if key == "title"}  # the title comes first
     return cube.assign_attrs(title | described | kept), notes
 
@@ -111,10 +112,30 @@ def _check_attributes(cubes, names):
     for name, cube, more in zip(names, cubes, kept, strict=True):
         ours, theirs = cubes[0].attrs["settings"], cube.attrs["settings"]
         differing = [key for key in sorted(ours | theirs) if format_json(ours.get(key)) != format_json(theirs.get(key))]
+        differing = [key for key in differing if not (key == "levels" and _have_levels(ours, theirs))]
         if differing:
             raise ValueError(f"{name} belongs to other settings than {names[0]} ({', '.join(differing)} differ)")
         _check_equal(kept[0], more, names[0], name, "attribute")
     return kept[0]
+
+
+def _have_levels(*settings):
+    """Tell whether settings have lists of levels, which only say which places there are."""
+    levels = [one.get("levels") for one in settings]
+    return all(isinstance(one, dict) and all(isinstance(values, list) for values in one.values()) for one in levels)
+
+
+def _unite_settings(cubes):
+    """Return the settings of all cubes, with the levels of each."""
+    settings = [cube.attrs["settings"] for cube in cubes]
+    if not _have_levels(*settings):
+        return settings[0]
+    names = dict.fromkeys(name for one in settings for name in one["levels"])
+    levels = {name: [] for name in names}
+    for one in settings:
+        for name, values in one["levels"].items():
+            levels[name] += [value for value in values if value not in levels[name]]
+    return settings[0] | {"levels": levels}
 
 
 def _check_equal(ours, theirs, our_name, their_name, what):

@@ -300,3 +300,18 @@ def test_features_that_were_saved_have_the_sensitivity_of_their_images():
         twin_sensitivity(None, colours(X), colours(X) * np.nan)
     with pytest.raises(ValueError, match="X has shape .300, 3., expected .n_samples, height, width, 3."):
         twin_sensitivity(colours, colours(X), colours(X))
+
+
+def test_features_that_are_all_equal_are_warned_of():
+    X = np.random.default_rng(0).integers(256, size=(6, 4, 4, 3), dtype=np.uint8)
+
+    def constant(X):
+        return np.ones((len(X), 3))
+
+    options = {"transformations": ["hue"], "twins": "clean", "random_state": 0}
+    with pytest.warns(UserWarning, match="^all images have the same features, so that there is no sensitivity"):
+        scorer = SensitivityScorer(constant, **options).fit(X)
+    assert np.isnan(scorer.sensitivity_).all()
+    with pytest.warns(UserWarning, match="^all images have the same features in b, so that"):
+        scorer = SensitivityScorer({"a": colours, "b": constant}, **options).fit(X)
+    assert np.isfinite(scorer.sensitivity_.sel(encoder="a")).all()

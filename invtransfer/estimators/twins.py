@@ -417,9 +417,9 @@ def warn_of_equal_features(random_distances):
     places = equal.to_series() if equal.ndim else {"": equal.item()}
     named = [", ".join(place) if isinstance(place, tuple) else place for place, one in places.items() if one]
     if named:
-        of_which = f" of {'; '.join(named)}" if equal.ndim else ""
+        where = f" in {'; '.join(named)}" if equal.ndim else ""
         warnings.warn(
-            f"all images have the same features{of_which}, so that there is no sensitivity: every value is NaN",
+            f"all images have the same features{where}, so that there is no sensitivity: every value is NaN",
             stacklevel=3,
         )
 

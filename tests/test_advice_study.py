@@ -164,6 +164,9 @@ def test_table_by_hand():
     assert "80% with 100 (80% to 80%), 80% with 500 (80% to 80%)" in study.STUDY.table(
         make_cube()
     )  # alike in all seeds
+    cube = make_cube()
+    cube["transfer_accuracy"] = cube.transfer_accuracy.where((cube.chooser != "same") | (cube.n_labelled != 100))
+    assert "? with 100, 80% with 500" in study.STUDY.table(cube)  # no seed has both
     row = next(line for line in table.splitlines() if line.startswith("500"))
     assert row.split() == ["500", "4.000", "0.500", "0.667"]  # hue and blur of 4 advised, and of 3 needed
     # 2 of the 3 needed and 13 of the 15 others are ranked rightly by z: ties of 1 with 1 and 0 with 0 count half

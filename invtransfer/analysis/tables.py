@@ -112,9 +112,10 @@ def format_advised_pretraining(cube):
         shares = []
         for won, gap, n in zip(advisor - disjoint, same - disjoint, sizes, strict=True):
             known = ~np.isnan(won + gap)  # in the same seeds
-            share, (_, low, high) = won[known].mean() / gap[known].mean(), ratio_interval(won, gap)
+            share = f"{won[known].mean() / gap[known].mean():.0%}" if known.any() else "?"
+            _, low, high = ratio_interval(won, gap)
             interval = "" if np.isnan(low) else f" ({low:.0%} to {high:.0%})"
-            shares.append(f"{share:.0%} with {n:,}{interval}" if known.any() else f"? with {n:,}")
+            shares.append(f"{share} with {n:,}{interval}")
         parts.append(
             "share of what disjoint lacks to same that the advisor wins back (ratio of means; 95 % interval over"
             f" seeds): {', '.join(shares)}"

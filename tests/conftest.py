@@ -9,6 +9,12 @@ torch.set_num_threads(1)  # the networks of the tests are too small to gain from
 threadpool_limits(1)  # nor do the probes, whose threads would wait for each other on cores that other tests use
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """Networks that tests make have the same weights in every run and order; torch seeds itself otherwise."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def objects():
     return load_objects("procedural", size=32)

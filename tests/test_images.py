@@ -6,8 +6,9 @@ from PIL import Image
 from torch.utils.data import TensorDataset
 
 from invtransfer import FrozenFeatureProbe, InvarianceAdvisor, InvariantPretrainer, TransformedImages, rank_encoders
-from invtransfer.images.checks import check_count, check_images, check_labels, to_tensor
+from invtransfer.images.checks import check_count, check_images, to_tensor
 from invtransfer.images.conversion import to_image
+from invtransfer.images.labels import check_labels
 
 
 def test_uint8_images_are_not_copied(images):

@@ -10,7 +10,7 @@ from torch import nn
 from invtransfer import SensitivityScorer, TransformedImages, twin_sensitivity
 from invtransfer.encoders import encoding
 from invtransfer.encoders.encoding import encode_pieces, open_encoder
-from invtransfer.estimators.twins import take_images
+from invtransfer.estimators.pairs import take_images
 from invtransfer.transformations import TRANSFORMATIONS
 
 
@@ -130,7 +130,7 @@ def test_images_of_a_folder_are_read_once_for_all_transformations(tmp_path, monk
         Image.fromarray(image).save(tmp_path / f"{i:03}.png")
     n_read = []
     read = collection.read_picture
-    monkeypatch.setattr(collection, "read_picture", lambda path: n_read.append(path) or read(path))
+    monkeypatch.setattr(collection, "read_picture", lambda path, **options: n_read.append(path) or read(path))
     monkeypatch.setattr(collection, "KEPT_BYTES", 260 * 16 * 16 * 3)  # a block of 256 and some, not all 300
     images = load_images(tmp_path)
     n_read.clear()

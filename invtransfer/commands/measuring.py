@@ -30,6 +30,7 @@ from invtransfer.cubes.assembly import STATUS
 from invtransfer.cubes.files import read
 from invtransfer.cubes.running import run_study
 from invtransfer.encoders.encoding import describe_features, open_encoder
+from invtransfer.estimators.pairs import ImagesOfPairs, order_of_pairs, take_images
 from invtransfer.estimators.profiles import (
     SENSITIVITY,
     add_interactions,
@@ -37,14 +38,7 @@ from invtransfer.estimators.profiles import (
     choose_interactions,
     measure_profile,
 )
-from invtransfer.estimators.twins import (
-    N_IMAGES_OF_COVARIANCE,
-    ImagesOfPairs,
-    encode_plain,
-    make_whitenings,
-    order_of_pairs,
-    take_images,
-)
+from invtransfer.estimators.twins import N_IMAGES_OF_COVARIANCE, encode_plain, make_whitenings
 from invtransfer.images.checks import check_count
 from invtransfer.images.loading import load_images
 from invtransfer.randomness import derive_seed

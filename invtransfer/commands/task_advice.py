@@ -22,9 +22,9 @@ from invtransfer.commands.models_and_images import (
 from invtransfer.cubes.assembly import STATUS
 from invtransfer.cubes.running import run_study
 from invtransfer.estimators.advising import InvarianceAdvisor
-from invtransfer.estimators.inputs import find_repeated_classes
-from invtransfer.estimators.twins import order_of_pairs
+from invtransfer.estimators.pairs import order_of_pairs
 from invtransfer.images.checks import check_count
+from invtransfer.images.labels import find_repeated_classes
 from invtransfer.randomness import derive_seed
 from invtransfer.storage import parse_json
 

@@ -26,17 +26,13 @@ from invtransfer.analysis.representations import (
 )
 from invtransfer.encoders.encoding import count_at_once, describe_features, encode_pieces, open_encoder
 from invtransfer.estimators.frozen import AroundEncoder
-from invtransfer.estimators.inputs import (
-    choose_transformations,
-    find_pixel_range,
-    find_repeated_classes,
-    to_images,
-    to_pixels,
-    validate_input,
-    warn_of_copies,
-)
-from invtransfer.estimators.twins import encode_plain, order_of_pairs, take_images
+from invtransfer.estimators.inputs import choose_transformations, validate_input
+from invtransfer.estimators.pairs import order_of_pairs, take_images
+from invtransfer.estimators.pixel_rows import find_pixel_range, to_images, to_pixels
+from invtransfer.estimators.twins import encode_plain
 from invtransfer.images.checks import check_count
+from invtransfer.images.copies import warn_of_copies
+from invtransfer.images.labels import find_repeated_classes
 from invtransfer.networks.inference import check_inference
 from invtransfer.randomness import derive_generator, derive_seed
 

@@ -5,34 +5,20 @@ Features that were saved look the same. `FrozenFeatureProbe` takes them, with no
 `InvarianceAdvisor` would transform them as grey pictures of height 1, which says nothing about the encoder.
 """
 
-import hashlib
 import math
-import warnings
 from os import PathLike
 
 import numpy as np
 import torch
 from PIL import Image
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 from torch.utils.data import DataLoader, Dataset
 
 from invtransfer.encoders.encoding import gets_raw_pixels
-from invtransfer.images.checks import (
-    as_array,
-    check_images,
-    check_labels,
-    check_no_label_missing,
-    check_no_paths,
-    hint_of_one_hot,
-    shape_of,
-)
+from invtransfer.images.checks import as_array, check_images, check_no_paths, shape_of
 from invtransfer.images.collection import ImageCollection
+from invtransfer.images.labels import check_labels, check_no_label_missing, hint_of_one_hot
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
-
-N_COMPARED = 64  # images that are read at once to find equal ones
-MOST_COPIES = 0.05  # share of the images, below which copies hardly matter
-FEW_SAMPLES = "The number of unique classes is greater than 50%"  # scikit-learn's warning; few samples are usual here
 
 
 def validate_input(estimator, X, y="no_validation", *, reset):
@@ -226,78 +212,6 @@ def choose_transformations(transformations):
     return chosen
 
 
-def find_pixel_range(X):
-    """Find the range of pixels that rows of any range are scaled by, so that they can be transformed as grey images.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, height, width, n_channels)
-        What `validate_input` returns.
-
-    Returns
-    -------
-    low, extent : float
-        Smallest value and range of rows of pixels; 0 and 1 for images, which are in [0, 1].
-
-    Examples
-    --------
-    >>> find_pixel_range(np.array([2.0, 5.0]).reshape(1, 1, 2, 1))
-    (2.0, 3.0)
-    """
-    if X.shape[3] == 3:
-        return 0.0, 1.0
-    low, high = float(X.min()), float(X.max())
-    return low, max(high - low, float(np.finfo(np.float32).tiny))
-
-
-def to_images(X, pixel_range):
-    """Return rows of pixels of any range as grey images in [0, 1], and images as they are.
-
-    Parameters
-    ----------
-    X : ndarray or ImageCollection of shape (n_samples, height, width, n_channels)
-        What `validate_input` returns.
-    pixel_range : tuple of float
-        As `find_pixel_range` returns it.
-
-    Returns
-    -------
-    images : ndarray or ImageCollection of shape (n_samples, height, width, 3)
-
-    Examples
-    --------
-    >>> to_images(np.array([2.0, 5.0]).reshape(1, 1, 2, 1), (2.0, 3.0))[..., 0].tolist()
-    [[[0.0, 1.0]]]
-    """
-    if X.shape[3] == 3:
-        return X
-    low, extent = pixel_range
-    return np.repeat(np.clip((X - low) / extent, 0, 1).astype(np.float32), 3, axis=3)
-
-
-def to_pixels(images, pixel_range):
-    """Return grey images in [0, 1] as rows of pixels in their own range.
-
-    Parameters
-    ----------
-    images : ndarray of shape (n_samples, height, width, 3)
-        As `to_images` made them of rows of pixels, perhaps transformed.
-    pixel_range : tuple of float
-        As for `to_images`.
-
-    Returns
-    -------
-    rows : ndarray of shape (n_samples, height, width, 1)
-
-    Examples
-    --------
-    >>> to_pixels(np.ones((1, 1, 2, 3)), (2.0, 3.0)).tolist()
-    [[[[5.0], [5.0]]]]
-    """
-    low, extent = pixel_range
-    return images.mean(axis=3, keepdims=True) * extent + low
-
-
 def check_image_shape(image_shape):
     """Check the parameter `image_shape` of an estimator.
 
@@ -366,136 +280,3 @@ def _unflatten(X, shape):
         )
     X = X.reshape(-1, height, width, n_channels)
     return X if n_channels == 1 else check_images(X)
-
-
-def find_classes(y, name="y"):
-    """Find the classes among labels, and the index of each label in them; a class may have few samples.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,)
-        Labels.
-    name : str
-        What errors call them.
-
-    Returns
-    -------
-    classes : ndarray of shape (n_classes,)
-        Sorted labels.
-    codes : ndarray of shape (n_samples,), int64
-        Class indices.
-
-    Raises
-    ------
-    ValueError
-        If `y` holds continuous numbers, or one class only.
-
-    Examples
-    --------
-    >>> find_classes(np.array(["b", "a", "b"]))
-    (array(['a', 'b'], dtype='<U1'), array([1, 0, 1]))
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", FEW_SAMPLES)
-        try:
-            check_classification_targets(y)
-        except ValueError as error:
-            reason = str(error).partition(". ")[0]  # such as "Unknown label type: continuous"
-            if reason.endswith("continuous"):
-                found = f"holds numbers such as {y[y % 1 != 0][0]:.6g}, expected classes: regression is not supported"
-            else:
-                found = f"has dtype {y.dtype} and holds {type(y[0]).__name__}, expected classes, whole numbers or names"
-            raise ValueError(f"{name} {found} ({reason})") from error
-    classes, codes = np.unique(y, return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(f"{name} holds one class only, {classes.tolist()[0]!r}, expected at least 2 classes")
-    return classes, codes
-
-
-def find_repeated_classes(y, name="y"):
-    """Find the classes that have at least two images, one to learn from and one to be tested, and leave others out.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,)
-        Labels.
-    name : str
-        What errors and warnings call them.
-
-    Returns
-    -------
-    rows : ndarray of shape (n_kept,), int64
-        Numbers of the images of these classes.
-    classes : ndarray of shape (n_classes,)
-        Sorted labels of these classes.
-    codes : ndarray of shape (n_kept,), int64
-        Class indices of these images.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two such classes, or as for `find_classes`.
-
-    Warns
-    -----
-    UserWarning
-        If classes are left out.
-
-    Examples
-    --------
-    >>> import warnings
-    >>> with warnings.catch_warnings(action="ignore"):
-    ...     find_repeated_classes(np.array(["b", "a", "lone", "b", "a"]))
-    (array([0, 1, 3, 4]), array(['a', 'b'], dtype='<U4'), array([1, 0, 1, 0]))
-    """
-    classes, codes = find_classes(y, name)
-    counts = np.bincount(codes)
-    single = classes[counts < 2].tolist()
-    if len(classes) - len(single) < 2:
-        raise ValueError(
-            f"{name} has {len(classes) - len(single)} of {len(classes)} classes with at least 2 images, expected at"
-            " least 2 such classes: one image to learn from, and one to test on"
-        )
-    if single:
-        named = ", ".join(repr(label) for label in single[:5]) + (", ..." if len(single) > 5 else "")
-        warnings.warn(
-            f"{name} holds {len(single)} of {len(classes)} classes with one image only, which are left out: {named}",
-            stacklevel=3,
-        )
-    rows = np.flatnonzero(counts[codes] > 1)
-    return rows, *np.unique(np.asarray(y)[rows], return_inverse=True)
-
-
-def warn_of_copies(images, name="X"):
-    """Warn of images that are equal to others, which a probe recognises in parts that it was not fitted on.
-
-    Parameters
-    ----------
-    images : ndarray or ImageCollection of shape (n_images, ...)
-        Images, or rows of their pixels or features.
-    name : str
-        What they are called in the message.
-
-    Warns
-    -----
-    UserWarning
-        If more than a twentieth are equal to others. It says how many.
-
-    Examples
-    --------
-    >>> import warnings
-    >>> with warnings.catch_warnings(record=True, action="always") as caught:
-    ...     warn_of_copies(np.array([[1, 2], [3, 4], [1, 2]]))
-    >>> str(caught[0].message).partition(":")[0]
-    '1 of the 3 images in X are equal to others'
-    """
-    n = len(images)
-    blocks = (np.asarray(images[start : start + N_COMPARED]) for start in range(0, n, N_COMPARED))
-    digests = {hashlib.blake2b(one.tobytes(), digest_size=16).digest() for block in blocks for one in block}
-    n_copies = n - len(digests)
-    if n_copies > MOST_COPIES * n:
-        warnings.warn(
-            f"{n_copies} of the {n} images in {name} are equal to others: the probe recognises them in parts of the"
-            " images that it was not fitted on, so that accuracies are too high; leave copies out",
-            stacklevel=3,
-        )

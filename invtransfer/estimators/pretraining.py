@@ -9,9 +9,10 @@ from torch import nn
 
 from invtransfer.encoders.classifier import build_network
 from invtransfer.encoders.preprocessing import Preprocessing
-from invtransfer.estimators.inputs import find_classes, validate_input, validate_validation
+from invtransfer.estimators.inputs import validate_input, validate_validation
 from invtransfer.estimators.network_classifier import NetworkClassifier
 from invtransfer.images.checks import check_count
+from invtransfer.images.labels import find_classes
 from invtransfer.networks.training import train
 
 

@@ -16,8 +16,9 @@ from invtransfer.analysis.transferability import fit_scaler
 from invtransfer.encoders.encoding import describe_features, encode, open_encoder
 from invtransfer.encoders.repeating import warn_if_features_vary
 from invtransfer.estimators.frozen import AroundEncoder
-from invtransfer.estimators.inputs import FEW_SAMPLES, find_classes, validate_input, validate_validation
+from invtransfer.estimators.inputs import validate_input, validate_validation
 from invtransfer.images.checks import check_count
+from invtransfer.images.labels import FEW_SAMPLES, find_classes
 from invtransfer.networks.architectures import initialise
 from invtransfer.networks.training import train
 from invtransfer.randomness import derive_seed

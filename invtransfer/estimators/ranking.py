@@ -21,9 +21,11 @@ from invtransfer.analysis.transferability import h_score, log_evidence, nearest_
 from invtransfer.encoders.encoding import describe_features, encode, open_encoder
 from invtransfer.encoders.outputs import check_pool
 from invtransfer.encoders.repeating import warn_if_features_vary
-from invtransfer.estimators.inputs import check_encoders, find_repeated_classes, warn_of_copies
+from invtransfer.estimators.inputs import check_encoders
 from invtransfer.estimators.probing import FrozenFeatureProbe
-from invtransfer.images.checks import check_count, check_images, check_labels
+from invtransfer.images.checks import check_count, check_images
+from invtransfer.images.copies import warn_of_copies
+from invtransfer.images.labels import check_labels, find_repeated_classes
 from invtransfer.networks.inference import check_inference
 from invtransfer.randomness import derive_generator, derive_seed
 

@@ -25,12 +25,11 @@ from invtransfer.estimators.inputs import (
     check_encoders,
     check_range,
     choose_transformations,
-    find_pixel_range,
     forget_fit,
-    to_images,
-    to_pixels,
     validate_input,
 )
+from invtransfer.estimators.pairs import ImagesOfPairs, order_of_pairs, take_images
+from invtransfer.estimators.pixel_rows import find_pixel_range, to_images, to_pixels
 from invtransfer.estimators.profiles import (
     COMPANIONS,
     COMPOSED,
@@ -42,13 +41,10 @@ from invtransfer.estimators.profiles import (
 )
 from invtransfer.estimators.twins import (
     N_IMAGES_OF_COVARIANCE,
-    ImagesOfPairs,
     check_repeats,
     encode_plain,
     make_whitenings,
     measure_twins,
-    order_of_pairs,
-    take_images,
     warn_of_equal_features,
     warn_of_few,
 )

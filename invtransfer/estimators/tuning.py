@@ -7,10 +7,11 @@ from torch import nn
 
 from invtransfer.encoders.classifier import build_network
 from invtransfer.estimators.frozen import AroundEncoder
-from invtransfer.estimators.inputs import find_classes, validate_input, validate_validation
+from invtransfer.estimators.inputs import validate_input, validate_validation
 from invtransfer.estimators.network_classifier import NetworkClassifier
 from invtransfer.estimators.probing import FrozenFeatureProbe
 from invtransfer.images.checks import check_count
+from invtransfer.images.labels import find_classes
 from invtransfer.networks.training import train
 from invtransfer.surroundings import usual_torch
 

@@ -5,9 +5,7 @@ and of the whole only distances. What a transformation leaves as it is, is encod
 """
 
 import itertools
-import operator
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,10 +23,9 @@ from invtransfer.analysis.representations import (
     participation_ratio,
     variance_moments,
 )
-from invtransfer.encoders.encoding import columns_of, count_at_once, describe_layers, device_of, encode_pieces
+from invtransfer.encoders.encoding import columns_of, count_at_once, describe_layers, encode_pieces
 from invtransfer.encoders.repeating import N_REPEATED, warn_if_features_vary
-from invtransfer.randomness import derive_generator
-from invtransfer.sources.transformed_images import TransformedImages
+from invtransfer.estimators.pairs import choose_acting, make_plain, make_transformed
 
 ROUNDING = 1e-5  # share of the mean distance between different images below which that of twins counts as 0
 PER_PAIR = {  # what is measured of each pair, in each layer
@@ -162,19 +159,19 @@ def _make_pieces(source, sets, n_pairs, twins, objects, plain_is_known, differen
     Writes into `different` which twins differ.
     """
     n_at_once = count_at_once(source.image_shape, source.dtype)
-    streams = [_chosen(source, one, twins) for one in sets]
+    streams = [choose_acting(source, one, twins) for one in sets]
     for block in range(0, n_pairs, PAIRS_PER_BLOCK):
         places = _cut(block, min(n_pairs, block + PAIRS_PER_BLOCK), n_at_once)
         # images that are made at once are made once for all sets
-        kept = _show(source, places[0][1], block) if len(places) == 1 else None
+        kept = make_plain(source, places[0][1], block) if len(places) == 1 else None
         for start, n in () if plain_is_known else places:
-            yield (block, None, "first", start, slice(None)), _show(source, n, start) if kept is None else kept
+            yield (block, None, "first", start, slice(None)), make_plain(source, n, start) if kept is None else kept
             if objects and twins == "clean":
-                yield (block, None, "object", start, slice(None)), _show(source, n, start, changed="object")
+                yield (block, None, "object", start, slice(None)), make_plain(source, n, start, changed="object")
         for which, transformations in enumerate(streams):
             for start, n in places:
-                shown = _show(source, n, start) if kept is None else kept
-                made = _make(source, n, start, transformations, twins, objects)
+                shown = make_plain(source, n, start) if kept is None else kept
+                made = make_transformed(source, n, start, transformations, twins, objects)
                 first = made.get("first", shown)
                 different[which, start : start + n] = (first != made["twin"]).any(axis=(1, 2, 3))
                 for role, images in made.items():
@@ -237,7 +234,7 @@ def check_repeats(encoder, source, n_pairs, *, name=None, prepare=None, **option
     UserWarning
         As `warn_if_features_vary` does.
     """
-    images = _show(source, min(n_pairs, N_REPEATED), 0)
+    images = make_plain(source, min(n_pairs, N_REPEATED), 0)
     warn_if_features_vary(encoder, images if prepare is None else prepare(images), name, **options)
 
 
@@ -270,7 +267,7 @@ def encode_plain(encoder, source, n_pairs, *, name=None, prepare=None, most_byte
     """
     check_repeats(encoder, source, n_pairs, name=name, prepare=prepare, **options)
     n_at_once = count_at_once(source.image_shape, source.dtype)
-    shown = ((start, _show(source, n, start)) for start, n in _cut(0, n_pairs, n_at_once))
+    shown = ((start, make_plain(source, n, start)) for start, n in _cut(0, n_pairs, n_at_once))
     pieces = ((start, images if prepare is None else prepare(images)) for start, images in shown)
     plain = None
     for start, Z in encode_pieces(encoder, pieces, **options):
@@ -279,98 +276,6 @@ def encode_plain(encoder, source, n_pairs, *, name=None, prepare=None, most_byte
         plain = np.empty((n_pairs, Z.shape[1]), np.float32) if plain is None else plain
         plain[start : start + len(Z)] = Z
     return plain
-
-
-def take_images(images, encoder, seed, order, draws):
-    """Make a source of given images, which are transformed on the encoder's device if it is a GPU.
-
-    Parameters
-    ----------
-    images : ndarray or ImageCollection of shape (n_images, height, width, 3)
-        As `check_images` returns them.
-    encoder : object
-        As `open_encoder` returned it.
-    seed : int
-        Seed of the transformations.
-    order, draws : ndarray of shape (n,), int64, or None
-        As for `TransformedImages.from_checked`.
-
-    Returns
-    -------
-    source : TransformedImages
-    """
-    device = device_of(encoder)
-    device = device if device.type == "cuda" else "cpu"  # other devices lack some of the operations
-    return TransformedImages.from_checked(images, random_state=seed, order=order, draws=draws, device=device)
-
-
-@dataclass(frozen=True)
-class ImagesOfPairs:
-    """The first or the second images of the pairs that `measure_twins` makes, each made when it is asked for.
-
-    Parameters
-    ----------
-    source : Source
-        Where the twins come from.
-    n_pairs : int
-        Number of pairs.
-    transformations : tuple of Transformation
-        Transformations of the twins.
-    twins : {"drawn", "clean"}
-        As for `measure_twins`.
-    role : {"first", "twin"}
-        Which of the two images.
-
-    Examples
-    --------
-    >>> from invtransfer.transformations import TRANSFORMATIONS
-    >>> X = np.zeros((5, 8, 8, 3), dtype="uint8")
-    >>> source = TransformedImages(X, [0] * 5, random_state=0)
-    >>> shown = ImagesOfPairs(source, 5, (TRANSFORMATIONS["invert"],), "clean", "twin")
-    >>> len(shown), shown[3].mean()
-    (5, np.float64(255.0))
-    """
-
-    source: object
-    n_pairs: int
-    transformations: tuple
-    twins: str
-    role: str
-
-    def __len__(self):
-        """Return the number of pairs."""
-        return self.n_pairs
-
-    def __getitem__(self, i):
-        """Make the image of pair i, an array of shape (height, width, 3)."""
-        i = range(self.n_pairs)[operator.index(i)]
-        made = _make(self.source, 1, i, _chosen(self.source, self.transformations, self.twins), self.twins, False)
-        return (made[self.role] if self.role in made else _show(self.source, 1, i))[0]
-
-
-def order_of_pairs(n_images, n_pairs, seed):
-    """Choose the images that pairs are made of, in random order, so that sorted images meet those of all classes.
-
-    Parameters
-    ----------
-    n_images : int
-        Number of images.
-    n_pairs : int
-        Number of pairs that are asked for; at most one is made of each image.
-    seed : int
-        Seed of the order.
-
-    Returns
-    -------
-    order : ndarray of shape (min(n_images, n_pairs),), int64
-        Numbers of images.
-
-    Examples
-    --------
-    >>> sorted(order_of_pairs(4, 10, seed=0).tolist()), len(order_of_pairs(100, 10, seed=0))
-    ([0, 1, 2, 3], 10)
-    """
-    return derive_generator(seed, "order of pairs").permutation(n_images)[:n_pairs]
 
 
 def warn_of_few(pair_distances, random_distances):
@@ -424,32 +329,9 @@ def warn_of_equal_features(random_distances):
         )
 
 
-def _chosen(source, transformations, twins):
-    if twins == "drawn":
-        return transformations
-    return tuple(t.always() for t in (source.transformations if transformations is None else transformations))
-
-
 def _cut(start, stop, n_at_once):
     """Return first number and length of pieces of at most `n_at_once` pairs."""
     return [(first, min(n_at_once, stop - first)) for first in range(start, stop, n_at_once)]
-
-
-def _show(source, n, start, changed=None):
-    """Return images without transformations, perhaps with another object."""
-    if changed is not None:
-        return source.twins(n, start, transformations=(), changed=changed)[1]
-    return source.sample(n, start, transformations=())[0]
-
-
-def _make(source, n, start, transformations, twins, objects):
-    """Return the transformed images of pairs by their role."""
-    if twins == "clean":
-        return {"twin": source.sample(n, start, transformations=transformations)[0]}
-    made = dict(zip(("first", "twin"), source.twins(n, start, transformations=transformations), strict=True))
-    if objects:
-        made["object"] = source.twins(n, start, transformations=transformations, changed="object")[1]
-    return made
 
 
 def _compare(Z, Z_twin, Z_object, metric):

@@ -10,7 +10,7 @@ from os import PathLike
 import numpy as np
 
 from invtransfer.images.conversion import to_image
-from invtransfer.images.files import naming, read_picture
+from invtransfer.images.files import SKIP, naming, read_picture
 
 N_THREADS = 4  # each holds one decoded file, of up to some hundred megabytes
 # The images that were read last are kept up to this size: a measurement asks some forty times for each of a block.
@@ -215,7 +215,7 @@ class ImageCollection:
     def _read_one(self, i, as_it_is=False):
         size = None if as_it_is else self._size
         if _is_path(self._pictures, i):
-            return to_image(read_picture(self._pictures[i]), size)
+            return to_image(read_picture(self._pictures[i], advice=SKIP), size)
         with naming(self._name(i), ValueError):
             return to_image(self._pictures[i], size)
 

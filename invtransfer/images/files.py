@@ -12,6 +12,7 @@ from PIL import Image
 from invtransfer.images.conversion import to_rgb
 
 HEIF_SUFFIXES = (".heic", ".heif")  # of photographs, for which PIL needs a package of its own
+SKIP = "; skip_unreadable=True leaves such files out"  # what load_images advises
 NO_PICTURES = (".bufr", ".grib", ".h5", ".hdf", ".mpeg", ".mpg", ".pdf", ".ps")  # though PIL has them in its list
 
 
@@ -118,7 +119,7 @@ def warn_of_left_out(folder, paths, suffixes):
         )
 
 
-def read_picture(path, *, alpha=False):
+def read_picture(path, *, alpha=False, advice=""):
     """Read an image file completely and upright.
 
     Parameters
@@ -127,6 +128,8 @@ def read_picture(path, *, alpha=False):
         File of any kind that PIL reads; of several frames, the first.
     alpha : bool
         As for `to_rgb`.
+    advice : str
+        As for `naming`.
 
     Returns
     -------
@@ -137,7 +140,7 @@ def read_picture(path, *, alpha=False):
     OSError
         If the file cannot be read, is no image, or has more than 8 bits per channel; the message names it.
     """
-    with naming(path, OSError), open_picture(path) as picture:
+    with naming(path, OSError, advice=advice), open_picture(path) as picture:
         return to_rgb(picture, alpha=alpha)
 
 
@@ -171,7 +174,7 @@ def open_picture(path):
 
 
 @contextmanager
-def naming(name, kind, what="an image"):
+def naming(name, kind, what="an image", advice=""):
     """Name the picture in whatever error its reading raises.
 
     Parameters
@@ -182,6 +185,8 @@ def naming(name, kind, what="an image"):
         OSError for a file, of which an error of the disk stays that error; ValueError for anything else.
     what : str
         What was expected.
+    advice : str
+        What a person can do about it, with which the message ends, unless the disk is at fault.
 
     Raises
     ------
@@ -201,7 +206,7 @@ def naming(name, kind, what="an image"):
     except Exception as error:  # PIL raises OSError, SyntaxError, ValueError and others, depending on the damage
         if kind is OSError and isinstance(error, OSError) and error.errno is not None:
             raise OSError(error.errno, error.strerror, str(name)) from error
-        raise kind(f"{name} cannot be read as {what}: {error}") from error
+        raise kind(f"{name} cannot be read as {what}: {error}{advice}") from error
 
 
 def to_normal_form(name):

@@ -1,10 +1,7 @@
 """Images from wherever a person has them, see `load_images`."""
 
 import os
-import struct
 import warnings
-import zipfile
-from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from os import PathLike, fspath
@@ -12,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
-from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, SequentialSampler, Subset
+from torch.utils.data import DataLoader, IterableDataset
 
+from invtransfer.images.arrays import ARRAY_SUFFIXES, open_arrays
 from invtransfer.images.checks import check_count
 from invtransfer.images.collection import N_THREADS, ImageCollection
-from invtransfer.images.conversion import to_image, warn_if_nearly_black
+from invtransfer.images.conversion import warn_if_nearly_black
+from invtransfer.images.datasets import data_set_of, load_data_set
 from invtransfer.images.files import (
+    SKIP,
     list_folder,
     list_images,
     naming,
@@ -30,9 +29,6 @@ from invtransfer.images.files import (
 SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm",
 )  # fmt: skip
-HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
-IMAGE_COLUMNS, LABEL_COLUMNS = ("image", "img"), ("label", "labels", "target", "targets")
-N_READ_TWICE = 4  # entries of a data set; one of a random flip stays unnoticed once in 16 times
 
 
 def load_images(data, *, size=None, skip_unreadable=False):
@@ -135,7 +131,7 @@ def _load_object(data, size, skip_unreadable):
             else ImageCollection(data, size, partial(_labels_of, data), data.class_names, in_threads=False)
         )
     if isinstance(data, DataLoader):
-        data = _data_set_of(data)
+        data = data_set_of(data)
     in_a_row = hasattr(data, "__iter__") and not hasattr(data, "__getitem__") and not isinstance(data, type)
     if isinstance(data, IterableDataset) or in_a_row:
         raise ValueError(
@@ -160,7 +156,7 @@ def _load_object(data, size, skip_unreadable):
         raise TypeError(
             f"data is of type {type(data).__name__}, expected a path, an array, a list of pictures, or a data set"
         )
-    return _load_data_set(data, size)
+    return load_data_set(data, size)
 
 
 def _is_column(data):
@@ -178,17 +174,12 @@ def _labels_of(images):
 def _load_file(path, size):
     if not path.exists():
         raise FileNotFoundError(f"data is {fspath(path)!r}, expected an existing folder or file of arrays")
-    suffix = path.suffix.lower()
-    if suffix not in (".npy", ".npz", *HDF5_SUFFIXES):
+    if path.suffix.lower() not in ARRAY_SUFFIXES:
         raise ValueError(
             f"data is the file {path}, expected a folder of images, or arrays in .npy, .npz or .h5; a list of image"
             " files is also taken"
         )
-    if suffix in HDF5_SUFFIXES:
-        return _choose(path, _open_hdf5(path), size)
-    with naming(path, OSError, "arrays"):
-        arrays = _map_archive(path) if suffix == ".npz" else {path.stem: np.load(path, mmap_mode="r")}
-    return _choose(path, arrays, size)
+    return _choose(path, open_arrays(path), size)
 
 
 def _load_folder(folder, size, skip_unreadable):
@@ -271,7 +262,7 @@ def _check_sizes(pictures, size):
 
 
 def _read_size(path):
-    with naming(path, OSError), open_picture(path) as picture:
+    with naming(path, OSError, advice=SKIP), open_picture(path) as picture:
         return picture.size
 
 
@@ -302,155 +293,3 @@ def _choose(path, arrays, size):
             " labels as arrays"
         )
     return _load_array(arrays[images[0]], size, np.asarray(arrays[labels[0]]).reshape(n) if labels else None)
-
-
-def _map_archive(path):
-    """Return the arrays of an .npz file, mapped into memory; compressed ones are read into memory."""
-    with np.load(path) as archive, zipfile.ZipFile(path) as members:
-        stored = {
-            member.filename: member for member in members.infolist() if member.compress_type == zipfile.ZIP_STORED
-        }
-        mapped = {name: _map_member(path, stored.get(f"{name}.npy")) for name in archive.files}
-        return {name: archive[name] if array is None else array for name, array in mapped.items()}
-
-
-def _map_member(path, member):
-    """Map the array of one member of an archive into memory; return None if that cannot be."""
-    if member is None:
-        return None
-    with open(path, "rb") as file:
-        file.seek(member.header_offset)
-        lengths = struct.unpack("<HH", file.read(30)[26:])  # of the name and of what follows it
-        file.seek(sum(lengths), os.SEEK_CUR)
-        version = np.lib.format.read_magic(file)
-        if version not in ((1, 0), (2, 0)):
-            return None
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, is_fortran, dtype = read(file)
-        if dtype.hasobject or not shape or 0 in shape:
-            return None
-        return np.memmap(path, dtype, "r", file.tell(), shape, "F" if is_fortran else "C")
-
-
-def _open_hdf5(path):
-    """Return the arrays of an HDF5 file, which stay on the disk."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise ImportError(f"data is the file {path}, and reading HDF5 needs h5py: pip install h5py") from error
-    arrays = {}
-
-    def add(name, item):
-        if isinstance(item, h5py.Dataset):
-            arrays[name] = item
-
-    with naming(path, OSError, "arrays"):
-        h5py.File(path, "r").visititems(add)
-    return arrays
-
-
-# data sets
-
-
-def _data_set_of(loader):
-    """Return the data set of a loader that shows all of it, in any order."""
-    batches = loader.batch_sampler
-    sampler = batches.sampler if type(batches) is BatchSampler else loader.sampler
-    all_of_it = type(sampler) is SequentialSampler or (
-        type(sampler) is RandomSampler and not sampler.replacement and sampler.num_samples == len(loader.dataset)
-    )
-    iterable = isinstance(loader.dataset, IterableDataset)
-    if not iterable and (type(batches) not in (BatchSampler, type(None)) or not all_of_it):
-        raise ValueError(
-            f"data is a DataLoader that chooses with {type(batches if all_of_it else sampler).__name__}, expected one"
-            " that shows its whole data set: give the data set, or a Subset of it"
-        )
-    return loader.dataset
-
-
-class _Pictures:
-    """Pictures of a data set, whose entries may hold labels, too."""
-
-    def __init__(self, data):
-        self.data = data
-
-    def __len__(self):
-        return len(self.data)
-
-    def __getitem__(self, i):
-        return _split(self.data[i])[0]
-
-
-def _load_data_set(data, size):
-    pictures = _Pictures(data)
-    images = ImageCollection(pictures, size, in_threads=False)  # tells of the first entry whether it is an image
-    for i in range(min(len(data), N_READ_TWICE)):
-        with naming(f"data[{i}]", ValueError):
-            one, again = (to_image(pictures[i]) for _ in range(2))
-        if not np.array_equal(one, again):
-            raise ValueError(
-                f"data[{i}] is another image when it is read again: leave random transforms out of the data set, as"
-                " twins must differ by what is measured alone"
-            )
-    if len(_split(data[0])) == 1:
-        return images
-    return ImageCollection(pictures, size, partial(_read_labels, data), _find_class_names(data), in_threads=False)
-
-
-def _split(entry):
-    """Return the picture of an entry of a data set, and its label if there is one, as a tuple."""
-    if isinstance(entry, Mapping):
-        image = next((name for name in IMAGE_COLUMNS if name in entry), None)
-        if image is None:
-            raise ValueError(f"it has the columns {', '.join(map(str, entry))}, expected 'image' or 'img' among them")
-        return (entry[image], *[entry[name] for name in LABEL_COLUMNS if name in entry][:1])
-    if not isinstance(entry, (tuple, list)):
-        return (entry,)
-    if len(entry) not in (1, 2):
-        raise ValueError(f"it is a {type(entry).__name__} of {len(entry)}, expected an image or (image, label)")
-    return tuple(entry)
-
-
-def _read_labels(data):
-    """Return the labels of a data set; if they are nowhere by themselves, all entries are read."""
-    if isinstance(data, Subset):
-        return _read_labels(data.dataset)[np.asarray(data.indices)]
-    column = next((name for name in LABEL_COLUMNS if name in (getattr(data, "column_names", None) or ())), None)
-    if column is not None:
-        with naming(f"data[{column!r}]", ValueError, "labels"):
-            labels = list(data[column])
-    elif type(data).__module__.startswith("torchvision.") and getattr(data, "target_transform", None) is None:
-        labels = getattr(data, "targets", None)  # of other classes, entries may have other labels
-    else:
-        labels = None
-    if labels is None:
-        labels = [_read_label(data, i) for i in range(len(data))]
-    return np.asarray([_check_label(label, i) for i, label in enumerate(labels)])
-
-
-def _read_label(data, i):
-    with naming(f"data[{i}]", ValueError, "an image and its label"):
-        _, *label = _split(data[i])
-        if not label:
-            raise ValueError("it has no label, as data[0] has")
-        return label[0]
-
-
-def _check_label(label, i):
-    """Return a label as one number or name."""
-    if isinstance(label, (torch.Tensor, np.ndarray)) and label.ndim == 0:
-        return label.item()
-    if isinstance(label, (Sequence, Mapping, np.ndarray, torch.Tensor)) and not isinstance(label, (str, bytes)):
-        raise ValueError(f"data[{i}] has a label of type {type(label).__name__}, expected one number or name per image")
-    return label
-
-
-def _find_class_names(data):
-    """Return the names that a data set has for its classes, or None."""
-    if isinstance(data, Subset):
-        return _find_class_names(data.dataset)
-    features = getattr(data, "features", None)
-    column = next((name for name in LABEL_COLUMNS if isinstance(features, Mapping) and name in features), None)
-    names = getattr(data, "classes", None) if column is None else getattr(features[column], "names", None)
-    is_list = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
-    return names if is_list else None

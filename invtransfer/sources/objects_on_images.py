@@ -5,7 +5,8 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 
-from invtransfer.images.checks import check_count, check_images, check_labels
+from invtransfer.images.checks import check_count, check_images
+from invtransfer.images.labels import check_labels
 from invtransfer.objects import Objects
 from invtransfer.sources.blocks import BLOCK, Source, draw_in_parts
 from invtransfer.sources.pasting import OBJECT_SIDE, centred_box, paste, place_objects, shift

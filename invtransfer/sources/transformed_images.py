@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from invtransfer.images.checks import check_count, check_images, check_labels
+from invtransfer.images.checks import check_count, check_images
+from invtransfer.images.labels import check_labels
 from invtransfer.sources.blocks import PART_PIXELS, Source, draw_in_parts
 from invtransfer.sources.pasting import write_pixels
 from invtransfer.surroundings import usual_torch

@@ -88,7 +88,7 @@ def load_data_set(data, size=None):
     --------
     >>> data = [(np.zeros((8, 8, 3), "uint8"), name) for name in ("cat", "dog")]
     >>> load_data_set(data)
-    ImageCollection(2 images of 8 x 8, uint8, 2 classes)
+    ImageCollection(2 images of 8 x 8, uint8)
     """
     pictures = _Pictures(data)
     images = ImageCollection(pictures, size, in_threads=False)  # tells of the first entry whether it is an image

@@ -155,6 +155,8 @@ def _add_advise(commands):
     _add_models_and_images(command, "folder with a folder of images for each class, or file of arrays with labels")
     images = "how many of the images are used at most (default: all)"
     command.add_argument("--most-images", type=int, metavar="N", help=images)
+    groups = "regular expression for paths, such as patient[0-9]+: images that match with the same text stay together"
+    command.add_argument("--groups", metavar="REGEX", help=groups)
     draws = "transformed copies of each image, for each transformation (default: 4)"
     command.add_argument("--draws", type=int, metavar="N", default=4, help=draws)
 
@@ -227,6 +229,7 @@ def _advise(options):
         options.models,
         options.images,
         options.out,
+        groups=options.groups,
         most_images=options.most_images,
         n_draws=options.draws,
         **_shared(options),

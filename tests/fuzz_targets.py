@@ -817,14 +817,14 @@ def scores_of_features(draw):
 
 
 @target(
-    "bootstrap_means", "choose_kept", "deal_into_groups", "jackknife_deviations", "jackknife_half_width", "share_above",
+    "bootstrap_means", "choose_kept", "deal_into_folds", "jackknife_deviations", "jackknife_half_width", "share_above",
     "share_first",
 )  # fmt: skip
 def resamples(draw):
     codes = np.array([0, 0, *draw(st.lists(st.sampled_from([0, 1, 1]), max_size=12))])
     codes = np.append(codes, [1, 1])
     n, seed = len(codes), draw(seeds())
-    groups = call(public("deal_into_groups"), codes, draw(st.integers(1, 5)), np.random.default_rng(seed), changes=(2,))
+    groups = call(public("deal_into_folds"), codes, draw(st.integers(1, 5)), np.random.default_rng(seed), changes=(2,))
     assert np.ptp(np.bincount(groups)) <= 1
     kept = call(public("choose_kept"), codes, draw(st.integers(1, 12)), np.random.default_rng(seed), changes=(2,))
     assert all(set(codes[rows]) == {0, 1} for rows in kept)
@@ -872,11 +872,16 @@ def intervals_over_images(draw):
         call(public("ratio_interval"), holes, by, again=True), call(public("ratio_interval"), values, by, again=True),
     ):  # fmt: skip
         assert np.isnan(found).all() or found[1] <= found[0] <= found[2]
-    assert math.isfinite(call(public("combine_gains"), [values, by][: draw(st.integers(1, 2))], again=True))
+    groups = draw(st.none() | st.permutations(np.arange(n) % max(2, n // 2)).map(np.array))
+    call(public("ratio_interval"), holes, by, groups, again=True)
+    z, n_effective = call(public("combine_gains"), [values, by][: draw(st.integers(1, 2))], groups, again=True)
+    assert math.isfinite(z)
+    assert n_effective > 0
     correct = (values > 0).astype(float)
-    assert call(public("is_better_than_chance"), correct, draw(st.floats(0.01, 0.99)), again=True) in (True, False)
+    chance = draw(st.floats(0.01, 0.99))
+    assert call(public("is_better_than_chance"), correct, chance, groups, again=True) in (True, False)
     shares = draw(st.just(correct) | hnp.arrays(np.float64, n, elements=st.sampled_from([0.0, 0.25, 0.5, 1.0])))
-    share, low, high = call(public("share_interval"), shares, again=True)
+    share, low, high = call(public("share_interval"), shares, groups, again=True)
     assert 0 <= low <= share <= high <= 1
     assert low < high
 
@@ -912,7 +917,7 @@ def advice(draw):
         evidence[name] = dims[:n_dims], draw(hnp.arrays(np.float64, (n, len(usable))[:n_dims], elements=numbers))
     evidence["usable"] = "view", usable
     evidence["accuracy"] = "view", draw(hnp.arrays(np.float64, len(usable), elements=st.floats(0, 1) | st.just(1.0)))
-    evidence.attrs["n_images"] = draw(st.integers(2, 10**6))
+    evidence["n_effective"] = xr.full_like(evidence.z, draw(st.floats(1, 10**6)))
     table = call(public("decide"), evidence, again=True)
     assert sorted(table.index) == sorted(evidence.transformation.values)
     assert usable.any() or not table.advice.isin(["encourage", "keep"]).any()
@@ -2047,6 +2052,17 @@ RESULTS = {  # name -> type of the result, or what is true of it, and how to cal
     }),
     "find_classes": (tuple, {"y": LABELS}),
     "find_repeated_classes": (lambda found: len(found[0]) == len(found[2]) > 3, {"y": LABELS}),
+    "check_groups": (lambda codes: codes is None or len(codes) == 4, {
+        "groups": LABELS | odd(), "n_samples": st.just(4),
+    }),
+    "count_images": (str, {"cube": st.just(xr.Dataset({"n_images": ("encoder", [4])}))}),
+    "count_per_class": (lambda counts: counts.sum() > 0, {
+        "codes": st.just(np.array([0, 1, 1])), "groups": st.none() | st.just(np.array([0, 0, 1])),
+    }),
+    "deal_groups": (lambda folds: len(folds) == 6, {
+        "codes": st.just(np.arange(6) % 2), "n_folds": st.just(2), "seed": st.integers(0, 9),
+        "groups": st.just(np.arange(6) // 2),
+    }),
     "warn_of_copies": (type(None), {"images": ROWS_OF_FEATURES, "name": names()}),
     "find_device": (str, {}),
     "find_origin": (dict, {"threads": st.integers(1, 99)}),

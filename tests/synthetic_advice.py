@@ -28,7 +28,7 @@ def make_advice(z, encoders=("vit", "resnet"), seed=0, failed=()):
             cell[f"accuracy{end}"] = ("view", np.full(2, value))
         cell["different"] = ("transformation", np.ones(len(names)))
         cell["usable"] = ("view", np.ones(2, np.int8))
-        table = decide(cell.assign_attrs(n_images=30))
+        table = decide(cell.assign(n_effective=xr.full_like(cell.z, 30)))
         ranks = {name: rank for rank, name in enumerate(choose_advised(table), start=1)}
         table = table.loc[names]
         cell["advice"] = ("transformation", table.advice.tolist())

@@ -31,7 +31,8 @@ def make_evidence(*cases, usable=True, accuracy=0.9):
     evidence["affinity"] = evidence.consistency
     evidence["usable"] = "view", usable
     evidence["accuracy"] = "view", np.broadcast_to(accuracy, usable.shape)
-    return evidence.assign_attrs(n_images=100)
+    evidence["n_effective"] = xr.full_like(evidence.z, 100)
+    return evidence
 
 
 def advice_for(usable=True, accuracy=0.9, **case):

@@ -107,3 +107,70 @@ def test_a_transformation_that_changes_no_image():
     advisor = InvarianceAdvisor(own(), **options).fit(grey, y)  # with pixels as a view of their own, shrunk to 32 x 32
     assert advisor.evidence_.different.values[0] == 0 < advisor.evidence_.different.values[1]
     assert advisor.advice_.advice["hue"] == "no matter"
+
+
+# groups of images
+
+
+def make_patients(n_patients=24, n_images=8, seed=0):
+    """Return noise with a colour of the patient's own, labels that say nothing of the images, and the patients."""
+    rng = np.random.default_rng(seed)
+    patients = np.repeat(np.arange(n_patients), n_images)
+    colours = rng.integers(40, 216, (n_patients, 1, 1, 3))[patients]
+    X = np.clip(colours + rng.normal(0, 10, (len(patients), 8, 8, 3)), 0, 255).astype(np.uint8)
+    order = rng.permutation(len(patients))
+    return X[order], (patients % 2)[order], patients[order]
+
+
+def test_a_probe_that_knows_the_patients_does_not_know_the_classes():
+    X, y, patients = make_patients()
+    options = {"encoder": lambda X: X.mean(axis=(1, 2)), "transformations": ["h_flip", "brightness"], "random_state": 0}
+    alone = InvarianceAdvisor(**options).fit(X, y)
+    assert alone.evidence_.accuracy.sel(view="features") > 0.8  # others of the patient were in the fit
+    assert alone.evidence_.usable.all()
+    grouped = InvarianceAdvisor(**options).fit(X, y, groups=[f"patient {i}" for i in patients])
+    assert (grouped.evidence_.accuracy_low < 0.5).all()
+    assert not grouped.evidence_.usable.any()
+    assert (grouped.evidence_.accuracy_high - grouped.evidence_.accuracy_low > 0.25).all()  # over 24, not 192
+    assert grouped.evidence_.attrs["n_groups"] == 24
+    assert str(grouped).startswith("advice from 192 images of 2 classes in 24 groups; accuracy")
+    assert set(grouped.advice_.advice) <= {"unclear", "no matter"}
+
+
+def test_groups_of_one_image_each_are_none():
+    X, y = make_task(["h_flip"], n=60)
+    options = {"transformations": ["h_flip"], "n_draws": 2, "random_state": 0}
+    one, other = (InvarianceAdvisor(**options).fit(X, y, groups).evidence_ for groups in (None, np.arange(60)))
+    assert one.n_effective == pytest.approx(60)
+    assert other.n_effective == pytest.approx(60)
+    assert one.sensitivity == other.sensitivity
+    assert one.gain.item() == pytest.approx(other.gain.item(), abs=0.1)  # of other folds
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (["a"] * 8, "groups holds one group only, 'a', expected at least 2"),
+        (list("ab"), r"groups has shape \(2,\), expected \(8,\): one group per image"),
+        ([*"aabbcc", None, "d"], "groups has none for 1 of 8 images, the first is image 6: give each a group"),
+        (
+            list("aaaabbbb"),
+            "y has 0 of 2 classes with at least 2 groups, expected at least 2 such classes: one group to",
+        ),
+    ],
+)
+def test_groups_that_cannot_be(groups, message):
+    X = np.random.default_rng(0).integers(256, size=(8, 8, 8, 3), dtype=np.uint8)
+    with pytest.raises(ValueError, match=message):
+        InvarianceAdvisor(transformations=["h_flip"]).fit(X, np.repeat([0, 1], 4), groups)
+
+
+def test_equal_images_of_one_group_do_no_harm():
+    X, y = make_task([], n=30)
+    X, y = np.concatenate([X, X]), np.concatenate([y, y])
+    advisor = InvarianceAdvisor(transformations=["h_flip"], n_draws=1, random_state=0)
+    advisor.fit(X, y, groups=np.tile(np.arange(30), 2))
+    with pytest.warns(UserWarning, match="30 of the 60 images in X are equal to others of other groups"):
+        advisor.fit(X, y, groups=np.arange(60) % 59)
+    with pytest.warns(UserWarning, match="too high; leave copies out; or give groups"):
+        advisor.fit(X, y)

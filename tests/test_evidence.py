@@ -147,7 +147,7 @@ def test_copies_equal_to_the_images():
     probe = make_probe(Z, codes, folds)
     measured = probe.compare(np.stack([Z, Z, Z]))
     np.testing.assert_allclose(measured["gain"], 0, atol=1e-6)
-    assert combine_gains([measured["gain"]]) == 0
+    assert combine_gains([measured["gain"]])[0] == 0
     for name in ("accuracy_gain", "relevant", "displaced", "explained"):
         np.testing.assert_array_equal(measured[name], 0)
     np.testing.assert_array_equal(measured["consistent"], 1)
@@ -304,7 +304,7 @@ def test_combined_gains_are_standard_normal_numbers(n, n_views):
     """Of views that see the same images, 5 % are above 1.645, and 5 % below -1.645; of few images, too."""
     rng, n_runs = np.random.default_rng(n), 4_000
     shared, own = rng.normal(size=(n_runs, 1, n)), rng.normal(size=(n_runs, n_views, n))
-    z = np.array([combine_gains(list(gains)) for gains in (shared + own) * [[1.0], [100.0]][:n_views]])
+    z = np.array([combine_gains(list(gains))[0] for gains in (shared + own) * [[1.0], [100.0]][:n_views]])
     # the standard error of a share is sqrt(0.05 * 0.95 / 4,000) = 0.0034; 3.5 of them, and 0.003 for the formula
     assert (z > 1.645).mean() == pytest.approx(0.05, abs=0.015)
     assert (z < -1.645).mean() == pytest.approx(0.05, abs=0.015)
@@ -314,20 +314,20 @@ def test_combined_gains_by_hand():
     # The views have the standard deviations 1 and 10: their sum is 0, 2, 4, of mean 2 and standard error 2 / sqrt(3);
     # t = 1.732 of 2 degrees: 17 / 19 * sqrt(2 * log(1 + 3 / 2)) = 1.211
     views = [np.array([0.0, 1.0, 2.0]), np.array([0.0, 10.0, 20.0])]
-    assert combine_gains(views) == pytest.approx(1.211, abs=1e-3)
-    assert combine_gains([-views[0], -views[1]]) == pytest.approx(-1.211, abs=1e-3)
+    assert combine_gains(views)[0] == pytest.approx(1.211, abs=1e-3)
+    assert combine_gains([-views[0], -views[1]])[0] == pytest.approx(-1.211, abs=1e-3)
     assert combine_gains([views[0], np.zeros(3)]) == combine_gains(views[:1])
 
 
 def test_rounding_is_no_gain():
-    assert combine_gains([np.random.default_rng(0).normal(1, 1, 100) * 1e-8]) == 0
+    assert combine_gains([np.random.default_rng(0).normal(1, 1, 100) * 1e-8])[0] == 0
 
 
 def test_combined_gains_rank_as_students_t():
     gain = np.random.default_rng(0).normal(size=12)
     for shift in (0.1, 0.5, 1.0):
         exact = stats.norm.isf(stats.ttest_1samp(gain - gain.mean() + shift, 0, alternative="greater").pvalue)
-        assert combine_gains([gain - gain.mean() + shift]) == pytest.approx(exact, rel=0.01)
+        assert combine_gains([gain - gain.mean() + shift])[0] == pytest.approx(exact, rel=0.01)
 
 
 def test_better_than_chance():
@@ -351,3 +351,49 @@ def test_shuffled_labels_are_seldom_better_than_chance(n, n_classes):
         probe = make_probe(Z, codes, folds)
         found += is_better_than_chance(probe.correct, np.bincount(codes).max() / n)
     assert found <= stats.binom.isf(1e-3, n_runs, 0.03)
+
+
+# groups
+
+
+def draw_grouped(rng, sizes, spread=1.0):
+    """Return numbers of images, and their groups, whose own numbers vary as much as images do by themselves."""
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    return spread * rng.normal(size=len(sizes))[groups] + rng.normal(size=len(groups)), groups
+
+
+def test_intervals_over_groups_hold_the_truth():
+    """Images of a group hang together: taken as independent, the interval is too narrow by far."""
+    rng, n_runs, held = np.random.default_rng(0), 1_000, np.zeros(4)
+    for _ in range(n_runs):
+        values, groups = draw_grouped(rng, rng.integers(2, 15, 20))
+        right = (values > 0).astype(float)
+        found = mean_interval(values, groups), mean_interval(values)
+        found += share_interval(right, groups), share_interval(right)
+        held += [low <= truth <= high for (_, low, high), truth in zip(found, (0, 0, 0.5, 0.5), strict=True)]
+    over_groups, over_images = held[[0, 2]] / n_runs, held[[1, 3]] / n_runs
+    assert (over_groups > 0.95 - 0.03).all()  # the standard error is 0.007; 20 groups of different sizes
+    assert (over_images < 0.75).all()
+
+
+def test_gains_over_groups():
+    """With as many images in each group, z is that of the groups' means."""
+    rng = np.random.default_rng(0)
+    values, groups = draw_grouped(rng, np.full(12, 5))
+    order = rng.permutation(60)
+    z, n_effective = combine_gains([(values + 0.5)[order]], groups[order])
+    means = (values + 0.5).reshape(12, 5).mean(axis=1)
+    assert z == pytest.approx(combine_gains([means])[0], rel=1e-9)
+    assert n_effective == pytest.approx(values.var(ddof=1) / (means.var(ddof=1) / 12), rel=1e-9)
+    assert combine_gains([values]) == (pytest.approx(combine_gains([values], np.arange(60))[0]), 60)
+
+
+def test_answers_of_groups_that_agree_count_once():
+    right, groups = np.ones(40), np.repeat(np.arange(4), 10)
+    assert share_interval(right, groups) == share_interval(np.ones(4))
+    assert is_better_than_chance(right, 0.5)
+    assert not is_better_than_chance(right, 0.5, groups)  # 4 of 4: 1 guesser in 16
+    mixed = np.repeat(np.arange(20) < 12, 10).astype(float)  # each group all right or all wrong
+    share, low, high = share_interval(mixed, np.repeat(np.arange(20), 10))
+    assert share == 0.6
+    assert high - low == pytest.approx(np.subtract(*share_interval((np.arange(20) < 12) * 1.0)[:0:-1]), rel=0.1)

@@ -9,7 +9,7 @@ from sklearn.model_selection import PredefinedSplit, cross_val_score
 
 from invtransfer import FrozenFeatureProbe, SensitivityScorer, rank_encoders
 from invtransfer.analysis import format_ranking, h_score, log_evidence, nearest_correct
-from invtransfer.analysis.resampling import deal_into_groups
+from invtransfer.analysis.resampling import deal_into_folds
 from invtransfer.encoders import encode
 from invtransfer.estimators.ranking import SCORES
 from invtransfer.randomness import derive_generator, derive_seed
@@ -88,7 +88,7 @@ def test_encoders_as_good_as_one_another_differ_by_chance_only(X):
 
 def test_values_are_those_of_the_scores(X, ranking):
     seed = derive_seed(0, "ranking")
-    folds = deal_into_groups(CODES, 5, derive_generator(seed, "folds"))
+    folds = deal_into_folds(CODES, 5, derive_generator(seed, "folds"))
     for name, noise in {"best": 0.3, "good": 0.7, "worse": 1.5}.items():
         Z = encode(planted(noise), X)
         probe = cross_val_score(FrozenFeatureProbe(), Z, Y, cv=PredefinedSplit(folds))
@@ -313,3 +313,23 @@ def test_classes_with_one_image_are_left_out(X):
 def test_all_encoders_are_opened_before_one_is_run(X):
     with pytest.raises(ValueError, match="encoder 'second': TypeError"):
         rank_encoders({"first": lambda X: pytest.fail("was run"), "second": "vit"}, X, Y)
+
+
+def test_images_of_a_group_do_not_tell_of_one_another():
+    """Features that know the patient alone say nothing of the class."""
+    rng = np.random.default_rng(0)
+    patients = rng.permutation(np.repeat(np.arange(20), 6))
+    X, y = rng.integers(256, size=(120, 4, 4, 3), dtype=np.uint8), patients % 2
+    X[:, 0, 0, 0] = patients
+    colours = rng.normal(size=(20, 25))  # a linear probe can tell all of them
+    encoders = {"patient": lambda X: colours[X[:, 0, 0, 0]], "noise": lambda X: X[:, 1, 1]}
+    alone = rank_encoders(encoders, X, y, n_resamples=100, random_state=0)
+    grouped = rank_encoders(encoders, X, y, groups=patients, n_resamples=100, random_state=0)
+    of_patient = grouped.sel(encoder="patient", score=["probe_accuracy", "nearest_accuracy"])
+    assert (alone.value.sel(encoder="patient", score=["probe_accuracy", "nearest_accuracy"]) > 0.95).all()
+    assert (of_patient.interval.sel(bound="low") < 0.5).all()
+    assert (of_patient.interval.sel(bound="high") - of_patient.interval.sel(bound="low") > 0.25).all()
+    assert (grouped.attrs["n_groups"], grouped.attrs["n_images"]) == (20, 120)
+    assert "n_groups" not in alone.attrs
+    with pytest.raises(ValueError, match=r"groups has shape \(3,\), expected \(120,\)"):
+        rank_encoders(encoders, X, y, groups=[1, 2, 3])

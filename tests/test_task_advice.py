@@ -326,3 +326,27 @@ def test_the_page_of_the_command_loads_no_cube_of_another_kind(folder, capsys):
     write(make_advice(Z), "a.nc")
     main(["page", "a.nc"])
     assert capsys.readouterr().out == "page    a.html\n"
+
+
+def test_files_of_one_group_stay_together(folder, capsys):
+    for path in sorted(Path("photos").rglob("*.png")):  # ten groups of three in each class
+        path.rename(path.with_name(f"patient{path.parent.name[0]}{int(path.stem) // 3}-{path.stem}.png"))
+    advise("mine.py:halves", "--groups", "patient[a-z][0-9]+")
+    said = capsys.readouterr().out
+    assert "classes apart in 60 images (20 groups) of " in said
+    cube = xr.open_dataset("mine.nc").load()
+    images = load_images("photos", size=16)
+    groups = [path.name.split("-")[0] for path in images.files]
+    advisor = InvarianceAdvisor(load_model("mine.py:halves"), transformations=NAMES, n_draws=3, random_state=0)
+    advisor.fit(images, images.labels, groups)
+    np.testing.assert_array_equal(cube.z[0], advisor.evidence_.z)
+    assert int(cube.n_groups[0]) == 20
+    page = make_advice_page(cube)
+    assert "60 images (20 groups) of 2 classes" in page
+    assert "--groups &#x27;patient[a-z][0-9]+&#x27;" in page or "--groups 'patient[a-z][0-9]+'" in page
+    with pytest.raises(SystemExit):
+        advise("mine.py:halves", "--groups", "patient(l[0-9]+)", out="other.nc")
+    assert "groups is 'patient(l[0-9]+)', which does not match right/patientr0-00.png" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        advise("mine.py:halves", "--groups", "(", out="other.nc")
+    assert "groups is '(', expected a regular expression: " in capsys.readouterr().err

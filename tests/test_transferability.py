@@ -12,7 +12,7 @@ from invtransfer.analysis import h_score, log_evidence, nearest_correct
 from invtransfer.analysis.resampling import (
     bootstrap_means,
     choose_kept,
-    deal_into_groups,
+    deal_into_folds,
     jackknife_deviations,
     jackknife_half_width,
     share_above,
@@ -151,6 +151,19 @@ def test_of_equal_votes_the_nearest_wins():
     assert nearest_correct(Z, np.array(list("bbcabb")), 3)[0]
 
 
+def test_neighbours_of_ones_own_group_do_not_vote():
+    Z, groups = np.array([[0.0], [0.1], [1.0], [5.0], [5.1], [6.0]]), list("ppqrrs")
+    y = np.array([0, 0, 1, 0, 0, 1])
+    assert nearest_correct(Z, y, 1).tolist() == [True, True, False, True, True, False]
+    assert not nearest_correct(Z, y, 1, groups).any()  # the nearest of another group is of the other class
+    Z, y = planted(40, 6, 2, noise=0.6)
+    assert (nearest_correct(Z, y, 5, np.arange(40)) == nearest_correct(Z, y, 5)).all()
+    with pytest.raises(ValueError, match="n_neighbors is 5, expected a whole number from 1 to 4$"):
+        nearest_correct(Z[:6], y[:6], 5, groups)
+    with pytest.raises(ValueError, match=r"groups has shape \(6,\), expected \(40,\): one group per sample"):
+        nearest_correct(Z, y, 5, groups)
+
+
 # what all have in common
 
 
@@ -201,11 +214,33 @@ def test_numbers_of_neighbours_that_are_wrong(n_neighbors):
 
 def test_groups_have_as_many_of_each_class():
     codes = np.repeat([0, 1, 2], [23, 5, 2])
-    groups = deal_into_groups(codes, 5, np.random.default_rng(0))
+    groups = deal_into_folds(codes, 5, np.random.default_rng(0))
     assert np.bincount(groups).tolist() == [6] * 5
     for k, allowed in enumerate([{4, 5}, {1}, {0, 1}]):
         assert set(np.bincount(groups[codes == k], minlength=5)) <= allowed
-    assert (deal_into_groups(codes, 5, np.random.default_rng(1)) != groups).any()
+    assert (deal_into_folds(codes, 5, np.random.default_rng(1)) != groups).any()
+
+
+def test_groups_stay_together():
+    rng = np.random.default_rng(0)
+    groups = rng.permutation(np.repeat(np.arange(30), 5))
+    codes = groups % 3
+    for seed in range(5):
+        folds = deal_into_folds(codes, 5, np.random.default_rng(seed), groups)
+        assert all(len(set(folds[groups == group])) == 1 for group in range(30))
+        assert all((np.bincount(folds[codes == k], minlength=5) == 10).all() for k in range(3))
+    kept = choose_kept(codes, 10, rng, groups)
+    assert (kept.sum(axis=0) == 8).all()
+    assert all(len(set(rows[groups == group])) == 1 for rows in kept for group in range(30))
+
+
+def test_bootstrap_means_of_groups_spread_as_means_over_groups():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 10)
+    values = rng.normal(size=40)[groups][:, None] + 0.1 * rng.normal(size=(400, 1))
+    spread = bootstrap_means(values, 2_000, rng, groups).std()
+    assert spread == pytest.approx(values.reshape(40, 10).mean(axis=1).std() / np.sqrt(40), rel=0.06)
+    assert bootstrap_means(values, 200, rng).std() < spread / 2
 
 
 def test_every_class_stays_in_every_subset():

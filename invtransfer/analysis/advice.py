@@ -20,8 +20,8 @@ def decide(evidence):
     Parameters
     ----------
     evidence : xarray.Dataset over "transformation" and "view"
-        As `InvarianceAdvisor` measures it, with the attribute "n_images", "z" and "sensitivity_high" over
-        "transformation", "retained_high" and "accuracy_gain" over both, and over "view" the probe's "accuracy" on
+        As `InvarianceAdvisor` measures it, with "z", "n_effective" and "sensitivity_high" over "transformation",
+        "retained_high" and "accuracy_gain" over both, and over "view" the probe's "accuracy" on
         images as they are, and "usable": whether it is better than chance.
 
     Returns
@@ -69,11 +69,11 @@ def decide(evidence):
     come, and what a probe cannot learn from copies lay in the small difference. So it is with labels that are the
     sharpness: blur adds to blur, and copies keep its order, from which a probe learns half and more of the label.
     """
-    usable, n_images = bool(evidence.usable.any()), evidence.attrs["n_images"]
+    usable = bool(evidence.usable.any())
     rows = []
     for i, name in enumerate(evidence.transformation.values):
         one = evidence.isel(transformation=i)
-        kind, reason = _decide_one(one, usable, n_images)
+        kind, reason = _decide_one(one, usable)
         rows.append({
             "transformation": name, "advice": kind, "z": one.z.item(), "sensitivity": one.sensitivity.item(),
             **{column: one[column].isel(view=-1).item() for column in ("accuracy_gain", "consistency", "affinity")},
@@ -81,6 +81,28 @@ def decide(evidence):
         })  # fmt: skip
     table = pd.DataFrame(rows).set_index("transformation")
     return table.iloc[order_advice(table.advice.tolist(), table.z.tolist())]
+
+
+def count_images(cube):
+    """Say how many images advice is from.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset over "encoder"
+        With "n_images", and "n_groups" if there are groups; the first encoder counts.
+
+    Returns
+    -------
+    text : str
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> count_images(xr.Dataset({"n_images": ("encoder", [60]), "n_groups": ("encoder", [12])}))
+    '60 images (12 groups)'
+    """
+    groups = f" ({int(cube.n_groups.values[0])} groups)" if "n_groups" in cube else ""
+    return f"{int(cube.n_images.values[0])} images{groups}"
 
 
 def order_advice(advice, z):
@@ -108,7 +130,7 @@ def order_advice(advice, z):
     return sorted(range(len(gains)), key=lambda i: (ADVICE.index(advice[i]), gains[i]))
 
 
-def _decide_one(one, usable, n_images):
+def _decide_one(one, usable):
     """Return the advice for one transformation, and the sentence that says why."""
     z, retained = one.z.item(), one.retained_high.where(one.usable)
     at_most, sensitivity = retained.max().item(), one.sensitivity.item()
@@ -142,7 +164,7 @@ def _decide_one(one, usable, n_images):
         )
     features = one.isel(view=-1)
     lost = z < -CLEAR and bool(features.usable) and features.accuracy_gain.item() < -LOST
-    if lost or z < -CLEAR - SLIGHT * np.sqrt(n_images):
+    if lost or z < -CLEAR - SLIGHT * np.sqrt(one.n_effective.item()):
         return "no matter", (
             "Do nothing: a probe that also sees such copies errs more; the task does not vary in this way, or its label"
             " depends on it."

@@ -228,13 +228,15 @@ def _divide(values, by):
     return np.asarray(values, float) / np.where(np.asarray(by) > 0, by, np.nan)
 
 
-def mean_interval(values):
+def mean_interval(values, groups=None):
     """Compute a mean over images with its 95 % interval.
 
     Parameters
     ----------
     values : ndarray of shape (n_images,)
         NaN where there is none.
+    groups : ndarray of shape (n_images,), int, or None
+        As for `ratio_interval`.
 
     Returns
     -------
@@ -246,22 +248,24 @@ def mean_interval(values):
     >>> [round(float(value), 2) for value in mean_interval(np.array([1.0, 2.0, 3.0]))]
     [2.0, -0.48, 4.48]
     """
-    return ratio_interval(values, np.ones(len(values)))
+    return ratio_interval(values, np.ones(len(values)), groups)
 
 
-def share_interval(values):
+def share_interval(values, groups=None):
     """Compute a mean share over images with its 95 % interval, which is within 0 and 1.
 
     Parameters
     ----------
     values : ndarray of shape (n_images,)
         1 or 0 for each image, or the share of its copies.
+    groups : ndarray of shape (n_images,), int, or None
+        As for `ratio_interval`.
 
     Returns
     -------
     share, low, high : float
-        Clopper and Pearson's interval, which holds the share in at least 95 % of the cases. That of shares of copies is
-        the same, for as many single answers as would have their spread.
+        Clopper and Pearson's interval, which holds the share in at least 95 % of the cases. That of shares of copies,
+        and of images in groups, is the same for as many single answers as would have their spread.
 
     References
     ----------
@@ -274,27 +278,54 @@ def share_interval(values):
     >>> [round(value, 3) for value in share_interval(np.ones(30))]  # 0.884 ** 30 is 0.025
     [1.0, 0.884, 1.0]
     """
-    share, n = float(values.mean()), len(values)
-    if (variance := values.var(ddof=1)) > 0:
-        n = max(n, share * (1 - share) / variance * n)
+    share, n = float(values.mean()), _count_answers(values, groups)
     low = stats.beta.ppf(0.025, n * share, n * (1 - share) + 1) if share > 0 else 0.0
     high = stats.beta.ppf(0.975, n * share + 1, n * (1 - share)) if share < 1 else 1.0
     return share, float(low), float(high)
 
 
-def ratio_interval(values, by):
+def _count_answers(values, groups):
+    """Count the independent answers, 1 or 0, whose mean would scatter as that of shares, or of images in groups.
+
+    Groups make at most as many as images alone; where all answers are the same, each group counts as one.
+    """
+    share, n = float(values.mean()), len(values)
+    variance = values.var(ddof=1)
+    n_answers = max(n, share * (1 - share) / variance * n) if variance > 0 else n
+    if groups is None:
+        return n_answers
+    n_groups = len(np.unique(groups))
+    if not variance > 0:
+        return n_groups
+    inflation = (_standard_error(values, np.ones(n), groups) / _standard_error(values, np.ones(n))) ** 2
+    inflation *= (stats.t.ppf(0.975, n_groups - 1) / stats.t.ppf(0.975, n - 1)) ** 2
+    return n_answers / max(1, inflation)
+
+
+def _standard_error(values, by, groups=None):
+    """Return the standard error of the ratio of two means over images, or over groups of them, by linearisation."""
+    rests = values - values.mean() / by.mean() * by
+    if groups is not None:
+        rests = np.bincount(np.unique(groups, return_inverse=True)[1], rests)
+    return np.sqrt(len(rests)) * rests.std(ddof=1) / by.sum()
+
+
+def ratio_interval(values, by, groups=None):
     """Compute the ratio of two means over the same images with its 95 % interval.
 
     Parameters
     ----------
     values, by : ndarray of shape (n_images,)
         Numerator and denominator of each image; images with NaN in one of them are left out.
+    groups : ndarray of shape (n_images,), int, or None
+        Group of each image, such as the patient: images of a group tell less than as many of different groups. None:
+        images are independent.
 
     Returns
     -------
     ratio, low, high : float
-        The interval is Student's of the linearised ratio; NaN if there are fewer than 2 images, or the mean of the
-        denominators is not above 0.
+        The interval is Student's of the linearised ratio, over groups if there are any; NaN if there are fewer than 2
+        images or groups, or the mean of the denominators is not above 0.
 
     Examples
     --------
@@ -303,28 +334,33 @@ def ratio_interval(values, by):
     """
     known = ~(np.isnan(values) | np.isnan(by))
     values, by = values[known], by[known]
-    n = len(values)
+    groups = None if groups is None else groups[known]
+    n = len(values) if groups is None else len(np.unique(groups))
     if n < 2 or by.mean() <= np.finfo(np.float32).tiny:
         return np.nan, np.nan, np.nan
     ratio = values.mean() / by.mean()
-    error = (values - ratio * by).std(ddof=1) / np.sqrt(n) / by.mean()
-    reach = stats.t.ppf(0.975, n - 1) * error
+    reach = stats.t.ppf(0.975, n - 1) * _standard_error(values, by, groups)
     return float(ratio), float(ratio - reach), float(ratio + reach)
 
 
-def combine_gains(gains):
+def combine_gains(gains, groups=None):
     """Combine what probes of several views of the same images gain, each in units of its own spread.
 
     Parameters
     ----------
     gains : list of ndarray of shape (n_images,)
         Gain of each image; one for each view. A view whose gains are 0 up to rounding says nothing.
+    groups : ndarray of shape (n_images,), int, or None
+        As for `ratio_interval`.
 
     Returns
     -------
     z : float
         Mean of the sum over the views, divided by its standard error, as a standard normal number: if copies do
         nothing, 5 % of such numbers are above 1.645. 0 if no view says anything.
+    n_effective : float
+        Number of independent images over which that sum would have this standard error; without groups, that of the
+        images.
 
     Notes
     -----
@@ -339,22 +375,24 @@ def combine_gains(gains):
 
     Examples
     --------
-    >>> round(combine_gains([np.array([1.0, 2.0, 3.0])]), 2), combine_gains([np.zeros(3)])
-    (1.77, 0.0)
+    >>> z, n_effective = combine_gains([np.array([1.0, 2.0, 3.0])])
+    >>> round(z, 2), n_effective, combine_gains([np.zeros(3)])
+    (1.77, 3.0, (0.0, 3.0))
     """
     total = np.zeros(len(gains[0]))
     for gain in gains:
         if np.abs(gain).max() > ROUNDING and (spread := gain.std(ddof=1)) > 0:
             total += gain / spread
-    error = total.std(ddof=1) / np.sqrt(len(total))
+    n = float(len(total))
+    error = _standard_error(total, np.ones(len(total)), groups)
     if not error > 0:
-        return 0.0
-    t, freedom = total.mean() / error, len(total) - 1
+        return 0.0, n
+    t, freedom = total.mean() / error, (len(total) if groups is None else len(np.unique(groups))) - 1
     size = (8 * freedom + 1) / (8 * freedom + 3) * np.sqrt(freedom * np.log1p(t**2 / freedom))
-    return float(np.copysign(size, t))
+    return float(np.copysign(size, t)), n if groups is None else float(total.var(ddof=1) / error**2)
 
 
-def is_better_than_chance(correct, chance):
+def is_better_than_chance(correct, chance, groups=None):
     """Tell whether the answers of a probe are better than those of a guesser, by more than luck.
 
     Parameters
@@ -363,6 +401,8 @@ def is_better_than_chance(correct, chance):
         1 where the answer is right, else 0.
     chance : float
         Share of right answers of a guesser, who always says the largest class.
+    groups : ndarray of shape (n_images,), int, or None
+        As for `ratio_interval`. As many answers count as for `share_interval`.
 
     Returns
     -------
@@ -382,4 +422,6 @@ def is_better_than_chance(correct, chance):
     >>> is_better_than_chance(np.ones(9), 0.5), is_better_than_chance(np.ones(10), 0.5)
     (False, True)
     """
-    return bool(stats.binom.sf(np.sum(correct) - 1, len(correct), chance) < LUCK)
+    n = _count_answers(correct, groups)
+    n_right = np.mean(correct) * n
+    return bool(n_right > 0 and stats.beta.cdf(chance, n_right, n - n_right + 1) < LUCK)  # the binomial's, of any n

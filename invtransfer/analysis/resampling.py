@@ -1,57 +1,96 @@
 """Resamples of images: how much a score would vary over other images of the same kind.
 
 What is a mean over images is resampled with replacement, which is the bootstrap. Other scores are computed without a
-group of images at a time, which is the delete-d jackknife: the bootstrap shows an image several times, and equal images
-look like a class that is easy to tell.
+part of the images at a time, which is the delete-d jackknife: the bootstrap shows an image several times, and equal
+images look like a class that is easy to tell. Images that belong together, in groups, stay together in both.
 """
+
+import warnings
 
 import numpy as np
 from scipy import stats
 
-N_GROUPS = 5  # a fifth of the images is left out at a time
+N_PARTS = 5  # a fifth of the images is left out at a time
 
 
-def deal_into_groups(codes, n_groups, generator):
-    """Deal images into groups at random, so that each group has as many of each class, up to one.
+def deal_into_folds(codes, n_folds, generator, groups=None):
+    """Deal images into folds at random, so that each fold has as many of each class, up to one.
 
     Parameters
     ----------
     codes : ndarray of shape (n_samples,), int
         Class index of each image.
-    n_groups : int
-        Number of groups.
+    n_folds : int
+        Number of folds.
     generator : numpy.random.Generator
         Generator that shuffles the images of each class.
+    groups : ndarray of shape (n_samples,), int, or None
+        Group of each image, such as the patient. A group stays together, so that classes are spread over the folds as
+        evenly as that allows. None: there are none.
 
     Returns
     -------
-    groups : ndarray of shape (n_samples,), int
-        Number of the group of each image, from 0. Sizes of groups differ by one at most, and so do their numbers of
-        images of one class.
+    folds : ndarray of shape (n_samples,), int
+        Number of the fold of each image, from 0. Without groups, sizes of folds differ by one at most, and so do their
+        numbers of images of one class.
 
     Examples
     --------
-    >>> groups = deal_into_groups(np.array([0, 0, 1, 1, 1, 1]), 2, np.random.default_rng(0))
-    >>> sorted(groups[:2].tolist()), sorted(groups[2:].tolist())
+    >>> folds = deal_into_folds(np.array([0, 0, 1, 1, 1, 1]), 2, np.random.default_rng(0))
+    >>> sorted(folds[:2].tolist()), sorted(folds[2:].tolist())
     ([0, 1], [0, 0, 1, 1])
     """
+    if groups is not None:
+        return deal_groups(codes, n_folds, int(generator.integers(2**31)), groups)
     order = np.lexsort((generator.random(len(codes)), codes))
-    groups = np.empty(len(codes), dtype=int)
-    groups[order] = np.arange(len(codes)) % n_groups
-    return groups
+    folds = np.empty(len(codes), dtype=int)
+    folds[order] = np.arange(len(codes)) % n_folds
+    return folds
 
 
-def choose_kept(codes, n_subsets, generator):
-    """Choose subsets of the images, each without one of five groups.
+def deal_groups(codes, n_folds, seed, groups):
+    """Deal groups of images into folds at random, so that classes are spread over the folds.
+
+    Parameters
+    ----------
+    codes, n_folds, groups
+        As for `deal_into_folds`.
+    seed : int
+        Seed of the deal.
+
+    Returns
+    -------
+    folds : ndarray of shape (n_samples,), int
+        Number of the fold of each image, from 0.
+
+    Examples
+    --------
+    >>> deal_groups(np.array([0, 0, 1, 1]), 2, 0, np.array([5, 5, 7, 7])).tolist() in ([0, 0, 1, 1], [1, 1, 0, 0])
+    True
+    """
+    from sklearn.model_selection import StratifiedGroupKFold  # here, because it takes long to load
+
+    folds = np.empty(len(codes), dtype=int)
+    with warnings.catch_warnings(action="ignore"):  # of classes that have fewer groups than there are folds
+        splits = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed).split(codes, codes, groups)
+        for fold, (_, rows) in enumerate(splits):
+            folds[rows] = fold
+    return folds
+
+
+def choose_kept(codes, n_subsets, generator, groups=None):
+    """Choose subsets of the images, each without one of five parts.
 
     Parameters
     ----------
     codes : ndarray of shape (n_samples,), int
         Class index of each image; each class has at least two images, and keeps at least one.
     n_subsets : int
-        Number of subsets; rounded up to whole deals of five groups.
+        Number of subsets; rounded up to whole deals of five parts.
     generator : numpy.random.Generator
         Generator that deals.
+    groups : ndarray of shape (n_samples,), int, or None
+        As for `deal_into_folds`; a class is then in at least two groups.
 
     Returns
     -------
@@ -64,9 +103,9 @@ def choose_kept(codes, n_subsets, generator):
     >>> kept.shape, kept.sum(axis=0).tolist()
     ((10, 10), [8, 8, 8, 8, 8, 8, 8, 8, 8, 8])
     """
-    n_groups = min(N_GROUPS, len(codes))
-    deals = [deal_into_groups(codes, n_groups, generator) for _ in range(-(-n_subsets // n_groups))]
-    return np.concatenate([groups != np.arange(n_groups)[:, None] for groups in deals])
+    n_parts = min(N_PARTS, len(codes) if groups is None else len(np.unique(groups)))
+    deals = [deal_into_folds(codes, n_parts, generator, groups) for _ in range(-(-n_subsets // n_parts))]
+    return np.concatenate([parts != np.arange(n_parts)[:, None] for parts in deals])
 
 
 def jackknife_deviations(values, kept):
@@ -117,7 +156,8 @@ def jackknife_half_width(deviations, n_free):
     deviations : ndarray of shape (n_subsets, ...)
         As `jackknife_deviations` returns them.
     n_free : int
-        Number of images less number of classes, whose means are estimated: degrees of freedom of Student's quantile.
+        Number of images, or of groups, less number of classes, whose means are estimated: degrees of freedom of
+        Student's quantile.
 
     Returns
     -------
@@ -132,7 +172,7 @@ def jackknife_half_width(deviations, n_free):
     return stats.t.ppf(0.975, max(1, n_free)) * np.sqrt(np.square(deviations).mean(axis=0))
 
 
-def bootstrap_means(values, n_resamples, generator):
+def bootstrap_means(values, n_resamples, generator, groups=None):
     """Compute means over images that are drawn with replacement, the same images for all columns.
 
     Parameters
@@ -143,6 +183,8 @@ def bootstrap_means(values, n_resamples, generator):
         Number of resamples.
     generator : numpy.random.Generator
         Generator that draws the images.
+    groups : ndarray of shape (n_samples,), int, or None
+        Group of each image; whole groups are drawn then, as many as there are. None: images are drawn.
 
     Returns
     -------
@@ -154,8 +196,15 @@ def bootstrap_means(values, n_resamples, generator):
     >>> np.unique(means)
     array([0. , 0.5, 1. ])
     """
-    n = len(values)
-    return np.array([values[generator.integers(n, size=n)].mean(axis=0) for _ in range(n_resamples)])
+    if groups is None:
+        sums, sizes = values, np.ones(len(values))
+    else:
+        _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+        sums = np.zeros((len(sizes), *values.shape[1:]))
+        np.add.at(sums, codes, values)
+    n = len(sums)
+    drawn = (generator.integers(n, size=n) for _ in range(n_resamples))
+    return np.array([sums[rows].sum(axis=0) / sizes[rows].sum() for rows in drawn])
 
 
 def share_first(resampled):

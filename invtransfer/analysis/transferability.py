@@ -159,7 +159,7 @@ def _find_shrinkage(squared_lengths, variances, n_features):
     return 1.0 if noise >= away else max(0.0, noise / away)
 
 
-def nearest_correct(Z, y, n_neighbors=5):
+def nearest_correct(Z, y, n_neighbors=5, groups=None):
     """Classify each sample by its nearest neighbours among the others, and say whether the answer is right.
 
     Parameters
@@ -171,16 +171,19 @@ def nearest_correct(Z, y, n_neighbors=5):
     n_neighbors : int
         Number of neighbours that vote, below n_samples. Of classes with as many votes, that of the nearest neighbour
         wins.
+    groups : array-like of shape (n_samples,), or None
+        Group of each sample, such as the patient. Those of its own group do not vote. None: all others may vote.
 
     Returns
     -------
     correct : ndarray of shape (n_samples,), bool
-        Whether the answer is the label. Its mean is the accuracy, leaving out one sample at a time.
+        Whether the answer is the label. Its mean is the accuracy, leaving out one sample, or its group, at a time.
 
     Raises
     ------
     ValueError, TypeError
-        As for `log_evidence`, or if `n_neighbors` is not a whole number from 1 to n_samples - 1.
+        As for `log_evidence`, or if `n_neighbors` is not a whole number from 1 to n_samples less the size of the
+        largest group (1 without groups), or `groups` has another length.
 
     References
     ----------
@@ -193,12 +196,20 @@ def nearest_correct(Z, y, n_neighbors=5):
     """
     Z, codes = _check_features(Z, y)
     whole = isinstance(n_neighbors, Integral) and not isinstance(n_neighbors, bool)
-    if not whole or not 1 <= n_neighbors < len(Z):
-        raise ValueError(f"n_neighbors is {n_neighbors!r}, expected a whole number from 1 to {len(Z) - 1}")
+    own = np.arange(len(Z)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    if own.shape != (len(Z),):
+        raise ValueError(f"groups has shape {own.shape}, expected ({len(Z)},): one group per sample")
+    largest = int(np.bincount(own).max())
+    if not whole or not 1 <= n_neighbors <= len(Z) - largest:
+        raise ValueError(f"n_neighbors is {n_neighbors!r}, expected a whole number from 1 to {len(Z) - largest}")
     from sklearn.neighbors import NearestNeighbors
 
     Z = fit_scaler(Z).transform(Z)
-    neighbors = NearestNeighbors(n_neighbors=int(n_neighbors), algorithm="brute").fit(Z).kneighbors()[1]
+    n_asked = int(n_neighbors) + largest - 1  # of its own group there are so many others
+    neighbors = NearestNeighbors(n_neighbors=n_asked, algorithm="brute").fit(Z).kneighbors()[1]
+    if largest > 1:  # those of other groups first, in the order of their distances
+        is_own = own[neighbors] == own[:, None]
+        neighbors = np.take_along_axis(neighbors, np.argsort(is_own, axis=1, kind="stable"), 1)[:, :n_neighbors]
     votes, rows = np.zeros((len(Z), codes.max() + 1)), np.arange(len(Z))
     for i in reversed(range(neighbors.shape[1])):  # of equal votes, that which ends in the nearest is larger
         voted = rows, codes[neighbors[:, i]]

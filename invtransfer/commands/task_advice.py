@@ -3,13 +3,15 @@
 A cell is one model and all transformations. What was found with other weights or images is not taken for this.
 """
 
+import re
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from invtransfer.analysis import format_table
-from invtransfer.analysis.advice import CLEAR, IGNORED, format_advised_in, list_advised, order_advice
+from invtransfer.analysis.advice import CLEAR, IGNORED, count_images, format_advised_in, list_advised, order_advice
 from invtransfer.commands.models_and_images import (
     DESCRIPTIONS,
     NamedModels,
@@ -24,7 +26,7 @@ from invtransfer.cubes.running import run_study
 from invtransfer.estimators.advising import InvarianceAdvisor
 from invtransfer.estimators.pairs import order_of_pairs
 from invtransfer.images.checks import check_count
-from invtransfer.images.labels import find_repeated_classes
+from invtransfer.images.labels import check_groups, find_repeated_classes
 from invtransfer.randomness import derive_seed
 from invtransfer.storage import parse_json
 
@@ -35,8 +37,8 @@ LONG_NAMES = {
 
 
 def advise_on_task(
-    models, images, path, *, transformations=None, most_images=None, n_draws=4, layer=None, pool="auto", size=224,
-    device="auto", batch_size=None, precision="float32", random_weights=False, skip_unreadable=False, seed=0,
+    models, images, path, *, transformations=None, groups=None, most_images=None, n_draws=4, layer=None, pool="auto",
+    size=224, device="auto", batch_size=None, precision="float32", random_weights=False, skip_unreadable=False, seed=0,
 ):  # fmt: skip
     """Find out which invariances a task of labelled images needs, for each of some models, and keep it in a cube.
 
@@ -53,6 +55,10 @@ def advise_on_task(
         Where the cube is written; its cells go beside it.
     transformations : list of str or None
         Names of transformations. None: all 18.
+    groups : str or None
+        Regular expression for the paths of the image files within the folder, such as ``patient[0-9]+``: images whose
+        paths match with the same text are a group, as for `InvarianceAdvisor.fit`. If the expression has a group in
+        parentheses, its text counts. None: images are independent.
     most_images : int or None
         Largest number of images that are used; of more, a random choice. None: all.
     n_draws : int
@@ -87,8 +93,8 @@ def advise_on_task(
     Raises
     ------
     ValueError
-        If an argument is not as described, the images have no labels, fewer than 2 classes have 2 images or more, or
-        there is a cube of other settings at `path`.
+        If an argument is not as described, the images have no labels, fewer than 2 classes have 2 images or more,
+        `groups` does not match a path, or there is a cube of other settings at `path`.
     OSError, ImportError, TypeError
         As for `load_model` and `load_images`. All models are loaded and all images read before anything is measured.
 
@@ -113,7 +119,8 @@ def advise_on_task(
         )
     if most_images is not None and most_images < len(loaded):
         loaded = loaded.subset(np.sort(order_of_pairs(len(loaded), most_images, derive_seed(seed, "images of a task"))))
-    rows, *_ = find_repeated_classes(loaded.labels, str(images))
+    grouped = None if groups is None else check_groups(find_groups(loaded, images, groups), len(loaded))
+    rows, *_ = find_repeated_classes(loaded.labels, str(images), grouped)
     labels = loaded.labels.astype(str)
     read_images(loaded, rows)
     identities = named.identify(models)
@@ -122,6 +129,8 @@ def advise_on_task(
         "layer": layer, "pool": pool, "precision": precision, "weights": weights,
         "images": identify_images(images, loaded), "skip_unreadable": skip_unreadable, "seed": seed,
     }  # fmt: skip
+    if groups is not None:
+        settings["groups"] = groups
     shown = {"images_digest": digest_images(loaded, rows)}
     grid = [
         (place := {"encoder": model}, settings | place | {"weights_digest": identities[model]} | shown)
@@ -131,21 +140,61 @@ def advise_on_task(
         "encoder": models, "transformation": ("transformation", [t.name for t in chosen]),
         "category": ("transformation", [t.category for t in chosen]),
     }  # fmt: skip
+    grouped = None if grouped is None else grouped[rows]
     return run_study(
-        partial(_advise, named, loaded.subset(rows), labels[rows], batch_size), grid, coordinates, path, settings,
-        long_names=LONG_NAMES, title="Invariances that a task needs", attributes={"command": "advise"}, jobs=1,
-        threads=torch.get_num_threads(),
+        partial(_advise, named, loaded.subset(rows), labels[rows], grouped, batch_size), grid, coordinates, path,
+        settings, long_names=LONG_NAMES, title="Invariances that a task needs", attributes={"command": "advise"},
+        jobs=1, threads=torch.get_num_threads(),
     )  # fmt: skip
 
 
-def _advise(models, images, labels, batch_size, /, *, encoder, transformations, n_draws, precision, seed, **_):
+def find_groups(images, folder, pattern):
+    """Find the groups of images by their paths.
+
+    Parameters
+    ----------
+    images : ImageCollection
+        Images of a folder.
+    folder : pathlib.Path
+        The folder, from which on paths count.
+    pattern : str
+        Regular expression, see `advise_on_task`.
+
+    Returns
+    -------
+    groups : list of str
+        What matches in the path of each image.
+
+    Raises
+    ------
+    ValueError
+        If `pattern` is no regular expression, or does not match; or the images are no files.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise ValueError(f"groups is {pattern!r}, expected a regular expression: {error}") from error
+    if images.files is None:
+        raise ValueError(f"groups is {pattern!r}, which finds groups by the paths of files, but {folder} is an array")
+    groups = []
+    for path in images.files:
+        name = Path(path).relative_to(folder).as_posix()
+        found = compiled.search(name)
+        text = found and found[1 if compiled.groups else 0]
+        if not text:
+            raise ValueError(f"groups is {pattern!r}, which does not match {name}")
+        groups.append(text)
+    return groups
+
+
+def _advise(models, images, labels, groups, batch_size, /, *, encoder, transformations, n_draws, precision, seed, **_):
     """Compute one cell; the other arguments are the same for all cells."""
     try:
         model = models.load(encoder)
         advisor = InvarianceAdvisor(
             model, layer=models.layer, pool=models.pool, transformations=transformations, n_draws=n_draws,
             batch_size=batch_size, precision=precision, random_state=seed,
-        ).fit(images, labels)  # fmt: skip
+        ).fit(images, labels, groups)  # fmt: skip
     except Exception as error:  # the message of the cell names the model
         raise ValueError(f"{encoder}: {type(error).__name__}: {error}") from error
     return _make_cell(advisor, labels, model.preprocessing.description)
@@ -172,6 +221,8 @@ def _make_cell(advisor, labels, preprocessing):
         "features": ((), advisor.layer_, DESCRIPTIONS["features"]),
         "preprocessing": ((), preprocessing, DESCRIPTIONS["preprocessing"]),
     }  # fmt: skip
+    if "n_groups" in cell.attrs:
+        whole["n_groups"] = ((), np.int32(cell.attrs["n_groups"]), "number of groups, which stay together in parts")
     described = {name: (dims, one, {"long_name": text, "units": "1"}) for name, (dims, one, text) in whole.items()}
     return cell.assign_coords({"class": classes}).assign(described).drop_attrs(deep=False)
 
@@ -193,10 +244,10 @@ def format_task_advice(cube):
     settings = parse_json(cube.attrs["settings"], "settings", dict)
     name, size = settings["images"].rpartition(" ")[0], settings["size"]
     done = cube.isel(encoder=cube.status.values == STATUS.index("done"))
-    n_images, n_copies = int(done.n_images.values[0]), settings["n_draws"]
+    n_copies = settings["n_draws"]
     parts = [
-        f"which invariances a model needs to tell {cube.sizes['class']} classes apart in {n_images} images of {name},"
-        f" brought to {size} x {size}\n"
+        f"which invariances a model needs to tell {cube.sizes['class']} classes apart in {count_images(done)} of"
+        f" {name}, brought to {size} x {size}\n"
         f"z: positive, training a probe on {n_copies} transformed copies of each image as well helps; negative, it"
         f" harms; in standard errors, clear beyond ±{CLEAR} (harm that is clear but small does not speak against it)\n"
         f"sensitivity: 0: the model ignores the transformation (below {IGNORED}), 1: it changes the features as much as"

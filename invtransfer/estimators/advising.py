@@ -24,6 +24,7 @@ from invtransfer.analysis.representations import (
     distances,
     sensitivity_interval,
 )
+from invtransfer.analysis.resampling import deal_groups
 from invtransfer.encoders.encoding import count_at_once, describe_features, encode_pieces, open_encoder
 from invtransfer.estimators.frozen import AroundEncoder
 from invtransfer.estimators.inputs import choose_transformations, validate_input
@@ -32,7 +33,7 @@ from invtransfer.estimators.pixel_rows import find_pixel_range, to_images, to_pi
 from invtransfer.estimators.twins import encode_plain
 from invtransfer.images.checks import check_count
 from invtransfer.images.copies import warn_of_copies
-from invtransfer.images.labels import find_repeated_classes
+from invtransfer.images.labels import check_groups, count_per_class, find_repeated_classes
 from invtransfer.networks.inference import check_inference
 from invtransfer.randomness import derive_generator, derive_seed
 
@@ -74,7 +75,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         Number of transformed copies of each image, for each transformation.
     n_folds : int
         Number of parts of the images; each part is judged by a probe that was fitted on the others. Fewer if all
-        classes have fewer images.
+        classes have fewer images (or groups).
     image_shape : tuple of int or None
         Shape (height, width, 3) of the images if `X` holds flattened images, of shape (n_samples, n_features). None:
         such an `X` is read as rows of pixels, also if it holds features that were saved, which means nothing.
@@ -97,7 +98,8 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     evidence_ : xarray.Dataset over "transformation" and "view"
         What was measured, each with its 95 % interval over images (`_low`, `_high`). Views are "pixels" and "features".
         "gain", "accuracy_gain", "consistency", "affinity", "retained", "relevant_share", "explained": see Notes. Over
-        "transformation": "z"; "sensitivity", of copies that differ; "different", the share of these. Over "view":
+        "transformation": "z", and "n_effective", the number of independent images over which the gain would have its
+        standard error; "sensitivity", of copies that differ; "different", the share of these. Over "view":
         "accuracy" of the probe on images as they are; "usable", whether it is above the share of the largest class by
         more than luck.
     classes_ : ndarray of shape (n_classes,)
@@ -148,7 +150,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     which hardly reacts to blur (sensitivity 0.07), the advice about "blur" was "keep" in 36, and "no matter" in 4 (with
     1,000 images "keep" in 20 of 20); about "sharpen" it was "keep" in 8, and to leave the encoder as it is, because the
     label may depend on it, in 27. With trained encoders that react to blur (0.3) it was "no matter". Neither was
-    advised in any. Intervals are over images and take the folds as given.
+    advised in any. Intervals are over images, or over groups of them, and take the folds as given.
 
     References
     ----------
@@ -191,7 +193,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         self.precision = precision
         self.random_state = random_state
 
-    def fit(self, X, y):
+    def fit(self, X, y, groups=None):
         """Measure what each transformation does to the task.
 
         Parameters
@@ -200,6 +202,10 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
             Images, such as those of `load_images`; or an array of shape (n_samples, n_features), see `image_shape`.
         y : array-like of shape (n_samples,)
             Labels.
+        groups : array-like of shape (n_samples,), or None
+            Group of each image, such as the patient, the video or the camera, if images of a group are alike for other
+            reasons than their class. The images of a group are in the same fold, and all intervals and z are over
+            groups, except the interval of the sensitivity. None: images are independent.
 
         Returns
         -------
@@ -208,47 +214,49 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         Raises
         ------
         ValueError
-            If the data or a parameter is not as described, no class or only one has two images, the encoder has no such
-            layer, or it does not return one finite row per image.
+            If the data or a parameter is not as described, no class or only one has two images (or groups), the encoder
+            has no such layer, or it does not return one finite row per image.
         TypeError
             If `encoder` is of a type that cannot be used.
 
         Warns
         -----
         UserWarning
-            If classes have one image only, which are left out, or many images are equal to others.
+            If classes have one image (or group) only, which are left out, or many images are equal to others.
         """
         chosen = choose_transformations(self.transformations)
         check_count(self.n_draws, "n_draws", high=1_000)
         check_count(self.n_folds, "n_folds", low=2)
         check_inference(self.batch_size, self.precision)
         X, y = validate_input(self, X, y, reset=True)
-        rows, self.classes_, codes = find_repeated_classes(y)
-        self.n_folds_ = int(min(self.n_folds, np.bincount(codes).max()))
+        groups = check_groups(groups, len(y))
+        rows, self.classes_, codes = find_repeated_classes(y, groups=groups)
+        groups = None if groups is None else groups[rows]
+        self.n_folds_ = int(min(self.n_folds, count_per_class(codes, groups).max()))
         seed = derive_seed(self.random_state, "advice")
         self._pixel_range = find_pixel_range(X)
         encoder = open_encoder(self.encoder, self.layer, self.pool)
         source = take_images(to_images(X, self._pixel_range), encoder, seed, rows, None)
         views = self._encode_images(encoder, source, len(codes))
-        warn_of_copies(next(iter(views.values())))
-        self.evidence_ = self._measure(encoder, source, views, codes, chosen, seed)
+        warn_of_copies(next(iter(views.values())), groups=groups)
+        self.evidence_ = self._measure(encoder, source, views, codes, groups, chosen, seed)
         self.layer_ = describe_features(encoder)
         self.advice_ = decide(self.evidence_)
         self.advised_ = choose_advised(self.advice_)
         return self
 
-    def _measure(self, encoder, source, views, codes, transformations, seed):
+    def _measure(self, encoder, source, views, codes, groups, transformations, seed):
         # the same arrays for all transformations: new ones would take longer than what is written into them
         copies = {name: np.empty((self.n_draws, *Z.shape), np.float32) for name, Z in views.items()}
         order = order_of_pairs(len(codes), len(codes), seed)
-        folds = _make_folds(codes, self.n_folds_, derive_seed(seed, "folds"))
+        folds = _make_folds(codes, self.n_folds_, derive_seed(seed, "folds"), groups)
         probes = {
             name: CrossValidatedProbe(Z, codes, folds, derive_generator(seed, name), scale=name == "features")
             for name, Z in views.items()
         }
         chance = np.bincount(codes).max() / len(codes)
-        accuracies = np.array([share_interval(probe.correct) for probe in probes.values()])
-        usable = np.array([is_better_than_chance(probe.correct, chance) for probe in probes.values()])
+        accuracies = np.array([share_interval(probe.correct, groups) for probe in probes.values()])
+        usable = np.array([is_better_than_chance(probe.correct, chance, groups) for probe in probes.values()])
         rows = []
         for transformation in transformations:
             for name, Z in views.items():
@@ -256,9 +264,10 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
             self._encode_copies(encoder, source, transformation, copies)
             compared = {name: probes[name].compare(Z) for name, Z in copies.items()}
             gains = [one["gain"] for one, say in zip(compared.values(), usable, strict=True) if say]
-            summary = {"z": ((), combine_gains(gains) if gains else np.nan)}
+            z, n_effective = combine_gains(gains, groups) if gains else (np.nan, np.nan)
+            summary = {"z": ((), z), "n_effective": ((), n_effective)}
             summary |= _measure_sensitivity(views["features"], copies["features"], order)
-            by_view = [_summarise(compared[name], probes[name].correct, chance) for name in views]
+            by_view = [_summarise(compared[name], probes[name].correct, chance, groups) for name in views]
             for name in by_view[0]:
                 summary[name] = ("view", [one[name] for one in by_view])
             rows.append(xr.Dataset(summary))
@@ -270,6 +279,8 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
             evidence[name] = ("view", values, {"long_name": "accuracy of the probe on images as they are"})
         evidence["usable"] = ("view", usable, {"long_name": "whether the probe of the view is better than chance"})
         evidence.attrs = {"n_images": len(codes), "n_classes": int(codes.max()) + 1, "chance": chance}
+        if groups is not None:
+            evidence.attrs["n_groups"] = len(np.unique(groups))
         return _describe(evidence)
 
     def _encode_images(self, encoder, source, n):
@@ -340,7 +351,9 @@ def format_advice(advisor):
     check_is_fitted(advisor)
     evidence = advisor.evidence_
     lines = [
-        f"advice from {evidence.n_images} images of {evidence.n_classes} classes; accuracy of the probe: "
+        f"advice from {evidence.n_images} images of {evidence.n_classes} classes"
+        + (f" in {evidence.n_groups} groups" if "n_groups" in evidence.attrs else "")
+        + "; accuracy of the probe: "
         + ", ".join(f"{value:.2f} from {view}" for view, value in evidence.accuracy.to_series().items())
         + f"; chance: {evidence.chance:.2f}",
         "",
@@ -352,8 +365,10 @@ def format_advice(advisor):
     return "\n".join([*lines, "", f"pretrain with: {advised}"])
 
 
-def _make_folds(codes, n_folds, seed):
+def _make_folds(codes, n_folds, seed, groups):
     """Return the fold of each image; each class is spread over the folds."""
+    if groups is not None:
+        return deal_groups(codes, n_folds, seed, groups)
     folds = np.empty(len(codes), int)
     with warnings.catch_warnings(action="ignore"):  # of classes with fewer images than folds: one each in some folds
         splits = list(StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(codes, codes))
@@ -397,16 +412,16 @@ def _measure_sensitivity(Z, Z_copies, order):
     return {name: ((), float(value)) for name, value in values.items()} | {"different": ((), differs.mean())}
 
 
-def _summarise(compared, correct, chance):
+def _summarise(compared, correct, chance, groups):
     """Return the means of one view with their intervals."""
     found = {
-        "gain": mean_interval(compared["gain"]),
-        "accuracy_gain": mean_interval(compared["accuracy_gain"]),
-        "consistency": share_interval(compared["consistent"]),
-        "affinity": ratio_interval(compared["correct_transformed"], correct),
-        "retained": ratio_interval(compared["retained"] - chance, correct - chance),
-        "relevant_share": ratio_interval(compared["relevant"], compared["displaced"]),
-        "explained": mean_interval(compared["explained"]),
+        "gain": mean_interval(compared["gain"], groups),
+        "accuracy_gain": mean_interval(compared["accuracy_gain"], groups),
+        "consistency": share_interval(compared["consistent"], groups),
+        "affinity": ratio_interval(compared["correct_transformed"], correct, groups),
+        "retained": ratio_interval(compared["retained"] - chance, correct - chance, groups),
+        "relevant_share": ratio_interval(compared["relevant"], compared["displaced"], groups),
+        "explained": mean_interval(compared["explained"], groups),
     }
     ends = ("", "_low", "_high")
     return {f"{name}{end}": v for name, values in found.items() for end, v in zip(ends, values, strict=True)}
@@ -416,6 +431,7 @@ def _describe(evidence):
     """Give the variables their units and names."""
     texts = MEASURED | {
         "z": "gain over all views in standard errors",
+        "n_effective": "number of independent images over which that gain would have its standard error",
         "sensitivity": "distance of images and the copies that differ from them, over that of different images",
         "different": "share of the copies whose features differ from those of the image",
     }

@@ -148,6 +148,7 @@ class ImagesOfPairs:
     Examples
     --------
     >>> from invtransfer.transformations import TRANSFORMATIONS
+    >>> import numpy as np
     >>> X = np.zeros((5, 8, 8, 3), dtype="uint8")
     >>> source = TransformedImages(X, [0] * 5, random_state=0)
     >>> shown = ImagesOfPairs(source, 5, (TRANSFORMATIONS["invert"],), "clean", "twin")

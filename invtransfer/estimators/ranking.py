@@ -11,7 +11,7 @@ from invtransfer.analysis.checks import check_array
 from invtransfer.analysis.resampling import (
     bootstrap_means,
     choose_kept,
-    deal_into_groups,
+    deal_into_folds,
     jackknife_deviations,
     jackknife_half_width,
     share_above,
@@ -25,7 +25,7 @@ from invtransfer.estimators.inputs import check_encoders
 from invtransfer.estimators.probing import FrozenFeatureProbe
 from invtransfer.images.checks import check_count, check_images
 from invtransfer.images.copies import warn_of_copies
-from invtransfer.images.labels import check_labels, find_repeated_classes
+from invtransfer.images.labels import check_groups, check_labels, count_per_class, find_repeated_classes
 from invtransfer.networks.inference import check_inference
 from invtransfer.randomness import derive_generator, derive_seed
 
@@ -43,6 +43,7 @@ def rank_encoders(
     *,
     layer=None,
     pool="auto",
+    groups=None,
     n_folds=5,
     n_resamples=1_000,
     sensitivity=None,
@@ -66,9 +67,13 @@ def rank_encoders(
         Layer of torch modules whose output is taken as the features, as for `FrozenFeatureProbe`; the same of all.
     pool : {"auto", "class", "mean", "flatten"}
         How token sequences and maps of torch modules become one row of features, as for `FrozenFeatureProbe`.
+    groups : array-like of shape (n_samples,), or None
+        Group of each image, such as the patient, the video or the camera, if images of a group are alike for other
+        reasons than their class. No image is judged by others of its group: groups stay together in folds, do not vote
+        for their own images, and are resampled as a whole. None: images are independent.
     n_folds : int
-        Number of folds of the cross-validated probe; fewer, if all classes have fewer images, see "n_folds" of the
-        result.
+        Number of folds of the cross-validated probe; fewer, if all classes have fewer images (or groups), see "n_folds"
+        of the result.
     n_resamples : int
         Number of bootstrap resamples of the images for the two accuracies. The two other scores are computed again for
         50 subsets, which for 1,000 images with 768 features takes 9 s of one core, for 2,000 with 2,048 a minute and a
@@ -95,9 +100,10 @@ def rank_encoders(
         share of the resamples in which the encoder has the highest score (ties share equally); "ahead", the share
         in which it is above the next encoder of the list, where ties count half; and "difference", to the first of the
         list, with "difference_interval". The attributes are "n_folds", "n_resamples", "n_subsets", "n_images",
-        "n_classes", and "chance", the share of the largest class. With `sensitivity` there are, over "transformation",
-        "rank_correlation", Spearman's, between probe accuracy and sensitivity over the "n_encoders" that have one; NaN
-        if they are fewer than 3; and with `needed`, over "encoder", "needed_sensitivity", the mean over what is needed.
+        "n_classes", "n_groups" if there are groups, and "chance", the share of the largest class. With `sensitivity`
+        there are, over "transformation", "rank_correlation", Spearman's, between probe accuracy and sensitivity over
+        the "n_encoders" that have one; NaN if they are fewer than 3; and with `needed`, over "encoder",
+        "needed_sensitivity", the mean over what is needed.
         `invtransfer.analysis.format_ranking` makes a table of it.
 
     Raises
@@ -119,16 +125,16 @@ def rank_encoders(
     Notes
     -----
     *Intervals.* An accuracy is a mean over images, each right or wrong: its interval is that of the percentiles of the
-    bootstrap, which draws images with replacement and fits nothing again. That a probe fitted on other images might be
-    better or worse is therefore not in it: in simulations of three Gaussian classes the interval held the mean accuracy
-    over samples in 95 % of the cases with 100 images and 6 features, but in 83 % with 60 images and 30 features. If all
-    answers are right, it goes down to the accuracy with which that happens in 2.5 % of the cases; and so does that of
-    a difference, if two encoders are right about the same images. For H-score and log evidence, an image that is drawn
-    twice would look like two of a class that are close together, and raise the score.
-    They are computed without a fifth of each class at a time instead, the delete-d jackknife, and deviations are
-    multiplied by 2, the square root of 4/5 over 1/5, see
-    `invtransfer.analysis.resampling`. Their intervals are of what other images, as many of each class, would give; in
-    simulations with 30 to 100 images and 4 to 200 features they held its mean in 94 to 98 % of the cases.
+    bootstrap, which draws images, or groups, with replacement and fits nothing again. That a probe fitted on other
+    images might be better or worse is therefore not in it: in simulations of three Gaussian classes the interval held
+    the mean accuracy over samples in 95 % of the cases with 100 images and 6 features, but in 83 % with 60 images and
+    30 features. If all answers are right, it goes down to the accuracy with which that happens in 2.5 % of the cases;
+    and so does that of a difference, if two encoders are right about the same images. For H-score and log evidence, an
+    image that is drawn twice would look like two of a class that are close together, and raise the score. They are
+    computed without a fifth of each class at a time instead, the delete-d jackknife, and deviations are multiplied by
+    2, the square root of 4/5 over 1/5, see `invtransfer.analysis.resampling`. Their intervals are of what other images,
+    as many of each class, would give; in simulations with 30 to 100 images and 4 to 200 features they held its mean in
+    94 to 98 % of the cases.
 
     *The best of many.* The first encoder is chosen by the accuracies that are shown, so its own is too high if several
     are close. "first" and "difference_interval" say how close they are.
@@ -155,10 +161,12 @@ def rank_encoders(
     """
     check_encoders(encoders, "encoders")
     X = check_images(X)
-    rows, _, codes = find_repeated_classes(check_labels(y, len(X)))
-    warn_of_copies(X)
-    counts = np.bincount(codes)
-    n_folds = min(check_count(n_folds, "n_folds", low=2), int(counts.max()))
+    y, groups = check_labels(y, len(X)), check_groups(groups, len(X))
+    rows, _, codes = find_repeated_classes(y, groups=groups)
+    warn_of_copies(X, groups=groups)
+    groups = None if groups is None else groups[rows]
+    counts, n_units = np.bincount(codes), len(rows) if groups is None else len(np.unique(groups))
+    n_folds = min(check_count(n_folds, "n_folds", low=2), int(count_per_class(codes, groups).max()))
     check_count(n_resamples, "n_resamples", low=2, high=1_000_000)
     check_inference(batch_size, precision)
     check_pool(pool)
@@ -167,24 +175,24 @@ def rank_encoders(
     needed = _check_needed(needed, sensitivity)
     opened = _open_all(encoders, layer, pool)  # before the first one is run
     seed = derive_seed(random_state, "ranking")
-    folds = deal_into_groups(codes, n_folds, derive_generator(seed, "folds"))
-    kept = choose_kept(codes, N_SUBSETS, derive_generator(seed, "subsets"))
+    folds = deal_into_folds(codes, n_folds, derive_generator(seed, "folds"), groups)
+    kept = choose_kept(codes, N_SUBSETS, derive_generator(seed, "subsets"), groups)
     measured, coordinates = [], {"features": [], "n_features": []}
     for name, encoder in opened.items():
         with _naming(name):
             warn_if_features_vary(encoder, X, name, batch_size, precision)
             Z = encode(encoder, X, batch_size, precision=precision)[rows]
-            measured.append(_measure(Z, codes, folds, kept))
+            measured.append(_measure(Z, codes, folds, kept, groups))
         coordinates["features"].append(describe_features(encoder) or "")
         coordinates["n_features"].append(Z.shape[1])
     correct, others, of_subsets = (np.stack(one, axis=-2) for one in zip(*measured, strict=True))
-    resampled = bootstrap_means(correct, n_resamples, derive_generator(seed, "resamples"))
+    resampled = bootstrap_means(correct, n_resamples, derive_generator(seed, "resamples"), groups)
     deviations = jackknife_deviations(of_subsets, kept)
     order = np.argsort(-correct[..., 0].mean(axis=0), kind="stable")
     ranking = xr.concat(
         [
-            _describe_accuracies(correct[:, order], resampled[:, order]),
-            _describe_others(others[order], deviations[:, order], len(rows), len(counts)),
+            _describe_accuracies(correct[:, order], resampled[:, order], n_units),
+            _describe_others(others[order], deviations[:, order], n_units, len(counts)),
         ],
         "score",
     )
@@ -203,7 +211,7 @@ def rank_encoders(
             ranking[name].attrs = {"units": units, "long_name": text}
     return ranking.assign_attrs(
         n_folds=n_folds, n_resamples=n_resamples, n_subsets=len(kept), n_images=len(rows), n_classes=len(counts),
-        chance=float(counts.max() / len(rows)),
+        chance=float(counts.max() / len(rows)), **({} if groups is None else {"n_groups": n_units}),
     )  # fmt: skip
 
 
@@ -268,9 +276,10 @@ def _check_needed(needed, sensitivity):
     return list(needed)
 
 
-def _measure(Z, codes, folds, kept):
+def _measure(Z, codes, folds, kept, groups):
     """Return which answers are right, (n_samples, 2), the two other scores, (2,), and those of subsets."""
-    right = [_probe_correct(Z, codes, folds), nearest_correct(Z, codes, min(N_NEIGHBORS, len(Z) - 1))]
+    n_others = len(Z) - (1 if groups is None else np.unique(groups, return_counts=True)[1].max())
+    right = [_probe_correct(Z, codes, folds), nearest_correct(Z, codes, min(N_NEIGHBORS, int(n_others)), groups)]
     others = np.array([h_score(Z, codes), log_evidence(Z, codes)])
     of_subsets = np.array([[h_score(Z[rows], codes[rows]), log_evidence(Z[rows], codes[rows])] for rows in kept])
     return np.stack(right, axis=1), others, of_subsets
@@ -285,10 +294,10 @@ def _probe_correct(Z, codes, folds):
     return correct
 
 
-def _describe_accuracies(correct, resampled):
+def _describe_accuracies(correct, resampled, n_units):
     """Summarise right answers, (n_images, n_encoders, 2), and their bootstrap means, (n_resamples, n_encoders, 2)."""
-    n, values = len(correct), correct.mean(axis=0)
-    rare = 1 - 0.025 ** (1 / n)  # what happens in none of n images may happen in so many
+    values = correct.mean(axis=0)
+    rare = 1 - 0.025 ** (1 / n_units)  # what happens in none of n images, or groups, may happen in so many
     low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
     low, high = np.where(values == 1, 1 - rare, low), np.where(values == 0, rare, high)
     between = np.quantile(resampled - resampled[:, :1], [0.025, 0.975], axis=0)

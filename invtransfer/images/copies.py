@@ -9,7 +9,7 @@ N_COMPARED = 64  # images that are read at once to find equal ones
 MOST_COPIES = 0.05  # share of the images, below which copies hardly matter
 
 
-def warn_of_copies(images, name="X"):
+def warn_of_copies(images, name="X", groups=None):
     """Warn of images that are equal to others, which a probe recognises in parts that it was not fitted on.
 
     Parameters
@@ -18,6 +18,8 @@ def warn_of_copies(images, name="X"):
         Images, or rows of their pixels or features.
     name : str
         What they are called in the message.
+    groups : ndarray of shape (n_images,), int, or None
+        Group of each image, which stays together; equal images of one group do no harm.
 
     Warns
     -----
@@ -34,11 +36,13 @@ def warn_of_copies(images, name="X"):
     """
     n = len(images)
     blocks = (np.asarray(images[start : start + N_COMPARED]) for start in range(0, n, N_COMPARED))
-    digests = {hashlib.blake2b(one.tobytes(), digest_size=16).digest() for block in blocks for one in block}
-    n_copies = n - len(digests)
+    digests = [hashlib.blake2b(one.tobytes(), digest_size=16).digest() for block in blocks for one in block]
+    places = range(n) if groups is None else groups.tolist()
+    n_copies = len(set(zip(digests, places, strict=True))) - len(set(digests))
     if n_copies > MOST_COPIES * n:
+        where, remedy = ("", "; or give groups") if groups is None else (" of other groups", "")
         warnings.warn(
-            f"{n_copies} of the {n} images in {name} are equal to others: the probe recognises them in parts of the"
-            " images that it was not fitted on, so that accuracies are too high; leave copies out",
+            f"{n_copies} of the {n} images in {name} are equal to others{where}: the probe recognises them in parts of"
+            f" the images that it was not fitted on, so that accuracies are too high; leave copies out{remedy}",
             stacklevel=3,
         )

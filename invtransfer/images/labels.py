@@ -149,7 +149,77 @@ def find_classes(y, name="y"):
     return classes, codes
 
 
-def find_repeated_classes(y, name="y"):
+def check_groups(groups, n_samples):
+    """Check the groups of images that belong together, and number them.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_samples,), or None
+        Group of each image, such as the patient or the video, of any sortable kind.
+    n_samples : int
+        Number of images.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_samples,), int64, or None
+        Number of the group of each image, from 0; None if there are no groups.
+
+    Raises
+    ------
+    ValueError
+        If `groups` has another shape, an image has none, or all images have the same.
+
+    Examples
+    --------
+    >>> check_groups(["anna", "ben", "anna"], 3)
+    array([0, 1, 0])
+    >>> check_groups(["anna", "ben"], 3)
+    Traceback (most recent call last):
+    ...
+    ValueError: groups has shape (2,), expected (3,): one group per image
+    """
+    if groups is None:
+        return None
+    given, groups = groups, as_array(groups, "groups")
+    if groups.shape != (n_samples,):
+        raise ValueError(f"groups has shape {groups.shape}, expected ({n_samples},): one group per image")
+    missing = pd.isna(np.asarray(given, dtype=object))
+    if missing.any():
+        raise ValueError(
+            f"groups has none for {missing.sum()} of {n_samples} images, the first is image {missing.argmax()}: give"
+            " each a group, such as its own name"
+        )
+    names, codes = np.unique(groups, return_inverse=True)
+    if len(names) < 2:
+        raise ValueError(f"groups holds one group only, {names.tolist()[0]!r}, expected at least 2")
+    return codes
+
+
+def count_per_class(codes, groups=None):
+    """Count the images of each class, or the groups that have images of it.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples,), int64
+        Class index of each image.
+    groups : ndarray of shape (n_samples,), int, or None
+        Group of each image; None: images are counted.
+
+    Returns
+    -------
+    counts : ndarray of shape (n_classes,), int64
+
+    Examples
+    --------
+    >>> codes = np.array([0, 0, 0, 1, 1])
+    >>> count_per_class(codes), count_per_class(codes, np.array([0, 0, 1, 0, 0]))
+    (array([3, 2]), array([2, 1]))
+    """
+    counted = codes if groups is None else np.unique(np.stack([codes, groups]), axis=1)[0]
+    return np.bincount(counted)
+
+
+def find_repeated_classes(y, name="y", groups=None):
     """Find the classes that have at least two images, one to learn from and one to be tested, and leave others out.
 
     Parameters
@@ -158,6 +228,8 @@ def find_repeated_classes(y, name="y"):
         Labels.
     name : str
         What errors and warnings call them.
+    groups : ndarray of shape (n_samples,), int, or None
+        As `check_groups` returns them; at least two groups must have images of the class then.
 
     Returns
     -------
@@ -186,17 +258,17 @@ def find_repeated_classes(y, name="y"):
     (array([0, 1, 3, 4]), array(['a', 'b'], dtype='<U4'), array([1, 0, 1, 0]))
     """
     classes, codes = find_classes(y, name)
-    counts = np.bincount(codes)
+    counts, unit = count_per_class(codes, groups), "image" if groups is None else "group"
     single = classes[counts < 2].tolist()
     if len(classes) - len(single) < 2:
         raise ValueError(
-            f"{name} has {len(classes) - len(single)} of {len(classes)} classes with at least 2 images, expected at"
-            " least 2 such classes: one image to learn from, and one to test on"
+            f"{name} has {len(classes) - len(single)} of {len(classes)} classes with at least 2 {unit}s, expected at"
+            f" least 2 such classes: one {unit} to learn from, and one to test on"
         )
     if single:
         named = ", ".join(repr(label) for label in single[:5]) + (", ..." if len(single) > 5 else "")
         warnings.warn(
-            f"{name} holds {len(single)} of {len(classes)} classes with one image only, which are left out: {named}",
+            f"{name} holds {len(single)} of {len(classes)} classes with one {unit} only, which are left out: {named}",
             stacklevel=3,
         )
     rows = np.flatnonzero(counts[codes] > 1)

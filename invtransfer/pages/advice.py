@@ -13,6 +13,7 @@ from invtransfer.analysis.advice import (
     MOST,
     MOST_ADVISED,
     SLIGHT,
+    count_images,
     format_advised_in,
     order_advice,
 )
@@ -107,8 +108,8 @@ def _format_lead(done, settings):
     models = "1 model" if done.sizes["encoder"] == 1 else f"{done.sizes['encoder']} models"
     classes = f" of {done.sizes['class']} classes" if "class" in done.sizes else ""
     return (
-        f"What {models} should ignore to tell the images of {folder} apart: {int(done.n_images.values[0])}"
-        f" images{classes}, {done.sizes['transformation']} transformations."
+        f"What {models} should ignore to tell the images of {folder} apart: {count_images(done)}{classes},"
+        f" {done.sizes['transformation']} transformations."
     )
 
 
@@ -164,7 +165,9 @@ def _describe_evidence(done):
             )
     heads = ["what the probe sees", "encoder", "accuracy", "largest class", "better than that"]
     parts = [
-        "All numbers with their 95 % intervals over images. A probe that is no better than the share of the largest"
+        "All numbers with their 95 % intervals over images"
+        + (", or groups of them where there are groups (not that of the sensitivity)" if "n_groups" in done else "")
+        + ". A probe that is no better than the share of the largest"
         " class says nothing. The pixels are those of the images brought to 32 x 32, which no encoder has filtered.",
         Table("The probes on images as they are", heads, rows),
     ]  # fmt: skip

@@ -27,6 +27,32 @@ def find_depths(profile):
     return profile.depth.max([dim for dim in profile.depth.dims if dim not in ("encoder", "layer")])
 
 
+def arrange_profile(profile):
+    """Arrange a profile as a person or an earlier version wrote it: names, coordinates and the order of layers.
+
+    Parameters
+    ----------
+    profile : xarray.Dataset
+        With the dimension "encoder" ("model" in cubes of earlier versions) and "layer", or not.
+
+    Returns
+    -------
+    profile : xarray.Dataset
+        "depth" is a coordinate, and the feature the last layer.
+
+    Examples
+    --------
+    >>> profile = arrange_profile(xr.Dataset({"depth": ("layer", [0.5])}, {"model": ["vit"]}))
+    >>> sorted(profile.dims), sorted(profile.coords)
+    (['encoder', 'layer'], ['depth', 'encoder'])
+    """
+    if "model" in profile.dims and "encoder" not in profile.variables:
+        profile = profile.rename(model="encoder")
+    if "depth" in profile.data_vars and "layer" in profile.depth.dims:
+        profile = profile.assign_coords(depth=find_depths(profile))
+    return put_feature_last(profile)
+
+
 def put_feature_last(profile):
     """Put the layer "(feature)", which all encoders have in common, after all other layers.
 

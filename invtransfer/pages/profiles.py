@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from invtransfer import plots
-from invtransfer.analysis.layers import find_depths, put_feature_last, select_last_layer
+from invtransfer.analysis.layers import arrange_profile, select_last_layer
 from invtransfer.analysis.profiles import compare_sensitivities
 from invtransfer.analysis.representations import mean_random_distance
 from invtransfer.cubes.assembly import STATUS
@@ -84,13 +84,9 @@ def make_profile_page(profile, name="mine.nc", pairs=None, labels=None):
 
 def _complete(profile):
     """Give a profile the dimension, categories and intervals that it lacks."""
-    if "model" in profile.dims and "encoder" not in profile.dims:  # in cubes of earlier versions
-        profile = profile.rename(model="encoder")
+    profile = arrange_profile(profile)
     if "encoder" not in profile.dims:
         profile = profile.expand_dims(encoder=["the encoder"])
-    if "depth" in profile.data_vars and "layer" in profile.depth.dims:
-        profile = profile.assign_coords(depth=find_depths(profile))
-    profile = put_feature_last(profile)
     if "category" not in profile.coords:
         profile = profile.assign_coords(category=("transformation", [""] * profile.sizes["transformation"]))
     unknown = [dim for dim in profile.get("sensitivity", profile.encoder).dims if dim not in DIMS]

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 import numpy as np
 import xarray as xr
 
-from invtransfer.analysis.layers import find_depths, put_feature_last
+from invtransfer.analysis.layers import arrange_profile
 from invtransfer.plots.axes import CHARACTER, MARKERS
 
 SENSITIVITY = ("sensitivity", "sensitivity_low", "sensitivity_high")
@@ -51,11 +51,7 @@ def check_profile(profile, variables, needs=(), may_have=("layer", "strength"), 
     if not isinstance(profile, xr.Dataset):
         advice = ": its attribute profile_" if hasattr(profile, "profile_") else ""
         raise TypeError(f"{argument} is of type {type(profile).__name__}, expected an xarray.Dataset{advice}")
-    if "model" in profile.dims and "encoder" not in profile.variables:
-        profile = profile.rename(model="encoder")
-    if "depth" in profile.data_vars and "layer" in profile.depth.dims:
-        profile = profile.assign_coords(depth=find_depths(profile))
-    profile = put_feature_last(profile)
+    profile = arrange_profile(profile)
     needs = ("transformation", *needs)
     for dim in needs:
         if dim not in profile.dims:

@@ -14,12 +14,14 @@ import subprocess
 import sys
 import time
 from functools import partial
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
 import toy_studies
 from toy_studies import big, counting, files, gated, lines, run, slow, toy
 
+import invtransfer
 from invtransfer.cubes.files import read
 from invtransfer.cubes.status import format_status
 
@@ -31,7 +33,12 @@ STUDIES = Path(__file__).parent.parent / "studies"
 def fork():
     """Return the function that starts a call in a process of its own."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["toy_studies"])
+    context.set_forkserver_preload(["test_kills"])
+    with pytest.MonkeyPatch.context() as patch:  # Python 3.11 does not tell the fork server where to import from
+        folders = [str(Path(__file__).parent), str(Path(invtransfer.__file__).parent.parent)]
+        patch.setenv("PYTHONPATH", os.pathsep.join([*folders, os.environ.get("PYTHONPATH", "")]))
+        patch.setenv("SOURCE_DATE_EPOCH", "0")
+        forkserver.ensure_running()
     started = []
 
     def start(function, *arguments, **more):
@@ -47,7 +54,7 @@ def fork():
 
 @pytest.fixture(autouse=True)
 def same_date(monkeypatch):
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")  # of the fork server, too, which starts within the first test
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
 
 
 def run_toys(path, function, **more):
@@ -55,12 +62,12 @@ def run_toys(path, function, **more):
     run(path, function, **more)
 
 
-@pytest.mark.parametrize("n", [10, pytest.param(50, marks=pytest.mark.slow)])
-def test_kills_at_random_moments(fork, tmp_path, n):
+@pytest.mark.parametrize(("n", "n_steps"), [(10, 20), pytest.param(50, 60, marks=pytest.mark.slow)])
+def test_kills_at_random_moments(fork, tmp_path, n, n_steps):
     """Cells of five steps, each step a checkpoint: a killed cell goes on, and a finished one is never touched again."""
     moments = random.Random(0)
     path, log, seen, n_kills = tmp_path / "cube.nc", tmp_path / "log", {}, 0
-    more = {"folder": "", "log": str(log), "n_steps": 20, "seeds": tuple(range(4))}
+    more = {"folder": "", "log": str(log), "n_steps": n_steps, "seeds": tuple(range(4))}
     while n_kills < n:
         process = fork(run_toys, path, counting, **more)
         process.join(moments.uniform(0, 0.25))
@@ -80,7 +87,7 @@ def test_kills_at_random_moments(fork, tmp_path, n):
     undisturbed = tmp_path / "undisturbed.nc"
     run_toys(undisturbed, counting, **more | {"log": str(tmp_path / "another")})
     steps = lines(log)
-    assert len(set(steps)) == 16 * 20
+    assert len(set(steps)) == 16 * n_steps
     assert len(steps) - len(set(steps)) <= n_kills  # at most the step that was under way is done again
     ours, theirs = (read(file).drop_vars(["arguments", "cell"]) for file in (path, undisturbed))  # where the log is
     assert ours.identical(theirs)
@@ -257,8 +264,7 @@ def test_workers_are_killed_and_the_parent_last(tmp_path):
     assert len(killed) == 2
     before = files(path)
     assert before
-    environment = os.environ | {"SOURCE_DATE_EPOCH": "0"}
-    subprocess.run(command, check=True, capture_output=True, env=environment)
+    run_toys(path, partial(slow, seconds=0, log=str(log)))
     assert {name: files(path)[name] for name in before} == before
     assert (read(path).status == 1).all()
 

@@ -176,8 +176,17 @@ def study(function):
 GUARD = "if __name__ == '__main__':\n    "
 
 
-@pytest.mark.parametrize("how", ["-c", "stdin"])
-@pytest.mark.parametrize("function", ["cell", "Cell()", "__import__('functools').partial(cell)"])
+@pytest.mark.parametrize(
+    ("how", "function"),
+    [
+        ("-c", "cell"),
+        ("stdin", "Cell()"),
+        ("-c", "__import__('functools').partial(cell)"),
+        pytest.param("stdin", "cell", marks=pytest.mark.slow),
+        pytest.param("-c", "Cell()", marks=pytest.mark.slow),
+        pytest.param("stdin", "__import__('functools').partial(cell)", marks=pytest.mark.slow),
+    ],
+)
 def test_functions_of_notebooks(tmp_path, how, function):
     """What is typed into an interpreter is in no file that another process could import."""
     code, path = f"{STUDY}study({function})", str(tmp_path / "cube.nc")

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from functools import cache
 from itertools import permutations
 from pathlib import Path
 
@@ -82,38 +84,56 @@ def date(monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
 
 
+@pytest.fixture(scope="module")
+def run_once(tmp_path_factory):
+    """Return the function that runs a study of toys, and returns its cube; the same study is run once."""
+
+    @cache
+    def compute(function, shard, **more):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SOURCE_DATE_EPOCH", "0")
+            attributes = {"study": "toys", "paper_settings": "{}"}
+            options = {"shard": shard, "attributes": attributes}
+            return run(tmp_path_factory.mktemp("toys") / "cube.nc", function, options=options, **more)
+
+    def run_once(function=toy, shard=(1, 1), **more):
+        return compute(function, shard, **more).copy(deep=True)
+
+    return run_once
+
+
 @pytest.fixture
-def cube(tmp_path):
-    return run(tmp_path / "cube.nc")
+def cube(run_once):
+    return run_once()
 
 
 @pytest.fixture(scope="module")
-def rich_cube(tmp_path_factory):
-    cube = run(tmp_path_factory.mktemp("rich") / "cube.nc", rich)
-    return cube.assign_coords(level=("factor", [1, 2]))
+def rich_cube(run_once):
+    return run_once(rich).assign_coords(level=("factor", [1, 2]))
 
 
 # the cube of one run
 
 
 @pytest.mark.parametrize(("function", "n"), [(rich, 3), (more_for_b, 2), (half_whole, 2)])
-def test_shards_in_any_order_are_the_cube_of_one_run(tmp_path, function, n):
-    attributes = {"study": "toys", "paper_settings": "{}"}
-    whole = run(tmp_path / "whole.nc", function, options={"attributes": attributes})
+def test_shards_in_any_order_are_the_cube_of_one_run(run_once, tmp_path, function, n):
+    whole = run_once(function)
+    write(whole, tmp_path / "whole.nc")
     assert (whole.status == 1).all()
+    parts = {}
     for k in range(1, n + 1):
-        run(tmp_path / f"{k}.nc", function, options={"shard": (k, n), "attributes": attributes})
-    for order in permutations(range(1, n + 1)):
-        names = [str(tmp_path / f"{k}.nc") for k in order]
-        cube = merge_without_notes([read(name) for name in names], names)
+        write(run_once(function, (k, n)), tmp_path / f"{k}.nc")
+        parts[f"{k}.nc"] = read(tmp_path / f"{k}.nc")
+    for names in permutations(parts):
+        cube = merge_without_notes([parts[name] for name in names], names)
         xr.testing.assert_identical(cube, whole)
         assert {key: cube[key].dtype for key in cube.variables} == {key: whole[key].dtype for key in whole.variables}
-        write(cube, tmp_path / "merged.nc")
-        assert (tmp_path / "merged.nc").read_bytes() == (tmp_path / "whole.nc").read_bytes()
+    write(cube, tmp_path / "merged.nc")
+    assert (tmp_path / "merged.nc").read_bytes() == (tmp_path / "whole.nc").read_bytes()
 
 
-def test_claims_of_parts_are_not_those_of_the_whole(tmp_path):
-    parts = [run(tmp_path / f"{k}.nc", rich, options={"shard": (k, 2)}) for k in (1, 2)]
+def test_claims_of_parts_are_not_those_of_the_whole(run_once):
+    parts = [run_once(half_whole, (k, 2)) for k in (1, 2)]
     names = ["1.nc", "2.nc"]
     for claimed in (["[]", '[{"verdict": "held"}]'], ["[]", "[]"]):
         some = [part.assign_attrs(claims=text) for part, text in zip(parts, claimed, strict=True)]
@@ -122,8 +142,8 @@ def test_claims_of_parts_are_not_those_of_the_whole(tmp_path):
     assert "claims" not in merge(parts, names)[0].attrs
 
 
-def test_integers_keep_their_type_and_minus_one(tmp_path):
-    shards = [run(tmp_path / f"{k}.nc", rich, options={"shard": (k, 3)}) for k in (1, 2)]
+def test_integers_keep_their_type_and_minus_one(run_once):
+    shards = [run_once(rich, (k, 3)) for k in (1, 2)]
     cube, _ = merge(shards, ["1.nc", "2.nc"])
     assert cube.used.dtype == cube.n_steps.dtype == np.int8
     gone = cube.status.values.ravel() == 0
@@ -135,16 +155,15 @@ def test_integers_keep_their_type_and_minus_one(tmp_path):
     assert (cube.cell != "").all()
 
 
-def test_failed_cells_of_shards_are_there_with_their_message(tmp_path):
-    more = {"unless": str(tmp_path / "repaired")}
-    whole = run(tmp_path / "whole.nc", failing, **more)
-    shards = [run(tmp_path / f"{k}.nc", failing, options={"shard": (k, 2)}, **more) for k in (2, 1)]
+def test_failed_cells_of_shards_are_there_with_their_message(run_once):
+    whole = run_once(failing, unless="nowhere")
+    shards = [run_once(failing, (k, 2), unless="nowhere") for k in (2, 1)]
     cube = merge_without_notes(shards, ["2.nc", "1.nc"])
     assert cube.message.sel(THERE) == "ZeroDivisionError: no samples"
     xr.testing.assert_identical(cube, whole)
 
 
-@pytest.mark.parametrize("labels", [[200, 50], [50, 200], ["200", "50"]])
+@pytest.mark.parametrize("labels", [[200, 50], pytest.param([50, 200], marks=pytest.mark.slow), ["200", "50"]])
 def test_places_that_share_a_cell_and_labels_in_no_order(tmp_path, labels):
     """Each seed is one cell with both numbers of images."""
     options = {"title": "", "jobs": 1}
@@ -163,21 +182,21 @@ def test_places_that_share_a_cell_and_labels_in_no_order(tmp_path, labels):
         xr.testing.assert_identical(cube, whole)
 
 
-def test_seeds_are_put_in_order_and_other_labels_as_they_appear(tmp_path):
-    whole = run(tmp_path / "whole.nc", seeds=(0, 1, 2))
-    parts = [run(tmp_path / f"{seed}.nc", seeds=(seed,)) for seed in (2, 0, 1)]
+def test_seeds_are_put_in_order_and_other_labels_as_they_appear(run_once):
+    whole = run_once(seeds=(0, 1, 2))
+    parts = [run_once(seeds=(seed,)) for seed in (2, 0, 1)]
     xr.testing.assert_identical(merge_without_notes(parts, ["2.nc", "0.nc", "1.nc"]), whole)
-    a, b = (run(tmp_path / f"{factor}.nc", factors=[factor], seeds=(0, 1, 2)) for factor in "ab")
+    a, b = (run_once(factors=(factor,), seeds=(0, 1, 2)) for factor in "ab")
     cube = merge_without_notes([b, a], ["b.nc", "a.nc"])
     assert cube.factor.values.tolist() == ["b", "a"]
     xr.testing.assert_identical(cube, whole.sel(factor=["b", "a"]))
 
 
-def test_levels_of_all_cubes_are_in_the_settings(tmp_path):
+def test_levels_of_all_cubes_are_in_the_settings(run_once):
     """Runs with other lists of levels have the same cells where they have the same places."""
     cubes = []
-    for name, levels in (("a", ["b", "c"]), ("b", ["a", "b"])):
-        cube = run(tmp_path / f"{name}.nc", factors=levels)
+    for levels in (["b", "c"], ["a", "b"]):
+        cube = run_once(factors=tuple(levels), seeds=(0,))
         settings = json.loads(cube.attrs["settings"]) | {"levels": {"factor": levels, "other": [1]}}
         cubes.append(cube.assign_attrs(settings=json.dumps(settings)))
     merged, notes = merge(cubes, ["a.nc", "b.nc"])
@@ -186,9 +205,9 @@ def test_levels_of_all_cubes_are_in_the_settings(tmp_path):
     assert json.loads(merged.attrs["settings"])["levels"] == {"factor": ["b", "c", "a"], "other": [1]}
 
 
-def test_labels_that_only_some_cubes_have_leave_places_without_cell(tmp_path):
-    a = run(tmp_path / "a.nc", factors=["a"], seeds=(0,))
-    b = run(tmp_path / "b.nc", factors=["b"], seeds=(1,))
+def test_labels_that_only_some_cubes_have_leave_places_without_cell(run_once):
+    a = run_once(factors=("a",), seeds=(0,))
+    b = run_once(factors=("b",), seeds=(1,))
     cube = merge_without_notes([a, b], ["a.nc", "b.nc"])
     np.testing.assert_array_equal(cube.accuracy.sel(relation="same"), [[0, np.nan], [np.nan, 101]])
     np.testing.assert_array_equal(cube.status.sel(relation="same"), [[1, 0], [0, 1]])
@@ -202,12 +221,8 @@ def test_merge_with_itself_changes_nothing(cube):
     xr.testing.assert_identical(merge([cube], ["a.nc"])[0], cube)
 
 
-def test_order_of_merging_does_not_matter(tmp_path):
-    parts = [
-        run(tmp_path / "1.nc", rich, options={"shard": (1, 3)}),
-        run(tmp_path / "2.nc", rich, factors=["b", "a"], options={"shard": (2, 3)}),
-        run(tmp_path / "3.nc", rich, seeds=(2, 1)),
-    ]
+def test_order_of_merging_does_not_matter(run_once):
+    parts = [run_once(rich, (1, 3)), run_once(rich, (2, 3), factors=("b", "a")), run_once(rich, seeds=(2, 1))]
     a, b, c = parts
     all_at_once = merge(parts, "abc")[0]
     left = merge([merge([a, b], "ab")[0], c], ["ab", "c"])[0]
@@ -219,8 +234,8 @@ def test_order_of_merging_does_not_matter(tmp_path):
     xr.testing.assert_identical(merge_without_notes([all_at_once, *parts], "dabc"), all_at_once)
 
 
-def test_cubes_are_left_as_they_are(tmp_path):
-    shards = [run(tmp_path / f"{k}.nc", rich, options={"shard": (k, 2)}) for k in (1, 2)]
+def test_cubes_are_left_as_they_are(run_once):
+    shards = [run_once(rich, (k, 3)) for k in (1, 2)]
     before = [shard.copy(deep=True) for shard in shards]
     merge(shards, "ab")
     for shard, copy in zip(shards, before, strict=True):
@@ -245,8 +260,8 @@ def test_origins_are_united_and_counted_anew(cube):
         xr.testing.assert_identical(merged.accuracy, cube.accuracy)
 
 
-def test_origins_without_cells_are_left_out_unless_there_are_no_others(tmp_path, cube):
-    nothing = from_elsewhere(run(tmp_path / "nothing.nc", options={"shard": (9, 9)}), threads=7)
+def test_origins_without_cells_are_left_out_unless_there_are_no_others(run_once, cube):
+    nothing = from_elsewhere(run_once(shard=(9, 9)), threads=7)
     merged, _ = merge([nothing, cube], ["nothing.nc", "cube.nc"])
     xr.testing.assert_identical(merged, cube)
     merged, _ = merge([nothing, nothing], ["a.nc", "b.nc"])
@@ -271,6 +286,7 @@ def test_done_is_taken_rather_than_failed_and_noted(tmp_path):
     more = {"unless": str(tmp_path / "repaired")}
     failed = run(tmp_path / "failed.nc", failing, **more)
     (tmp_path / "repaired").touch()
+    shutil.copytree(tmp_path / "failed.cells", tmp_path / "done.cells")
     done = run(tmp_path / "done.nc", failing, **more)
     for cubes, names in (((failed, done), ("b.nc", "a.nc")), ((done, failed), ("a.nc", "b.nc"))):
         cube, notes = merge(cubes, names)
@@ -278,17 +294,16 @@ def test_done_is_taken_rather_than_failed_and_noted(tmp_path):
         assert notes == [f"{format_place(THERE)}: failed in b.nc, done in a.nc, which is taken"]
 
 
-def test_failed_is_taken_rather_than_missing(tmp_path):
-    more = {"unless": str(tmp_path / "repaired")}
-    failed = run(tmp_path / "failed.nc", failing, **more)
-    missing = run(tmp_path / "missing.nc", failing, options={"shard": (1, 8)}, **more)
+def test_failed_is_taken_rather_than_missing(run_once):
+    failed = run_once(failing, unless="nowhere")
+    missing = run_once(failing, (1, 8), unless="nowhere")
     for cubes in ([failed, missing], [missing, failed]):
         cube = merge_without_notes(cubes, ["a.nc", "b.nc"])
         xr.testing.assert_identical(cube, failed)
 
 
-def test_another_message_is_noted_and_the_first_kept(tmp_path):
-    failed = run(tmp_path / "failed.nc", failing, unless=str(tmp_path / "repaired"))
+def test_another_message_is_noted_and_the_first_kept(run_once):
+    failed = run_once(failing, unless="nowhere")
     other = changed(failed.assign(message=failed.message.astype("U40")), "OSError: disk full", "message")
     cube, notes = merge([other, failed], ["a.nc", "b.nc"])
     assert cube.message.sel(THERE) == "OSError: disk full"
@@ -318,16 +333,16 @@ def test_place_that_is_not_in_the_grid_of_one_cube(cube):
         xr.testing.assert_identical(merged, planned)
 
 
-def test_cube_without_cells_lacks_what_cells_bring(tmp_path, rich_cube):
-    nothing = run(tmp_path / "nothing.nc", rich, options={"shard": (9, 9)}).assign_coords(level=("factor", [1, 2]))
+def test_cube_without_cells_lacks_what_cells_bring(run_once, rich_cube):
+    nothing = run_once(rich, (9, 9)).assign_coords(level=("factor", [1, 2]))
     assert "transformation" not in nothing.dims
     for cubes in ([rich_cube, nothing], [nothing, rich_cube]):
         merged = merge_without_notes(cubes, ["a.nc", "b.nc"])
         xr.testing.assert_identical(merged.drop_attrs(deep=False), rich_cube.drop_attrs(deep=False))
 
 
-def test_conflict_names_place_files_variables_and_values(tmp_path):
-    cube = run(tmp_path / "cube.nc", rich)
+def test_conflict_names_place_files_variables_and_values(run_once):
+    cube = run_once(rich)
     other = changed(changed(cube), 0.75, "sensitivity", **THERE, transformation="hue")
     with pytest.raises(ValueError, match=re.escape(
         f"finished places differ, 1 in all: {format_place(THERE)}: accuracy 101.0 and 0.25, sensitivity in a.nc and"

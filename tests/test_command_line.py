@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import re
-import subprocess
+import runpy
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -322,20 +322,20 @@ def test_claims_that_cannot_be_written_leave_the_cube_whole(study, out, monkeypa
 
     monkeypatch.setattr("invtransfer.paper.command_line.write", full)
     with pytest.raises(SystemExit, match="the cube is whole, but its claims cannot be added to it: disk is full"):
-        run(study, "--out", out)
+        run(study, "--out", out, "--preset", "smoke")
     assert (read(out).status == 1).all()
 
 
 def test_study_without_claims(study, out, capsys):
-    run(replace(study, claims=None), "--out", out)
+    run(replace(study, claims=None), "--out", out, "--preset", "smoke")
     assert "claims: " not in capsys.readouterr().out
     assert "claims" not in read(out).attrs
 
 
 def test_number_of_seeds_makes_no_other_study(study, out):
+    run(study, "--out", out, "--seeds", "1")
     run(study, "--out", out)
-    run(study, "--out", out, "--seeds", "3")
-    assert read(out).sizes == {"factor": 2, "relation": 2, "seed": 3}
+    assert read(out).sizes == {"factor": 2, "relation": 2, "seed": 2}
 
 
 def test_part_of_the_grid(study, out):
@@ -371,7 +371,7 @@ def test_without_matplotlib(study, out, capsys):
     def figure(cube):
         raise ModuleNotFoundError("No module named 'matplotlib'")
 
-    run(replace(study, figure=figure, published=None), "--out", out)
+    run(replace(study, figure=figure, published=None), "--out", out, "--preset", "smoke")
     expected = "figure  none: No module named 'matplotlib'; pip install 'invtransfer[plot]'"
     assert capsys.readouterr().out.splitlines()[-2:] == [expected, f"cube    {out}"]
 
@@ -427,11 +427,12 @@ def test_what_cannot_be_done_is_said_before_anything_is_computed(study, out, cap
     assert list(out.parent.iterdir()) == []
 
 
-def test_script_is_a_command(tmp_path):
-    command = [sys.executable, "-W", "error", toy_study.__file__, "--preset", "smoke", "--jobs", "1", "--out"]
-    done = subprocess.run([*command, tmp_path / "cube.nc"], capture_output=True, text=True, check=True)
-    assert f"cube    {tmp_path / 'cube.nc'}" in done.stdout
-    assert read(tmp_path / "cube.nc").transfer_accuracy.values.ravel().tolist() == [1, 11, 2, 12]
+def test_script_is_a_command(out, capsys, monkeypatch):
+    """Run as a script, but in this process: others load torch first, and .ci/run starts the scripts of the studies."""
+    monkeypatch.setattr(sys, "argv", ["toy_study.py", "--preset", "smoke", "--jobs", "1", "--out", str(out)])
+    runpy.run_path(toy_study.__file__, run_name="__main__")
+    assert f"cube    {out}" in capsys.readouterr().out
+    assert read(out).transfer_accuracy.values.ravel().tolist() == [1, 11, 2, 12]
 
 
 # what a study is made of

@@ -24,7 +24,8 @@ def cube(tmp_path_factory):
     """Run a study of toys in a process of its own, with a process for its cells; return the cube's path."""
     path = tmp_path_factory.mktemp("toys") / "toys.nc"
     code = (
-        "import sys; from toy_studies import run, loads_torch; run(sys.argv[1], loads_torch, jobs=2);"
+        "import sys; from toy_studies import run, loads_torch; one = dict(factors='a', relations=['same'], seeds=[0]);"
+        " run(sys.argv[1], loads_torch, jobs=2, **one);"
         "print('torch' in sys.modules)"
     )
     printed = run(code, path, cwd=Path(__file__).parent)
@@ -35,13 +36,13 @@ def cube(tmp_path_factory):
 def test_worker_of_toy_cells_loads_no_torch(cube):
     from invtransfer.cubes import read
 
-    assert read(cube).torch.values.ravel().tolist() == [0] * 8
+    assert read(cube).torch.values.ravel().tolist() == [0]
 
 
 def test_commands_for_cubes_load_no_torch(cube):
     code = f"import sys; from invtransfer.__main__ import main; main(['status', sys.argv[1]]){LOADED}"
     *lines, loaded = run(code, cube).splitlines()
-    assert lines[1] == "cells      8: 8 done"
+    assert lines[1] == "cells      1: 1 done"
     assert not {"torch", "torchvision", "sklearn", "matplotlib", "distributed"} & set(loaded.split())
 
 

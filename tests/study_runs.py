@@ -13,6 +13,7 @@ import xarray as xr
 
 from invtransfer import ObjectsOnImages, SensitivityScorer
 from invtransfer.cubes.files import read
+from invtransfer.encoders import encoding
 from invtransfer.estimators import network_classifier
 from invtransfer.networks.inference import compute_outputs
 from invtransfer.paper import distribution_shift, images_with_objects, inputs, main, pretraining, timing
@@ -52,6 +53,11 @@ def load(name):
     return module
 
 
+def compute_without_copies(network, X, batch_size=None, precision="float32"):
+    """Compute the outputs of a network in batches that no copies fill up."""
+    return compute_outputs(network, X, min(batch_size or 128, len(X)), precision)
+
+
 def run(module, folder, options, measured=None):
     """Return the cube of a small run of the smoke preset, in which sensitivity to some transformations is measured.
 
@@ -61,9 +67,8 @@ def run(module, folder, options, measured=None):
     with pytest.MonkeyPatch.context() as patch:
         if measured:
             patch.setattr(module, "SensitivityScorer", partial(SensitivityScorer, transformations=measured))
-        patch.setattr(
-            network_classifier, "compute_outputs", lambda network, X: compute_outputs(network, X, min(128, len(X)))
-        )
+        for module_of_ours in (network_classifier, encoding):
+            patch.setattr(module_of_ours, "compute_outputs", compute_without_copies)
         main(module.STUDY, ["--preset", "smoke", "--jobs", "1", "--out", str(out), *shlex.split(options)])
     assert out.with_suffix(".png").exists()
     return read(out)

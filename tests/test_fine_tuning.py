@@ -13,7 +13,7 @@ from invtransfer.paper.presets import CIFAR_PROTOCOL, PROTOCOL
 study = study_runs.load("fine_tuning")
 MEASURED = ["v_flip", "contrast", "blur"]  # of the 18, so that a run takes seconds; the first 2 are the target's
 SMALLER = (  # than the smoke preset
-    "--architecture vgg11 --epochs 1 --n-samples 64 --n-validation 32 --n-pairs 16 --tuning-epochs 1"
+    "--architecture vgg11 --epochs 1 --n-samples 32 --n-validation 16 --n-test 32 --n-pairs 8 --tuning-epochs 1"
     " --class-relation-levels disjoint"
 )
 FACTORS = ["class_relation=disjoint", "reference=untrained", "reference=no transformations"]

@@ -15,7 +15,7 @@ from invtransfer.paper.presets import PROTOCOL
 
 study = study_runs.load("invariance_transfer")
 MEASURED = ["h_flip", "hue", "grayscale"]  # of the 18, so that a run takes seconds
-SMALLER = "--architecture-levels vgg11 --epochs 1 --n-samples 64 --n-validation 32 --n-test 32 --n-pairs 32"
+SMALLER = "--architecture-levels vgg11 --epochs 1 --n-samples 32 --n-validation 16 --n-test 16 --n-pairs 16"
 PLACES = ["in_distribution", "mild_ood", "strong_ood", "cifar10", "cifar100"]
 ARCHITECTURES = ["resnet18", "vgg11", "densenet121", "vit"]
 SPILLOVERS = [  # that Appendix D.2 names

@@ -13,7 +13,7 @@ study = study_runs.load("irrelevant_features")
 
 TASKS = ["images alone", "images with objects", "objects on images", "objects alone"]
 SMALLER = (  # than the smoke preset
-    "--architecture vgg11 --epochs 1 --n-samples 64 --n-probe 64 --n-validation 32 --n-test 64 --n-pairs 16"
+    "--architecture vgg11 --epochs 1 --n-samples 32 --n-probe 32 --n-validation 16 --n-test 32 --n-pairs 8"
     " --pretraining-levels 'images alone' untrained"
 )
 

@@ -53,7 +53,7 @@ LEVELS = {"chooser": list(CHOOSERS), "n_labelled": [100, 500, 2_000]}
 LEAVE_OUT = ["n_probe", "n_pairs"]  # n_labelled has levels; no sensitivity is measured
 PRESETS = presets.make_presets(
     {"dataset": "transforms2d", "class_relation": "disjoint", "levels": LEVELS}, LEAVE_OUT,
-    smoke={"levels": LEVELS | {"n_labelled": [40, 80]}},
+    smoke={"levels": LEVELS | {"n_labelled": [24, 40]}},
     quick={"n_samples": 24_000},
     overnight={"n_samples": 50_000},
 )  # fmt: skip

@@ -49,7 +49,8 @@ LEVELS = {name: list(presets.CHOICES[name]) for name in ("class_relation", "arch
 N_SAMPLES = presets.N_SAMPLES["transforms2d"]
 PRESETS = presets.make_presets(
     {"dataset": "transforms2d", "class_relation": "disjoint"},
-    smoke={"levels": LEVELS | {"n_samples": [64, 128], "n_probe": [50, 128]}},
+    smoke={"levels": {"class_relation": ["disjoint", "superset"], "architecture": ["resnet18", "vgg11", "vit"],
+                      "n_samples": [32, 64], "n_probe": [50, 64]}},
     quick={"levels": LEVELS | {"n_samples": N_SAMPLES["quick"], "n_probe": [50, 200, 500, 2_000]}},
     overnight={"levels": LEVELS | {"n_samples": N_SAMPLES["overnight"], "n_probe": [50, 500, 2_000, 10_000, 50_000]}},
     paper={"levels": LEVELS | {"n_samples": N_SAMPLES["paper"], "n_probe": [50, 200, 500, 2_000, 5_000]}},

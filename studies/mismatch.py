@@ -46,7 +46,7 @@ DATA = Path(__file__).resolve().parent.parent / "data"
 PRESETS = presets.make_presets(
     {"n_transformations": 8, "levels": {"architecture": ["resnet18"]}},
     leave_out=["architecture", "n_pairs"],  # it has levels; no sensitivity is measured
-    smoke={"n_transformations": 3},
+    smoke={"n_transformations": 2},
     quick={"n_samples": 48_000},
     overnight={"n_samples": 50_000},
     paper={"epochs": 100, "vit_epochs": 100, "batch_size": 256,

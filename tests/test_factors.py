@@ -99,9 +99,9 @@ def test_paper_preset_is_the_papers_protocol(dataset):
 
 def test_estimate_counts_what_passes_through_the_network(monkeypatch):
     settings = study.STUDY.settings("smoke") | {"epochs": 3, "n_pairs": 8}
-    # 3 epochs of 128 images; 3 * 64 validated, 128 for the probe, 64 for its validation, 2 * 128 tests, and 2 * 19 * 8
+    # 3 epochs of 64 images; 3 * 32 validated, 64 for the probe, 32 for its validation, 2 * 64 tests, and 2 * 19 * 8
     # for the pairs of 18 transformations and all together
-    assert study_runs.count_images(study, monkeypatch, settings) == (384, 944)
+    assert study_runs.count_images(study, monkeypatch, settings) == (192, 624)
     settings = study.STUDY.settings("paper", "cifar10")  # of subsets of 5 classes, which are 2; 4,500 images of each
     n_encoded = 22_500 + 2_500 + 2 * 5_000 + 2 * 19 * 5_000 + 50 * 2_500
     assert study_runs.count_images(study, monkeypatch, settings) == (50 * 2 * 4_500, n_encoded)

@@ -38,7 +38,7 @@ def test_cube(tmp_path):
 # the grid
 
 
-@pytest.mark.parametrize(("preset", "n_cells"), [("smoke", 1 * 3 * 1), ("quick", 1 * 8 * 5), ("paper", 4 * 8 * 10)])
+@pytest.mark.parametrize(("preset", "n_cells"), [("smoke", 1 * 2 * 1), ("quick", 1 * 8 * 5), ("paper", 4 * 8 * 10)])
 def test_grid(preset, n_cells):
     settings = study.STUDY.settings(preset)
     cells, coordinates = study.make_grid(settings)

@@ -23,7 +23,7 @@ CLAIMS = (  # what they are about, in order
     "objects available", "images available",
 )  # fmt: skip
 SMALLER = (  # than the smoke preset
-    "--architecture vgg11 --epochs 1 --n-samples 64 --n-probe 64 --n-validation 32 --n-test 64 --n-pairs 16"
+    "--architecture vgg11 --epochs 1 --n-samples 32 --n-probe 32 --n-validation 16 --n-test 32 --n-pairs 8"
     " --correlation-levels 0 1 --availability-levels 0 1"
 )
 
@@ -71,7 +71,7 @@ def test_cube(tmp_path):
 
 @pytest.mark.parametrize(
     ("preset", "n_places", "n_cells"),
-    [("smoke", 3 + 3 + 2, 6), ("quick", (9 + 6 + 2) * 5, 15 * 5), ("paper", (9 + 6 + 2) * 10, 15 * 10)],
+    [("smoke", 2 + 3 + 2, 5), ("quick", (9 + 6 + 2) * 5, 15 * 5), ("paper", (9 + 6 + 2) * 10, 15 * 10)],
 )
 def test_grid(preset, n_places, n_cells):
     """Uncorrelated objects that are always there are one cell, and images without objects are another."""

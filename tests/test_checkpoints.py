@@ -22,7 +22,7 @@ from invtransfer.networks.inference import compute_outputs
 from invtransfer.networks.training import train
 from invtransfer.storage import read_arrays, write_arrays
 
-EPOCHS = 4
+EPOCHS = 3
 
 
 class Stop(Exception):
@@ -117,8 +117,8 @@ def test_without_validation_and_stopped_after_each_epoch(source, tmp_path, monke
 
 
 def fit_long(checkpoint=None):
-    """Train for about a second."""
-    X, y = np.random.default_rng(0).integers(256, size=(200, 16, 16, 3), dtype=np.uint8), np.arange(200) % 4
+    """Train for longer than three processes live."""
+    X, y = np.random.default_rng(0).integers(256, size=(100, 16, 16, 3), dtype=np.uint8), np.arange(100) % 4
     settings = SETTINGS | {"epochs": 40, "batch_size": 10, "transformations": ["hue"], "checkpoint": checkpoint}
     return InvariantPretrainer(drops(), **settings).fit(X, y, X[:50], y[:50])
 

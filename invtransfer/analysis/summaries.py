@@ -37,11 +37,19 @@ def summarise(values, dim="seed"):
     (0.8, 0.1, 0.552)
     """
     values = check_array(values, "values", dims=[dim])
-    n = values.notnull().sum(dim)
-    mean = values.mean(dim)
-    std = np.sqrt(np.square(values - mean).sum(dim) / (n - 1).where(n > 1))
-    half = stats.t.ppf(0.975, (n - 1).where(n > 1)) * std / np.sqrt(n.where(n > 0))
-    return xr.Dataset({"mean": mean, "std": std, "low": mean - half, "high": mean + half, "n": n})
+    numbers, axis = values.values, values.get_axis_num(dim)  # arithmetic with DataArrays takes ten times as long
+    known = ~np.isnan(numbers)
+    n = known.sum(axis)
+    with np.errstate(divide="ignore", invalid="ignore"):  # without values there is no mean, of one value no deviation
+        mean = (np.where(known, numbers, 0).sum(axis) / n).astype(numbers.dtype)
+        deviations = np.square(numbers - np.expand_dims(mean, axis))
+        degrees = np.where(n > 1, n - 1, np.nan)
+        std = np.sqrt(np.where(known, deviations, 0).sum(axis) / degrees)
+        half = stats.t.ppf(0.975, degrees) * std / np.sqrt(n)
+    parts = {"mean": mean, "std": std, "low": mean - half, "high": mean + half, "n": n}
+    dims = [name for name in values.dims if name != dim]
+    coordinates = values.coords.to_dataset().drop_dims(dim, errors="ignore").coords
+    return xr.Dataset({name: (dims, part, values.attrs) for name, part in parts.items()}, coordinates)
 
 
 def format_mean(values, sign="", digits=3):

@@ -1,6 +1,7 @@
 """The figures: that what they show are the cube's numbers, and that they can be drawn whatever is missing."""
 
 import json
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from invtransfer.plots import (
 FACTORS = [("class_relation", "same"), ("class_relation", "disjoint"), ("n_samples", "64"), ("n_samples", "128")]
 STUDENT = {2: 12.706, 3: 4.303, 6: 2.571}  # 97.5 % quantile by number of values, from any table
 LEGEND = [f"{task}, {relation} transformations" for relation in ("same", "disjoint") for task in ("target", "source")]
-SLOW = pytest.mark.slow  # between the smallest and the largest
+SLOW = pytest.mark.slow  # between the smallest and the largest, or made of parts that other cases have
 
 
 def make_cube(n_seeds=3, factors=FACTORS):
@@ -118,6 +119,12 @@ def draw(cube):
     return figure, figure.axes[:n], *figure.axes[2 * n :]
 
 
+@cache
+def draw_seeds(n_seeds):
+    """Draw the cube of `make_cube` with so many seeds, once for all tests that only look at it."""
+    return draw(make_cube(n_seeds))
+
+
 @pytest.mark.parametrize(
     ("n_seeds", "counted"),
     [
@@ -126,7 +133,7 @@ def draw(cube):
     ],
 )
 def test_everything_is_labelled(n_seeds, counted):
-    figure, levels, contrasts, sensitivity = draw(make_cube(n_seeds))
+    figure, levels, contrasts, sensitivity = draw_seeds(n_seeds)
     assert figure.get_suptitle() == f"Invariance ({counted})"
     assert [axes.get_xlabel() for axes in levels] == ["class relation", "training samples"]
     assert [[tick.get_text() for tick in axes.get_xticklabels()] for axes in levels] == [
@@ -144,7 +151,7 @@ def test_everything_is_labelled(n_seeds, counted):
 @pytest.mark.parametrize("n_seeds", [1, 3])
 def test_levels_show_the_means_of_the_seeds(n_seeds):
     cube = make_cube(n_seeds)
-    _, levels, *_ = draw(cube)
+    _, levels, *_ = draw_seeds(n_seeds)
     for axes, name in zip(levels, ("class_relation", "n_samples"), strict=True):
         lines = {line.get_label(): line for line in axes.get_lines()}
         chosen = cube.isel(factor=cube.factor_name.values == name)
@@ -159,7 +166,7 @@ def test_levels_show_the_means_of_the_seeds(n_seeds):
 def test_levels_show_each_seed_and_their_spread(n_seeds):
     cube = make_cube(n_seeds)
     values = cube.transfer_accuracy.sel(relation="same").isel(factor=slice(2)).values
-    _, levels, *_ = draw(cube)
+    _, levels, *_ = draw_seeds(n_seeds)
     points = [
         line for line in levels[0].get_lines() if line.get_marker() == "." and line.get_color() == COLOURS["same"]
     ]
@@ -174,7 +181,7 @@ def test_levels_show_each_seed_and_their_spread(n_seeds):
 @pytest.mark.parametrize("n_seeds", [1, 2, 6])
 def test_differences_are_of_the_same_seed(n_seeds):
     cube = make_cube(n_seeds)
-    figure = draw(cube)[0]
+    figure = draw_seeds(n_seeds)[0]
     difference = (cube.transfer_accuracy.sel(relation="same") - cube.transfer_accuracy.sel(relation="disjoint")).values
     for i, axes in enumerate(figure.axes[2:4]):
         here = difference[2 * i : 2 * i + 2]
@@ -195,15 +202,14 @@ def test_an_encoder_in_several_places_counts_once():
     cube = make_cube(1)
     cube["cell"][1] = cube["cell"][0]  # the second level shows the first one's encoders again
     cube["sensitivity"][1] = 99.0
-    _, _, _, axes = draw(cube)
-    with_it = axes.get_lines()[0]
+    with_it = plot_factors(cube).axes[-1].get_lines()[0]
     rotate = cube.sensitivity.sel(transformation="rotate", relation="same", seed=0).values[[0, 2, 3]]
     assert with_it.get_ydata(orig=False)[0] == pytest.approx(rotate.mean())
 
 
 def test_contrasts_show_their_means():
     cube = make_cube()
-    _, _, axes, _ = draw(cube)
+    _, _, axes, _ = draw_seeds(3)
     expected = factor_contrasts(cube.transfer_accuracy).mean("seed")
     np.testing.assert_allclose(bar_heights(axes), expected.sel(contrast=list(CONTRASTS)).transpose("contrast", ...))
     labels = [bars.get_label() for bars in axes.containers if isinstance(bars, BarContainer)]
@@ -212,7 +218,7 @@ def test_contrasts_show_their_means():
 
 def test_sensitivity_tells_encoders_trained_with_a_transformation_from_others():
     cube = make_cube()
-    _, _, _, axes = draw(cube)
+    _, _, _, axes = draw_seeds(3)
     with_it, others = axes.get_lines()
     values = cube.sensitivity.transpose("transformation", "relation", "factor", "seed").values
     # rotate: trained by "same" (0); blur: by "disjoint" (1); hue: by none
@@ -226,15 +232,19 @@ def test_sensitivity_tells_encoders_trained_with_a_transformation_from_others():
     np.testing.assert_allclose(whisker, [values[0, 0].mean() - half, values[0, 0].mean() + half], atol=1e-3)
 
 
-@pytest.mark.parametrize("n_seeds", [1, 3])
 @pytest.mark.parametrize(
-    "place",
+    ("n_seeds", "place"),
     [
-        {"factor": "n_samples=64", "relation": "same", "seed": 0},
-        {"factor": "n_samples=64", "seed": 0},
-        {"factor": ["n_samples=64", "n_samples=128"]},
-        {"relation": "disjoint"},
-        {},
+        (3, {"factor": "n_samples=64", "relation": "same", "seed": 0}),
+        (3, {"factor": ["n_samples=64", "n_samples=128"]}),
+        (3, {"relation": "disjoint"}),
+        (3, {}),
+        (1, {"factor": "n_samples=64", "relation": "same", "seed": 0}),
+        (1, {}),
+        pytest.param(3, {"factor": "n_samples=64", "seed": 0}, marks=SLOW),
+        pytest.param(1, {"factor": "n_samples=64", "seed": 0}, marks=SLOW),
+        pytest.param(1, {"factor": ["n_samples=64", "n_samples=128"]}, marks=SLOW),
+        pytest.param(1, {"relation": "disjoint"}, marks=SLOW),
     ],
     ids=str,
 )
@@ -286,7 +296,8 @@ def test_colours_of_the_relations_differ():
 
 def test_references_are_lines_at_their_mean():
     cube = make_cube_with_references()
-    figure, levels, contrasts, _ = draw(cube)
+    figure = plot_factors(cube)
+    *levels, _, _, contrasts, _ = figure.axes
     assert len(levels) == 2
     assert {"target, untrained", "target, no transformations"} <= texts(figure)
     for axes in levels:
@@ -307,7 +318,9 @@ def test_references_are_lines_at_their_mean():
     ids=["references", "missing"],
 )
 def test_contrasts_and_sensitivity_are_without_references_and_missing_cells(cube, rest):
-    (*_, contrasts, sensitivity), (*_, expected_contrasts, expected_sensitivity) = draw(cube), draw(rest)
+    (contrasts, sensitivity), (expected_contrasts, expected_sensitivity) = (
+        plot_factors(one).axes[-2:] for one in (cube, rest)
+    )
     np.testing.assert_allclose(bar_heights(contrasts), bar_heights(expected_contrasts))
     for one, two in zip(sensitivity.get_lines(), expected_sensitivity.get_lines(), strict=True):
         np.testing.assert_allclose(one.get_ydata(orig=False), two.get_ydata(orig=False))
@@ -326,7 +339,7 @@ def test_gaps_are_named_below_the_axis():
     cube = remove(cube, status=2, factor="architecture=resnet50")
     cube = remove(cube, status=0, factor="architecture=vgg11", relation="same")
     cube = remove(cube, status=2, factor="architecture=vit", seed=0)
-    _, (axes,), contrasts, _ = draw(cube)
+    axes, _, contrasts, _ = plot_factors(cube).axes
     assert [tick.get_text() for tick in axes.get_xticklabels()] == [
         "resnet18", "resnet50\n(failed)", "vgg11\n(same:\nmissing)", "vit\n(2 of 3 seeds)", "densenet121"
     ]  # fmt: skip
@@ -349,23 +362,22 @@ def test_contrasts_that_cannot_be_computed_are_named(place):
 def test_levels_of_fewer_than_two_seeds_have_no_whiskers(place):
     cube = make_cube(3, [("width", level) for level in "1234"])
     cube = remove(cube, factor="width=2", **place)  # which leaves no seed, or one
-    _, (axes,), *_ = draw(cube)
+    axes = plot_factors(cube).axes[0]
     assert [len(lines.get_segments()) for lines in axes.collections] == [3, 3]
 
 
 def test_the_axis_reaches_to_the_lowest_level_of_all_panels():
     cube = make_cube()
     cube.transfer_accuracy[3] = 0.01  # the last level of the last factor
-    _, levels, *_ = draw(cube)
-    for axes in levels:
+    for axes in plot_factors(cube).axes[:2]:
         assert axes.get_ylim()[0] < 0.01
         assert axes.get_ylim()[1] == 1.02
 
 
-@pytest.mark.parametrize("n_seeds", [1, 2, 10])
+@pytest.mark.parametrize("n_seeds", [1, 2, pytest.param(10, marks=SLOW)])
 def test_the_axes_show_means_and_seeds_whatever_the_intervals(n_seeds, tmp_path):
     cube = make_cube_with_references(n_seeds)  # with two seeds, intervals reach beyond 0 and 1
-    _, levels, contrasts, _ = draw(cube)
+    *levels, _, _, contrasts, _ = plot_factors(cube).axes
     lowest = cube.transfer_accuracy.min().item()
     for axes in levels:
         np.testing.assert_allclose(axes.get_ylim(), [lowest - 0.03, 1.02])
@@ -383,8 +395,14 @@ def test_the_axes_show_means_and_seeds_whatever_the_intervals(n_seeds, tmp_path)
         assert high < 1.1
 
 
-@pytest.mark.parametrize("n_factors", [1, pytest.param(2, marks=SLOW), pytest.param(3, marks=SLOW), 4])
-@pytest.mark.parametrize("failed", [False, True])
+@pytest.mark.parametrize(
+    ("n_factors", "failed"),
+    [
+        (1, True),  # and four with most levels in the next test
+        pytest.param(1, False, marks=SLOW),
+        *(pytest.param(n, failed, marks=SLOW) for n in (2, 3, 4) for failed in (False, True)),
+    ],
+)
 def test_the_legend_fits_whatever_the_number_of_panels(n_factors, failed, tmp_path):
     names = ["class_relation", "architecture", "n_samples", "n_probe"][:n_factors]
     cube = make_cube(2, [(name, level) for name in names for level in ("1", "2")] + REFERENCES)
@@ -395,7 +413,7 @@ def test_the_legend_fits_whatever_the_number_of_panels(n_factors, failed, tmp_pa
         draw_and_check_overlaps(plot_comparison(comparison))
 
 
-@pytest.mark.parametrize("n_seeds", [1, pytest.param(3, marks=SLOW), 10])
+@pytest.mark.parametrize("n_seeds", [pytest.param(1, marks=SLOW), pytest.param(3, marks=SLOW), 10])
 def test_nothing_lies_over_anything_else(n_seeds, tmp_path):
     names = {
         "class_relation": ["subset", "disjoint", "same", "superset"],
@@ -657,7 +675,7 @@ def test_limits_of_curves(limits, expected):
 @pytest.mark.parametrize("draw", [draw_curves, draw_matrices])
 @pytest.mark.parametrize(("n", "size", "columns"), [(4, (12, 3.5), 4), (4, (8, 6), 2), (3, (4, 9), 1), (5, (9, 6), 3)])
 def test_panels_suit_the_shape(draw, n, size, columns):
-    values = make_values(panels=[f"x{i}" for i in range(n)])
+    values = make_values(1, [1, 2], [1, 2], panels=[f"x{i}" for i in range(n)])
     figure = Figure(figsize=size)
     panels = draw(figure, values, panel="architecture", **(CURVES if draw is draw_curves else MATRICES))
     assert panels[0].get_gridspec().ncols == columns

@@ -1,6 +1,7 @@
 """What studies say of their cubes: the same however a cube is loaded, and the same of seeds that failed as of none."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ STUDIES = [
 ]  # fmt: skip
 
 
+@cache
 def open_study(name, load=read):
+    """Return a study and its cube, read once for all tests, none of which changes it."""
     return load_study(ROOT / "studies" / f"{name}.py"), load(ROOT / "data" / "cubes" / f"{name}.nc")
 
 

@@ -28,6 +28,7 @@ from invtransfer.plots import (
 )
 from invtransfer.plots.profiles import style_encoders
 
+SLOW = pytest.mark.slow  # between the smallest and the largest
 UNLIKE = {"n_encoders": 3, "n_layers": 16, "n_transformations": 3, "unlike": True}  # 16, 9 and 2 layers
 
 
@@ -137,7 +138,7 @@ def test_a_name_in_brackets_gets_no_second_ones():
     assert plot_measurement(profile).axes[0].get_title() == "Sensitivity at the last layer (feature)"
 
 
-@pytest.mark.parametrize("n", range(1, 9))
+@pytest.mark.parametrize("n", [1, 2, *(pytest.param(n, marks=SLOW) for n in range(3, 8)), 8])
 def test_encoders_differ_in_colour_and_marker(n):
     legends = plot_doses(make_profile(n, None, 1, 2)).axes[0].get_lines()[:n]
     for look in ("get_color", "get_marker"):
@@ -184,8 +185,9 @@ def test_layers_that_an_encoder_lacks_take_no_place():
 def test_layers_are_in_order_of_depth():
     profile = make_profile(2, 5, 3)
     mixed = profile.isel(layer=[3, 0, 4, 2, 1])
-    assert x_labels(plot_layers(mixed).axes[0]) == profile.layer.values.tolist()
-    np.testing.assert_array_equal(heat_maps(plot_layers(mixed))[1], heat_maps(plot_layers(profile))[1])
+    figure = plot_layers(mixed)
+    assert x_labels(figure.axes[0]) == profile.layer.values.tolist()
+    np.testing.assert_array_equal(heat_maps(figure)[1], heat_maps(plot_layers(profile))[1])
     one, two = (plot_depths(one).axes[0].get_lines()[1].get_xydata() for one in (profile, mixed))
     np.testing.assert_array_equal(one, two)
 
@@ -358,7 +360,7 @@ def test_interactions_show_values_and_kinds_of_the_pairs_measured():
     assert x_labels(figure.axes[0]) == ["v flip", "grayscale", "blur"]
 
 
-@pytest.mark.parametrize("n", [1, 4, 5, 8])
+@pytest.mark.parametrize("n", [4, 5, pytest.param(8, marks=SLOW)])  # one encoder is among the smallest figures
 def test_interactions_of_many_encoders(n):
     figure = plot_interactions(make_profile(n, None, 3, interactions=True))
     assert len(heat_maps(figure)) == min(n, 4)

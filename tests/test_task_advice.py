@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+import sys
 import warnings
 from pathlib import Path
 
@@ -46,7 +47,7 @@ NAMES = ["hue", "blur", "h_flip"]
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def drawing_folder(tmp_path, monkeypatch):
     """A folder with models, and grey photographs in two classes: those whose left half is bright, and the others."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(MODELS)
@@ -60,12 +61,20 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def folder(drawing_folder, monkeypatch):
+    """The same as if matplotlib was missing: drawing a figure takes long, and is looked at in two tests."""
+    for name in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, name, None)
+    return drawing_folder
+
+
 def advise(*arguments, out="mine.nc"):
     main(["advise", "--images", "photos", *arguments, "--size", "16", "--out", out, "--draws", "3",
           "--transformations", *NAMES])  # fmt: skip
 
 
-def test_the_numbers_are_those_of_the_advisor(folder, capsys):
+def test_the_numbers_are_those_of_the_advisor(drawing_folder, capsys):
     advise("mine.py:halves", "mine.py:Sides")
     cube = xr.open_dataset("mine.nc").load()
     assert cube.sizes == {"encoder": 2, "transformation": 3, "view": 2, "class": 2}
@@ -96,7 +105,7 @@ def test_the_numbers_are_those_of_the_advisor(folder, capsys):
     lines = table.splitlines()
     assert lines[3].split() == ["transformation", "advice", "z", "sensitivity", "what", "to", "do"]
     assert any(line.startswith("h_flip ") for line in lines[4:7])
-    assert (folder / "mine.png").stat().st_size > 10_000
+    assert (drawing_folder / "mine.png").stat().st_size > 10_000
 
 
 def test_a_stopped_command_goes_on_with_the_models_that_are_not_done(folder, capsys):
@@ -113,7 +122,7 @@ def test_a_stopped_command_goes_on_with_the_models_that_are_not_done(folder, cap
     assert first.z.values.tolist() == again.z.values.tolist()  # the same copies, the same features
 
 
-def test_a_model_that_fails_does_not_stop_the_others(folder, capsys):
+def test_a_model_that_fails_does_not_stop_the_others(drawing_folder, capsys):
     with pytest.raises(SystemExit) as ended:
         advise("mine.py:Fails", "mine.py:Sides")
     assert ended.value.code == 2

@@ -115,8 +115,8 @@ def draw(cube):
     figure.savefig(file, dpi=50)
     assert file.getvalue().startswith(b"\x89PNG")
     n = len(set(cube.factor_name.values) - {"reference"})
-    assert len(figure.axes) == 2 * n + 2
-    return figure, figure.axes[:n], *figure.axes[2 * n :]
+    assert len(figure.axes) == 2 * n + 3
+    return figure, figure.axes[:n], figure.axes[2 * n], figure.axes[2 * n + 2]
 
 
 @cache
@@ -216,6 +216,35 @@ def test_contrasts_show_their_means():
     assert labels == [contrast.replace("_", " ") for contrast in CONTRASTS]
 
 
+def test_what_decides_the_claims_is_drawn_with_its_interval():
+    cube = make_cube()
+    axes = draw_seeds(3)[0].axes[-2]
+    contrasts = factor_contrasts(cube.transfer_accuracy)
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    for i, other in enumerate(("within_disjoint", "within_same")):
+        excess = contrasts.sel(contrast="same_minus_disjoint") - contrasts.sel(contrast=other)
+        shown = lines[f"less {other.replace('_', ' ')}"].get_ydata(orig=False)
+        np.testing.assert_allclose(shown, excess.mean("seed"))
+        half = 4.303 * excess.std("seed", ddof=1) / np.sqrt(3)
+        whisker = axes.collections[i].get_segments()[0][:, 1]
+        np.testing.assert_allclose(whisker, [shown[0] - half[0], shown[0] + half[0]], atol=1e-3)
+
+
+def test_references_stand_beside_learned_invariance():
+    cube = make_cube_with_references()
+    lines = {line.get_label(): line for line in plot_factors(cube).axes[-1].get_lines()}
+    for i, level in enumerate(("untrained", "no transformations")):
+        expected = cube.sensitivity.isel(factor=len(FACTORS) + i, relation=0).mean("seed")
+        np.testing.assert_allclose(lines[level].get_ydata(orig=False), expected)
+
+
+def test_factors_of_one_level_are_left_out():
+    cube = make_cube(factors=[("architecture", "vit"), *FACTORS[2:]])
+    figure = plot_factors(cube)
+    assert len(figure.axes) == 2 + 3
+    assert figure.axes[0].get_xlabel() == "training samples"
+
+
 def test_sensitivity_tells_encoders_trained_with_a_transformation_from_others():
     cube = make_cube()
     _, _, _, axes = draw_seeds(3)
@@ -297,7 +326,7 @@ def test_colours_of_the_relations_differ():
 def test_references_are_lines_at_their_mean():
     cube = make_cube_with_references()
     figure = plot_factors(cube)
-    *levels, _, _, contrasts, _ = figure.axes
+    *levels, _, _, contrasts, _, _ = figure.axes
     assert len(levels) == 2
     assert {"target, untrained", "target, no transformations"} <= texts(figure)
     for axes in levels:
@@ -319,10 +348,10 @@ def test_references_are_lines_at_their_mean():
 )
 def test_contrasts_and_sensitivity_are_without_references_and_missing_cells(cube, rest):
     (contrasts, sensitivity), (expected_contrasts, expected_sensitivity) = (
-        plot_factors(one).axes[-2:] for one in (cube, rest)
+        plot_factors(one).axes[-3::2] for one in (cube, rest)
     )
     np.testing.assert_allclose(bar_heights(contrasts), bar_heights(expected_contrasts))
-    for one, two in zip(sensitivity.get_lines(), expected_sensitivity.get_lines(), strict=True):
+    for one, two in zip(sensitivity.get_lines()[:2], expected_sensitivity.get_lines(), strict=True):
         np.testing.assert_allclose(one.get_ydata(orig=False), two.get_ydata(orig=False))
 
 
@@ -339,7 +368,7 @@ def test_gaps_are_named_below_the_axis():
     cube = remove(cube, status=2, factor="architecture=resnet50")
     cube = remove(cube, status=0, factor="architecture=vgg11", relation="same")
     cube = remove(cube, status=2, factor="architecture=vit", seed=0)
-    axes, _, contrasts, _ = plot_factors(cube).axes
+    axes, _, contrasts, _, _ = plot_factors(cube).axes
     assert [tick.get_text() for tick in axes.get_xticklabels()] == [
         "resnet18", "resnet50\n(failed)", "vgg11\n(same:\nmissing)", "vit\n(2 of 3 seeds)", "densenet121"
     ]  # fmt: skip
@@ -377,7 +406,7 @@ def test_the_axis_reaches_to_the_lowest_level_of_all_panels():
 @pytest.mark.parametrize("n_seeds", [1, 2, pytest.param(10, marks=SLOW)])
 def test_the_axes_show_means_and_seeds_whatever_the_intervals(n_seeds, tmp_path):
     cube = make_cube_with_references(n_seeds)  # with two seeds, intervals reach beyond 0 and 1
-    *levels, _, _, contrasts, _ = plot_factors(cube).axes
+    *levels, _, _, contrasts, _, _ = plot_factors(cube).axes
     lowest = cube.transfer_accuracy.min().item()
     for axes in levels:
         np.testing.assert_allclose(axes.get_ylim(), [lowest - 0.03, 1.02])

@@ -39,16 +39,18 @@ def plot_factors(cube):
     figure : matplotlib.figure.Figure
         Figure with the method `savefig`. The upper panels correspond to the paper's Figures 2, 7 and 8, the lower left
         one to its Figure 3; between them is "same" minus "disjoint" of the same seed, which tells more than the two
-        accuracies, because tasks differ from seed to seed. Points are means over seeds, small ones the seeds
-        themselves, and whiskers 95 % intervals of the mean. The axes show all means and all seeds, and cut whiskers
-        that are longer. Encoders of the factor_name "reference" are horizontal lines at their mean accuracy on the
-        target. Cells that failed or are missing leave gaps, which are named below the axis.
+        accuracies, because tasks differ from seed to seed. Beside Figure 3 is what the claims are about: "same" minus
+        "disjoint", less the range within each relation, of the same seed. Factors of one level are left out. Points are
+        means over seeds, small ones the seeds themselves, and whiskers 95 % intervals of the mean. The axes show all
+        means and all seeds, and cut whiskers that are longer. Encoders of the factor_name "reference" are horizontal
+        lines at their mean accuracy on the target. Cells that failed or are missing leave gaps, which are named below
+        the axis.
     """
     from matplotlib.figure import Figure  # here, so that studies run without the extra
 
     cube = fill_relations(cube)
-    names = list(dict.fromkeys(drop_references(cube).factor_name.values.tolist()))
-    figure = Figure(figsize=(max(10, 4.4 * len(names)), 12 if names else 9.2), layout="constrained")
+    names = _varied(drop_references(cube).factor_name.values.tolist())
+    figure = Figure(figsize=(max(14, 4.4 * len(names)), 12 if names else 9.2), layout="constrained")
     upper, *lower = np.atleast_1d(figure.subfigures(2 if names else 1, 1, height_ratios=[1.7, 1] if names else None))
     rows = {"sharey": "row", "squeeze": False, "height_ratios": [1.6, 1] if names else [1]}
     panels, *differences = upper.subplots(len(rows["height_ratios"]), max(1, len(names)), **rows)
@@ -65,11 +67,19 @@ def plot_factors(cube):
     n_columns = -(-len(labels) // 2)  # one for each relation and one for references, which fits above a single panel
     upper.legend(handles, labels, loc="outside upper center", ncols=max(1, n_columns), frameon=False)
     for part in lower:
-        left, right = part.subplots(1, 2, width_ratios=[1, 1.5])
-        _plot_contrasts(left, factor_contrasts(cube.transfer_accuracy), [_format_count(cube, name) for name in names])
-        _plot_sensitivity(right, drop_references(cube))
+        left, middle, right = part.subplots(1, 3, width_ratios=[1.25, 0.75, 1.4])
+        contrasts = factor_contrasts(cube.transfer_accuracy).sel(factor_name=names)
+        _plot_contrasts(left, contrasts, [_format_count(cube, name) for name in names])
+        _plot_excess(middle, contrasts)
+        _plot_sensitivity(right, cube)
     figure.suptitle(f"{cube.attrs.get('title', '')} ({format_spread(cube.sizes['seed'])})")
     return figure
+
+
+def _varied(names):
+    """Return the factors that have several levels, in their order; all if none has."""
+    varied = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    return varied or list(dict.fromkeys(names))
 
 
 def _format_count(cube, name):
@@ -163,25 +173,49 @@ def _plot_contrasts(axes, contrasts, notes):
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize="small", **short)
 
 
+def _plot_excess(axes, contrasts):
+    """Draw what claims are about: by how much same minus disjoint exceeds the range within each relation, paired."""
+    places = np.arange(contrasts.sizes["factor_name"])
+    others = ["within_disjoint", "within_same"]
+    all_excess = contrasts.sel(contrast="same_minus_disjoint", drop=True) - contrasts.sel(contrast=others)
+    for shift, other in zip((-0.1, 0.1), others, strict=True):
+        excess = all_excess.sel(contrast=other).transpose("factor_name", "seed")
+        style = {"color": CONTRAST_COLOURS[other], "ls": "", "marker": "o", "ms": 5}
+        draw_means(axes, places + shift, summarise(excess), label=f"less {other.replace('_', ' ')}", **style)
+        axes.plot(places + shift, excess.values, ".", color=CONTRAST_COLOURS[other], alpha=0.5, ms=4)
+    axes.axhline(0, color="black", lw=0.8)
+    limit_differences(axes, all_excess)
+    axes.set_xlim(-0.5, len(places) - 0.5)
+    axes.set_xticks(places, [format_name(name) for name in contrasts.factor_name.values], rotation=30, ha="right")
+    axes.set_ylabel("same minus disjoint, less the range\n(same seed; above 0: on the paper's side)")
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize="small")
+
+
 def _plot_sensitivity(axes, cube):
-    """Draw the sensitivity of encoders that were, and were not, pretrained with each transformation.
+    """Draw the sensitivity of encoders that were, and were not, pretrained with each transformation, and of references.
 
     Values of one seed are not independent, so the mean over its encoders counts as one value.
     """
     sensitivity = count_once(cube.sensitivity, cube.cell)
+    reference = cube.factor_name == REFERENCE
     trained = cube.source_transformation == 1
     x, highest = np.arange(cube.sizes["transformation"]), 0
-    for shift, label, which, colour in (
-        (-0.1, "pretrained with it", trained, COLOURS["same"]),
-        (0.1, "pretrained with others", ~trained, COLOURS["neither"]),
-    ):
+    shown = [
+        ("pretrained with it", trained & ~reference, COLOURS["same"], "o"),
+        ("pretrained with others", ~trained & ~reference, COLOURS["disjoint"], "o"),
+    ]
+    for level, marker in zip(cube.level.values[reference.values], "v^", strict=False):
+        shown.append((str(level), reference & (cube.level == level), COLOURS["neither"], marker))
+    for i, (label, which, colour, marker) in enumerate(shown):
         values = sensitivity.where(which)
         values = values.mean([dim for dim in values.dims if dim not in ("transformation", "seed")])
-        draw_means(axes, x + shift, summarise(values), color=colour, marker="o", ls="", ms=5, label=label)
+        style = {"color": colour, "marker": marker, "ls": "", "ms": 4}
+        draw_means(axes, x + 0.18 * (i - (len(shown) - 1) / 2), summarise(values), label=label, **style)
         highest = values.values[np.isfinite(values)].max(initial=highest)
     axes.set_xticks(x, cube.transformation.values, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.7, len(x) - 0.3)
     axes.set_ylim(0, 1.05 * highest or 1)
     axes.set_ylabel("sensitivity on the target\n(0: invariant; mean over encoders)")
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize="small")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, frameon=False, fontsize="small")

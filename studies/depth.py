@@ -17,7 +17,9 @@ Cube
 Claims
     Of the mean over the three transformations: "three" is below "none" in the last layer, at the largest and at the
     smallest strength; the difference is larger in the last layer than in the first block; and larger than that of the
-    mean over the other transformations. These are ours; the paper makes none on depth or strength.
+    mean over the other transformations; and "three" is below "untrained" in the last layer: a low sensitivity is no
+    learned invariance where that of an untrained network is as low. These are ours; the paper makes none on depth or
+    strength.
 Departures
     See invtransfer/paper/presets.py for the recipes.
 Cost
@@ -108,7 +110,13 @@ def find_claims(cube):
         (f"{lowers} by more in the last layer than in the first block", gain(last), gain(first)),
         (f"{lowers} by more than that to the others", gain(last), gain(others.isel(layer=-1, strength=-1))),
     )
-    return [claims.claim(text, values.reset_coords(drop=True), ">", other) for text, values, other in texts]
+    found = [claims.claim(text, values.reset_coords(drop=True), ">", other) for text, values, other in texts]
+    if "untrained" in cube.pretraining.values:
+        one, untrained = (last.sel(pretraining=name).reset_coords(drop=True) for name in ("three", "untrained"))
+        found.append(
+            claims.claim("pretrained with the three, it is less sensitive to them than untrained", one, "<", untrained)
+        )
+    return found
 
 
 def format_results(cube):

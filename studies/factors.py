@@ -36,8 +36,18 @@ Reference
 
 from pathlib import Path
 
+import xarray as xr
+
 from invtransfer import FrozenFeatureProbe, SensitivityScorer
-from invtransfer.analysis import REFERENCE, claims, factor_contrasts, fill_relations, format_means
+from invtransfer.analysis import (
+    REFERENCE,
+    claims,
+    count_once,
+    drop_references,
+    factor_contrasts,
+    fill_relations,
+    format_means,
+)
 from invtransfer.cubes.assembly import make_cell
 from invtransfer.paper import Study, grids, inputs, main, presets, tasks, timing
 from invtransfer.paper.pretraining import pretrain
@@ -138,7 +148,24 @@ def format_results(cube):
     references = cube.isel(factor=cube.factor_name.values == REFERENCE, relation=0)
     if references.sizes["factor"]:
         parts.append(format_means({"transfer accuracy": references.transfer_accuracy}, "factor"))
+    if "sensitivity" in cube:
+        parts.append("sensitivity to the target's transformations, mean over encoders (if untrained, no invariance)")
+        parts.append(format_means(compare_sensitivity(cube), "encoder"))
     return "\n\n".join(parts)
+
+
+def compare_sensitivity(cube):
+    """Compare the sensitivity of all encoders to the target's transformations with that of "same", paired by seed."""
+    own = count_once(cube.sensitivity, cube.cell).where(cube.target_transformation == 1).mean("transformation")
+    trained, references = drop_references(own), own.isel(factor=own.factor_name.values == REFERENCE, relation=0)
+    parts = {relation: trained.sel(relation=relation).mean("factor") for relation in cube.relation.values.tolist()}
+    parts |= {str(one.level.item()): one for one in references.transpose("factor", ...)}
+    parts = {name: values.reset_coords(drop=True) for name, values in parts.items()}
+    means = xr.concat(parts.values(), "encoder").assign_coords(encoder=list(parts))
+    columns = {"sensitivity": means}
+    if "same" in parts:
+        columns["same minus it"] = means.sel(encoder="same", drop=True) - means
+    return columns
 
 
 STUDY = Study(

@@ -104,10 +104,13 @@ def planted(three, first=0.0, other=0.5, seeds=4):
 
 
 def test_claims():
-    assert verdicts(study.find_claims(planted(0.2))) == "++++"
+    assert verdicts(study.find_claims(planted(0.2))) == "+++++"
     # as low in the first block, and to others
-    assert verdicts(study.find_claims(planted(0.5, first=0.5, other=0.2))) == "++--"
-    assert verdicts(study.find_claims(planted(0.9))) == "----"
+    assert verdicts(study.find_claims(planted(0.5, first=0.5, other=0.2))) == "++--+"
+    assert verdicts(study.find_claims(planted(0.9))) == "-----"
+    untrained = planted(0.2)
+    untrained["sensitivity"][2] -= 0.75  # as features that collapsed
+    assert verdicts(study.find_claims(untrained)) == "++++-"
     assert study.find_claims(planted(0.2).sel(pretraining=["three"])) == []
 
 

@@ -249,6 +249,23 @@ def test_table():
     assert len(rows) == 7
 
 
+def test_references_stand_beside_the_sensitivity_to_the_target():
+    cube = plant()
+    cube["cell"] = cube.transfer_accuracy.dims, np.arange(cube.transfer_accuracy.size).reshape(3, 2, 3).astype(str)
+    values = xr.DataArray([[0.2, 0.4], [0.4, 0.6], [0.1, 0.1]], dims=["factor", "relation"])
+    cube["sensitivity"] = values.expand_dims(transformation=["hue", "blur"]) * xr.DataArray(
+        [1, 9], dims="transformation"
+    )
+    cube["sensitivity"] = cube.sensitivity.expand_dims(seed=cube.seed)
+    cube["target_transformation"] = "transformation", [1, 0]
+    rows = [line.split() for line in study.format_results(cube).splitlines()[-3:]]
+    assert rows == [
+        ["same", "0.300", "±", "0.000", "0.000", "±", "0.000"],
+        ["disjoint", "0.500", "±", "0.000", "-0.200", "±", "0.000"],
+        ["untrained", "0.100", "±", "0.000", "0.200", "±", "0.000"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("select", "n_claims"),
     [

@@ -30,7 +30,7 @@ _RECIPE = {
 PROTOCOL = {
     "smoke": _ALL | _RECIPE | {
         "seeds": 1, "n_classes": 4, "n_samples": 64, "width": 0.0625, "epochs": 1, "vit_epochs": 1,
-        "n_validation": 32, "n_probe": 64, "n_test": 64, "n_pairs": 8,
+        "n_validation": 32, "n_probe": 64, "n_test": 64, "n_pairs": 16,
     },
     "quick": _ALL | _RECIPE | {
         "seeds": 5, "n_classes": 10, "n_samples": 6_000, "width": 0.125, "epochs": 1, "vit_epochs": 2,

@@ -174,3 +174,13 @@ def test_equal_images_of_one_group_do_no_harm():
         advisor.fit(X, y, groups=np.arange(60) % 59)
     with pytest.warns(UserWarning, match="too high; leave copies out; or give groups"):
         advisor.fit(X, y)
+
+
+def test_rounding_is_no_copy():
+    """Grey images of floats that are made grey are themselves but for the seventh digit."""
+    X, y = make_task(["h_flip"], n=60)
+    grey = np.repeat(X.mean(axis=3, keepdims=True, dtype=np.float32) / 255, 3, axis=3)
+    advisor = InvarianceAdvisor(lambda X: 1e6 * X[:, 0], transformations=["grayscale", "hue"], random_state=0)
+    evidence = advisor.fit(grey, y).evidence_
+    assert (evidence.different == 0).all()
+    assert (evidence.z == 0).all()

@@ -906,8 +906,21 @@ def test_labels_in_a_column_and_several_that_might_be_labels(tmp_path):
     np.savez(tmp_path / "x.npz", images=X, labels=np.arange(4)[:, None])  # as Keras has those of CIFAR
     assert load_images(tmp_path / "x.npz").labels.tolist() == [0, 1, 2, 3]
     np.savez(tmp_path / "y.npz", images=X, a=np.arange(4), b=np.arange(4))
-    with pytest.raises(ValueError, match="y.npz holds a and b of 4 values each, expected one array with labels"):
+    with pytest.raises(
+        ValueError, match="y.npz holds a and b of 4 values each, expected labels in one of them: call it"
+    ):
         load_images(tmp_path / "y.npz")
+    np.savez(tmp_path / "z.npz", images=X, patient=[7, 7, 8, 8], y=np.arange(4))  # one of them says what it is
+    assert load_images(tmp_path / "z.npz").labels.tolist() == [0, 1, 2, 3]
+    np.savez(tmp_path / "p.npz", images=X, patient=[7, 7, 8, 8])
+    with pytest.warns(
+        UserWarning, match="p.npz: takes 'patient' for labels; call it 'label' if it holds them"
+    ) as caught:
+        load_images(tmp_path / "p.npz")
+    assert caught[0].filename == __file__
+    np.savez(tmp_path / "grey.npz", images=X[..., 0], y=np.arange(4))
+    with pytest.raises(ValueError, match=r"y \(4,\), expected one array of .*: save grey images as array\[..., None\]"):
+        load_images(tmp_path / "grey.npz")
 
 
 @pytest.mark.parametrize("key", [(..., 0), ([0, 1], [0, 1]), (), None, (0, [1])])

@@ -7,7 +7,9 @@ import torch
 
 POOLS = ("auto", "class", "mean", "flatten")
 # What models call their feature, and the sequence or maps of which it is made.
-FEATURES = ("pooler_output", "image_embeds", "features", "embeddings", "last_hidden_state", "feature_maps")
+FEATURES = (
+    "pooler_output", "image_embeds", "features", "embeddings", "x_norm_clstoken", "last_hidden_state", "feature_maps",
+)  # fmt: skip
 UNPOOLED = ("last_hidden_state", "feature_maps")
 
 
@@ -94,7 +96,8 @@ def take_part(output, names, pool):
     >>> take_part((torch.zeros(2, 4), torch.zeros(2, 4)), (), "auto")
     Traceback (most recent call last):
     ...
-    ValueError: is of type tuple, expected a tensor: name another layer, or a part of this one: [0] (2, 4), [1] (2, 4)
+    ValueError: is of type tuple, expected a tensor: name another layer, or a part of this one, such as layer="[0]":
+    [0] (2, 4), [1] (2, 4)
     """
     taken = ()
     for name in names:
@@ -108,7 +111,8 @@ def take_part(output, names, pool):
         parts = parts_of(output)
         name = None if parts is None else _choose_part(output, parts, pool)
         if name is None:
-            hint = f", or a part of this one{_format_parts(parts)}" if parts else ""
+            inner = "".join(f"[{name}]" for name in (*taken, next(iter(parts or {}), "")))
+            hint = f', or a part of this one, such as layer="{inner}"{_format_parts(parts)}' if parts else ""
             raise ValueError(f"is of type {type(output).__name__}, expected a tensor: name another layer{hint}")
         output, taken = parts[name], (*taken, name)
         output = list(output) if name == "feature_maps" and isinstance(output, tuple) else output  # one after another

@@ -28,7 +28,7 @@ from invtransfer.analysis.resampling import deal_groups
 from invtransfer.encoders.encoding import count_at_once, describe_features, encode_pieces, open_encoder
 from invtransfer.estimators.frozen import AroundEncoder
 from invtransfer.estimators.inputs import choose_transformations, validate_input
-from invtransfer.estimators.pairs import order_of_pairs, take_images
+from invtransfer.estimators.pairs import differ, order_of_pairs, take_images
 from invtransfer.estimators.pixel_rows import find_pixel_range, to_images, to_pixels
 from invtransfer.estimators.twins import encode_plain
 from invtransfer.images.checks import check_count
@@ -302,7 +302,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
                 for draw in range(n_draws):
                     shown = take_images(images, encoder, source.random_state, None, rows + draw * n)
                     made, _ = shown.sample(len(rows), transformations=[transformation])
-                    acts = (made != images).any(axis=(1, 2, 3))
+                    acts = differ(made, images)
                     made, place = made[acts], (draw, rows[acts])
                     if "pixels" in copies:
                         copies["pixels"][place] = _shrink(made)

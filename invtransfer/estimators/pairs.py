@@ -3,9 +3,13 @@
 import operator
 from dataclasses import dataclass
 
+import numpy as np
+
 from invtransfer.encoders.encoding import device_of
 from invtransfer.randomness import derive_generator
 from invtransfer.sources.transformed_images import TransformedImages
+
+ROUNDING = 1e-5  # of floats in [0, 1]: 1/400 of a step of uint8
 
 
 def order_of_pairs(n_images, n_pairs, seed):
@@ -54,6 +58,35 @@ def take_images(images, encoder, seed, order, draws):
     device = device_of(encoder)
     device = device if device.type == "cuda" else "cpu"  # other devices lack some of the operations
     return TransformedImages.from_checked(images, random_state=seed, order=order, draws=draws, device=device)
+
+
+def differ(images, others):
+    """Tell which images differ from others, by more than the rounding of floats.
+
+    Parameters
+    ----------
+    images, others : ndarray of shape (n, height, width, n_channels)
+        Images, both uint8 or both floats in [0, 1].
+
+    Returns
+    -------
+    different : ndarray of shape (n,), bool
+
+    Notes
+    -----
+    A grey photograph of floats that is made grey differs from itself in the seventh digit, which an encoder may see,
+    and a probe may take for a gain.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> images = np.full((2, 4, 4, 3), 0.5)
+    >>> differ(images, images + np.array([1e-7, 0.1]).reshape(2, 1, 1, 1))
+    array([False,  True])
+    """
+    if images.dtype.kind in "ui":
+        return (images != others).any(axis=(1, 2, 3))
+    return np.abs(images - others).max(axis=(1, 2, 3), initial=0) > ROUNDING
 
 
 def choose_acting(source, transformations, twins):

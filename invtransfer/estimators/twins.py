@@ -25,7 +25,7 @@ from invtransfer.analysis.representations import (
 )
 from invtransfer.encoders.encoding import columns_of, count_at_once, describe_layers, encode_pieces
 from invtransfer.encoders.repeating import N_REPEATED, warn_if_features_vary
-from invtransfer.estimators.pairs import choose_acting, make_plain, make_transformed
+from invtransfer.estimators.pairs import choose_acting, differ, make_plain, make_transformed
 
 ROUNDING = 1e-5  # share of the mean distance between different images below which that of twins counts as 0
 PER_PAIR = {  # what is measured of each pair, in each layer
@@ -173,9 +173,9 @@ def _make_pieces(source, sets, n_pairs, twins, objects, plain_is_known, differen
                 shown = make_plain(source, n, start) if kept is None else kept
                 made = make_transformed(source, n, start, transformations, twins, objects)
                 first = made.get("first", shown)
-                different[which, start : start + n] = (first != made["twin"]).any(axis=(1, 2, 3))
+                different[which, start : start + n] = differ(first, made["twin"])
                 for role, images in made.items():
-                    acts = (images != shown).any(axis=(1, 2, 3))
+                    acts = differ(images, shown)
                     yield (block, which, role, start, acts), images[acts]
 
 

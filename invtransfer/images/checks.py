@@ -70,7 +70,10 @@ def check_images(X, name="X"):
         warn_if_nearly_black(X, name, stacklevel=4)
         return X
     if not np.issubdtype(X.dtype, np.floating):
-        raise ValueError(f"{name} has dtype {X.dtype}, expected uint8 (0 to 255) or floats in [0, 1]")
+        raise ValueError(
+            f"{name} has dtype {X.dtype}, expected uint8 (0 to 255) or floats in [0, 1]: divide by the largest value"
+            " there can be, for instance X / 65535 for 16 bits"
+        )
     if not np.isfinite(X).all():
         raise ValueError(f"{name} holds NaN or infinity, expected floats in [0, 1]")
     try:

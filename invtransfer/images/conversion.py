@@ -192,7 +192,10 @@ def _to_array(picture):
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind != "f":
-        raise ValueError(f"it has dtype {array.dtype}, expected uint8 (0 to 255) or floats in [0, 1]")
+        raise ValueError(
+            f"it has dtype {array.dtype}, expected uint8 (0 to 255) or floats in [0, 1]: divide by the largest value"
+            " there can be, for instance X / 65535 for 16 bits"
+        )
     try:
         return to_unit_range(array)
     except ValueError as error:

@@ -15,7 +15,7 @@ from invtransfer.images.arrays import ARRAY_SUFFIXES, open_arrays
 from invtransfer.images.checks import check_count
 from invtransfer.images.collection import N_THREADS, ImageCollection
 from invtransfer.images.conversion import warn_if_nearly_black
-from invtransfer.images.datasets import data_set_of, load_data_set
+from invtransfer.images.datasets import LABEL_COLUMNS, data_set_of, load_data_set
 from invtransfer.images.files import (
     SKIP,
     list_folder,
@@ -31,6 +31,9 @@ SUFFIXES = (
 )  # fmt: skip
 
 
+LABEL_NAMES = (*LABEL_COLUMNS, "y", "class", "classes", "category")  # of arrays in files
+
+
 def load_images(data, *, size=None, skip_unreadable=False):
     """Load a person's own images: whatever holds them, they are read as they are needed.
 
@@ -41,7 +44,8 @@ def load_images(data, *, size=None, skip_unreadable=False):
 
         - a folder with one folder of image files per class, or a folder of image files;
         - a file of arrays: ``.npy`` or ``.npz``, which are mapped into memory unless they are compressed, or HDF5
-          (with h5py installed). Of several arrays, one holds the images;
+          (with h5py installed). Of several arrays, one holds the images, and one called "label", "y" or the like the
+          labels;
         - an array of shape (n_images, height, width, 3), in memory or on a disk; 1 or 4 channels, and channels that
           come first, are converted;
         - a list of arrays, tensors, pictures of PIL's, nested lists, or paths of image files, of any sizes; also as a
@@ -79,9 +83,9 @@ def load_images(data, *, size=None, skip_unreadable=False):
     Warns
     -----
     UserWarning
-        If files are left out: damaged ones, if that is asked for, or images of a folder that are of other kinds than
-        those below, such as .heic. It says how many. Also if the first image is uint8 with no value above 1, and not
-        black.
+        If an array of a file is taken for labels that is not called so. If files are left out: damaged ones, if that is
+        asked for, or images of a folder that are of other kinds than those below, such as .heic. It says how many. Also
+        if the first image is uint8 with no value above 1, and not black.
 
     Notes
     -----
@@ -282,14 +286,20 @@ def _choose(path, arrays, size):
     images = [name for name, array in arrays.items() if len(array.shape) == 4]
     if len(images) != 1:
         shapes = ", ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items()) or "nothing"
+        are_grey = not images and any(len(array.shape) == 3 for array in arrays.values())
+        hint = "save grey images as array[..., None]" if are_grey else "give the array"
         raise ValueError(
-            f"{path} holds {shapes}, expected one array of shape (n_images, height, width, channels): give the array"
+            f"{path} holds {shapes}, expected one array of shape (n_images, height, width, channels): {hint}"
         )
     n = len(arrays[images[0]])
     labels = [name for name, array in arrays.items() if tuple(array.shape) in ((n,), (n, 1))]
-    if len(labels) > 1:
+    named = [name for name in labels if name.rpartition("/")[2].lower() in LABEL_NAMES]
+    if len(named) != 1 and len(labels) > 1:
         raise ValueError(
-            f"{path} holds {' and '.join(labels)} of {n} values each, expected one array with labels: give images and"
-            " labels as arrays"
+            f"{path} holds {' and '.join(labels)} of {n} values each, expected labels in one of them: call it 'label',"
+            " or give images and labels as arrays"
         )
+    if labels and not named:
+        warnings.warn(f"{path}: takes {labels[0]!r} for labels; call it 'label' if it holds them", stacklevel=4)
+    labels = named or labels
     return _load_array(arrays[images[0]], size, np.asarray(arrays[labels[0]]).reshape(n) if labels else None)

@@ -101,7 +101,10 @@ def make_parser(description, presets, default="quick", *, settings=None, choices
         "--preset", choices=list(presets), default=default, help=f"size of the study (default: {default})"
     )
     parser.add_argument(
-        "--out", type=expand_path, metavar="CUBE.nc", help="where the cube goes; the figure goes beside it"
+        "--out",
+        type=expand_path,
+        metavar="CUBE.nc",
+        help="where the cube goes; CUBE.png, CUBE.log and CUBE.cells/ go beside it, so redirect to another name",
     )
     parser.add_argument("--seeds", type=parse_count, metavar="N", help="number of repetitions, with seeds 0 to N - 1")
     parser.add_argument("--jobs", type=parse_count, metavar="N", help="processes (default: one per GPU, or per core)")

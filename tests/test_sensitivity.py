@@ -317,3 +317,14 @@ def test_other_images_between_the_first_and_the_last_are_no_images_of_fit():
     changed[scorer.profile_.image.values[10]] = 0
     with pytest.raises(ValueError, match="X has other images than in fit, or in another order"):
         scorer.make_twins(changed, "h_flip")
+
+
+def test_a_fitted_scorer_shows_its_numbers(images):
+    scorer = SensitivityScorer(transformations=["hue", "blur"], random_state=0)
+    assert str(scorer) == repr(scorer)
+    shown = [line.split() for line in str(scorer.fit(images)).splitlines()]
+    assert shown[0] == ["sensitivity", "low", "high"]
+    values = [scorer.sensitivity_.sel(transformation="hue"), *scorer.sensitivity_interval_.sel(transformation="hue")]
+    assert shown[2] == ["hue", *(f"{value.item():.3f}" for value in values)]
+    several = SensitivityScorer({"a": None, "b": None}, transformations=["hue"], strengths=[0.5, 1], random_state=0)
+    assert "encoder transformation strength" in " ".join(str(several.fit(images)).split())

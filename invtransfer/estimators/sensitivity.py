@@ -11,6 +11,7 @@ from functools import partial
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
@@ -173,7 +174,10 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
     truth in about 40 % of the cases with 10 pairs, 65 % with 20 and 90 % with 50, and nothing in the pairs tells of it.
     See `invtransfer.analysis.sensitivity_interval`.
 
-    *What Equation 1 can say.* The paper divides by the distance between "any two samples": here the first image of one
+    *Equation 1* of the paper, for twins x_i and x'_i, features f and the distance d: the mean over i of
+    d(f(x_i), f(x'_i)), divided by the mean over i and j, different pairs of one block of 256, of d(f(x_i), f(x'_j)).
+
+    *What it can say.* The paper divides by the distance between "any two samples": here the first image of one
     pair and the second image of another, both drawn with that transformation, regardless of class. Encoders of the same
     images can be compared transformation by transformation, and seeds, sizes and units of features drop out.
 
@@ -534,6 +538,14 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         places = np.unique(np.linspace(0, self._count_pairs(source) - 1, N_IDENTIFIED).astype(int))
         shown = (source.sample(1, i, transformations=())[0] for i in places)
         return [zlib.crc32(np.ascontiguousarray(image).data) for image in shown]
+
+    def __str__(self):
+        """Show the sensitivities with their intervals, once there are some."""
+        if not self.__sklearn_is_fitted__():
+            return repr(self)
+        bounds = self.sensitivity_interval_
+        columns = {"sensitivity": self.sensitivity_} | {end: bounds.sel(bound=end) for end in ("low", "high")}
+        return str(pd.DataFrame({name: values.to_series() for name, values in columns.items()}).round(3))
 
     def __sklearn_is_fitted__(self):
         """Tell whether `fit` has been called, whatever the encoder is."""

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import sys
 from contextlib import contextmanager
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import torch
@@ -172,6 +173,14 @@ def _load_attribute(path, name):
     return value
 
 
+class _FromSource(SourceFileLoader):
+    """Loads a file from its source: bytecode on the disk may be that of an earlier edit within the same second."""
+
+    def get_code(self, fullname):
+        """Compile the file."""
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 @contextmanager
 def _running(path):
     """Run a Python file as a module, which finds the files beside it, as a script does.
@@ -179,7 +188,7 @@ def _running(path):
     Nothing of it remains, so that its classes are pickled with their code, not by the name of a module that others
     lack. What it imports from beside it remains until a file of another folder has a module of that name.
     """
-    spec = importlib.util.spec_from_file_location(path.name, path)
+    spec = importlib.util.spec_from_file_location(path.name, path, loader=_FromSource(path.name, str(path)))
     module = importlib.util.module_from_spec(spec)
     folder = str(path.parent.resolve())
     _forget_modules_of_others(path.parent.resolve())

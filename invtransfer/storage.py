@@ -7,6 +7,7 @@ import os
 import tempfile
 import zipfile
 from contextlib import contextmanager
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import numpy as np
@@ -389,3 +390,21 @@ def read_arrays(path):
     if not isinstance(description, dict):
         raise DamagedFileError(f"{path} cannot be read as arrays: its description is no JSON object")
     return arrays, description
+
+
+class SourceLoader(SourceFileLoader):
+    """Loads a person's Python file from its source: bytecode on the disk may be of an edit within the same second."""
+
+    def get_code(self, fullname):
+        """Compile the file.
+
+        Parameters
+        ----------
+        fullname : str
+            Name of the module.
+
+        Returns
+        -------
+        code : code object
+        """
+        return self.source_to_code(self.get_data(self.path), self.path)

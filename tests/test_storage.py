@@ -1,11 +1,13 @@
 """Files that are whole or not there, and arrays in them that are data and nothing else."""
 
 import errno
+import importlib.util
 import io
 import json
 import os
 import pickle
 import re
+import sys
 import zipfile
 from pathlib import Path
 
@@ -318,3 +320,17 @@ def test_what_is_written_under_a_longer_name_is_no_leftover(tmp_path):
         half.write_bytes(b"half")
         remove_leftovers(tmp_path / "run")
     assert (tmp_path / "run.1").read_bytes() == b"half"
+
+
+def test_a_file_that_was_edited_within_the_second_is_loaded_anew(tmp_path, monkeypatch):
+    """Python keeps bytecode by second and length: it would run what the file was before."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path, found = tmp_path / "mine.py", []
+    for text in ("VALUE = 1\n", "VALUE = 2\n"):
+        path.write_text(text)
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        spec = importlib.util.spec_from_file_location("mine", path, loader=storage.SourceLoader("mine", str(path)))
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        found.append(module.VALUE)
+    assert found == [1, 2]

@@ -29,3 +29,8 @@ def __getattr__(name):
     value = getattr(import_module(f"invtransfer.cubes.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
+
+
+def __dir__():
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *_HOMES})

@@ -5,7 +5,6 @@ import importlib.util
 import os
 import sys
 from contextlib import contextmanager
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import torch
@@ -17,7 +16,7 @@ from invtransfer.estimators.saving import load_encoder
 from invtransfer.images.checks import check_count
 from invtransfer.networks.training import seeded_global_generators
 from invtransfer.randomness import derive_seed
-from invtransfer.storage import DamagedFileError
+from invtransfer.storage import DamagedFileError, SourceLoader
 
 LIBRARIES = {"torchvision": load_torchvision, "timm": load_timm, "hf": load_hf}
 FORMS = "torchvision:NAME, timm:NAME, hf:NAME, hf:./FOLDER, FILE.py:FUNCTION or FILE.npz"
@@ -173,14 +172,6 @@ def _load_attribute(path, name):
     return value
 
 
-class _FromSource(SourceFileLoader):
-    """Loads a file from its source: bytecode on the disk may be that of an earlier edit within the same second."""
-
-    def get_code(self, fullname):
-        """Compile the file."""
-        return self.source_to_code(self.get_data(self.path), self.path)
-
-
 @contextmanager
 def _running(path):
     """Run a Python file as a module, which finds the files beside it, as a script does.
@@ -188,7 +179,7 @@ def _running(path):
     Nothing of it remains, so that its classes are pickled with their code, not by the name of a module that others
     lack. What it imports from beside it remains until a file of another folder has a module of that name.
     """
-    spec = importlib.util.spec_from_file_location(path.name, path, loader=_FromSource(path.name, str(path)))
+    spec = importlib.util.spec_from_file_location(path.name, path, loader=SourceLoader(path.name, str(path)))
     module = importlib.util.module_from_spec(spec)
     folder = str(path.parent.resolve())
     _forget_modules_of_others(path.parent.resolve())

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from invtransfer.analysis.claims import describe_claims, format_claims
-from invtransfer.storage import expand_path, format_json
+from invtransfer.storage import SourceLoader, expand_path, format_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,9 +207,9 @@ def load_study(path):
     path = expand_path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no study {path}: say where its script is, such as studies/factors.py")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None:
+    if path.suffix != ".py":
         raise ValueError(f"{path} is not a study: it is not a Python file")
+    spec = importlib.util.spec_from_file_location(path.stem, path, loader=SourceLoader(path.stem, str(path)))
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

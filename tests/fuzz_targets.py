@@ -924,7 +924,7 @@ def advice(draw):
     assert usable.any() or not table.advice.isin(["encourage", "keep"]).any()
     advised = call(public("choose_advised"), table, again=True)
     assert len(advised) <= 6
-    assert table.loc[advised].advice.isin(["encourage", "unclear"]).all()
+    assert table.loc[advised].advice.isin(["encourage", "try"]).all()
 
 
 @check("encode", spoiled=True, keep=["X"], X=checked_images(height=(8, 8)), batch_size=st.sampled_from([1, 2, 128]))

@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from invtransfer.analysis.advice import ADVICE, MOST_ADVISED, choose_advised, decide
+from invtransfer.analysis.advice import MOST_ADVISED, choose_advised, decide, order_advice
 
 NAN = np.nan
 ORDINARY = {"z": 0.0, "sensitivity": 0.5, "different": 1.0, "retained": 0.9, "accuracy_gain": 0.0, "consistency": 0.8}
 NOTHING_LEFT = "Do nothing: such copies {}, and the probe is right about all images without them."
 HARM = (
-    "Do nothing: a probe that also sees such copies errs more; the task does not vary in this way, or its label"
-    " depends on it."
+    "Do not pretrain with it: a probe that also sees such copies errs more; the task does not vary in this way, or its"
+    " label depends on it."
 )
 
 
@@ -47,22 +47,23 @@ def advice_for(usable=True, accuracy=0.9, **case):
          " encoder reacts to it (sensitivity 0.50)."),
         ({"z": 1.7, "sensitivity": NAN}, "encourage",
          "Make the encoder ignore it: a probe that also sees such copies errs less."),
-        ({"z": 1.6}, "unclear", "Not sure: such copies change little. Try it: one invariance more usually costs less"
+        ({"z": 1.6}, "try", "Not sure: such copies change little. Try it: one invariance more usually costs less"
          " than a missing one."),
         # 0.2 standard deviations are 2 standard errors of 100 images, 1.645 more are -3.645
-        ({"z": -3.6}, "unclear", "Not sure: such copies harm, but little. Try it: one invariance more usually costs"
+        ({"z": -3.6}, "try", "Not sure: such copies harm, but little. Try it: one invariance more usually costs"
          " less than a missing one."),
-        ({"z": -3.7}, "no matter", HARM),
-        ({"z": -2.0, "accuracy_gain": -0.09}, "unclear", "Not sure: such copies harm, but little. Try it: one"
+        ({"z": -3.7}, "avoid", HARM),
+        ({"z": -2.0, "accuracy_gain": -0.09}, "try", "Not sure: such copies harm, but little. Try it: one"
          " invariance more usually costs less than a missing one."),
-        ({"z": -2.0, "accuracy_gain": -0.11}, "no matter", HARM),
-        ({"z": -1.6, "accuracy_gain": -0.11}, "unclear", "Not sure: such copies change little. Try it: one invariance"
+        ({"z": -2.0, "accuracy_gain": -0.11}, "avoid", HARM),
+        ({"z": -1.6, "accuracy_gain": -0.11}, "try", "Not sure: such copies change little. Try it: one invariance"
          " more usually costs less than a missing one."),
-        ({"z": 9.0, "sensitivity": 0.07}, "no matter",
-         "Do nothing: the encoder ignores it already (sensitivity 0.07)."),
+        ({"z": 9.0, "sensitivity": 0.07}, "ignored", "Do nothing: the encoder ignores it already (sensitivity 0.07),"
+         " and the task seems to need that: a probe that also sees such copies errs less."),
+        ({"z": 1.6, "sensitivity": 0.07}, "ignored", "Do nothing: the encoder ignores it already (sensitivity 0.07)."),
         ({"z": 9.0, "sensitivity": 0.09}, "encourage", "Make the encoder ignore it: a probe that also sees such copies"
          " errs less, and the encoder reacts to it (sensitivity 0.09)."),
-        ({"z": 0.0, "different": 0.0, "sensitivity": NAN}, "no matter",
+        ({"z": 0.0, "different": 0.0, "sensitivity": NAN}, "ignored",
          "Do nothing: such copies have the same features as the images."),
         ({"z": -5.1, "retained": 0.1}, "keep", "Leave the encoder sensitive to it: a probe that saw such copies alone"
          " keeps 10% of what tells the classes apart (at most 15%)."),
@@ -72,23 +73,23 @@ def advice_for(usable=True, accuracy=0.9, **case):
         ({"z": -5.1, "retained": 0.84, "sensitivity": 0.07}, "keep", "Leave the encoder as sensitive as it is, or take"
          " one that reacts more (0.07): a probe that saw such copies alone keeps 84% of what tells the classes apart"
          " (at most 89%)."),
-        ({"z": -4.9, "retained": 0.84, "sensitivity": 0.07}, "no matter",
+        ({"z": -4.9, "retained": 0.84, "sensitivity": 0.07}, "ignored",
          "Do nothing: the encoder ignores it already (sensitivity 0.07)."),
-        ({"z": -9.0, "retained": 0.86, "sensitivity": 0.07}, "no matter",
+        ({"z": -9.0, "retained": 0.86, "sensitivity": 0.07}, "ignored",
          "Do nothing: the encoder ignores it already (sensitivity 0.07)."),
-        ({"z": -9.0, "retained": 0.84, "sensitivity": 0.09}, "no matter", HARM),
-        ({"z": -9.0, "retained": 0.46}, "unclear", "Leave the encoder as it is: such copies harm, and a probe that saw"
+        ({"z": -9.0, "retained": 0.84, "sensitivity": 0.09}, "avoid", HARM),
+        ({"z": -9.0, "retained": 0.46}, "avoid", "Do not pretrain with it: such copies harm, and a probe that saw"
          " them alone keeps 46% of what tells the classes apart; the label may depend on it."),
-        ({"z": -0.9, "retained": -0.6}, "unclear", "Leave the encoder as it is: such copies do not help, and a probe"
+        ({"z": -0.9, "retained": -0.6}, "avoid", "Do not pretrain with it: such copies do not help, and a probe"
          " that saw them alone keeps 0% of what tells the classes apart; the label may depend on it."),
-        ({"z": -2.0, "retained": 0.4, "sensitivity": 0.01}, "unclear", "Leave the encoder as it is: such copies harm,"
+        ({"z": -2.0, "retained": 0.4, "sensitivity": 0.01}, "avoid", "Do not pretrain with it: such copies harm,"
          " and a probe that saw them alone keeps 40% of what tells the classes apart; the label may depend on it."),
-        ({"z": -1.6, "retained": 0.4, "sensitivity": 0.01}, "no matter",
+        ({"z": -1.6, "retained": 0.4, "sensitivity": 0.01}, "ignored",
          "Do nothing: the encoder ignores it already (sensitivity 0.01)."),
-        ({"z": 0.1, "retained": 0.1}, "unclear", "Not sure: such copies change little. Try it: one invariance more"
+        ({"z": 0.1, "retained": 0.1}, "try", "Not sure: such copies change little. Try it: one invariance more"
          " usually costs less than a missing one."),
-        ({"z": -9.0, "retained": 0.52}, "no matter", HARM),
-        ({"z": NAN}, "unclear", "Not known: the probe is no better than naming the largest class; take more images, or"
+        ({"z": -9.0, "retained": 0.52}, "avoid", HARM),
+        ({"z": NAN}, "unknown", "Not known: the probe is no better than naming the largest class; take more images, or"
          " another model."),
     ],
 )  # fmt: skip
@@ -98,10 +99,10 @@ def test_rules(case, kind, sentence):
 
 def test_keep_needs_all_views_whose_probe_is_better_than_chance():
     low_in_one, low_in_both = [0.1, 0.8], [0.1, 0.2]
-    assert advice_for(usable=[True, True], z=-9.0, retained=low_in_one)[0] == "no matter"
+    assert advice_for(usable=[True, True], z=-9.0, retained=low_in_one)[0] == "avoid"
     assert advice_for(usable=[True, True], z=-9.0, retained=low_in_both)[0] == "keep"
     assert advice_for(usable=[True, False], z=-9.0, retained=low_in_one)[0] == "keep"
-    assert advice_for(usable=[False, True], z=-9.0, retained=low_in_one)[0] == "no matter"
+    assert advice_for(usable=[False, True], z=-9.0, retained=low_in_one)[0] == "avoid"
 
 
 def test_views_whose_probe_is_no_better_than_chance_say_nothing():
@@ -109,34 +110,34 @@ def test_views_whose_probe_is_no_better_than_chance_say_nothing():
     assert table.retained.item() == 0.1
     assert "keeps 10%" in table["what to do"].item()
     lost = {"z": -2.0, "accuracy_gain": [0.0, -0.2]}  # the last view is that of the features
-    assert advice_for(usable=[True, True], **lost)[0] == "no matter"
-    assert advice_for(usable=[True, False], **lost)[0] == "unclear"
+    assert advice_for(usable=[True, True], **lost)[0] == "avoid"
+    assert advice_for(usable=[True, False], **lost)[0] == "try"
 
 
 def test_nothing_is_left_to_gain_where_the_probe_is_right_about_all_images():
-    assert advice_for(accuracy=1.0, z=0.5) == ("no matter", NOTHING_LEFT.format("change little"))
-    assert advice_for(accuracy=1.0, z=-2.0) == ("no matter", NOTHING_LEFT.format("harm, but little"))
+    assert advice_for(accuracy=1.0, z=0.5) == ("no need", NOTHING_LEFT.format("change little"))
+    assert advice_for(accuracy=1.0, z=-2.0) == ("no need", NOTHING_LEFT.format("harm, but little"))
     assert advice_for(accuracy=1.0, z=2.0)[0] == "encourage"
-    assert advice_for(accuracy=1.0, z=-0.9, retained=0.1)[0] == "unclear"  # the label may depend on it
-    assert advice_for(usable=[True, True], accuracy=[1.0, 0.99], z=0.5)[0] == "unclear"  # the features come last
-    assert advice_for(usable=[True, False], accuracy=[0.9, 1.0], z=0.5)[0] == "unclear"  # all are of one class
+    assert advice_for(accuracy=1.0, z=-0.9, retained=0.1)[0] == "avoid"  # the label may depend on it
+    assert advice_for(usable=[True, True], accuracy=[1.0, 0.99], z=0.5)[0] == "try"  # the features come last
+    assert advice_for(usable=[True, False], accuracy=[0.9, 1.0], z=0.5)[0] == "try"  # all are of one class
 
 
 def test_no_probe_is_better_than_chance():
     for z in (-9.0, 0.0, 9.0):
-        assert advice_for(usable=False, z=z, retained=-3.0)[0] == "unclear"
-    assert advice_for(usable=[False, False], z=9.0)[0] == "unclear"
+        assert advice_for(usable=False, z=z, retained=-3.0)[0] == "unknown"
+    assert advice_for(usable=[False, False], z=9.0)[0] == "unknown"
 
 
 def test_what_changes_no_image_does_not_matter_whatever_the_probe():
-    assert advice_for(usable=False, different=0.0, z=NAN)[0] == "no matter"
+    assert advice_for(usable=False, different=0.0, z=NAN)[0] == "ignored"
 
 
 def test_order_and_columns():
     cases = [{"z": 0.5}, {"z": -4.0}, {"z": 2.0}, {"z": -3.7}, {"z": 5.0}, {"z": -9.0, "retained": 0.0}, {"z": 1.0}]
     advice = decide(make_evidence(*cases, usable=[True, True]))
-    assert list(advice.index) == ["e", "c", "f", "g", "a", "d", "b"]
-    assert [ADVICE.index(kind) for kind in advice.advice] == [0, 0, 1, 2, 2, 3, 3]
+    assert list(advice.index) == ["e", "c", "g", "a", "f", "d", "b"]
+    assert advice.advice.tolist() == ["encourage", "encourage", "try", "try", "keep", "avoid", "avoid"]
     columns = ["advice", "z", "sensitivity", "accuracy_gain", "consistency", "affinity", "retained", "what to do"]
     assert list(advice.columns) == columns
 
@@ -148,17 +149,20 @@ def test_numbers_of_the_table():
     assert (row.accuracy_gain, row.consistency, row.affinity, row.retained, row.z) == (0.2, 0.4, 0.4, 0.8, 2.5)
 
 
-def make_advice(kinds, z, retained=0.9):
+def make_advice(kinds, z):
     names = [chr(ord("a") + i) for i in range(len(kinds))]
-    return pd.DataFrame({"advice": kinds, "z": z, "retained": retained}, index=pd.Index(names, name="transformation"))
+    return pd.DataFrame({"advice": kinds, "z": z}, index=pd.Index(names, name="transformation"))
 
 
 def test_choose_advised():
-    kinds = ["unclear", "encourage", "keep", "no matter", "encourage"]
-    assert choose_advised(make_advice(kinds, [1.0, 2.0, 9.0, 9.0, 7.0])) == ["e", "b", "a"]
-    assert choose_advised(make_advice(["unclear", "unclear"], [NAN, NAN])) == []
-    assert choose_advised(make_advice(["no matter", "keep"], [1.0, 1.0])) == []
-    assert choose_advised(make_advice(["unclear"] * 4, [-1.0, -1.0, 1.0, 2.0], [0.4, 0.6, 0.4, NAN])) == ["d", "c", "b"]
+    assert choose_advised(make_advice(["try", "encourage", "keep", "ignored"], [3.0, 2.0, 9.0, 9.0])) == ["a", "b"]
+    others = ["keep", "avoid", "ignored", "no need", "unknown"]
+    assert choose_advised(make_advice(others, [1.0, 1.0, 1.0, 1.0, NAN])) == []
+
+
+def test_advice_of_an_earlier_version_is_refused():
+    with pytest.raises(ValueError, match="the advice is 'no matter', expected one of: encourage, try, keep, .*version"):
+        order_advice(["encourage", "no matter"], [1.0, 2.0])
 
 
 def test_at_most_six_are_advised():

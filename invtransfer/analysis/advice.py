@@ -11,7 +11,7 @@ IGNORED = 0.1  # sensitivity below which an encoder ignores a transformation
 HALF = 0.5  # share of what tells the classes apart below which the label depends on a transformation
 MOST = 0.9  # the same share where the encoder ignores the transformation, so that copies look like the task's images
 MOST_ADVISED = 6  # invariances that are advised at most: more of them need a larger source to be learned
-ADVICE = ("encourage", "keep", "unclear", "no matter")
+ADVICE = ("encourage", "try", "keep", "avoid", "ignored", "no need", "unknown")
 
 
 def decide(evidence):
@@ -27,30 +27,30 @@ def decide(evidence):
     Returns
     -------
     advice : pandas.DataFrame, a row for each transformation
-        Columns: "advice", what the numbers of `InvarianceAdvisor` say, and "what to do", a sentence. First those to
-        encourage, then those to keep, those that are unclear, and the others; each group with the largest gain first.
+        Columns: "advice", a word of `ADVICE`; what the numbers of `InvarianceAdvisor` say; and "what to do", a
+        sentence. In the order of `ADVICE`, and those of the same advice with the largest gain first.
 
     Notes
     -----
     The first rule that holds decides:
 
-    1. no matter: all copies have the features of the images.
-    2. unclear: no probe is better than chance, or nothing is known of the transformation.
+    1. ignored: all copies have the features of the images.
+    2. unknown: no probe is better than chance, or nothing is known of the transformation.
     3. keep: copies harm the probe by far (z below -5), and a probe that saw copies alone has lost more than half of
        what tells the classes apart, in all views (upper end of "retained" below 0.5). More than a tenth (below 0.9) is
        enough if the encoder ignores the transformation (upper end of its sensitivity below 0.1).
-    4. no matter: the encoder ignores it already, and nothing says clearly that the label may depend on it (rule 6, with
-       z below -1.645).
+    4. ignored: the encoder ignores it already (upper end of its sensitivity below 0.1), and nothing says clearly that
+       the label may depend on it (rule 6, with z below -1.645).
     5. encourage: copies help the probe (z above 1.645).
-    6. unclear, and not advised: copies do not help (z below 0), and a probe that saw copies alone has lost more than
-       half of what tells the classes apart, in all views ("retained" below 0.5): the label may depend on the
-       transformation, though the images are too few or the probe too weak for "keep".
-    7. no matter: copies harm the probe more than slightly. Either the mean loss is above 0.2 standard deviations over
+    6. avoid: copies do not help (z below 0), and a probe that saw copies alone has lost more than half of what tells
+       the classes apart, in all views ("retained" below 0.5): the label may depend on the transformation, though the
+       images are too few or the probe too weak for "keep".
+    7. avoid: copies harm the probe more than slightly. Either the mean loss is above 0.2 standard deviations over
        images, and that by 1.645 standard errors; or the loss is clear (z below -1.645), and the accuracy from the
        features falls by more than 0.1 ("accuracy_gain"), however few images there are. Images of this kind do not come
        in the task, or the label depends on the transformation.
-    8. no matter: the probe of the features is right about all images already, so that nothing is left to gain.
-    9. unclear.
+    8. no need: the probe of the features is right about all images already, so that nothing is left to gain.
+    9. try: copies change little.
 
     *Why slight harm is no reason against it.* Whole images are transformed, also where the task varies by an object in
     them, so that copies harm a little even if the task varies by the transformation. In eight pilot tasks that no
@@ -118,14 +118,24 @@ def order_advice(advice, z):
     Returns
     -------
     order : list of int
-        First those to encourage, then those to keep, those that are unclear, and the others; each group with the
-        largest gain first.
+        In the order of `ADVICE`, and those of the same advice with the largest gain first.
+
+    Raises
+    ------
+    ValueError
+        If an advice is none of `ADVICE`.
 
     Examples
     --------
-    >>> order_advice(["no matter", "encourage", "encourage"], [0.1, 2.0, 3.0])
+    >>> order_advice(["avoid", "encourage", "encourage"], [0.1, 2.0, 3.0])
     [2, 1, 0]
     """
+    unknown = sorted({str(one) for one in advice} - {*ADVICE})
+    if unknown:
+        raise ValueError(
+            f"the advice is {unknown[0]!r}, expected one of: {', '.join(ADVICE)}. If an earlier version wrote the cube,"
+            " ask for the advice again"
+        )
     gains = [np.inf if np.isnan(one) else -one for one in z]
     return sorted(range(len(gains)), key=lambda i: (ADVICE.index(advice[i]), gains[i]))
 
@@ -137,10 +147,10 @@ def _decide_one(one, usable):
     left = one.retained.where(one.usable).max().item()
     reacts = "" if np.isnan(sensitivity) else f", and the encoder reacts to it (sensitivity {sensitivity:.2f})"
     if one.different.item() == 0:
-        return "no matter", "Do nothing: such copies have the same features as the images."
+        return "ignored", "Do nothing: such copies have the same features as the images."
     if not usable or np.isnan(z):
         return (
-            "unclear",
+            "unknown",
             "Not known: the probe is no better than naming the largest class; take more images, or another model.",
         )
     ignored = one.sensitivity_high.item() < IGNORED
@@ -153,34 +163,35 @@ def _decide_one(one, usable):
             f" classes apart (at most {max(at_most, 0):.0%})."
         )
     if ignored and not (z < -CLEAR and _label_may_depend(z, left)):
-        return "no matter", f"Do nothing: the encoder ignores it already (sensitivity {sensitivity:.2f})."
+        needed = ", and the task seems to need that: a probe that also sees such copies errs less" if z > CLEAR else ""
+        return "ignored", f"Do nothing: the encoder ignores it already (sensitivity {sensitivity:.2f}){needed}."
     if z > CLEAR:
         return "encourage", f"Make the encoder ignore it: a probe that also sees such copies errs less{reacts}."
     if _label_may_depend(z, left):
         what = "harm" if z < -CLEAR else "do not help"
-        return "unclear", (
-            f"Leave the encoder as it is: such copies {what}, and a probe that saw them alone keeps {max(left, 0):.0%}"
+        return "avoid", (
+            f"Do not pretrain with it: such copies {what}, and a probe that saw them alone keeps {max(left, 0):.0%}"
             " of what tells the classes apart; the label may depend on it."
         )
     features = one.isel(view=-1)
     lost = z < -CLEAR and bool(features.usable) and features.accuracy_gain.item() < -LOST
     if lost or z < -CLEAR - SLIGHT * np.sqrt(one.n_effective.item()):
-        return "no matter", (
-            "Do nothing: a probe that also sees such copies errs more; the task does not vary in this way, or its label"
-            " depends on it."
+        return "avoid", (
+            "Do not pretrain with it: a probe that also sees such copies errs more; the task does not vary in this way,"
+            " or its label depends on it."
         )
     what = "harm, but little" if z < -CLEAR else "change little"
     if bool(features.usable) and features.accuracy.item() == 1:
-        return "no matter", f"Do nothing: such copies {what}, and the probe is right about all images without them."
+        return "no need", f"Do nothing: such copies {what}, and the probe is right about all images without them."
     return (
-        "unclear",
+        "try",
         f"Not sure: such copies {what}. Try it: one invariance more usually costs less than a missing one.",
     )
 
 
 def _label_may_depend(z, retained):
-    """Tell where copies do not help, and a probe that saw them alone has lost more than half; of numbers or columns."""
-    return (z < 0) & (retained < HALF)
+    """Tell whether copies do not help, and a probe that saw them alone has lost more than half."""
+    return z < 0 and retained < HALF
 
 
 def choose_advised(advice):
@@ -194,12 +205,10 @@ def choose_advised(advice):
     Returns
     -------
     names : list of str
-        Those to encourage and those that are unclear, with the largest gain first, at most 6: an invariance too many
-        costs little, and one too few costs much. Not those on which the label may depend. Empty if no probe is better
-        than chance.
+        Those to encourage and those to try, with the largest gain first, at most 6: an invariance too many costs
+        little, and one too few costs much. Empty if no probe is better than chance.
     """
-    candidates = advice.advice.isin(["encourage", "unclear"]) & advice.z.notna()
-    chosen = advice[candidates & ~_label_may_depend(advice.z, advice.retained)]
+    chosen = advice[advice.advice.isin(["encourage", "try"])]
     return chosen.z.sort_values(ascending=False, kind="stable").index[:MOST_ADVISED].tolist()
 
 
@@ -219,7 +228,7 @@ def format_advised(names, advice):
 
     Examples
     --------
-    >>> format_advised(["hue", "blur", "shear"], {"hue": "encourage", "blur": "unclear", "shear": "unclear"})
+    >>> format_advised(["hue", "blur", "shear"], {"hue": "encourage", "blur": "try", "shear": "try"})
     'hue; less surely: blur, shear'
     >>> format_advised([], {"hue": "keep"})
     'none of these'

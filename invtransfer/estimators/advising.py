@@ -89,12 +89,13 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     Attributes
     ----------
     advice_ : pandas.DataFrame, a row for each transformation
-        "advice": "encourage", "keep", "unclear" or "no matter", see Notes. "z": gain over both views in standard
-        errors. "sensitivity" of the encoder. Of the encoder's features "accuracy_gain", "consistency" and "affinity";
-        of the better view "retained"; see `evidence_`. "what to do": a sentence. First those to encourage.
+        "advice": "encourage", "try", "keep", "avoid", "ignored", "no need" or "unknown", see Notes. "z": gain over both
+        views in standard errors. "sensitivity" of the encoder. Of the encoder's features "accuracy_gain", "consistency"
+        and "affinity"; of the better view "retained"; see `evidence_`. "what to do": a sentence. First those to
+        encourage.
     advised_ : list of str
-        Transformations to pretrain with, the most useful first: those to encourage, and those that are unclear, because
-        an invariance too many costs little, and one too few much; not those on which the label may depend; at most 6.
+        Transformations to pretrain with, the most useful first: those to encourage and those to try, because an
+        invariance too many costs little, and one too few much; at most 6.
     evidence_ : xarray.Dataset over "transformation" and "view"
         What was measured, each with its 95 % interval over images (`_low`, `_high`). Views are "pixels" and "features".
         "gain", "accuracy_gain", "consistency", "affinity", "retained", "relevant_share", "explained": see Notes. Over
@@ -133,24 +134,32 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
       of another class (after Bouchacourt et al. 2021).
 
     *The advice* follows from z, retained and sensitivity by the rules of `invtransfer.analysis.advice.decide`:
-    "encourage": copies help, and the encoder reacts to the transformation. "keep": the label depends on it. "no
-    matter": copies harm more than slightly, so images of this kind do not come in the task; or the encoder ignores the
-    transformation already; or the probe is right about all images without copies. "unclear": copies change little, or
-    the label may depend on it, as the sentence says. The other numbers are shown, and not used: in `studies/advice.py`,
-    the gain finds the transformations that a task varies by, and the others do so worse.
+
+    - encourage: copies help, and the encoder reacts to the transformation. Pretrain with it.
+    - try: copies change little, or harm slightly. Pretrain with it, after those to encourage.
+    - keep: the label depends on it. The encoder should react to it.
+    - avoid: copies harm more than slightly, so that images of this kind do not come in the task; or they do not help,
+      and the label may depend on the transformation. Do not pretrain with it.
+    - ignored: the encoder ignores it already. Nothing is to be done, whether the task needs it (as the sentence says
+      if z is clear) or not.
+    - no need: the probe is right about all images without copies.
+    - unknown: no probe is better than naming the largest class.
+
+    The other numbers are shown, and not used: in `studies/advice.py`, the gain finds the transformations that a task
+    varies by, and the others do so worse.
 
     *With shuffled labels* of 120 images (4 classes, an untrained network, all 18 transformations) each piece of advice
-    was "unclear" in 40 of 40 runs; in one, the probe was taken for better than chance, and some were advised.
+    was "unknown" in 39 of 40 runs; in one, the probe was taken for better than chance, and some were advised.
 
     *What it cannot say.* Whole images are transformed, not the objects in them. Each transformation is judged alone and
     at full strength. "keep" is also said of a transformation after which the probe cannot follow, such as invert if
     there are pixels alone; a label that follows from a transformation in part, as the side of an image from small
     shifts, is not found. A label that is the sharpness is harder to find than one that is the hue or the angle, because
     blur adds to blur and leaves the order of sharpness as it is. In 40 tasks of 300 images and an untrained network,
-    which hardly reacts to blur (sensitivity 0.07), the advice about "blur" was "keep" in 36, and "no matter" in 4 (with
-    1,000 images "keep" in 20 of 20); about "sharpen" it was "keep" in 8, and to leave the encoder as it is, because the
-    label may depend on it, in 27. With trained encoders that react to blur (0.3) it was "no matter". Neither was
-    advised in any. Intervals are over images, or over groups of them, and take the folds as given.
+    which hardly reacts to blur (sensitivity 0.07), the advice about "blur" was "keep" in 36, and "ignored" in 4 (with
+    1,000 images "keep" in 20 of 20); about "sharpen" it was "keep" in 8, and "avoid", because the label may depend on
+    it, in 27. With trained encoders that react to blur (0.3) it was "avoid". Neither was advised in any. Intervals are
+    over images, or over groups of them, and take the folds as given.
 
     References
     ----------
@@ -165,7 +174,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     >>> target = Transforms2D(load_objects("procedural")[:4], ["h_flip"], random_state=0)
     >>> advisor = InvarianceAdvisor(transformations=["h_flip", "translate"], random_state=0).fit(*target.sample(200))
     >>> advisor.advice_.advice.to_dict()
-    {'h_flip': 'encourage', 'translate': 'no matter'}
+    {'h_flip': 'encourage', 'translate': 'avoid'}
     """
 
     def __init__(

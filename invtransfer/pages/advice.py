@@ -37,20 +37,23 @@ READING = (
     " 1 the transformation changes the features as much as another image does.",
     [
         "encourage: the task varies like this, and the encoder reacts to it. Make it invariant.",
+        f"try: copies change little; harm by less than {SLIGHT} standard deviations over images counts as little,"
+        " because whole images are transformed, also where the task varies by an object in them. So a transformation"
+        f" may be here although its z is below -{CLEAR}.",
         "keep: the label seems to depend on it. From transformed copies alone, a probe learns less than"
         f" {HALF:.0%} of what tells the classes apart; less than {MOST:.0%} is enough where the encoder hardly reacts"
         f" (sensitivity below {IGNORED}), because such copies look like images of the task.",
-        f"unclear: copies change little; harm by less than {SLIGHT} standard deviations over images counts as little,"
-        " because whole images are transformed, also where the task varies by an object in them. So a transformation"
-        f" may be here although its z is below -{CLEAR}. Where the label may depend on it, the sentence says so, and"
-        " it is not among those to pretrain with.",
-        f"no matter: copies harm by more, or the accuracy falls by more than {LOST}, so that the task does not vary in"
-        f" this way, or the label depends on it; or the encoder ignores it already (sensitivity below {IGNORED}); or"
-        " the probe is right about all images without copies.",
+        f"avoid: copies harm by more, or the accuracy falls by more than {LOST}, so that the task does not vary in"
+        " this way, or the label depends on it; or copies do not help, and from copies alone a probe learns less than"
+        f" {HALF:.0%}, so that the label may depend on it. Do not pretrain with it.",
+        f"ignored: the encoder ignores it already (sensitivity below {IGNORED}). Another encoder may react to it: then"
+        " its own table says what to do.",
+        "no need: the probe is right about all images without copies.",
+        "unknown: no probe is better than naming the largest class.",
     ],
-    'The column "pretrain" counts those to pretrain with, the most useful first: those to encourage, and those that are'
-    f" unclear, because one invariance more costs little, and a missing one much; at most {MOST_ADVISED}. Whole images"
-    " were transformed, not the objects in them, each transformation alone and at full strength.",
+    'The column "pretrain" counts those to pretrain with, the most useful first: those to encourage and those to try,'
+    f" because one invariance more costs little, and a missing one much; at most {MOST_ADVISED}. Whole images were"
+    " transformed, not the objects in them, each transformation alone and at full strength.",
 )
 
 

@@ -29,10 +29,8 @@ import numpy as np
 import torch
 import xarray as xr
 from PIL import Image
-from speed import ALWAYS, MEAN, SIDE, SOMETIMES, STD
 from threadpoolctl import threadpool_limits
 from torch import nn
-from torchvision.transforms import functional as tv
 from tqdm import tqdm
 
 from invtransfer import TRANSFORMATIONS, FrozenFeatureProbe, SensitivityScorer, load_backgrounds
@@ -41,13 +39,12 @@ from invtransfer.cubes.files import write
 from invtransfer.cubes.provenance import find_origin, make_attributes
 from invtransfer.encoders.classifier import build_network
 from invtransfer.networks.architectures import initialise
-from invtransfer.paper import tasks
+from invtransfer.paper import one_by_one, tasks
 from invtransfer.paper.command_line import exit_on_error, make_parser
 from invtransfer.paper.datasets import load_objects_and_backgrounds
 from invtransfer.paper.presets import PROTOCOL
 from invtransfer.paper.pretraining import pretrain
 from invtransfer.randomness import derive_generator, derive_seed
-from invtransfer.sources.pasting import place_objects
 from invtransfer.storage import check_writable
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -77,13 +74,8 @@ class OneByOne(torch.utils.data.Dataset):
         draw = derive_generator(self.random_state, "twin" if self.twin else "transformations", i)
         image = self.objects[self.classes[label]]
         for name in self.names:
-            if name in ALWAYS:
-                image = ALWAYS[name](image, draw)
-            elif draw.random() < 0.5:
-                image = SOMETIMES[name](image, draw)
-        pasted = self.backgrounds[background].copy()
-        pasted.paste(image, mask=image)
-        return tv.normalize(tv.to_tensor(pasted), MEAN, STD, inplace=True), label
+            image = one_by_one.transform(name, image, draw)
+        return one_by_one.show(image, self.backgrounds[background]), label
 
 
 def fit(network, trained, training, validation, *, epochs, learning_rate, batch_size, generator):
@@ -131,9 +123,8 @@ def run_released(seed, settings):
     objects, _ = load_objects_and_backgrounds("procedural")
     names = tasks.draw_transformations(seed)["same"]
     source, target = tasks.draw_classes("disjoint", settings["n_classes"], len(objects), seed)
-    placed = np.round(place_objects(objects.images, SIDE) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
-    shown = [Image.fromarray(np.ascontiguousarray(image)) for image in placed]
-    behind = [Image.fromarray(image) for image in load_backgrounds(size=SIDE)]
+    shown = one_by_one.open_objects(objects.images)
+    behind = [Image.fromarray(image) for image in load_backgrounds(size=one_by_one.SIDE)]
 
     def images(classes, part, n, names=names, twin=False):
         return OneByOne(shown, behind, classes, names, derive_seed(seed, part), n, twin)

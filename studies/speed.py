@@ -31,9 +31,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
-from PIL import Image, ImageOps
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import functional as tv
+from PIL import Image
 from tqdm import tqdm
 
 from invtransfer import (
@@ -50,20 +48,17 @@ from invtransfer.images.checks import to_tensor
 from invtransfer.paper import benchmarks
 from invtransfer.paper.benchmarks import alternate, peak_bytes, ratio, spread
 from invtransfer.randomness import derive_generator
-from invtransfer.sources.pasting import place_objects
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 SIDE = 32  # pixels
 LARGE = 224  # pixels of photographs
 SOURCE = ("rotate", "hue", "blur")  # of images that are trained on: one of each category
-MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)  # that both implementations normalise with
 BATCH = 128  # images in a tensor
-BILINEAR = InterpolationMode.BILINEAR
 ENGINES = {"this process": 1, "two processes": 2}  # number of jobs
 OVERHEAD = 0.05  # seconds that the runner may add to a cell
 PRESETS = {
     "smoke": {
-        "repetitions": 1, "seeds": 1, "n_images": 256, "n_held": 5_000, "n_few": 1_024, "n_photographs": 2,
+        "repetitions": 1, "seeds": 1, "n_images": 64, "n_held": 5_000, "n_few": 1_024, "n_photographs": 2,
         "n_empty": 10, "n_training": 2, "n_images_each": 128,
     },
     "quick": {
@@ -73,92 +68,18 @@ PRESETS = {
 }  # fmt: skip
 
 
-def on_colours(change, image):
-    """Change the colours of a PIL image, and keep its alpha."""
-    changed = change(image.convert("RGB"))
-    changed.putalpha(image.getchannel("A"))
-    return changed
-
-
-def translate(image, draw):
-    """Move the object's bounding box to a place inside the image."""
-    part = image.crop(image.getchannel("A").getbbox())
-    moved = Image.new("RGBA", image.size)
-    place = [int(draw.random() * (SIDE - side + 1)) for side in part.size]
-    moved.paste(part, place)
-    return moved
-
-
-def noise(image, draw):
-    """Add positive Gaussian noise to the colours."""
-    pixels = np.array(image)
-    field = draw.standard_normal((SIDE, SIDE, 3), dtype=np.float32).clip(0, 1) * 255
-    pixels[..., :3] = np.minimum(pixels[..., :3] + field, 255)
-    return Image.fromarray(pixels)
-
-
-def elastic(image, draw):
-    """Displace the pixels by a smooth field, as torchvision's ElasticTransform does."""
-    field = torch.from_numpy(draw.random((1, 2, SIDE, SIDE), dtype=np.float32) * 2 - 1)
-    smooth = tv.gaussian_blur(field, [41, 41], [5.0, 5.0]) * 150 / SIDE
-    return tv.elastic_transform(image, smooth.permute(0, 2, 3, 1), BILINEAR)
-
-
-def erase(image, draw):
-    """Make a square transparent."""
-    x, y = (int(draw.random() * (SIDE - 14 + 1)) for _ in range(2))
-    image = image.copy()
-    image.paste((0, 0, 0, 0), (x, y, x + 14, y + 14))
-    return image
-
-
-def affine(image, scale=1.0, shear=(0.0, 0.0)):
-    """Scale and shear about the centre."""
-    return tv.affine(image, 0.0, [0, 0], scale, list(shear), BILINEAR)
-
-
-ALWAYS = {  # a PIL image and a numpy Generator to the transformed image
-    "translate": translate,
-    "rotate": lambda image, draw: tv.rotate(image, draw.uniform(0, 360), BILINEAR),
-    "scale": lambda image, draw: affine(image, scale=draw.uniform(0.4, 1.0)),
-    "shear": lambda image, draw: affine(image, shear=(draw.uniform(-50, 50), draw.uniform(-50, 50))),
-    "hue": lambda image, draw: on_colours(lambda rgb: tv.adjust_hue(rgb, draw.uniform(-0.5, 0.5)), image),
-    "brightness": lambda image, draw: tv.adjust_brightness(image, draw.uniform(0, 2)),
-    "blur": lambda image, draw: tv.gaussian_blur(image, [7, 7], [draw.uniform(0.1, 1.5)] * 2),
-    "contrast": lambda image, draw: tv.adjust_contrast(image, draw.uniform(0, 2)),
-}
-SOMETIMES = {  # with probability 0.5
-    "v_flip": lambda image, draw: tv.vflip(image),
-    "h_flip": lambda image, draw: tv.hflip(image),
-    "grayscale": lambda image, draw: image.convert("LA").convert("RGBA"),
-    "posterize": lambda image, draw: on_colours(lambda rgb: ImageOps.posterize(rgb, 1), image),
-    "invert": lambda image, draw: on_colours(ImageOps.invert, image),
-    "sharpen": lambda image, draw: tv.adjust_sharpness(image, 7.0),
-    "noise": noise,
-    "pixelate": lambda image, draw: image.reduce(2).resize((SIDE, SIDE), Image.Resampling.NEAREST),
-    "elastic": elastic,
-    "erasing": erase,
-}
-
-
-def make_one_by_one(name, n, objects, backgrounds, draw):
+def make_one_by_one(one_by_one, name, n, objects, backgrounds, draw):
     """Make images the ordinary way: each by itself, with PIL, then normalised tensors (batch, 3, side, side)."""
     tensors = []
     for _ in range(n):
-        image = objects[draw.integers(len(objects))]
-        if name in ALWAYS:
-            image = ALWAYS[name](image, draw)
-        elif draw.random() < 0.5:
-            image = SOMETIMES[name](image, draw)
-        pasted = backgrounds[draw.integers(len(backgrounds))].copy()
-        pasted.paste(image, mask=image)
-        tensors.append(tv.normalize(tv.to_tensor(pasted), MEAN, STD, inplace=True))
+        image = one_by_one.transform(name, objects[draw.integers(len(objects))], draw)
+        tensors.append(one_by_one.show(image, backgrounds[draw.integers(len(backgrounds))]))
     return [torch.stack(tensors[start : start + BATCH]) for start in range(0, n, BATCH)]
 
 
-def make_in_batches(source, n):
+def make_in_batches(source, n, mean, std):
     """Make images with this package: uint8 arrays first, then normalised tensors (batch, 3, side, side)."""
-    mean, std = (torch.tensor(values).repeat(SIDE) for values in (MEAN, STD))
+    mean, std = (torch.tensor(values).repeat(SIDE) for values in (mean, std))
     X, _ = source.sample(n)
     batches = [to_tensor(X[start : start + BATCH]) for start in range(0, n, BATCH)]
     for batch in batches:  # by rows of pixels: ten times as fast as by channels, which come last in memory
@@ -168,9 +89,10 @@ def make_in_batches(source, n):
 
 def time_images(settings):
     """Time the making of one image; return seconds, (transformation, implementation, repetition)."""
+    from invtransfer.paper import one_by_one  # here, because it loads torchvision, which no other process needs
+
     images, backgrounds = load_objects(size=64), load_backgrounds(size=SIDE)
-    placed = np.round(place_objects(images.images, SIDE) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
-    pil_objects = [Image.fromarray(np.ascontiguousarray(image)) for image in placed]
+    pil_objects = one_by_one.open_objects(images.images)
     pil_backgrounds = [Image.fromarray(image) for image in backgrounds]
     n, draw, times = settings["n_images"], derive_generator(0, "images one by one"), []
     before = torch.get_num_threads()
@@ -179,8 +101,8 @@ def time_images(settings):
         for name in tqdm(TRANSFORMATIONS, desc="making images"):
             source = Transforms2D(images, [name], backgrounds=backgrounds, image_size=SIDE, random_state=0)
             functions = [
-                lambda source=source: make_in_batches(source, n),
-                lambda name=name: make_one_by_one(name, n, pil_objects, pil_backgrounds, draw),
+                lambda source=source: make_in_batches(source, n, one_by_one.MEAN, one_by_one.STD),
+                lambda name=name: make_one_by_one(one_by_one, name, n, pil_objects, pil_backgrounds, draw),
             ]
             times.append(alternate(functions, settings["repetitions"]) / n)
     finally:

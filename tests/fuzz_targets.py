@@ -71,10 +71,10 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "plot_advised_pretraining", "plot_real_advice",
     ],
     "takes the cube of one command": ["make_advice_page", "plot_advice"],
-    "command lines": [
+    "command lines, and what timings compare with": [
         "main", "invtransfer.commands.measuring", "invtransfer.commands.models_and_images",
         "invtransfer.commands.task_advice",
-        "invtransfer.paper.benchmarks", "invtransfer.paper.command_line",
+        "invtransfer.paper.benchmarks", "invtransfer.paper.command_line", "invtransfer.paper.one_by_one",
     ],
     "runs processes, or reads what they leave": [
         "run_study", "format_status", "invtransfer.cubes.cells", "invtransfer.cubes.executors",

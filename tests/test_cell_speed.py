@@ -10,7 +10,6 @@ from PIL import Image
 
 from invtransfer.cubes.files import read
 
-sys.path.insert(0, str(study_runs.STUDIES))  # it takes the images that are made one by one from speed.py, beside it
 study = study_runs.load("cell_speed")
 
 

@@ -3,7 +3,8 @@
 `study` says what a study is made of, and `command_line` runs it. `presets` and `grids` hold the protocol's numbers and
 cells, `tasks`, `images_with_objects` and `distribution_shift` draw what encoders are trained and tested on, `datasets`
 and `inputs` read and find the data, `planted_labels` makes labels that are a transformation, `pretraining` is the first
-step of every cell, `timing` projects how long a study takes, and `benchmarks` times the scripts that measure speed.
+step of every cell, `timing` projects how long a study takes, `benchmarks` times the scripts that measure speed, and
+`one_by_one` makes images the ordinary way, with which they compare.
 """
 
 from invtransfer.paper.command_line import main

@@ -818,8 +818,8 @@ def scores_of_features(draw):
 
 
 @target(
-    "bootstrap_means", "choose_kept", "deal_into_folds", "jackknife_deviations", "jackknife_half_width", "share_above",
-    "share_first",
+    "balanced_interval", "bootstrap_means", "choose_kept", "deal_into_folds", "jackknife_deviations",
+    "jackknife_half_width", "share_above", "share_first",
 )  # fmt: skip
 def resamples(draw):
     codes = np.array([0, 0, *draw(st.lists(st.sampled_from([0, 1, 1]), max_size=12))])
@@ -836,6 +836,9 @@ def resamples(draw):
         assert (call(public("jackknife_half_width"), np.minimum(deviations, 1e100), n - 2) >= 0).all()
     resampled = call(public("bootstrap_means"), values, 9, np.random.default_rng(seed), changes=(2,))
     np.testing.assert_allclose(call(public("share_first"), resampled, again=True).sum(), 1)
+    rng = np.random.default_rng(seed)
+    value, low, high = call(public("balanced_interval"), values > 1, codes, 9, rng, changes=(3,))
+    assert ((low >= 0) & (low <= high) & (high <= 1) & (value >= 0) & (value <= 1)).all()
     above, below = (
         call(public("share_above"), *two) for two in ((resampled, resampled[::-1]), (resampled[::-1], resampled))
     )

@@ -92,8 +92,26 @@ def test_values_are_those_of_the_scores(X, ranking):
     for name, noise in {"best": 0.3, "good": 0.7, "worse": 1.5}.items():
         Z = encode(planted(noise), X)
         probe = cross_val_score(FrozenFeatureProbe(), Z, Y, cv=PredefinedSplit(folds))
-        expected = [probe.mean(), nearest_correct(Z, Y).mean(), h_score(Z, Y), log_evidence(Z, Y)]
+        expected = [probe.mean(), probe.mean(), nearest_correct(Z, Y).mean(), h_score(Z, Y), log_evidence(Z, Y)]
         np.testing.assert_allclose(ranking.value.sel(encoder=name), expected, rtol=1e-12)
+
+
+def test_rare_classes_count_as_much_in_the_balanced_accuracy(X):
+    """Of 150 images, 5 or so are of the rare class; one encoder sees nothing, the other the class."""
+    y = np.where(CODES == 0, np.arange(N) % 10 == 0, 0)
+    blind, seeing = (lambda X: np.zeros((len(X), 1))), (lambda X: 9.0 * y[X[:, 0, 0, 0]][:, None])
+    ranking = rank_encoders({"blind": blind, "seeing": seeing}, X, y, n_resamples=200, random_state=0)
+    balanced = ranking.sel(score="balanced_accuracy")
+    assert balanced.value.sel(encoder=["blind", "seeing"]).values.tolist() == [0.5, 1.0]
+    assert ranking.value.sel(score="probe_accuracy", encoder="blind") == pytest.approx(1 - y.mean())
+    # that the probe is right about these 5 does not say that it is about all others
+    assert balanced.interval.sel(encoder="seeing", bound="low") < 0.9
+    assert balanced["first"].sel(encoder="seeing") > 0.99
+    assert "balanced accuracy" in format_ranking(ranking)
+
+
+def test_the_balanced_accuracy_of_classes_of_one_size_is_not_shown_twice(ranking):
+    assert "balanced" not in format_ranking(ranking)
 
 
 def test_intervals_of_accuracies_are_those_of_a_share(ranking):

@@ -163,7 +163,8 @@ def format_ranking(ranking):
     Returns
     -------
     text : str
-        A table of scores with their 95 % intervals, one of the shares of resamples in which each encoder is first, and,
+        A table of scores with their 95 % intervals (without the balanced accuracy if it is the probe accuracy, because
+        classes have as many images), one of the shares of resamples in which each encoder is first, and,
         if the ranking has it, one of the correlation of probe accuracy and sensitivity, from the most negative; then
         which encoder is best, which ones these images do not tell from it, and which scores say otherwise.
 
@@ -195,6 +196,11 @@ def format_ranking(ranking):
     if "probe_accuracy" not in ranking.score.values.tolist() or ranking.bound.values.tolist() != ["low", "high"]:
         raise ValueError("ranking has other scores or bounds than those of rank_encoders")
     scores = ranking.score.values.tolist()
+    if "balanced_accuracy" in scores:
+        balanced, probe = (ranking.value.sel(score=s, drop=True) for s in ("balanced_accuracy", "probe_accuracy"))
+        if np.abs(balanced - probe).max() < 1e-9:  # classes have as many images
+            scores.remove("balanced_accuracy")
+            ranking = ranking.sel(score=scores)
     heads = [score.replace("_", " ") for score in scores]
     needed = ["sensitivity to what is needed"] * ("needed_sensitivity" in ranking)
     values, shares = [["encoder", *heads, *needed]], [["encoder", *heads, "above the next", "minus the first"]]
@@ -243,6 +249,7 @@ def _say_which_is_best(ranking, heads):
     if contrary:
         contrary.append(
             "where scores disagree, go by probe accuracy: it is measured on images that the probe has not seen"
+            + "; or by its balanced accuracy, if rare classes matter as much" * ("balanced_accuracy" in heads)
         )
     return [*lines, *contrary]
 

@@ -9,6 +9,7 @@ from scipy import stats
 
 from invtransfer.analysis.checks import check_array
 from invtransfer.analysis.resampling import (
+    balanced_interval,
     bootstrap_means,
     choose_kept,
     deal_into_folds,
@@ -29,8 +30,10 @@ from invtransfer.images.labels import check_groups, check_labels, count_per_clas
 from invtransfer.networks.inference import check_inference
 from invtransfer.randomness import derive_generator, derive_seed
 
-ACCURACIES = ("probe_accuracy", "nearest_accuracy")
-SCORES = {"probe_accuracy": "1", "nearest_accuracy": "1", "h_score": "1", "log_evidence": "nats per image"}
+SCORES = {
+    "probe_accuracy": "1", "balanced_accuracy": "1", "nearest_accuracy": "1", "h_score": "1",
+    "log_evidence": "nats per image",
+}  # fmt: skip
 N_NEIGHBORS = 5
 N_SUBSETS = 50  # for which H-score and log evidence are computed again; the error of a standard deviation is 10 %
 BOUNDS = ["low", "high"]
@@ -95,15 +98,16 @@ def rank_encoders(
     -------
     ranking : xarray.Dataset over "encoder", in the order of their probe accuracy, and "score"
         The scores, of which higher is better, are "probe_accuracy", that of `FrozenFeatureProbe` on images of folds
-        that it has not seen; "nearest_accuracy", that of the 5 nearest other images; "h_score" and "log_evidence", see
+        that it has not seen; "balanced_accuracy", the mean over classes of the share of its images about which the same
+        probe is right; "nearest_accuracy", that of the 5 nearest other images; "h_score" and "log_evidence", see
         `invtransfer.analysis`. Of each there are "value"; "interval", its 95 % interval, over "bound"; "first", the
         share of the resamples in which the encoder has the highest score (ties share equally); "ahead", the share
         in which it is above the next encoder of the list, where ties count half; and "difference", to the first of the
         list, with "difference_interval". The attributes are "n_folds", "n_resamples", "n_subsets", "n_images",
-        "n_classes", "n_groups" if there are groups, and "chance", the share of the largest class. With `sensitivity`
-        there are, over "transformation", "rank_correlation", Spearman's, between probe accuracy and sensitivity over
-        the "n_encoders" that have one; NaN if they are fewer than 3; and with `needed`, over "encoder",
-        "needed_sensitivity", the mean over what is needed.
+        "n_classes", "n_groups" if there are groups, and "chance", the share of the largest class; the chance of the
+        balanced accuracy is 1 / n_classes. With `sensitivity` there are, over "transformation", "rank_correlation",
+        Spearman's, between probe accuracy and sensitivity over the "n_encoders" that have one; NaN if they are fewer
+        than 3; and with `needed`, over "encoder", "needed_sensitivity", the mean over what is needed.
         `invtransfer.analysis.format_ranking` makes a table of it.
 
     Raises
@@ -129,12 +133,13 @@ def rank_encoders(
     images might be better or worse is therefore not in it: in simulations of three Gaussian classes the interval held
     the mean accuracy over samples in 95 % of the cases with 100 images and 6 features, but in 83 % with 60 images and
     30 features. If all answers are right, it goes down to the accuracy with which that happens in 2.5 % of the cases;
-    and so does that of a difference, if two encoders are right about the same images. For H-score and log evidence, an
-    image that is drawn twice would look like two of a class that are close together, and raise the score. They are
-    computed without a fifth of each class at a time instead, the delete-d jackknife, and deviations are multiplied by
-    2, the square root of 4/5 over 1/5, see `invtransfer.analysis.resampling`. Their intervals are of what other images,
-    as many of each class, would give; in simulations with 30 to 100 images and 4 to 200 features they held its mean in
-    94 to 98 % of the cases.
+    and so does that of a difference, if two encoders are right about the same images. That of the balanced accuracy
+    allows for classes of few images, see `invtransfer.analysis.resampling.balanced_interval`. For H-score and log
+    evidence, an image that is drawn twice would look like two of a class that are close together, and raise the score.
+    They are computed without a fifth of each class at a time instead, the delete-d jackknife, and deviations are
+    multiplied by 2, the square root of 4/5 over 1/5, see `invtransfer.analysis.resampling`. Their intervals are of what
+    other images, as many of each class, would give; in simulations with 30 to 100 images and 4 to 200 features they
+    held its mean in 94 to 98 % of the cases.
 
     *The best of many.* The first encoder is chosen by the accuracies that are shown, so its own is too high if several
     are close. "first" and "difference_interval" say how close they are.
@@ -186,12 +191,12 @@ def rank_encoders(
         coordinates["features"].append(describe_features(encoder) or "")
         coordinates["n_features"].append(Z.shape[1])
     correct, others, of_subsets = (np.stack(one, axis=-2) for one in zip(*measured, strict=True))
-    resampled = bootstrap_means(correct, n_resamples, derive_generator(seed, "resamples"), groups)
     deviations = jackknife_deviations(of_subsets, kept)
     order = np.argsort(-correct[..., 0].mean(axis=0), kind="stable")
+
     ranking = xr.concat(
         [
-            _describe_accuracies(correct[:, order], resampled[:, order], n_units),
+            _describe_accuracies(correct[:, order], codes, groups, n_resamples, seed),
             _describe_others(others[order], deviations[:, order], n_units, len(counts)),
         ],
         "score",
@@ -294,12 +299,23 @@ def _probe_correct(Z, codes, folds):
     return correct
 
 
-def _describe_accuracies(correct, resampled, n_units):
-    """Summarise right answers, (n_images, n_encoders, 2), and their bootstrap means, (n_resamples, n_encoders, 2)."""
-    values = correct.mean(axis=0)
+def _describe_accuracies(correct, codes, groups, n_resamples, seed):
+    """Summarise right answers of the probe and of neighbours, (n_images, n_encoders, 2), by three accuracies."""
+
+    def generate():  # anew: the same images are drawn for all
+        return derive_generator(seed, "resamples")
+
+    balanced, *bounds = balanced_interval(correct[..., 0], codes, n_resamples, generate(), groups)
+    values = np.insert(correct.mean(axis=0), 1, balanced, axis=-1)
+    of_classes = bootstrap_means(correct[..., 0], n_resamples, generate(), groups, codes)
+    resampled = np.insert(bootstrap_means(correct, n_resamples, generate(), groups), 1, of_classes, axis=-1)
+    correct = correct[..., [0, 0, 1]]
+    n_units = len(codes) if groups is None else len(np.unique(groups))
     rare = 1 - 0.025 ** (1 / n_units)  # what happens in none of n images, or groups, may happen in so many
     low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
-    low, high = np.where(values == 1, 1 - rare, low), np.where(values == 0, rare, high)
+    low[:, 1], high[:, 1] = bounds
+    low = np.where(values == 1, np.minimum(low, 1 - rare), low)
+    high = np.where(values == 0, np.maximum(high, rare), high)
     between = np.quantile(resampled - resampled[:, :1], [0.025, 0.975], axis=0)
     agree = (correct == correct[:, :1]).all(axis=0)
     agree[0] = False  # the first, which is compared with itself

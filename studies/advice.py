@@ -39,7 +39,7 @@ import numpy as np
 
 from invtransfer import FrozenFeatureProbe, InvarianceAdvisor
 from invtransfer.analysis import claims, format_advised_pretraining
-from invtransfer.analysis.advice import ADVICE, MOST_ADVISED
+from invtransfer.analysis.advice import MOST_ADVISED
 from invtransfer.cubes.assembly import make_cell
 from invtransfer.paper import Study, grids, inputs, main, presets, tasks, timing
 from invtransfer.paper.planted_labels import PLANTED, plant
@@ -62,6 +62,9 @@ ON_CIFAR = {
     name: {preset: {k: v for k, v in settings.items() if k not in LEAVE_OUT} for preset, settings in by_preset.items()}
     for name, by_preset in presets.CIFAR_PROTOCOL.items()
 }
+CODES = {  # of the advice; earlier versions wrote 2 for "unclear" and 3 for "no matter"
+    "encourage": 0, "stay sensitive": 1, "try": 4, "avoid": 5, "already ignored": 6, "nothing to gain": 7, "unknown": 8,
+}  # fmt: skip
 RANKED_BY = [  # what transformations are ranked by: of which view, and whether large means that the task varies by it
     ("z", None, 1), ("gain", "pixels", 1), ("gain", "features", 1), ("accuracy_gain", "features", 1),
     ("consistency", "features", 1), ("affinity", "features", 1), ("retained", "features", 1),
@@ -91,19 +94,19 @@ def ask(encoder, target, sizes, seed):
     """
     X, y = target[0].sample(max(sizes))
     advisors = [advise(encoder, X[:n], y[:n], seed) for n in sizes]
-    meanings = ", ".join(f"{i} {kind}" for i, kind in enumerate(ADVICE))
-    kinds = [[ADVICE.index(one.advice_.advice[name]) for name in TRANSFORMATIONS] for one in advisors]
+    meanings = ", ".join(f"{code} {kind}" for kind, code in CODES.items())
+    kinds = [[CODES[one.advice_.advice[name]] for name in TRANSFORMATIONS] for one in advisors]
     evidence = [[_rank(one.evidence_, *column) for column in RANKED_BY] for one in advisors]
     X, _ = target[0].sample(sizes[len(sizes) // 2], transformations=())
     planted = {name: advise(encoder, *plant(name, X, seed), seed) for name in PLANTED}
     against = [int(name in one.advised_) for name, one in planted.items()]
-    kept = [int(one.advice_.advice[name] == "keep") for name, one in planted.items()]
+    kept = [int(one.advice_.advice[name] == "stay sensitive") for name, one in planted.items()]
     along = ("n_labelled", "transformation")
     return [one.advised_ for one in advisors], {
         "advice": (along, np.array(kinds, np.int8), f"advice: {meanings}; -1: not asked"),
         "evidence": (("n_labelled", "estimator", "transformation"), evidence, "large: the task varies by it"),
         "against_label": ("planted", np.array(against, np.int8), "1 if its transformation is advised; -1: not asked"),
-        "kept": ("planted", np.array(kept, np.int8), "1 if the advice about it is keep; -1: not asked"),
+        "kept": ("planted", np.array(kept, np.int8), "1 if the advice about it is to stay sensitive; -1: not asked"),
     }
 
 

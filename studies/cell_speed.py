@@ -48,6 +48,7 @@ from invtransfer.randomness import derive_generator, derive_seed
 from invtransfer.storage import check_writable
 
 DATA = Path(__file__).resolve().parent.parent / "data"
+SIDE = 32  # pixels
 STAGES = ("pretraining", "probing", "sensitivity")
 RELEASED = {"epochs": 50, "probe_epochs": 200, "learning_rate": 1e-3, "batch_size": 512}
 PRESETS = {
@@ -123,8 +124,8 @@ def run_released(seed, settings):
     objects, _ = load_objects_and_backgrounds("procedural")
     names = tasks.draw_transformations(seed)["same"]
     source, target = tasks.draw_classes("disjoint", settings["n_classes"], len(objects), seed)
-    shown = one_by_one.open_objects(objects.images)
-    behind = [Image.fromarray(image) for image in load_backgrounds(size=one_by_one.SIDE)]
+    shown = one_by_one.open_objects(objects.images, SIDE)
+    behind = [Image.fromarray(image) for image in load_backgrounds(size=SIDE)]
 
     def images(classes, part, n, names=names, twin=False):
         return OneByOne(shown, behind, classes, names, derive_seed(seed, part), n, twin)

@@ -68,8 +68,10 @@ PRESETS = {
 }  # fmt: skip
 
 
-def make_one_by_one(one_by_one, name, n, objects, backgrounds, draw):
+def make_one_by_one(name, n, objects, backgrounds, draw):
     """Make images the ordinary way: each by itself, with PIL, then normalised tensors (batch, 3, side, side)."""
+    from invtransfer.paper import one_by_one  # here, because it loads torchvision, which no other process needs
+
     tensors = []
     for _ in range(n):
         image = one_by_one.transform(name, objects[draw.integers(len(objects))], draw)
@@ -77,9 +79,11 @@ def make_one_by_one(one_by_one, name, n, objects, backgrounds, draw):
     return [torch.stack(tensors[start : start + BATCH]) for start in range(0, n, BATCH)]
 
 
-def make_in_batches(source, n, mean, std):
+def make_in_batches(source, n):
     """Make images with this package: uint8 arrays first, then normalised tensors (batch, 3, side, side)."""
-    mean, std = (torch.tensor(values).repeat(SIDE) for values in (mean, std))
+    from invtransfer.paper.one_by_one import MEAN, STD
+
+    mean, std = (torch.tensor(values).repeat(SIDE) for values in (MEAN, STD))
     X, _ = source.sample(n)
     batches = [to_tensor(X[start : start + BATCH]) for start in range(0, n, BATCH)]
     for batch in batches:  # by rows of pixels: ten times as fast as by channels, which come last in memory
@@ -89,10 +93,10 @@ def make_in_batches(source, n, mean, std):
 
 def time_images(settings):
     """Time the making of one image; return seconds, (transformation, implementation, repetition)."""
-    from invtransfer.paper import one_by_one  # here, because it loads torchvision, which no other process needs
+    from invtransfer.paper.one_by_one import open_objects
 
     images, backgrounds = load_objects(size=64), load_backgrounds(size=SIDE)
-    pil_objects = one_by_one.open_objects(images.images)
+    pil_objects = open_objects(images.images, SIDE)
     pil_backgrounds = [Image.fromarray(image) for image in backgrounds]
     n, draw, times = settings["n_images"], derive_generator(0, "images one by one"), []
     before = torch.get_num_threads()
@@ -101,8 +105,8 @@ def time_images(settings):
         for name in tqdm(TRANSFORMATIONS, desc="making images"):
             source = Transforms2D(images, [name], backgrounds=backgrounds, image_size=SIDE, random_state=0)
             functions = [
-                lambda source=source: make_in_batches(source, n, one_by_one.MEAN, one_by_one.STD),
-                lambda name=name: make_one_by_one(one_by_one, name, n, pil_objects, pil_backgrounds, draw),
+                lambda source=source: make_in_batches(source, n),
+                lambda name=name: make_one_by_one(name, n, pil_objects, pil_backgrounds, draw),
             ]
             times.append(alternate(functions, settings["repetitions"]) / n)
     finally:

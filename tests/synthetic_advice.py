@@ -5,11 +5,22 @@ import json
 import numpy as np
 import xarray as xr
 
-from invtransfer.analysis.advice import choose_advised, decide
+from invtransfer.analysis.advice import ADVICE, choose_advised, decide
 
 MEASURED = ("gain", "accuracy_gain", "consistency", "affinity", "retained", "relevant_share", "explained")
 SETTINGS = {"images": "my photos 0a1b", "n_draws": 4, "size": 64, "layer": None, "pool": "auto", "precision": "float32",
             "weights": "random"}  # fmt: skip
+
+
+def make_all_advice():
+    """Return a cube of one encoder with every advice that there is, and "stay sensitive" once more, to "invert"."""
+    names, advice = (
+        ["hue", "blur", "rotate", "h_flip", "noise", "shear", "scale", "invert"],
+        [*ADVICE, "stay sensitive"],
+    )
+    cube = make_advice(dict.fromkeys(names, 0.0), ["vit"])
+    values = {"advice": advice, "rank": [1, 2, *[0] * 6], "sensitivity_high": [*[0.7] * 7, 0.05]}  # it ignores "invert"
+    return cube.assign({name: (cube.advice.dims, [row]) for name, row in values.items()})
 
 
 def make_advice(z, encoders=("vit", "resnet"), seed=0, failed=()):

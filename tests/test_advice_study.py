@@ -9,6 +9,7 @@ from matplotlib.text import Text
 from study_runs import PRETRAINING, PROBING, replace, replace_pretrainer, verdicts, with_seeds
 
 from invtransfer import TRANSFORMATIONS
+from invtransfer.analysis.advice import ADVICE
 from invtransfer.cubes.cells import cell_id
 from invtransfer.paper.presets import PROTOCOL
 
@@ -110,7 +111,7 @@ def test_the_advisor_sees_the_targets_images_and_its_advice_is_what_is_pretraine
     class Advisor:
         n_draws = 4
         advised_ = ("hue", "blur")
-        advice_ = pd.DataFrame({"advice": ["keep"] * 18}, index=ALL)
+        advice_ = pd.DataFrame({"advice": ["stay sensitive"] * 18}, index=ALL)
         evidence_ = xr.Dataset(
             {name: (("view", "transformation"), np.zeros((2, 18))) for name, _, _ in study.RANKED_BY}
         )
@@ -142,6 +143,8 @@ def test_the_advisor_sees_the_targets_images_and_its_advice_is_what_is_pretraine
     assert made.against_label.values.tolist() == [1, 0, 0, 1]  # hue and blur are advised
     assert made.kept.values.tolist() == [1, 1, 1, 1]
     assert (made.advice == 1).all()
+    assert ", 1 stay sensitive, " in made.advice.attrs["long_name"]
+    assert study.CODES.keys() == set(ADVICE)
     assert {e.parameters["checkpoint"].parent.name for e in encoders} == {
         "source-blur-hue", "source-" + "-".join(sorted(study.choose_source("disjoint", 1)))
     }  # fmt: skip

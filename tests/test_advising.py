@@ -106,7 +106,7 @@ def test_a_transformation_that_changes_no_image():
     options = {"transformations": ["hue", "h_flip"], "n_draws": 1, "random_state": 0}
     advisor = InvarianceAdvisor(own(), **options).fit(grey, y)  # with pixels as a view of their own, shrunk to 32 x 32
     assert advisor.evidence_.different.values[0] == 0 < advisor.evidence_.different.values[1]
-    assert advisor.advice_.advice["hue"] == "ignored"
+    assert advisor.advice_.advice["hue"] == "already ignored"
 
 
 # groups of images
@@ -134,7 +134,7 @@ def test_a_probe_that_knows_the_patients_does_not_know_the_classes():
     assert (grouped.evidence_.accuracy_high - grouped.evidence_.accuracy_low > 0.25).all()  # over 24, not 192
     assert grouped.evidence_.attrs["n_groups"] == 24
     assert str(grouped).startswith("advice from 192 images of 2 classes in 24 groups; accuracy")
-    assert set(grouped.advice_.advice) <= {"unknown", "ignored"}
+    assert set(grouped.advice_.advice) <= {"unknown", "already ignored"}
 
 
 def test_groups_of_one_image_each_are_none():

@@ -42,7 +42,7 @@ def test_collapsed_encoder():
     # of constant features alone nothing is known at all
     with pytest.warns(UserWarning, match="39 of the 40 images in X are equal to others"):
         advisor = advise(np.full((40, 8, 8, 3), 7, np.uint8), np.arange(40) % 4)
-    assert set(advisor.advice_.advice) <= {"unknown", "ignored"}
+    assert set(advisor.advice_.advice) <= {"unknown", "already ignored"}
     assert advisor.advised_ == []
 
 
@@ -52,8 +52,8 @@ def test_labels_that_every_transformation_destroys():
     X = np.random.default_rng(0).integers(120, 136, (120, 16, 16, 3)).astype(np.uint8)
     X[:, :4, :4] = np.array([[200, 90, 90], [90, 200, 90], [90, 90, 200], [200, 200, 90]], np.uint8)[y, None, None]
     advisor = advise(X, y, transformations=["translate", "rotate", "scale", "shear", "hue", "erasing", own(blacken)])
-    assert set(advisor.advice_.advice) <= {"keep", "avoid"}
-    assert advisor.advice_.advice["blacken"] == "keep"
+    assert set(advisor.advice_.advice) <= {"stay sensitive", "avoid"}
+    assert advisor.advice_.advice["blacken"] == "stay sensitive"
     assert advisor.advised_ == []
 
 
@@ -61,8 +61,8 @@ def test_shuffled_labels_of_two_images_a_class():
     for seed in range(10):
         X, _ = make_task(8, seed=seed, image_size=8)
         advisor = advise(X, np.random.default_rng(seed).permutation(np.arange(8) % 4))
-        assert set(advisor.advice_.advice) <= {"unknown", "ignored"}
-        assert str(advisor).endswith("pretrain with: none of these")
+        assert set(advisor.advice_.advice) <= {"unknown", "already ignored"}
+        assert str(advisor).endswith("pretrain with: not known, because the probe is no better than chance")
 
 
 def test_two_classes_of_two_images():
@@ -116,7 +116,7 @@ def test_a_transformation_that_changes_nothing(encoder):
     advisor = advise(*make_task(60), encoder, [own(change_nothing)])
     row = advisor.advice_.loc["change_nothing"]
     assert (row.advice, row["what to do"]) == (
-        "ignored",
+        "already ignored",
         "Do nothing: such copies have the same features as the images.",
     )
     assert row.z == 0
@@ -124,7 +124,7 @@ def test_a_transformation_that_changes_nothing(encoder):
 
 
 def test_a_transformation_that_blackens():
-    """Black copies teach nothing, and do no harm."""
+    """Black copies teach nothing, and do little harm, if any."""
     for encoder in (None, make_network()):
         advisor = advise(*make_task(80, 3), encoder, [own(blacken)])
         assert advisor.advice_.advice["blacken"] in ("try", "avoid")
@@ -146,5 +146,5 @@ def flipped_both_ways(X):
 def test_what_an_encoder_ignores_by_construction_does_not_matter(encoder, name, target):
     X, y = Transforms2D(load_objects("procedural", size=32)[:4], [target], random_state=0).sample(150)
     advisor = advise(X, y, encoder, [name])
-    assert advisor.advice_.advice[name] == "ignored"
+    assert advisor.advice_.advice[name] == "already ignored"
     assert advisor.advised_ == []

@@ -110,8 +110,27 @@ def test_rare_classes_count_as_much_in_the_balanced_accuracy(X):
     assert "balanced accuracy" in format_ranking(ranking)
 
 
-def test_the_balanced_accuracy_of_classes_of_one_size_is_not_shown_twice(ranking):
-    assert "balanced" not in format_ranking(ranking)
+def test_four_images_of_a_class_decide_nothing():
+    """One encoder is right about all of a rare class, and the other about none: 4 of 4 happens by chance in 1 of 8."""
+    X, y = np.arange(100, dtype=np.uint8).reshape(100, 1, 1, 1).repeat(3, axis=3), (np.arange(100) < 4).astype(int)
+    encoders = {"sees": lambda X: 9.0 * y[X[:, 0, 0, 0]][:, None], "does not": lambda X: np.zeros((len(X), 1))}
+    ranking = rank_encoders(encoders, X, y, n_resamples=500, random_state=0)
+    low, high = ranking.difference_interval.sel(encoder="does not", score="balanced_accuracy").values
+    assert ranking.difference.sel(encoder="does not", score="balanced_accuracy") == -0.5
+    assert low < -0.6
+    assert high >= 0
+    assert ranking.difference_interval.sel(encoder="sees").values.tolist() == [[0, 0]] * 5
+
+
+def test_the_table_has_the_balanced_accuracy_where_classes_are_of_unequal_size(X, ranking):
+    assert "balanced" not in format_ranking(ranking)  # of one size: it is the probe accuracy
+    y = np.arange(N) < 15
+    perfect = rank_encoders({"label": lambda X: 9.0 * y[X[:, 0, 0, 0]][:, None]}, X, y, n_resamples=200, random_state=0)
+    text = format_ranking(perfect)
+    assert "chance is 0.900, of the balanced accuracy 0.500" in text
+    assert "balanced accuracy" in text.splitlines()[1]  # although both are 1: its interval is wider
+    low = perfect.interval.sel(encoder="label", bound="low")
+    assert low.sel(score="balanced_accuracy") < low.sel(score="probe_accuracy") - 0.02
 
 
 def test_intervals_of_accuracies_are_those_of_a_share(ranking):

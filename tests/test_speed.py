@@ -135,7 +135,7 @@ def test_baseline_covers_the_transformations():
 
 @pytest.mark.parametrize("name", ["v_flip", "h_flip", "grayscale", "posterize", "invert", "pixelate"])
 def test_baseline_shows_the_same(name):
-    placed = one_by_one.open_objects(load_objects(size=64).images[:20])
+    placed = one_by_one.open_objects(load_objects(size=64).images[:20], 32)
     levels = np.stack([np.asarray(image) for image in placed]).transpose(0, 3, 1, 2)
     changed = [one_by_one.SOMETIMES[name](image, None) for image in placed]
     backgrounds = np.full((20, 32, 32, 3), 100, dtype=np.uint8)
@@ -155,11 +155,11 @@ def test_both_end_with_the_same_tensors():
     objects = load_objects(size=64)
     source = Transforms2D(objects, image_size=32, random_state=0)
     X, _ = source.sample(130)
-    ours = torch.cat(speed.make_in_batches(source, 130, one_by_one.MEAN, one_by_one.STD))
+    ours = torch.cat(speed.make_in_batches(source, 130))
     expected = (torch.from_numpy(X).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
     assert torch.allclose(ours, expected, atol=1e-6)
     pil = [Image.fromarray(image).convert("RGBA") for image in X[:1]]  # opaque: the background does not show
-    theirs = speed.make_one_by_one(one_by_one, "rotate", 2, pil, [Image.fromarray(X[1])], Still())
+    theirs = speed.make_one_by_one("rotate", 2, pil, [Image.fromarray(X[1])], Still())
     assert torch.allclose(torch.cat(theirs), expected[:1].expand(2, -1, -1, -1), atol=1e-6)
 
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import xarray as xr
 from PIL import Image
-from synthetic_advice import make_advice
+from synthetic_advice import make_advice, make_all_advice
 from test_page import Page
 
 from invtransfer import InvarianceAdvisor, load_images, load_model
 from invtransfer.__main__ import main
+from invtransfer.analysis.advice import ADVICE
 from invtransfer.commands.task_advice import advise_on_task
 from invtransfer.cubes.files import write
 from invtransfer.pages import make_advice_page
@@ -92,8 +93,8 @@ def test_the_numbers_are_those_of_the_advisor(drawing_folder, capsys):
         assert [name for _, name in ranked] == advisor.advised_
         assert [rank for rank, _ in ranked] == list(range(1, len(ranked) + 1))
         # the side is the label, which 60 images show by the harm alone; no hue changes a grey image
-        assert one.advice.sel(transformation="h_flip") in ("keep", "avoid")
-        assert one.advice.sel(transformation="hue") == "ignored"
+        assert one.advice.sel(transformation="h_flip") in ("stay sensitive", "avoid")
+        assert one.advice.sel(transformation="hue") == "already ignored"
         assert one.z.sel(transformation="h_flip") < -1.645
     assert all({"units", "long_name"} <= cube[name].attrs.keys() for name in cube.variables)
     assert cube.n_images_of_class.values.tolist() == [[30, 30], [30, 30]]
@@ -236,6 +237,16 @@ def test_other_settings_are_not_mixed(folder, capsys):
     assert "mine.nc belongs to other settings (transformations differ)" in capsys.readouterr().err
 
 
+def test_cells_of_a_version_with_other_words_are_not_taken_over(folder, capsys, monkeypatch):
+    monkeypatch.setattr("invtransfer.commands.task_advice.ADVICE", ("encourage", "keep", "unclear", "no matter"))
+    advise("mine.py:Sides")
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    with pytest.raises(SystemExit):
+        advise("mine.py:Sides")
+    assert "mine.nc belongs to other settings (words_of_advice differ)" in capsys.readouterr().err
+
+
 def test_measure_points_to_the_advice_for_classes(folder, capsys):
     options = ["--size", "16", "--transformations", "h_flip", "invert", "--batch-size", "7"]
     main(["measure", "mine.py:Sides", "--images", "photos", "--out", "m.nc", *options, "--distance", "cosine"])
@@ -245,7 +256,7 @@ def test_measure_points_to_the_advice_for_classes(folder, capsys):
     assert words[:2] == ["invtransfer", "advise"]
     assert sorted(words[2:]) == sorted(["mine.py:Sides", "--images", "photos", "--out", "m-advice.nc", *options])
     main(words[1:])
-    assert xr.open_dataset("m-advice.nc").advice.sel(transformation="h_flip").item() in ("keep", "avoid")
+    assert xr.open_dataset("m-advice.nc").advice.sel(transformation="h_flip").item() in ("stay sensitive", "avoid")
     main(["measure", "mine.py:Sides", "--images", "photos/left", "--out", "l.nc", *options])
     assert "advise" not in capsys.readouterr().out.split("cube    l.nc")[1]
 
@@ -288,6 +299,17 @@ def test_what_is_on_the_page():
     assert "vit: pretrain with h_flip, blur; less surely: hue." in image["alt"]
 
 
+def test_the_page_of_every_advice():
+    page = Page(make_advice_page(make_all_advice(), "mine.nc"))
+    assert [row[1] for row in page.tables[0][1:]] == sorted([*ADVICE, "stay sensitive"], key=ADVICE.index)
+    assert page.texts["li"][0] == (
+        "vit: pretrain with hue; less surely: blur. Let it stay sensitive to rotate, on which the label seems to"
+        " depend. It hardly reacts to invert, on which the label seems to depend: one that does may be better."
+    )
+    # each is explained under "How to read it"
+    assert [text.partition(":")[0] for text in page.texts["li"] if text.partition(":")[0] in ADVICE] == list(ADVICE)
+
+
 def test_a_page_without_matplotlib_and_of_other_cubes(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     page = Page(make_advice_page(make_advice(Z)))
@@ -316,6 +338,13 @@ def test_what_is_in_the_figure():
     assert sensitivity.get_lines()[0].get_xdata() == [0.5]
     assert gain.get_title(loc="left") == "vit"
     assert len(plot_advice(make_advice(Z)).axes) == 4
+
+
+def test_every_advice_has_a_colour_and_a_marker_of_its_own():
+    (legend,) = plot_advice(make_all_advice()).legends
+    looks = {(line.get_color(), line.get_marker()) for line in legend.get_lines()}
+    assert [text.get_text() for text in legend.get_texts()] == list(ADVICE)
+    assert len(looks) == len(ADVICE)
 
 
 def test_what_the_figure_refuses():

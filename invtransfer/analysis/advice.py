@@ -11,7 +11,7 @@ IGNORED = 0.1  # sensitivity below which an encoder ignores a transformation
 HALF = 0.5  # share of what tells the classes apart below which the label depends on a transformation
 MOST = 0.9  # the same share where the encoder ignores the transformation, so that copies look like the task's images
 MOST_ADVISED = 6  # invariances that are advised at most: more of them need a larger source to be learned
-ADVICE = ("encourage", "try", "keep", "avoid", "ignored", "no need", "unknown")
+ADVICE = ("encourage", "try", "stay sensitive", "avoid", "already ignored", "nothing to gain", "unknown")
 
 
 def decide(evidence):
@@ -34,22 +34,22 @@ def decide(evidence):
     -----
     The first rule that holds decides:
 
-    1. ignored: all copies have the features of the images.
+    1. already ignored: all copies have the features of the images.
     2. unknown: no probe is better than chance, or nothing is known of the transformation.
-    3. keep: copies harm the probe by far (z below -5), and a probe that saw copies alone has lost more than half of
-       what tells the classes apart, in all views (upper end of "retained" below 0.5). More than a tenth (below 0.9) is
-       enough if the encoder ignores the transformation (upper end of its sensitivity below 0.1).
-    4. ignored: the encoder ignores it already (upper end of its sensitivity below 0.1), and nothing says clearly that
+    3. stay sensitive: copies harm the probe by far (z below -5), and a probe that saw copies alone has lost more than
+       half of what tells the classes apart, in all views (upper end of "retained" below 0.5). More than a tenth (below
+       0.9) is enough if the encoder ignores the transformation (upper end of its sensitivity below 0.1).
+    4. already ignored: the encoder ignores it (upper end of its sensitivity below 0.1), and nothing says clearly that
        the label may depend on it (rule 6, with z below -1.645).
     5. encourage: copies help the probe (z above 1.645).
     6. avoid: copies do not help (z below 0), and a probe that saw copies alone has lost more than half of what tells
        the classes apart, in all views ("retained" below 0.5): the label may depend on the transformation, though the
-       images are too few or the probe too weak for "keep".
+       images are too few or the probe too weak for "stay sensitive".
     7. avoid: copies harm the probe more than slightly. Either the mean loss is above 0.2 standard deviations over
        images, and that by 1.645 standard errors; or the loss is clear (z below -1.645), and the accuracy from the
        features falls by more than 0.1 ("accuracy_gain"), however few images there are. Images of this kind do not come
        in the task, or the label depends on the transformation.
-    8. no need: the probe of the features is right about all images already, so that nothing is left to gain.
+    8. nothing to gain: the probe of the features is right about all images already.
     9. try: copies change little.
 
     *Why slight harm is no reason against it.* Whole images are transformed, also where the task varies by an object in
@@ -57,9 +57,9 @@ def decide(evidence):
     preset of ``studies/advice.py`` has, encoders that were pretrained with the six transformations of largest gain had
     an accuracy of 0.83 on the target, and those with the ones of positive gain alone 0.72; the target's own gave 0.81.
 
-    *Keep* is asked of images as they are, not of copies. Copies may be hard to tell apart because little of the object
-    is left in them, as when whole images are shifted: then the label does not depend on the transformation, and the
-    task may well vary by it. But what such copies teach holds for whole images. If the label depends on the
+    *Stay sensitive* is asked of images as they are, not of copies. Copies may be hard to tell apart because little of
+    the object is left in them, as when whole images are shifted: then the label does not depend on the transformation,
+    and the task may well vary by it. But what such copies teach holds for whole images. If the label depends on the
     transformation, the labels of copies are drawn at random: they teach nothing, and do much harm. A weak probe, which
     few such copies confuse, is harmed by less. Where the rule errs, copies harm, so that the transformation would not
     be advised without it either.
@@ -134,7 +134,7 @@ def order_advice(advice, z):
     if unknown:
         raise ValueError(
             f"the advice is {unknown[0]!r}, expected one of: {', '.join(ADVICE)}. If an earlier version wrote the cube,"
-            " ask for the advice again"
+            " ask for the advice again, with another --out"
         )
     gains = [np.inf if np.isnan(one) else -one for one in z]
     return sorted(range(len(gains)), key=lambda i: (ADVICE.index(advice[i]), gains[i]))
@@ -147,7 +147,7 @@ def _decide_one(one, usable):
     left = one.retained.where(one.usable).max().item()
     reacts = "" if np.isnan(sensitivity) else f", and the encoder reacts to it (sensitivity {sensitivity:.2f})"
     if one.different.item() == 0:
-        return "ignored", "Do nothing: such copies have the same features as the images."
+        return "already ignored", "Do nothing: such copies have the same features as the images."
     if not usable or np.isnan(z):
         return (
             "unknown",
@@ -158,20 +158,21 @@ def _decide_one(one, usable):
         stay = (
             f"as sensitive as it is, or take one that reacts more ({sensitivity:.2f})" if ignored else "sensitive to it"
         )
-        return "keep", (
-            f"Leave the encoder {stay}: a probe that saw such copies alone keeps {max(left, 0):.0%} of what tells the"
-            f" classes apart (at most {max(at_most, 0):.0%})."
+        return "stay sensitive", (
+            f"Leave the encoder {stay}: a probe that saw such copies alone retains {max(left, 0):.0%} of what tells"
+            f" the classes apart (at most {max(at_most, 0):.0%})."
         )
     if ignored and not (z < -CLEAR and _label_may_depend(z, left)):
         needed = ", and the task seems to need that: a probe that also sees such copies errs less" if z > CLEAR else ""
-        return "ignored", f"Do nothing: the encoder ignores it already (sensitivity {sensitivity:.2f}){needed}."
+        return "already ignored", f"Do nothing: the encoder ignores it already (sensitivity {sensitivity:.2f}){needed}."
     if z > CLEAR:
         return "encourage", f"Make the encoder ignore it: a probe that also sees such copies errs less{reacts}."
     if _label_may_depend(z, left):
         what = "harm" if z < -CLEAR else "do not help"
+        hardly = f"; the encoder hardly reacts to it ({sensitivity:.2f}), and one that does may be better" * ignored
         return "avoid", (
-            f"Do not pretrain with it: such copies {what}, and a probe that saw them alone keeps {max(left, 0):.0%}"
-            " of what tells the classes apart; the label may depend on it."
+            f"Do not pretrain with it: such copies {what}, and a probe that saw them alone retains {max(left, 0):.0%}"
+            f" of what tells the classes apart; the label may depend on it{hardly}."
         )
     features = one.isel(view=-1)
     lost = z < -CLEAR and bool(features.usable) and features.accuracy_gain.item() < -LOST
@@ -182,7 +183,8 @@ def _decide_one(one, usable):
         )
     what = "harm, but little" if z < -CLEAR else "change little"
     if bool(features.usable) and features.accuracy.item() == 1:
-        return "no need", f"Do nothing: such copies {what}, and the probe is right about all images without them."
+        reason = f"such copies {what}, and the probe is right about all images without them"
+        return "nothing to gain", f"Do nothing: {reason}."
     return (
         "try",
         f"Not sure: such copies {what}. Try it: one invariance more usually costs less than a missing one.",
@@ -230,11 +232,13 @@ def format_advised(names, advice):
     --------
     >>> format_advised(["hue", "blur", "shear"], {"hue": "encourage", "blur": "try", "shear": "try"})
     'hue; less surely: blur, shear'
-    >>> format_advised([], {"hue": "keep"})
+    >>> format_advised([], {"hue": "avoid"})
     'none of these'
     """
     sure = ", ".join(name for name in names if advice[name] == "encourage")
     others = ", ".join(name for name in names if advice[name] != "encourage")
+    if not names and {*advice.values()} <= {"unknown", "already ignored"} and "unknown" in advice.values():
+        return "not known, because the probe is no better than chance"
     return "; ".join([sure] * bool(sure) + [f"less surely: {others}"] * bool(others)) or "none of these"
 
 

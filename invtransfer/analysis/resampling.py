@@ -220,29 +220,33 @@ def bootstrap_means(values, n_resamples, generator, groups=None, codes=None):
     return np.array(means)
 
 
-def balanced_interval(answers, codes, n_resamples, generator, groups=None):
-    """Compute the mean over classes of the share of right answers, with its 95 % interval over images.
+def balanced_interval(values, codes, n_resamples, generator, groups=None, bounds=(0.0, 1.0)):
+    """Compute the mean over classes of the mean of a value, with its 95 % interval over images.
 
     Parameters
     ----------
-    answers : ndarray of shape (n_samples, ...), bool
-        Whether the answer about each image is right.
+    values : ndarray of shape (n_samples, ...)
+        A value of each image: 1 for a right answer and 0 for a wrong one, or the difference of two encoders.
     codes : ndarray of shape (n_samples,), int
         Class index of each image, from 0; no class is empty.
     n_resamples, generator, groups
         As for `bootstrap_means`.
+    bounds : (float, float)
+        Least and most that a value can be.
 
     Returns
     -------
     value, low, high : ndarray of shape (...), float64
-        In [0, 1].
+        Within `bounds`.
 
     Notes
     -----
-    A classifier that is right about the few images of a class need not be right about others. The interval is that of
-    the deviations of resamples if each class had one more image, or group, with a right answer, and one with a wrong
-    answer. In simulations of classes of 2 to 300 images, for accuracies of 0.5 to 0.97, it held the mean over classes
-    in 91 to 100 % of 400 cases; without the two more, in 74 % with 90 and 10 images and an accuracy of 0.9 for both.
+    A classifier that is right about the few images of a class need not be right about others. So resamples are drawn
+    as if each class had one more image, or group, with the least value, and one with the most. Their quantiles, and
+    their deviations from their own mean, are two intervals; this one holds both. In simulations of classes of 2 to 300
+    images, for accuracies of 0.5 to 0.95, it held the mean over classes in 95 to 100 % of 300 cases, where the plain
+    bootstrap did in 74 % (90 and 10 images, an accuracy of 0.9 for both); and of two equally good classifiers, the
+    interval of their difference was without 0 in 0 to 4 %. Groups were not simulated.
 
     Examples
     --------
@@ -251,21 +255,23 @@ def balanced_interval(answers, codes, n_resamples, generator, groups=None):
     >>> float(value), bool(low < 0.6), float(high)
     (0.75, True, 1.0)
     """
-    n_classes = codes.max() + 1
-    size = 1 if groups is None else round(len(codes) / len(np.unique(groups)))
-    right = np.tile(np.repeat([False, True], size), n_classes)  # of the two more of each class
-    more = np.concatenate([answers, np.broadcast_to(right.reshape(-1, *[1] * (answers.ndim - 1)),
-                                                    (len(right), *answers.shape[1:]))])  # fmt: skip
-    more_codes = np.append(codes, np.repeat(np.arange(n_classes), 2 * size))
-    if groups is not None:
-        groups = np.append(groups, groups.max() + 1 + np.arange(len(right)) // size)
+    units = np.arange(len(codes)) if groups is None else groups
+    more, more_codes, more_units = [np.asarray(values, float)], [codes], [units]
+    for code in range(codes.max() + 1):
+        size = round((codes == code).sum() / len(np.unique(units[codes == code])))  # of its groups
+        for bound in bounds:
+            more.append(np.full((size, *more[0].shape[1:]), bound))
+            more_codes.append(np.full(size, code))
+            more_units.append(np.full(size, more_units[-1].max() + 1))
+    more, more_codes, more_units = map(np.concatenate, (more, more_codes, more_units))
     value, of_more = (
-        np.mean([one[of == code].mean(axis=0) for code in range(n_classes)], axis=0)
-        for one, of in ((answers, codes), (more, more_codes))
+        np.mean([one[of == code].mean(axis=0) for code in range(codes.max() + 1)], axis=0)
+        for one, of in ((values, codes), (more, more_codes))
     )
-    deviations = bootstrap_means(more, n_resamples, generator, groups, more_codes) - of_more
-    low, high = np.clip(value + np.quantile(deviations, [0.025, 0.975], axis=0), 0, 1)
-    return value, low, high
+    resampled = bootstrap_means(more, n_resamples, generator, more_units, more_codes)
+    low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
+    low, high = np.minimum(low, low + value - of_more), np.maximum(high, high + value - of_more)
+    return value, *np.clip([low, high], *bounds)
 
 
 def share_first(resampled):

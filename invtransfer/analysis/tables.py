@@ -134,7 +134,7 @@ def format_advised_pretraining(cube):
         format_means(found, "n_labelled"),
         "area under the curve when the 18 are ranked by what is measured (chance: 0.5)",
         format_means(by_size, "estimator"),
-        "labels that are a transformation, share of seeds in which the advice is keep: "
+        "labels that are a transformation, share of seeds in which the advice is to stay sensitive: "
         + ", ".join(f"{name} {share:.0%}" for name, share in kept.items()),
     ])  # fmt: skip
 
@@ -163,8 +163,8 @@ def format_ranking(ranking):
     Returns
     -------
     text : str
-        A table of scores with their 95 % intervals (without the balanced accuracy if it is the probe accuracy, because
-        classes have as many images), one of the shares of resamples in which each encoder is first, and,
+        A table of scores with their 95 % intervals (without the balanced accuracy if classes have as many images, so
+        that it is the probe accuracy), one of the shares of resamples in which each encoder is first, and,
         if the ranking has it, one of the correlation of probe accuracy and sensitivity, from the most negative; then
         which encoder is best, which ones these images do not tell from it, and which scores say otherwise.
 
@@ -196,11 +196,10 @@ def format_ranking(ranking):
     if "probe_accuracy" not in ranking.score.values.tolist() or ranking.bound.values.tolist() != ["low", "high"]:
         raise ValueError("ranking has other scores or bounds than those of rank_encoders")
     scores = ranking.score.values.tolist()
-    if "balanced_accuracy" in scores:
-        balanced, probe = (ranking.value.sel(score=s, drop=True) for s in ("balanced_accuracy", "probe_accuracy"))
-        if np.abs(balanced - probe).max() < 1e-9:  # classes have as many images
-            scores.remove("balanced_accuracy")
-            ranking = ranking.sel(score=scores)
+    chance, n_classes = (ranking.attrs.get(name, np.nan) for name in ("chance", "n_classes"))
+    if "balanced_accuracy" in scores and np.isclose(chance * n_classes, 1):  # classes have as many images
+        scores.remove("balanced_accuracy")
+        ranking = ranking.sel(score=scores)
     heads = [score.replace("_", " ") for score in scores]
     needed = ["sensitivity to what is needed"] * ("needed_sensitivity" in ranking)
     values, shares = [["encoder", *heads, *needed]], [["encoder", *heads, "above the next", "minus the first"]]
@@ -214,7 +213,8 @@ def format_ranking(ranking):
         behind = _format_interval(probe.difference, probe.difference_interval, "+") if i else ""
         shares.append([name, *(f"{one['first'].sel(score=s).item():.2f}" for s in scores), ahead, behind])
     parts = [
-        f"value [95 % interval over images]; chance is {ranking.attrs.get('chance', np.nan):.3f}",
+        f"value [95 % interval over images]; chance is {chance:.3f}"
+        + f", of the balanced accuracy {1 / n_classes:.3f}" * ("balanced_accuracy" in scores),
         format_table(values),
         "\nshare of resamples in which the encoder is first; and of probe accuracy: share in which it is above the",
         "next encoder of the list, and difference to the first",
@@ -239,7 +239,9 @@ def _say_which_is_best(ranking, heads):
     if others:
         text += f"; these images do not tell it from: {', '.join(close)}" if close else ", clearly ahead of all others"
     lines = [text]
-    if ranking.interval.sel(score="probe_accuracy", bound="low").isel(encoder=0) <= ranking.attrs.get("chance", 0):
+    lowest, attrs = ranking.interval.sel(bound="low", drop=True), ranking.attrs
+    chances = {"probe_accuracy": attrs.get("chance", 0), "balanced_accuracy": 1 / attrs.get("n_classes", 2)}
+    if not any((lowest.sel(score=score) > chances[score]).any() for score in chances.keys() & heads.keys()):
         lines.append("no encoder is clearly better than chance")
     contrary = []
     for i, name in enumerate(others):

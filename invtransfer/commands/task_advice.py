@@ -11,7 +11,15 @@ import numpy as np
 import torch
 
 from invtransfer.analysis import format_table
-from invtransfer.analysis.advice import CLEAR, IGNORED, count_images, format_advised_in, list_advised, order_advice
+from invtransfer.analysis.advice import (
+    ADVICE,
+    CLEAR,
+    IGNORED,
+    count_images,
+    format_advised_in,
+    list_advised,
+    order_advice,
+)
 from invtransfer.commands.models_and_images import (
     DESCRIPTIONS,
     NamedModels,
@@ -128,6 +136,7 @@ def advise_on_task(
         "transformations": [t.name for t in chosen], "most_images": most_images, "n_draws": n_draws, "size": size,
         "layer": layer, "pool": pool, "precision": precision, "weights": weights,
         "images": identify_images(images, loaded), "skip_unreadable": skip_unreadable, "seed": seed,
+        "words_of_advice": list(ADVICE),  # cells of a version that had others are no part of this cube
     }  # fmt: skip
     if groups is not None:
         settings["groups"] = groups
@@ -251,7 +260,9 @@ def format_task_advice(cube):
         f"z: positive, training a probe on {n_copies} transformed copies of each image as well helps; negative, it"
         f" harms; in standard errors, clear beyond ±{CLEAR} (harm that is clear but small does not speak against it)\n"
         f"sensitivity: 0: the model ignores the transformation (below {IGNORED}), 1: it changes the features as much as"
-        " another image does"
+        " another image does\n"
+        "advice: encourage, try: pretrain with it; stay sensitive: the label depends on it, do not; avoid: it harms, do"
+        " not;\nalready ignored, nothing to gain: nothing to do; unknown: the probe is no better than chance"
     ]
     for encoder, state in zip(cube.encoder.values, cube.status.values, strict=True):
         if state != STATUS.index("done"):

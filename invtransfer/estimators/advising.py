@@ -89,10 +89,10 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     Attributes
     ----------
     advice_ : pandas.DataFrame, a row for each transformation
-        "advice": "encourage", "try", "keep", "avoid", "ignored", "no need" or "unknown", see Notes. "z": gain over both
-        views in standard errors. "sensitivity" of the encoder. Of the encoder's features "accuracy_gain", "consistency"
-        and "affinity"; of the better view "retained"; see `evidence_`. "what to do": a sentence. First those to
-        encourage.
+        "advice": "encourage", "try", "stay sensitive", "avoid", "already ignored", "nothing to gain" or "unknown", see
+        Notes. "z": gain over both views in standard errors. "sensitivity" of the encoder. Of the encoder's features
+        "accuracy_gain", "consistency" and "affinity"; of the better view "retained"; see `evidence_`. "what to do": a
+        sentence. First those to encourage.
     advised_ : list of str
         Transformations to pretrain with, the most useful first: those to encourage and those to try, because an
         invariance too many costs little, and one too few much; at most 6.
@@ -137,12 +137,12 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
 
     - encourage: copies help, and the encoder reacts to the transformation. Pretrain with it.
     - try: copies change little, or harm slightly. Pretrain with it, after those to encourage.
-    - keep: the label depends on it. The encoder should react to it.
+    - stay sensitive: the label depends on it. The encoder should react to it, so do not pretrain with it.
     - avoid: copies harm more than slightly, so that images of this kind do not come in the task; or they do not help,
       and the label may depend on the transformation. Do not pretrain with it.
-    - ignored: the encoder ignores it already. Nothing is to be done, whether the task needs it (as the sentence says
-      if z is clear) or not.
-    - no need: the probe is right about all images without copies.
+    - already ignored: the encoder ignores it. Nothing is to be done, whether the task needs that (the sentence says so
+      if z is above 1.645) or not.
+    - nothing to gain: the probe is right about all images without copies.
     - unknown: no probe is better than naming the largest class.
 
     The other numbers are shown, and not used: in `studies/advice.py`, the gain finds the transformations that a task
@@ -152,14 +152,14 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     was "unknown" in 39 of 40 runs; in one, the probe was taken for better than chance, and some were advised.
 
     *What it cannot say.* Whole images are transformed, not the objects in them. Each transformation is judged alone and
-    at full strength. "keep" is also said of a transformation after which the probe cannot follow, such as invert if
-    there are pixels alone; a label that follows from a transformation in part, as the side of an image from small
-    shifts, is not found. A label that is the sharpness is harder to find than one that is the hue or the angle, because
-    blur adds to blur and leaves the order of sharpness as it is. In 40 tasks of 300 images and an untrained network,
-    which hardly reacts to blur (sensitivity 0.07), the advice about "blur" was "keep" in 36, and "ignored" in 4 (with
-    1,000 images "keep" in 20 of 20); about "sharpen" it was "keep" in 8, and "avoid", because the label may depend on
-    it, in 27. With trained encoders that react to blur (0.3) it was "avoid". Neither was advised in any. Intervals are
-    over images, or over groups of them, and take the folds as given.
+    at full strength. "stay sensitive" is also said of a transformation after which the probe cannot follow, such as
+    invert if there are pixels alone; a label that follows from a transformation in part, as the side of an image from
+    small shifts, is not found. A label that is the sharpness is harder to find than one that is the hue or the angle,
+    because blur adds to blur and leaves the order of sharpness as it is. In 40 tasks of 300 images and an untrained
+    network, which hardly reacts to blur (sensitivity 0.07), the advice about "blur" was "stay sensitive" in 36, and
+    "already ignored" in 4 (with 1,000 images "stay sensitive" in 20 of 20); about "sharpen" it was "stay sensitive" in
+    8, and "avoid", because the label may depend on it, in 27. With trained encoders that react to blur (0.3) it was
+    "avoid". Neither was advised in any. Intervals are over images, or over groups of them, and take the folds as given.
 
     References
     ----------
@@ -367,9 +367,9 @@ def format_advice(advisor):
         + f"; chance: {evidence.chance:.2f}",
         "",
     ]
-    width = max(len(name) for name in advisor.advice_.index)
+    width, kinds = max(map(len, advisor.advice_.index)), max(map(len, advisor.advice_.advice))
     for name, row in advisor.advice_.iterrows():
-        lines.append(f"{name:{width}}  {row.advice:9}  {row['what to do']}")
+        lines.append(f"{name:{width}}  {row.advice:{kinds}}  {row['what to do']}")
     advised = format_advised(advisor.advised_, advisor.advice_.advice.to_dict())
     return "\n".join([*lines, "", f"pretrain with: {advised}"])
 

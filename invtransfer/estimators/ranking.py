@@ -78,7 +78,7 @@ def rank_encoders(
         Number of folds of the cross-validated probe; fewer, if all classes have fewer images (or groups), see "n_folds"
         of the result.
     n_resamples : int
-        Number of bootstrap resamples of the images for the two accuracies. The two other scores are computed again for
+        Number of bootstrap resamples of the images for the accuracies. The two other scores are computed again for
         50 subsets, which for 1,000 images with 768 features takes 9 s of one core, for 2,000 with 2,048 a minute and a
         half.
     sensitivity : xarray.DataArray over "encoder" and "transformation", or None
@@ -133,13 +133,14 @@ def rank_encoders(
     images might be better or worse is therefore not in it: in simulations of three Gaussian classes the interval held
     the mean accuracy over samples in 95 % of the cases with 100 images and 6 features, but in 83 % with 60 images and
     30 features. If all answers are right, it goes down to the accuracy with which that happens in 2.5 % of the cases;
-    and so does that of a difference, if two encoders are right about the same images. That of the balanced accuracy
-    allows for classes of few images, see `invtransfer.analysis.resampling.balanced_interval`. For H-score and log
-    evidence, an image that is drawn twice would look like two of a class that are close together, and raise the score.
-    They are computed without a fifth of each class at a time instead, the delete-d jackknife, and deviations are
-    multiplied by 2, the square root of 4/5 over 1/5, see `invtransfer.analysis.resampling`. Their intervals are of what
-    other images, as many of each class, would give; in simulations with 30 to 100 images and 4 to 200 features they
-    held its mean in 94 to 98 % of the cases.
+    and so does that of a difference, if two encoders are right about the same images. Those of the balanced accuracy
+    and of its differences (but not "first" and "ahead") allow for classes of few images, see
+    `invtransfer.analysis.resampling.balanced_interval`. For H-score and log evidence, an image that is drawn twice
+    would look like two of a class that are close together, and raise the score. They are computed without a fifth of
+    each class at a time instead, the delete-d jackknife, and deviations are multiplied by 2, the square root of 4/5
+    over 1/5, see `invtransfer.analysis.resampling`. Their intervals are of what other images, as many of each class,
+    would give; in simulations with 30 to 100 images and 4 to 200 features they held its mean in 94 to 98 % of the
+    cases.
 
     *The best of many.* The first encoder is chosen by the accuracies that are shown, so its own is too high if several
     are close. "first" and "difference_interval" say how close they are.
@@ -193,10 +194,9 @@ def rank_encoders(
     correct, others, of_subsets = (np.stack(one, axis=-2) for one in zip(*measured, strict=True))
     deviations = jackknife_deviations(of_subsets, kept)
     order = np.argsort(-correct[..., 0].mean(axis=0), kind="stable")
-
     ranking = xr.concat(
         [
-            _describe_accuracies(correct[:, order], codes, groups, n_resamples, seed),
+            _describe_accuracies(correct[:, order], codes, groups, n_units, n_resamples, seed),
             _describe_others(others[order], deviations[:, order], n_units, len(counts)),
         ],
         "score",
@@ -299,27 +299,28 @@ def _probe_correct(Z, codes, folds):
     return correct
 
 
-def _describe_accuracies(correct, codes, groups, n_resamples, seed):
+def _describe_accuracies(correct, codes, groups, n_units, n_resamples, seed):
     """Summarise right answers of the probe and of neighbours, (n_images, n_encoders, 2), by three accuracies."""
 
     def generate():  # anew: the same images are drawn for all
         return derive_generator(seed, "resamples")
 
-    balanced, *bounds = balanced_interval(correct[..., 0], codes, n_resamples, generate(), groups)
+    by_probe = correct[..., 0].astype(float)
+    balanced, *of_balanced = balanced_interval(by_probe, codes, n_resamples, generate(), groups)
     values = np.insert(correct.mean(axis=0), 1, balanced, axis=-1)
-    of_classes = bootstrap_means(correct[..., 0], n_resamples, generate(), groups, codes)
+    of_classes = bootstrap_means(by_probe, n_resamples, generate(), groups, codes)
     resampled = np.insert(bootstrap_means(correct, n_resamples, generate(), groups), 1, of_classes, axis=-1)
     correct = correct[..., [0, 0, 1]]
-    n_units = len(codes) if groups is None else len(np.unique(groups))
     rare = 1 - 0.025 ** (1 / n_units)  # what happens in none of n images, or groups, may happen in so many
     low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
-    low[:, 1], high[:, 1] = bounds
-    low = np.where(values == 1, np.minimum(low, 1 - rare), low)
-    high = np.where(values == 0, np.maximum(high, rare), high)
+    low, high = np.where(values == 1, 1 - rare, low), np.where(values == 0, rare, high)
+    low[:, 1], high[:, 1] = of_balanced
     between = np.quantile(resampled - resampled[:, :1], [0.025, 0.975], axis=0)
     agree = (correct == correct[:, :1]).all(axis=0)
-    agree[0] = False  # the first, which is compared with itself
     between = np.where(agree, np.reshape([-rare, rare], (2, 1, 1)), between)
+    behind = by_probe - by_probe[:, :1]
+    between[:, :, 1] = balanced_interval(behind, codes, n_resamples, generate(), groups, (-1.0, 1.0))[1:]
+    between[:, 0] = 0.0  # the first, which is compared with itself
     return _describe(values, resampled, [low, high], between)
 
 

@@ -36,19 +36,20 @@ READING = (
     f" {CLEAR} or -{CLEAR}, clearly. The sensitivity is of the encoder: at 0 it ignores the transformation, at"
     " 1 the transformation changes the features as much as another image does.",
     [
-        "encourage: the task varies like this, and the encoder reacts to it. Make it invariant.",
+        "encourage: the task varies like this, and the encoder reacts to it. Make it invariant: pretrain with it.",
         f"try: copies change little; harm by less than {SLIGHT} standard deviations over images counts as little,"
         " because whole images are transformed, also where the task varies by an object in them. So a transformation"
-        f" may be here although its z is below -{CLEAR}.",
-        "keep: the label seems to depend on it. From transformed copies alone, a probe learns less than"
+        f" may be here although its z is below -{CLEAR}. Pretrain with it, after those to encourage.",
+        "stay sensitive: the label seems to depend on it. From transformed copies alone, a probe learns less than"
         f" {HALF:.0%} of what tells the classes apart; less than {MOST:.0%} is enough where the encoder hardly reacts"
-        f" (sensitivity below {IGNORED}), because such copies look like images of the task.",
-        f"avoid: copies harm by more, or the accuracy falls by more than {LOST}, so that the task does not vary in"
-        " this way, or the label depends on it; or copies do not help, and from copies alone a probe learns less than"
-        f" {HALF:.0%}, so that the label may depend on it. Do not pretrain with it.",
-        f"ignored: the encoder ignores it already (sensitivity below {IGNORED}). Another encoder may react to it: then"
-        " its own table says what to do.",
-        "no need: the probe is right about all images without copies.",
+        f" (sensitivity below {IGNORED}), because such copies look like images of the task. Do not pretrain with it.",
+        f"avoid: copies harm by clearly more than {SLIGHT} standard deviations, or clearly (z below -{CLEAR}) and with"
+        f" a fall of the accuracy by more than {LOST}: images of this kind do not come in the task, or the label"
+        f" depends on it. Or copies do not help, and from copies alone a probe learns less than {HALF:.0%}: the label"
+        " may depend on it. Do not pretrain with it; in a model that is there already, nothing has to change.",
+        f"already ignored: the encoder does not react to it (sensitivity below {IGNORED}, or no copy changed its"
+        " features). Of another encoder that does, its own table says what to do.",
+        "nothing to gain: the probe is right about all images without copies.",
         "unknown: no probe is better than naming the largest class.",
     ],
     'The column "pretrain" counts those to pretrain with, the most useful first: those to encourage and those to try,'
@@ -117,10 +118,17 @@ def _format_lead(done, settings):
 
 
 def _summarise(one, encoder):
-    """Return a sentence about an encoder: what to pretrain with, and to what it should stay sensitive."""
-    kept = [str(name) for name in one.transformation.values[one.advice.values == "keep"]]
-    stay = f" Let it stay sensitive to {', '.join(kept)}, on which the label seems to depend." if kept else ""
-    return f"{encoder}: pretrain with {format_advised_in(one)}.{stay}"
+    """Return sentences about an encoder: what to pretrain with, and what the label seems to depend on."""
+    depends = one.transformation[one.advice.values == "stay sensitive"]
+    reacts = one.sensitivity_high.sel(transformation=depends).values >= IGNORED
+    texts = [f"{encoder}: pretrain with {format_advised_in(one)}."]
+    if reacts.any():
+        names = ", ".join(depends.values[reacts].astype(str))
+        texts.append(f"Let it stay sensitive to {names}, on which the label seems to depend.")
+    if not reacts.all():
+        names = ", ".join(depends.values[~reacts].astype(str))
+        texts.append(f"It hardly reacts to {names}, on which the label seems to depend: one that does may be better.")
+    return " ".join(texts)
 
 
 def _tabulate_advice(one, encoder):

@@ -86,7 +86,7 @@ def format_advise_command(settings, encoders, name):
     >>> format_advise_command(settings, ["timm:vit"], "mine.nc")
     'invtransfer advise timm:vit --images photos --out mine.nc --transformations hue --draws 2'
     """
-    others = {key: value for key, value in settings.items() if key != "transformations"}
+    others = {key: value for key, value in settings.items() if key not in ("transformations", "words_of_advice")}
     return shlex.join(_format_words("advise", others, encoders, name, settings.get("transformations", [])))
 
 

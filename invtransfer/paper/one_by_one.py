@@ -8,31 +8,32 @@ from torchvision.transforms import functional as tv
 
 from invtransfer.sources.pasting import place_objects
 
-SIDE = 32  # pixels
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)  # of the channels, with which images are normalised
 BILINEAR = InterpolationMode.BILINEAR
 
 
-def open_objects(objects):
+def open_objects(objects, size):
     """Place objects in the middle of images, and open these with PIL.
 
     Parameters
     ----------
     objects : ndarray of shape (n_objects, height, width, 4), uint8
         Objects with an alpha channel, such as ``load_objects().images``.
+    size : int
+        Side of the images, in pixels.
 
     Returns
     -------
     images : list of PIL.Image.Image
-        RGBA, 32 x 32 pixels.
+        RGBA.
 
     Examples
     --------
     >>> from invtransfer import load_objects
-    >>> open_objects(load_objects(size=64).images[:2])[1].size
+    >>> open_objects(load_objects(size=64).images[:2], 32)[1].size
     (32, 32)
     """
-    placed = np.round(place_objects(objects, SIDE) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    placed = np.round(place_objects(objects, size) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
     return [Image.fromarray(np.ascontiguousarray(image)) for image in placed]
 
 
@@ -44,7 +45,7 @@ def transform(name, image, draw):
     name : str
         One of `invtransfer.TRANSFORMATIONS`.
     image : PIL.Image.Image
-        RGBA, 32 x 32 pixels.
+        RGBA, of as many rows as columns; "erasing" makes 14 x 14 pixels transparent, those of 32 x 32.
     draw : numpy.random.Generator
         Generator that draws whether and how strongly it is transformed.
 
@@ -100,7 +101,7 @@ def _translate(image, draw):
     """Move the object's bounding box to a place inside the image."""
     part = image.crop(image.getchannel("A").getbbox())
     moved = Image.new("RGBA", image.size)
-    place = [int(draw.random() * (SIDE - side + 1)) for side in part.size]
+    place = [int(draw.random() * (image.width - side + 1)) for side in part.size]
     moved.paste(part, place)
     return moved
 
@@ -108,21 +109,21 @@ def _translate(image, draw):
 def _noise(image, draw):
     """Add positive Gaussian noise to the colours."""
     pixels = np.array(image)
-    field = draw.standard_normal((SIDE, SIDE, 3), dtype=np.float32).clip(0, 1) * 255
+    field = draw.standard_normal((*pixels.shape[:2], 3), dtype=np.float32).clip(0, 1) * 255
     pixels[..., :3] = np.minimum(pixels[..., :3] + field, 255)
     return Image.fromarray(pixels)
 
 
 def _elastic(image, draw):
     """Displace the pixels by a smooth field, as torchvision's ElasticTransform does."""
-    field = torch.from_numpy(draw.random((1, 2, SIDE, SIDE), dtype=np.float32) * 2 - 1)
-    smooth = tv.gaussian_blur(field, [41, 41], [5.0, 5.0]) * 150 / SIDE
+    field = torch.from_numpy(draw.random((1, 2, *image.size), dtype=np.float32) * 2 - 1)
+    smooth = tv.gaussian_blur(field, [41, 41], [5.0, 5.0]) * 150 / image.width
     return tv.elastic_transform(image, smooth.permute(0, 2, 3, 1), BILINEAR)
 
 
 def _erase(image, draw):
     """Make a square transparent."""
-    x, y = (int(draw.random() * (SIDE - 14 + 1)) for _ in range(2))
+    x, y = (int(draw.random() * (image.width - 14 + 1)) for _ in range(2))
     image = image.copy()
     image.paste((0, 0, 0, 0), (x, y, x + 14, y + 14))
     return image
@@ -151,7 +152,7 @@ SOMETIMES = {  # with probability 0.5
     "invert": lambda image, draw: _on_colours(ImageOps.invert, image),
     "sharpen": lambda image, draw: tv.adjust_sharpness(image, 7.0),
     "noise": _noise,
-    "pixelate": lambda image, draw: image.reduce(2).resize((SIDE, SIDE), Image.Resampling.NEAREST),
+    "pixelate": lambda image, draw: image.reduce(2).resize(image.size, Image.Resampling.NEAREST),
     "elastic": _elastic,
     "erasing": _erase,
 }

@@ -6,8 +6,9 @@ from invtransfer.analysis.advice import ADVICE, CLEAR, IGNORED, order_advice
 from invtransfer.plots.profiles import SENSITIVITY, check_profile, find_top, format_encoders, format_transformations
 
 STYLES = {  # colours and markers
-    "encourage": ("#0072b2", "o"), "try": ("#00795a", "D"), "keep": ("#d55e00", "s"), "avoid": ("#9c3587", "X"),
-    "ignored": ("#6f6f6f", "v"), "no need": ("#6f6f6f", "^"), "unknown": ("#6f6f6f", "."),
+    "encourage": ("#0072b2", "o"), "try": ("#00795a", "D"), "stay sensitive": ("#d55e00", "s"),
+    "avoid": ("#9c3587", "X"), "already ignored": ("#6f6f6f", "v"), "nothing to gain": ("#6f6f6f", "^"),
+    "unknown": ("#6f6f6f", "."),
 }  # fmt: skip
 _ROW = 0.25  # inches of a row
 _SHADE = "0.93"

@@ -19,7 +19,9 @@ def make_all_advice():
         [*ADVICE, "stay sensitive"],
     )
     cube = make_advice(dict.fromkeys(names, 0.0), ["vit"])
-    values = {"advice": advice, "rank": [1, 2, *[0] * 6], "sensitivity_high": [*[0.7] * 7, 0.05]}  # it ignores "invert"
+    values = {"advice": advice, "rank": [1, 2, *[0] * 6]}
+    for end, value in (("", 0.03), ("_low", 0.01), ("_high", 0.05)):  # of "invert", which it ignores
+        values[f"sensitivity{end}"] = [*cube[f"sensitivity{end}"].values[0, :7], value]
     return cube.assign({name: (cube.advice.dims, [row]) for name, row in values.items()})
 
 

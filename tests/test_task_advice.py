@@ -345,6 +345,8 @@ def test_every_advice_has_a_colour_and_a_marker_of_its_own():
     looks = {(line.get_color(), line.get_marker()) for line in legend.get_lines()}
     assert [text.get_text() for text in legend.get_texts()] == list(ADVICE)
     assert len(looks) == len(ADVICE)
+    (legend,) = plot_advice(make_advice({"hue": 5.0})).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["encourage"]  # what does not occur is not explained
 
 
 def test_what_the_figure_refuses():

@@ -56,7 +56,7 @@ def plot_advice(cube):
     if there.any():  # encoders of which nothing is known get no panels
         profile, advice = profile.isel(encoder=there), advice[there]
     n, n_rows = advice.shape
-    figure = Figure(figsize=(8, 0.9 + n * (_ROW * n_rows + 0.85)), layout="constrained")
+    figure = Figure(figsize=(8, 1.1 + n * (_ROW * n_rows + 0.85)), layout="constrained")
     z, mean, low, high = (profile[name].values for name in ("z", *SENSITIVITY))  # (encoder, transformation)
     reach = 1.08 * max(2.5, np.max(np.abs(z), initial=0, where=np.isfinite(z)))
     right, places = find_top(mean, high), np.arange(n_rows)
@@ -90,8 +90,9 @@ def plot_advice(cube):
         gain.set_title(encoders[i], fontsize=9, loc="left")
     gain.set_xlabel(f"z: less error if a probe also sees copies,\nin standard errors (dotted: ±{CLEAR})", fontsize=9)
     sensitivity.set_xlabel(f"sensitivity of the encoder\n(95 % intervals; grey: below {IGNORED})", fontsize=9)
-    handles = [Line2D([], [], color=colour, marker=marker, label=kind) for kind, (colour, marker) in STYLES.items()]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=9, frameon=False)
+    looks = {kind: look for kind, look in STYLES.items() if (advice == kind).any()}
+    handles = [Line2D([], [], color=colour, marker=marker, label=kind) for kind, (colour, marker) in looks.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4, fontsize=9, frameon=False)
     return figure
 
 

@@ -67,10 +67,13 @@ def plot_factors(cube):
     n_columns = -(-len(labels) // 2)  # one for each relation and one for references, which fits above a single panel
     upper.legend(handles, labels, loc="outside upper center", ncols=max(1, n_columns), frameon=False)
     for part in lower:
-        left, middle, right = part.subplots(1, 3, width_ratios=[1.25, 0.75, 1.4])
         contrasts = factor_contrasts(cube.transfer_accuracy).sel(factor_name=names)
+        has_ranges = (cube.factor_name == names[0]).sum() > 1  # one level has none
+        widths = [1.25, 0.75, 1.4] if has_ranges else [1.25, 1.4]
+        left, *middle, right = part.subplots(1, len(widths), width_ratios=widths)
         _plot_contrasts(left, contrasts, [_format_count(cube, name) for name in names])
-        _plot_excess(middle, contrasts)
+        for axes in middle:
+            _plot_excess(axes, contrasts)
         _plot_sensitivity(right, cube)
     figure.suptitle(f"{cube.attrs.get('title', '')} ({format_spread(cube.sizes['seed'])})")
     return figure

@@ -58,7 +58,7 @@ ENGINES = {"this process": 1, "two processes": 2}  # number of jobs
 OVERHEAD = 0.05  # seconds that the runner may add to a cell
 PRESETS = {
     "smoke": {
-        "repetitions": 1, "seeds": 1, "n_images": 64, "n_held": 5_000, "n_few": 1_024, "n_photographs": 2,
+        "repetitions": 1, "seeds": 1, "n_images": 64, "n_held": 2_048, "n_few": 512, "n_photographs": 2,
         "n_empty": 10, "n_training": 2, "n_images_each": 128,
     },
     "quick": {

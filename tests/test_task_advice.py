@@ -237,6 +237,14 @@ def test_other_settings_are_not_mixed(folder, capsys):
     assert "mine.nc belongs to other settings (transformations differ)" in capsys.readouterr().err
 
 
+def test_the_command_shows_how_much_of_a_model_is_done(folder, capsys):
+    advise("mine.py:Sides")
+    assert f"/{len(NAMES)} [" in capsys.readouterr().err
+    images = load_images("photos", size=16)
+    InvarianceAdvisor(None, transformations=["hue"], n_draws=1, random_state=0).fit(images, images.labels)
+    assert capsys.readouterr().err == ""  # in Python only where it is asked for
+
+
 def test_cells_of_a_version_with_other_words_are_not_taken_over(folder, capsys, monkeypatch):
     monkeypatch.setattr("invtransfer.commands.task_advice.ADVICE", ("encourage", "keep", "unclear", "no matter"))
     advise("mine.py:Sides")

@@ -202,7 +202,7 @@ def _advise(models, images, labels, groups, batch_size, /, *, encoder, transform
         model = models.load(encoder)
         advisor = InvarianceAdvisor(
             model, layer=models.layer, pool=models.pool, transformations=transformations, n_draws=n_draws,
-            batch_size=batch_size, precision=precision, random_state=seed,
+            batch_size=batch_size, precision=precision, random_state=seed, verbose=True,
         ).fit(images, labels, groups)  # fmt: skip
     except Exception as error:  # the message of the cell names the model
         raise ValueError(f"{encoder}: {type(error).__name__}: {error}") from error

@@ -9,6 +9,7 @@ import xarray as xr
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
+from tqdm import tqdm
 
 from invtransfer.analysis.advice import choose_advised, decide, format_advised
 from invtransfer.analysis.evidence import (
@@ -85,6 +86,8 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         Number format in which a torch module computes where it can choose (autocast).
     random_state : int, RandomState or None
         Seed of the transformations and of the folds.
+    verbose : bool
+        Whether to show on the standard error how many of the transformations are done, and the time left.
 
     Attributes
     ----------
@@ -190,6 +193,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         batch_size=None,
         precision="float32",
         random_state=None,
+        verbose=False,
     ):
         self.encoder = encoder
         self.layer = layer
@@ -201,6 +205,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         self.batch_size = batch_size
         self.precision = precision
         self.random_state = random_state
+        self.verbose = verbose
 
     def fit(self, X, y, groups=None):
         """Measure what each transformation does to the task.
@@ -267,7 +272,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         accuracies = np.array([share_interval(probe.correct, groups) for probe in probes.values()])
         usable = np.array([is_better_than_chance(probe.correct, chance, groups) for probe in probes.values()])
         rows = []
-        for transformation in transformations:
+        for transformation in tqdm(transformations, "transformations", leave=False, disable=not self.verbose):
             for name, Z in views.items():
                 copies[name][:] = Z  # the transformation may leave an image alone
             self._encode_copies(encoder, source, transformation, copies)

@@ -5,7 +5,8 @@ import pytest
 import torch
 import xarray as xr
 from scipy import stats
-from sklearn.model_selection import PredefinedSplit, cross_val_score
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import PredefinedSplit, cross_val_predict, cross_val_score
 
 from invtransfer import FrozenFeatureProbe, SensitivityScorer, rank_encoders
 from invtransfer.analysis import format_ranking, h_score, log_evidence, nearest_correct
@@ -108,6 +109,16 @@ def test_rare_classes_count_as_much_in_the_balanced_accuracy(X):
     assert balanced.interval.sel(encoder="seeing", bound="low") < 0.9
     assert balanced["first"].sel(encoder="seeing") > 0.99
     assert "balanced accuracy" in format_ranking(ranking)
+
+
+def test_the_balanced_accuracy_is_that_of_scikit_learn(X):
+    y = np.where(np.arange(N) % 7 == 0, CODES, 0)  # classes of 136, 7 and 7 or so
+    ranking = rank_encoders({"noisy": planted(0.8)}, X, y, n_resamples=20, random_state=0)
+    folds = deal_into_folds(y, 5, derive_generator(derive_seed(0, "ranking"), "folds"))
+    predicted = cross_val_predict(FrozenFeatureProbe(), encode(planted(0.8), X), y, cv=PredefinedSplit(folds))
+    value = ranking.value.sel(encoder="noisy", score="balanced_accuracy").item()
+    assert value == pytest.approx(balanced_accuracy_score(y, predicted))
+    assert value < ranking.value.sel(encoder="noisy", score="probe_accuracy")
 
 
 def test_four_images_of_a_class_decide_nothing():

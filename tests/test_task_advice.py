@@ -16,7 +16,7 @@ from test_page import Page
 from invtransfer import InvarianceAdvisor, load_images, load_model
 from invtransfer.__main__ import main
 from invtransfer.analysis.advice import ADVICE
-from invtransfer.commands.task_advice import advise_on_task
+from invtransfer.commands.task_advice import advise_on_task, format_task_advice
 from invtransfer.cubes.files import write
 from invtransfer.pages import make_advice_page
 from invtransfer.plots import plot_advice
@@ -73,6 +73,23 @@ def folder(drawing_folder, monkeypatch):
 def advise(*arguments, out="mine.nc"):
     main(["advise", "--images", "photos", *arguments, "--size", "16", "--out", out, "--draws", "3",
           "--transformations", *NAMES])  # fmt: skip
+
+
+def test_text_of_several_models():
+    cube = make_advice({"hue": 3.0, "blur": 2.0, "rotate": -0.5}, ["low", "high", "failed"], failed=["failed"])
+    for end, values in (("", [0.6, 0.9, 1.0]), ("_low", [0.5, 0.8, 1.0]), ("_high", [0.7, 0.95, 1.0])):
+        cube[f"accuracy{end}"].loc[{"view": "features"}] = values
+    text = format_task_advice(cube)
+    rows = [line.split() for line in text.splitlines()[-3:]]
+    assert rows[1:] == [["high", "0.90", "0.80", "to", "0.95"], ["low", "0.60", "0.50", "to", "0.70"]]
+    assert rows[0][:2] == ["model", "accuracy"]
+    assert "failed: failed" in text
+    blur = next(line for line in text.splitlines() if line.startswith("blur"))
+    assert blur.endswith("as above")
+    assert text.count("Make the encoder ignore it") == 2  # once for each model that is done
+    assert max(len(line) for line in text.splitlines() if "  " not in line) <= 120
+    alone = format_task_advice(cube.isel(encoder=[0]))
+    assert "models, by how well" not in alone
 
 
 def test_the_numbers_are_those_of_the_advisor(drawing_folder, capsys):

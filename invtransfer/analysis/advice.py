@@ -196,6 +196,27 @@ def _label_may_depend(z, retained):
     return z < 0 and retained < HALF
 
 
+def shorten_repeated(sentences):
+    """Replace sentences that are the same as the one before, in a table that is read from the top.
+
+    Parameters
+    ----------
+    sentences : sequence of str
+        A sentence for each row.
+
+    Returns
+    -------
+    shortened : list of str
+
+    Examples
+    --------
+    >>> shorten_repeated(["Do nothing.", "Pretrain with it.", "Pretrain with it.", "Do nothing."])
+    ['Do nothing.', 'Pretrain with it.', 'as above', 'Do nothing.']
+    """
+    before = [None, *sentences[:-1]]
+    return ["as above" if one == other else str(one) for one, other in zip(sentences, before, strict=True)]
+
+
 def choose_advised(advice):
     """Choose the transformations to pretrain with.
 

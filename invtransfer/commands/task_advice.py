@@ -19,6 +19,7 @@ from invtransfer.analysis.advice import (
     format_advised_in,
     list_advised,
     order_advice,
+    shorten_repeated,
 )
 from invtransfer.commands.models_and_images import (
     DESCRIPTIONS,
@@ -248,7 +249,7 @@ def format_task_advice(cube):
     -------
     text : str
         What was asked, in a sentence; for each model what it got, a line for each transformation, and what to pretrain
-        with.
+        with; and of several models which one has the best features.
     """
     settings = parse_json(cube.attrs["settings"], "settings", dict)
     name, size = settings["images"].rpartition(" ")[0], settings["size"]
@@ -256,13 +257,16 @@ def format_task_advice(cube):
     n_copies = settings["n_draws"]
     parts = [
         f"which invariances a model needs to tell {cube.sizes['class']} classes apart in {count_images(done)} of"
-        f" {name}, brought to {size} x {size}\n"
-        f"z: positive, training a probe on {n_copies} transformed copies of each image as well helps; negative, it"
-        f" harms; in standard errors, clear beyond ±{CLEAR} (harm that is clear but small does not speak against it)\n"
-        f"sensitivity: 0: the model ignores the transformation (below {IGNORED}), 1: it changes the features as much as"
-        " another image does\n"
-        "advice: encourage, try: pretrain with it; stay sensitive: the label depends on it, do not; avoid: it harms, do"
-        " not;\nalready ignored, nothing to gain: nothing to do; unknown: the probe is no better than chance"
+        f" {name}, brought to {size} x {size}\n\n"
+        f"z            positive: training a probe on {n_copies} transformed copies of each image as well helps;"
+        " negative: it harms;\n"
+        f"             in standard errors, clear beyond ±{CLEAR}; harm that is clear but small does not speak against"
+        " it\n"
+        f"sensitivity  0: the model ignores the transformation (below {IGNORED}); 1: it changes the features as much as"
+        " another image\n"
+        "advice       encourage, try: pretrain with it; stay sensitive: the label depends on it, do not;"
+        " avoid: it harms, do not;\n"
+        "             already ignored, nothing to gain: nothing to do; unknown: the probe is no better than chance"
     ]
     for encoder, state in zip(cube.encoder.values, cube.status.values, strict=True):
         if state != STATUS.index("done"):
@@ -273,7 +277,7 @@ def format_task_advice(cube):
         order = order_advice(one.advice.values.tolist(), one.z.values.tolist())
         heads = ["transformation", "advice", "z", "sensitivity"]
         table = format_table([heads, *(_format_row(one.isel(transformation=i)) for i in order)], n_left=2).splitlines()
-        sentences = ["what to do", *one.sentence.values[order]]
+        sentences = ["what to do", *shorten_repeated(one.sentence.values[order].tolist())]
         parts.append(
             f"{encoder}: {one.preprocessing.item()}; features: {one.features.item()}\n"
             f"accuracy of the probe: {accuracies}; the largest class: {one.chance.item():.2f}"
@@ -282,7 +286,22 @@ def format_task_advice(cube):
         names = list_advised(one)
         how = f"\nin Python: InvariantPretrainer(network, transformations={names}).fit(X, y)" if names else ""
         parts.append(f"pretrain with: {format_advised_in(one)}{how}")
+    if done.sizes["encoder"] > 1:
+        parts.append(_format_models(done))
     return "\n\n".join(parts)
+
+
+def _format_models(done):
+    """Return a table of the models, that whose features tell the classes apart best first."""
+    of_features, rows = done.sel(view="features"), [["model", "accuracy", "95 % interval"]]
+    for i in np.argsort(-of_features.accuracy.values, kind="stable"):
+        one = of_features.isel(encoder=i)
+        interval = f"{one.accuracy_low.item():.2f} to {one.accuracy_high.item():.2f}"
+        rows.append([str(one.encoder.item()), f"{one.accuracy.item():.2f}", interval])
+    return (
+        "models, by how well their features tell the classes apart: accuracy of the probe\n"
+        f"(in Python, rank_encoders says which of them are clearly better)\n{format_table(rows)}"
+    )
 
 
 def _format_row(one):

@@ -11,7 +11,8 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from invtransfer.analysis.advice import choose_advised, decide, format_advised
+from invtransfer.analysis import format_table
+from invtransfer.analysis.advice import choose_advised, decide, format_advised, shorten_repeated
 from invtransfer.analysis.evidence import (
     CrossValidatedProbe,
     combine_gains,
@@ -372,11 +373,11 @@ def format_advice(advisor):
         + f"; chance: {evidence.chance:.2f}",
         "",
     ]
-    width, kinds = max(map(len, advisor.advice_.index)), max(map(len, advisor.advice_.advice))
-    for name, row in advisor.advice_.iterrows():
-        lines.append(f"{name:{width}}  {row.advice:{kinds}}  {row['what to do']}")
-    advised = format_advised(advisor.advised_, advisor.advice_.advice.to_dict())
-    return "\n".join([*lines, "", f"pretrain with: {advised}"])
+    advice = advisor.advice_
+    sentences = shorten_repeated(advice["what to do"].tolist())
+    table = format_table([list(row) for row in zip(advice.index, advice.advice, sentences, strict=True)], n_left=3)
+    advised = format_advised(advisor.advised_, advice.advice.to_dict())
+    return "\n".join([*lines, table, "", f"pretrain with: {advised}"])
 
 
 def _make_folds(codes, n_folds, seed, groups):

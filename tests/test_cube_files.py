@@ -225,6 +225,15 @@ def test_cells_that_disagree(second, message):
         assemble([{"seed": 0}, {"seed": 1}], [first, second], {"seed": [0, 1]})
 
 
+def test_cells_of_other_units():
+    cells = [xr.Dataset({"x": ((), 1.0, {"units": unit, "long_name": unit})}) for unit in ("s", "ms", "s")]
+    cells[2].x.attrs["long_name"] = "in other words"
+    points = [{"seed": 0}, {"seed": 1}]
+    assert assemble(points, cells[::2], {"seed": [0, 1]}).x.attrs["units"] == "s"
+    with pytest.raises(ValueError, match="x has the units 'ms' in one cell, 's' in another"):
+        assemble(points, cells[:2], {"seed": [0, 1]})
+
+
 def test_cells_with_other_labels_along_a_dimension_of_their_own():
     layers = [["a", "b"], ["b", "c", "a"], ["c"]]
     cells = [

@@ -125,8 +125,9 @@ def assemble(points, cells, coordinates):
     Raises
     ------
     ValueError
-        If cells disagree about their own dimensions, or differ in size along one without labels; if a label is not in
-        the grid; or if the dtype of a variable has no value that can stand for "missing", such as booleans.
+        If cells disagree about their own dimensions or the units of a variable, or differ in size along one without
+        labels; if a label is not in the grid; or if the dtype of a variable has no value that can stand for "missing",
+        such as booleans.
 
     Examples
     --------
@@ -218,6 +219,9 @@ def _fill(name, variables, shape):
             raise ValueError(f"{name} has {dict(variable.sizes)} in one cell, {dict(first.sizes)} in another")
         if not variable.coords.equals(first.coords):
             raise ValueError(f"{name} has other coordinates in one cell than in another")
+        units = [repr(one.attrs.get("units", "none")) for one in (variable, first)]
+        if units[0] != units[1]:
+            raise ValueError(f"{name} has the units {units[0]} in one cell, {units[1]} in another")
     dtype = reduce(np.promote_types, [variable.dtype for variable in variables.values()])  # the longest string's
     if dtype.kind not in NO_VALUE:
         raise ValueError(f"{name} has dtype {dtype}, expected floats, signed integers or strings")

@@ -865,7 +865,10 @@ def cross_validated_probe(draw):
         assert ((measured[name] >= 0) & (measured[name] <= 1)).all()
 
 
-@target("mean_interval", "ratio_interval", "share_interval", "combine_gains", "is_better_than_chance")
+@target(
+    "mean_interval", "ratio_interval", "share_interval", "share_difference_interval", "combine_gains",
+    "is_better_than_chance",
+)  # fmt: skip
 def intervals_over_images(draw):
     n = draw(st.integers(2, 9))
     numbers = hnp.arrays(np.float64, n, elements=st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0]))
@@ -888,6 +891,9 @@ def intervals_over_images(draw):
     shares = draw(st.just(correct) | hnp.arrays(np.float64, n, elements=st.sampled_from([0.0, 0.25, 0.5, 1.0])))
     share, low, high = call(public("share_interval"), shares, groups, again=True)
     assert 0 <= low <= share <= high <= 1
+    assert low < high
+    difference, low, high = call(public("share_difference_interval"), correct - (by > 0), groups, again=True)
+    assert -1 <= low <= difference <= high <= 1
     assert low < high
 
 

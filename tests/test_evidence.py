@@ -18,6 +18,7 @@ from invtransfer.analysis.evidence import (
     is_better_than_chance,
     mean_interval,
     ratio_interval,
+    share_difference_interval,
     share_interval,
 )
 
@@ -374,6 +375,33 @@ def test_intervals_over_groups_hold_the_truth():
     over_groups, over_images = held[[0, 2]] / n_runs, held[[1, 3]] / n_runs
     assert (over_groups > 0.95 - 0.03).all()  # the standard error is 0.007; 20 groups of different sizes
     assert (over_images < 0.75).all()
+
+
+@pytest.mark.parametrize(("n_groups", "size"), [(100, 1), (6, 10)])
+def test_intervals_of_differences_of_shares_hold_the_truth(n_groups, size):
+    """Two probes, right about four fifths of the images, whose answers hang together within groups."""
+    rng, n_runs, held = np.random.default_rng(0), 1_000, 0
+    groups = np.repeat(np.arange(n_groups), size)
+    for _ in range(n_runs):
+        shares = rng.beta(1.6, 0.4, (2, n_groups))[:, groups]
+        right = (rng.random(shares.shape) < shares).astype(float)
+        _, low, high = share_difference_interval(right[1] - right[0], groups if size > 1 else None)
+        held += low <= 0 <= high
+    assert held / n_runs > 0.95 - 0.025  # the standard error is 0.007
+
+
+def test_a_few_images_decide_no_difference():
+    """Of images about which one probe alone is right, four of four have p = 1 / 8 in a sign test, and six 1 / 32."""
+    for n, decides in ((4, False), (6, True)):
+        difference, low, high = share_difference_interval(np.repeat([0.0, -1.0], [100 - n, n]))
+        assert difference == -n / 100
+        assert (high < 0) == decides
+        assert -1 <= low < difference
+    difference, low, high = share_difference_interval(np.zeros(20))
+    assert (difference, low) == (0, -high)
+    assert (1 - high) ** 20 == pytest.approx(0.025)  # what happens in so many images is not seen in 20 in 2.5 %
+    assert share_difference_interval(np.zeros(20), np.arange(20) // 4)[2] > high  # 5 groups
+    assert share_difference_interval(np.ones(2))[2] == 1
 
 
 def test_gains_over_groups():

@@ -363,6 +363,26 @@ def test_all_encoders_are_opened_before_one_is_run(X):
         rank_encoders({"first": lambda X: pytest.fail("was run"), "second": "vit"}, X, Y)
 
 
+def test_intervals_are_over_groups(X):
+    encoders = {"label": planted(0), "worse": planted(1.5)}
+    grouped = rank_encoders(encoders, X, Y, groups=np.arange(N) // 10, n_resamples=50, random_state=0)
+    scores = ["probe_accuracy", "nearest_accuracy"]
+    perfect = grouped.interval.sel(encoder="label", score=scores)
+    np.testing.assert_allclose(perfect, [[0.025 ** (1 / 15), 1]] * 2)  # 15 groups, all right
+    behind = grouped.difference_interval.sel(encoder="worse", score=scores)
+    assert (behind < 0).all()
+    between = grouped.difference.sel(encoder="worse", score=scores)
+    np.testing.assert_allclose(behind.sel(bound="low") + behind.sel(bound="high"), 2 * between, atol=0.03)  # Student's
+
+
+def test_classes_of_few_images_in_groups_of_their_own():
+    """Five parts are more than a class has images, which scikit-learn refuses."""
+    X = np.arange(8, dtype=np.uint8)[:, None, None, None] * np.full((8, 2, 2, 3), 20, np.uint8)
+    ranking = rank_encoders({"pixels": None}, X, np.arange(8) // 4, groups=np.arange(8), n_resamples=20, random_state=0)
+    assert ranking.attrs["n_folds"] == 4
+    assert np.isfinite(ranking.interval).all()
+
+
 def test_images_of_a_group_do_not_tell_of_one_another():
     """Features that know the patient alone say nothing of the class."""
     rng = np.random.default_rng(0)

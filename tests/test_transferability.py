@@ -13,6 +13,7 @@ from invtransfer.analysis.resampling import (
     balanced_interval,
     bootstrap_means,
     choose_kept,
+    deal_groups,
     deal_into_folds,
     jackknife_deviations,
     jackknife_half_width,
@@ -233,6 +234,19 @@ def test_groups_stay_together():
     kept = choose_kept(codes, 10, rng, groups)
     assert (kept.sum(axis=0) == 8).all()
     assert all(len(set(rows[groups == group])) == 1 for rows in kept for group in range(30))
+
+
+def test_groups_are_dealt_until_each_class_is_in_two_folds():
+    codes, groups = (
+        np.array([0, 1, 1, 1, 0, 0]),
+        np.array([1, 0, 1, 1, 1, 2]),
+    )  # class 0 in groups 1 and 2, 1 in 0 and 1
+    for seed in range(30):
+        folds = deal_groups(codes, 2, seed, groups)
+        assert all(len(set(folds[codes == code])) == 2 for code in (0, 1))
+    triangle = np.array([0, 1, 1, 2, 2, 0])  # in groups 0 0 1 1 2 2: two groups of three share a fold, and a class
+    with pytest.raises(ValueError, match="groups holds 3 groups, which cannot be dealt into 2 folds"):
+        deal_groups(triangle, 2, 0, np.arange(6) // 2)
 
 
 def test_bootstrap_means_of_groups_spread_as_means_over_groups():

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 N_PARTS = 5  # a fifth of the images is left out at a time
+N_DEALS = 100  # of groups, until each class is in two folds
 
 
 def deal_into_folds(codes, n_folds, generator, groups=None):
@@ -61,7 +62,12 @@ def deal_groups(codes, n_folds, seed, groups):
     Returns
     -------
     folds : ndarray of shape (n_samples,), int
-        Number of the fold of each image, from 0.
+        Number of the fold of each image, from 0. Each class is in at least two folds.
+
+    Raises
+    ------
+    ValueError
+        If 100 deals leave some class in one fold.
 
     Examples
     --------
@@ -69,13 +75,22 @@ def deal_groups(codes, n_folds, seed, groups):
     True
     """
     from sklearn.model_selection import StratifiedGroupKFold  # here, because it takes long to load
+    from sklearn.utils import check_random_state
 
-    folds = np.empty(len(codes), dtype=int)
+    rng, folds = check_random_state(seed), np.empty(len(codes), dtype=int)
     with warnings.catch_warnings(action="ignore"):  # of classes that have fewer groups than there are folds
-        splits = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed).split(codes, codes, groups)
+        splits = StratifiedGroupKFold(n_folds, shuffle=True, random_state=rng).split(codes, codes, groups)
         for fold, (_, rows) in enumerate(splits):
             folds[rows] = fold
-    return folds
+    names, number = np.unique(groups, return_inverse=True)
+    for _ in range(N_DEALS):  # seldom more than one, because classes are spread
+        if all(np.ptp(folds[codes == code]) for code in np.unique(codes)):
+            return folds
+        folds = (rng.permutation(len(names)) % n_folds)[number]
+    raise ValueError(
+        f"groups holds {len(names)} groups, which cannot be dealt into {n_folds} folds so that each class is in two: a"
+        " probe would be asked about a class that it has not seen; leave out a class that is in few groups"
+    )
 
 
 def choose_kept(codes, n_subsets, generator, groups=None):
@@ -103,7 +118,9 @@ def choose_kept(codes, n_subsets, generator, groups=None):
     >>> kept.shape, kept.sum(axis=0).tolist()
     ((10, 10), [8, 8, 8, 8, 8, 8, 8, 8, 8, 8])
     """
-    n_parts = min(N_PARTS, len(codes) if groups is None else len(np.unique(groups)))
+    n_parts = min(N_PARTS, len(codes))
+    if groups is not None:  # scikit-learn deals into no more parts than the largest class has images
+        n_parts = min(n_parts, len(np.unique(groups)), np.bincount(codes).max())
     deals = [deal_into_folds(codes, n_parts, generator, groups) for _ in range(-(-n_subsets // n_parts))]
     return np.concatenate([parts != np.arange(n_parts)[:, None] for parts in deals])
 

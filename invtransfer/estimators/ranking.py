@@ -8,6 +8,7 @@ import xarray as xr
 from scipy import stats
 
 from invtransfer.analysis.checks import check_array
+from invtransfer.analysis.evidence import share_difference_interval, share_interval
 from invtransfer.analysis.resampling import (
     balanced_interval,
     bootstrap_means,
@@ -128,19 +129,17 @@ def rank_encoders(
 
     Notes
     -----
-    *Intervals.* An accuracy is a mean over images, each right or wrong: its interval is that of the percentiles of the
-    bootstrap, which draws images, or groups, with replacement and fits nothing again. That a probe fitted on other
-    images might be better or worse is therefore not in it: in simulations of three Gaussian classes the interval held
-    the mean accuracy over samples in 95 % of the cases with 100 images and 6 features, but in 83 % with 60 images and
-    30 features. If all answers are right, it goes down to the accuracy with which that happens in 2.5 % of the cases;
-    and so does that of a difference, if two encoders are right about the same images. Those of the balanced accuracy
-    and of its differences (but not "first" and "ahead") allow for classes of few images, see
-    `invtransfer.analysis.resampling.balanced_interval`. For H-score and log evidence, an image that is drawn twice
-    would look like two of a class that are close together, and raise the score. They are computed without a fifth of
-    each class at a time instead, the delete-d jackknife, and deviations are multiplied by 2, the square root of 4/5
-    over 1/5, see `invtransfer.analysis.resampling`. Their intervals are of what other images, as many of each class,
-    would give; in simulations with 30 to 100 images and 4 to 200 features they held its mean in 94 to 98 % of the
-    cases.
+    *Intervals.* An accuracy is a share of right answers: its interval is Clopper and Pearson's, and that of a
+    difference Bonett and Price's, both over groups if there are any; see `share_interval` and
+    `share_difference_interval` in `invtransfer.analysis.evidence`. That a probe fitted on other images might be better
+    or worse is not in them. Those of the balanced accuracy and of its differences allow for classes of few images, see
+    `invtransfer.analysis.resampling.balanced_interval`. "first" and "ahead" are shares of bootstrap resamples, which
+    draw images, or groups, with replacement; with few groups they are too sure. For H-score and log evidence, an image
+    that is drawn twice would look like two of a class that are close together, and raise the score. They are computed
+    without a fifth of each class at a time instead, the delete-d jackknife, and deviations are multiplied by 2, the
+    square root of 4/5 over 1/5, see `invtransfer.analysis.resampling`. Their intervals are of what other images, as
+    many of each class, would give; in simulations with 30 to 100 images and 4 to 200 features they held its mean in 94
+    to 98 % of the cases.
 
     *The best of many.* The first encoder is chosen by the accuracies that are shown, so its own is too high if several
     are close. "first" and "difference_interval" say how close they are.
@@ -196,7 +195,7 @@ def rank_encoders(
     order = np.argsort(-correct[..., 0].mean(axis=0), kind="stable")
     ranking = xr.concat(
         [
-            _describe_accuracies(correct[:, order], codes, groups, n_units, n_resamples, seed),
+            _describe_accuracies(correct[:, order], codes, groups, n_resamples, seed),
             _describe_others(others[order], deviations[:, order], n_units, len(counts)),
         ],
         "score",
@@ -299,29 +298,32 @@ def _probe_correct(Z, codes, folds):
     return correct
 
 
-def _describe_accuracies(correct, codes, groups, n_units, n_resamples, seed):
+def _describe_accuracies(correct, codes, groups, n_resamples, seed):
     """Summarise right answers of the probe and of neighbours, (n_images, n_encoders, 2), by three accuracies."""
 
     def generate():  # anew: the same images are drawn for all
         return derive_generator(seed, "resamples")
 
-    by_probe = correct[..., 0].astype(float)
-    balanced, *of_balanced = balanced_interval(by_probe, codes, n_resamples, generate(), groups)
-    values = np.insert(correct.mean(axis=0), 1, balanced, axis=-1)
-    of_classes = bootstrap_means(by_probe, n_resamples, generate(), groups, codes)
-    resampled = np.insert(bootstrap_means(correct, n_resamples, generate(), groups), 1, of_classes, axis=-1)
-    correct = correct[..., [0, 0, 1]]
-    rare = 1 - 0.025 ** (1 / n_units)  # what happens in none of n images, or groups, may happen in so many
-    low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
-    low, high = np.where(values == 1, 1 - rare, low), np.where(values == 0, rare, high)
-    low[:, 1], high[:, 1] = of_balanced
-    between = np.quantile(resampled - resampled[:, :1], [0.025, 0.975], axis=0)
-    agree = (correct == correct[:, :1]).all(axis=0)
-    between = np.where(agree, np.reshape([-rare, rare], (2, 1, 1)), between)
+    by_probe, by_nearest = np.moveaxis(correct.astype(float), -1, 0)
     behind = by_probe - by_probe[:, :1]
-    between[:, :, 1] = balanced_interval(behind, codes, n_resamples, generate(), groups, (-1.0, 1.0))[1:]
+    balanced, *interval = balanced_interval(by_probe, codes, n_resamples, generate(), groups)
+    _, *between = balanced_interval(behind, codes, n_resamples, generate(), groups, (-1.0, 1.0))
+    resampled = bootstrap_means(by_probe, n_resamples, generate(), groups, codes)
+    columns = [
+        _describe_shares(by_probe, n_resamples, generate(), groups),
+        (balanced, interval, between, resampled),
+        _describe_shares(by_nearest, n_resamples, generate(), groups),
+    ]
+    values, interval, between, resampled = (np.stack(one, axis=-1) for one in zip(*columns, strict=True))
     between[:, 0] = 0.0  # the first, which is compared with itself
-    return _describe(values, resampled, [low, high], between)
+    return _describe(values, resampled, interval, between)
+
+
+def _describe_shares(right, n_resamples, generator, groups):
+    """Return shares of right answers, (n_encoders,), their intervals, those of differences to the first; resamples."""
+    shares = np.array([share_interval(one, groups) for one in right.T]).T
+    between = np.array([share_difference_interval(one - right[:, 0], groups) for one in right.T]).T
+    return shares[0], shares[1:], between[1:], bootstrap_means(right, n_resamples, generator, groups)
 
 
 def _describe_others(values, deviations, n, n_classes):

@@ -71,7 +71,7 @@ def deal_groups(codes, n_folds, seed, groups):
 
     Examples
     --------
-    >>> deal_groups(np.array([0, 0, 1, 1]), 2, 0, np.array([5, 5, 7, 7])).tolist() in ([0, 0, 1, 1], [1, 1, 0, 0])
+    >>> deal_groups(np.array([0, 1, 0, 1]), 2, 0, np.array([5, 5, 7, 7])).tolist() in ([0, 0, 1, 1], [1, 1, 0, 0])
     True
     """
     from sklearn.model_selection import StratifiedGroupKFold  # here, because it takes long to load

@@ -310,6 +310,18 @@ def test_parameters_that_are_changed_after_fit_count_from_the_next_one_on():
     assert scorer.score(X) == score
 
 
+@pytest.mark.parametrize("distance", ["euclidean", "mahalanobis"])
+def test_images_that_are_refused_leave_the_earlier_fit(distance):
+    X = np.random.default_rng(0).integers(256, size=(20, 8, 8, 3), dtype=np.uint8)
+    scorer = SensitivityScorer(transformations=["invert", "hue"], distance=distance, random_state=0).fit(X)
+    columns = scorer.transform(X[:5])
+    scorer.set_params(transformations=["blur", "noise"], random_state=1)
+    with pytest.raises(ValueError, match="NaN"):
+        scorer.fit(np.full((20, 8, 8, 3), np.nan))
+    np.testing.assert_array_equal(scorer.transform(X[:5]), columns)
+    assert scorer.get_feature_names_out().tolist() == scorer.sensitivity_.transformation.values.tolist()
+
+
 def test_other_images_between_the_first_and_the_last_are_no_images_of_fit():
     X = np.random.default_rng(0).integers(256, size=(20, 8, 8, 3), dtype=np.uint8)
     scorer = SensitivityScorer(None, transformations=["h_flip"], twins="clean", random_state=0).fit(X)

@@ -278,12 +278,12 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
             if some of several encoders fail.
         """
         self._check_parameters()
-        self._transformations = choose_transformations(self.transformations)
-        self._strengths = check_strengths(self.strengths)
-        self._interactions = choose_interactions(self.interactions, self._transformations, self._strengths)
+        transformations, strengths = choose_transformations(self.transformations), check_strengths(self.strengths)
+        interactions = choose_interactions(self.interactions, transformations, strengths)
+        images = self._take(X, reset=True)  # before anything is kept: if it raises, the earlier fit stays
+        self._transformations, self._strengths, self._interactions = transformations, strengths, interactions
         self._seed, self._whitenings = derive_seed(self.random_state, "sensitivity"), {}
         profiles, layers, failures = {}, {}, {}
-        images = self._take(X, reset=True)
         # what decides the distances that are kept: changed parameters count from the next fit on
         self._fitted = {name: getattr(self, name) for name in ("layer", "layers", "pool", "twins", "distance")}
         self._opened = dict(self._encoders())

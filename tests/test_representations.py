@@ -263,9 +263,15 @@ def test_where_no_twin_moves_the_bound_says_how_many_were_looked_at():
         assert measured == pytest.approx((0, 0, high), abs=1e-5)
 
 
-def test_one_pair_that_moves_has_no_upper_bound():
-    measured = sensitivity_interval(np.array([0.0, 0, 0, 1]), np.ones(4))
-    assert measured == (0.25, 0.0, np.inf)
+def test_bounds_where_one_pair_moves():
+    # one in four: the probability of one at most, (1 - p)^4 + 4 p (1 - p)^3, is 0.025 for p = 0.8059
+    for distance, unit in ((1, 1), (0.5, 1), (3, 3)):  # it moves as far as another image, less, and three times as far
+        measured = sensitivity_interval(np.array([0.0, 0, 0, distance]), np.ones(4))
+        assert measured == (distance / 4, 0.0, pytest.approx(0.8059 * unit, abs=1e-4))
+    none, one, two = (sensitivity_interval(np.repeat([0, 0.5], [1_000 - n, n]), np.ones(1_000))[2] for n in range(3))
+    assert none < one < two < 0.01
+    random_distances = np.array([1, 1, 1, 3]) / 3  # means to the others: without the last, all images are the same
+    assert sensitivity_interval(np.array([1.0, 1, 1, 1]), random_distances)[1:] == (0, np.inf)
 
 
 def test_what_cannot_be_known_is_nan():

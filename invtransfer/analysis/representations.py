@@ -284,10 +284,12 @@ def sensitivity_interval(pair_distances, random_distances):
     The interval is Student's, of the logarithm of the ratio, with the variance of the jackknife that leaves out one
     pair at a time, together with all its comparisons to other pairs. If all twins are equal, or equally far apart,
     nothing varies; the bounds are then those with the largest share of other pairs, equal ones or ones as different as
-    two images, that n pairs without any can hide, which is 1 - 0.025 ** (1 / n). With Gaussian features the interval
-    contains the truth in 95 % of the cases from 10 pairs on, with lognormal distances in 91 to 95 %. If one twin in
-    twenty jumps far and the others hardly move, it holds the truth too rarely with fewer than 50 pairs (10: 40 % of the
-    cases, 20: 65 %, 50: 90 %), because many samples contain no jump: nothing in them tells of it.
+    two images, that n pairs without any can hide, which is 1 - 0.025 ** (1 / n). If the twins of one pair alone differ,
+    the lower bound is 0, and the upper one that of the largest share of pairs that may differ as much as these, or as
+    two images. If all images but one have the same features, there is no upper bound. With Gaussian features the
+    interval contains the truth in 95 % of the cases from 10 pairs on, with lognormal distances in 91 to 95 %. If one
+    twin in twenty jumps far and the others hardly move, it holds the truth too rarely with fewer than 50 pairs (10: 40
+    % of the cases, 20: 65 %, 50: 90 %), because many samples contain no jump: nothing in them tells of it.
 
     Examples
     --------
@@ -304,8 +306,11 @@ def sensitivity_interval(pair_distances, random_distances):
     if not pair_distances.any():
         return 0.0, 0.0, hidden
     without = leave_one_out(pair_distances, random_distances)
-    if not ((without > 0) & np.isfinite(without)).all():  # all others are equal: the logarithm knows no bound
+    if not np.isfinite(without).all():  # all other images have the same features
         return sensitivity, 0.0, np.inf
+    if not (without > 0).all():  # one pair of twins differs, and the logarithm knows no bound
+        share = stats.beta.ppf(0.975, 2, n - 1)  # Clopper and Pearson's upper bound of one in n
+        return sensitivity, 0.0, float(share * max(1.0, n * sensitivity))
     half = stats.t.ppf(0.975, n - 1) * np.sqrt((n - 1) * np.log(without).var())
     if half < np.sqrt(ROUNDING):  # nothing varies
         return sensitivity, sensitivity * (1 - hidden), sensitivity + hidden

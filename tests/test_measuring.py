@@ -243,7 +243,7 @@ def test_pool_precision_and_random_weights_reach_the_model(folder):
     assert len({one.sensitivity.item() for one in (usual, flat, half)}) == 3
     assert half.sensitivity.item() == pytest.approx(usual.sensitivity.item(), rel=0.1)
     one, other = (
-        sensitivity("torchvision:shufflenet_v2_x0_5", "--random-weights", "--pairs", "4").sensitivity.item()
+        sensitivity("torchvision:shufflenet_v2_x0_5", "--random-weights", "--pairs", "6").sensitivity.item()
         for _ in range(2)
     )
     assert one == other
@@ -260,12 +260,25 @@ def test_a_model_that_fails_does_not_stop_the_others(drawing_folder, capsys):
     assert "failed" in said.out.split("grayscale")[1].splitlines()[0]
 
 
+@pytest.mark.filterwarnings("default")
 def test_parts_of_outputs_and_equal_features(drawing_folder, capsys):
     measure("mine.py:pair", "--layer", "[1]", "--transformations", "invert")
     assert xr.open_dataset("mine.nc").features.item() == "output of model (1)"
     main(["measure", "mine.py:same", "--layer", "", "--images", "photos", "--size", "16", "--out", "same.nc",
           "--transformations", "invert"])  # fmt: skip
-    assert "all features equal" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "all features equal" in said.out
+    assert "mine.py:same" in said.err.split("warning: ")[1]
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_mean_that_rests_on_few_pairs_is_warned_of(folder, capsys):
+    grey = np.repeat(np.arange(16, dtype=np.uint8) * 10, 48).reshape(16, 16, 3)
+    for i in range(12):
+        Image.fromarray(np.roll(grey, i, axis=0) + np.uint8(i)).save(f"photos/{i:02}.png")
+    Image.fromarray(grey + np.array([0, 40, 0], np.uint8)).save("photos/00.png")  # the only one with a colour
+    measure("mine.py:colours", "--transformations", "grayscale", "invert")
+    assert "warning: the sensitivity to grayscale rests on fewer than 3 pairs of twins" in capsys.readouterr().err
 
 
 def test_of_many_images_a_random_choice_is_measured(folder):

@@ -38,7 +38,13 @@ from invtransfer.estimators.profiles import (
     choose_interactions,
     measure_profile,
 )
-from invtransfer.estimators.twins import N_IMAGES_OF_COVARIANCE, encode_plain, make_whitenings
+from invtransfer.estimators.twins import (
+    N_IMAGES_OF_COVARIANCE,
+    encode_plain,
+    make_whitenings,
+    warn_of_equal_features,
+    warn_of_few,
+)
 from invtransfer.images.checks import check_count
 from invtransfer.images.loading import load_images
 from invtransfer.randomness import derive_seed
@@ -155,10 +161,14 @@ def measure_models(
         _check_pairs_kept(path, pairs)  # once more: another run may have written some meanwhile
         return add_interactions(cube)
 
-    return run_study(
+    cube = run_study(
         partial(measurement.measure, batch_size), grid, coordinates, path, settings, long_names=LONG_NAMES,
         title="Sensitivity of models to transformations", finish=finish, jobs=1, threads=torch.get_num_threads(),
     )  # fmt: skip
+    if "pair_distance" in cube:  # a cell is done
+        warn_of_few(*(cube[name].transpose(..., "image") for name in ("pair_distance", "random_distance")))
+        warn_of_equal_features(cube.random_distance)
+    return cube
 
 
 def _check_pairs_kept(path, pairs):
@@ -201,8 +211,8 @@ class _Measurement:
             profile["features"] = describe_features(self._encoder)
         profile["preprocessing"] = self._encoder.module.preprocessing.description
         profile = profile.isel(transformation=0, drop=True).assign_coords(image=("pair", source.order))
-        if self.images.files:
-            names = [os.path.relpath(self.images.files[i], self._folder) for i in source.order]
+        if files := self.images.files:
+            names = [os.path.relpath(files[i], self._folder) for i in source.order]
             profile = profile.assign_coords(file=("pair", [name.encode(errors="replace").decode() for name in names]))
         return _make_cell(profile)
 

@@ -175,9 +175,10 @@ def identify_images(path, images):
         Name and digest, of the names and sizes of the files of a folder, or of all bytes of a file of arrays.
     """
     digest = hashlib.sha256()
-    for file in images.files or [path]:
+    files = images.files
+    for file in files or [path]:
         digest.update(f"{os.path.relpath(file, path)}\0{os.stat(file).st_size}\0".encode(errors="surrogateescape"))
-    if not images.files:
+    if not files:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return f"{path.name} {digest.hexdigest()[:12]}"
@@ -198,11 +199,12 @@ def digest_images(images, rows):
     digest : str
         Empty if they are no files of their own; `identify_images` tells those apart.
     """
-    if not images.files:
+    files = images.files
+    if not files:
         return ""
     digest = hashlib.sha256()
     for i in rows:
-        with open(images.files[i], "rb") as file:
+        with open(files[i], "rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:12]
 

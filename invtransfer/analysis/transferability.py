@@ -14,6 +14,7 @@ STEP = 1.0  # of the grid, in decades, within which there is one maximum
 N_SECTIONS = 24  # shrink what is left of 2 decades to 0.00002
 ROUNDING = 1e-6  # standard deviation of a feature, in its root mean square, below which it is a constant
 GOLDEN = (np.sqrt(5) - 1) / 2
+NEIGHBORS_AT_ONCE = 2**20  # that are in memory; of a group, each has as many more as the group has others
 
 
 def log_evidence(Z, y):
@@ -206,10 +207,13 @@ def nearest_correct(Z, y, n_neighbors=5, groups=None):
 
     Z = fit_scaler(Z).transform(Z)
     n_asked = int(n_neighbors) + largest - 1  # of its own group there are so many others
-    neighbors = NearestNeighbors(n_neighbors=n_asked, algorithm="brute").fit(Z).kneighbors()[1]
-    if largest > 1:  # those of other groups first, in the order of their distances
-        is_own = own[neighbors] == own[:, None]
-        neighbors = np.take_along_axis(neighbors, np.argsort(is_own, axis=1, kind="stable"), 1)[:, :n_neighbors]
+    index = NearestNeighbors(n_neighbors=n_asked + 1, algorithm="brute").fit(Z)  # with itself
+    neighbors, step = np.empty((len(Z), int(n_neighbors)), int), max(1, NEIGHBORS_AT_ONCE // (n_asked + 1))
+    for start in range(0, len(Z), step):
+        piece = slice(start, start + step)
+        found = index.kneighbors(Z[piece], return_distance=False)
+        is_own = own[found] == own[piece, None]  # those of other groups first, in the order of their distances
+        neighbors[piece] = np.take_along_axis(found, np.argsort(is_own, axis=1, kind="stable"), 1)[:, :n_neighbors]
     votes, rows = np.zeros((len(Z), codes.max() + 1)), np.arange(len(Z))
     for i in reversed(range(neighbors.shape[1])):  # of equal votes, that which ends in the nearest is larger
         voted = rows, codes[neighbors[:, i]]

@@ -15,6 +15,8 @@ from invtransfer.images.checks import check_count
 from invtransfer.images.labels import find_classes
 from invtransfer.networks.training import train
 
+PIXELS_AT_ONCE = 2**20  # that are converted to float64: 24 MiB
+
 
 class InvariantPretrainer(NetworkClassifier):
     """Train an encoder to classify transformed images, which makes it invariant to their transformations.
@@ -240,15 +242,13 @@ def _warn_of_normalisation(network):
         )
 
 
-def channel_statistics(X, block=1024):
+def channel_statistics(X):
     """Compute the mean and standard deviation of each channel, without a float copy of all images.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, height, width, n_channels)
         Images; uint8 values are divided by 255.
-    block : int
-        Number of images that are converted at once.
 
     Returns
     -------
@@ -265,7 +265,7 @@ def channel_statistics(X, block=1024):
     ([0.5, 0.0, 0.0], [0.5, 1.0, 1.0])
     """
     scale = 255.0 if X.dtype == np.uint8 else 1.0
-    n_pixels = math.prod(X.shape[:3])
+    n_pixels, block = math.prod(X.shape[:3]), max(1, PIXELS_AT_ONCE // math.prod(X.shape[1:3]))
     mean = sum(X[i : i + block].sum(axis=(0, 1, 2), dtype=np.float64) for i in range(0, len(X), block)) / n_pixels
     variance = np.zeros(X.shape[3])
     for i in range(0, len(X), block):

@@ -208,6 +208,14 @@ def test_layers_whose_rows_are_no_images(some_images):
         ManyLayers(windows, ["0", "2"])(some_images)
 
 
+@pytest.mark.parametrize("layers", [["0", "3"], ["0", ""]])
+def test_layers_of_one_number_per_image(layers, some_images):
+    squeezed = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.LazyLinear(1), nn.Flatten(0))
+    squeezed(some_images)
+    with pytest.raises(ValueError, match=r"has shape \(5,\), expected one row per image"):
+        ManyLayers(squeezed, layers)(some_images)
+
+
 def test_compiled_networks(some_images):
     network = models.resnet18().eval()
     with torch.no_grad():

@@ -235,6 +235,8 @@ class LayerFeatures(nn.Module):
                     " tokens or maps are to be pooled"
                 )
             features, how = pool_places(part, self.pool, image_size, self._n_prefix)
+            if features.ndim != 2:
+                raise ValueError(f"has shape {tuple(features.shape)}, expected one row per image, (n_samples, ...)")
         except ValueError as error:
             raise ValueError(f"the {place} ({name_of(self.module)}) {error}") from error
         named = f" ({', '.join(names)})" if names else ""

@@ -73,6 +73,18 @@ def test_processes_have_a_gpu_each_and_end_at_once_if_there_is_an_error():
     assert time.monotonic() - start < 30
 
 
+def test_what_is_cancelled_starts_no_process_again(monkeypatch):
+    starts, start = [], executors._Worker.start
+    monkeypatch.setattr(executors._Worker, "start", lambda worker: (starts.append(worker), start(worker)))
+    executor = ProcessExecutor(1)
+    waiting = executor.submit(time.sleep, 60)
+    while not starts or starts[0]._pid is None:
+        time.sleep(0.05)
+    executor.shutdown(cancel_futures=True)
+    assert waiting.exception() is not None
+    assert len(starts) == 1
+
+
 def test_jobs_are_cores_without_a_gpu(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3, 5}, raising=False)

@@ -158,10 +158,12 @@ class ProcessExecutor(Executor):
         try:
             call, started = pickle.dumps((function, args, kwargs)), False
             for _ in range(N_ATTEMPTS):
+                if self._cancelled:
+                    break
                 try:
                     worker.start()
                     started = True
-                    if self._cancelled:
+                    if self._cancelled:  # while it started
                         break
                     return worker.pool.submit(_load_and_call, call).result()
                 except BrokenProcessPool:

@@ -143,6 +143,23 @@ def test_bits_that_differ_in_sign_of_zero_or_dtype_are_not_reproduced(cube):
     assert not reproduce(single, place, cell)[1]
 
 
+def layered(*, seed):
+    return xr.Dataset({"x": ("layer", [1.0, 2.0]), "n": ("layer", [3, 4])}, {"layer": list(["ab", "bc"][seed])})
+
+
+def test_cells_with_other_labels_of_their_own(tmp_path):
+    grid = [({"seed": seed}, {"seed": seed}) for seed in (0, 1)]
+    run_study(layered, grid, {"seed": [0, 1]}, tmp_path / "toys.nc", {}, title="", jobs=1, threads=1)
+    cube = read(tmp_path / "toys.nc")
+    assert cube.layer.values.tolist() == ["a", "b", "c"]
+    for seed in "01":
+        assert reproduce(cube, {"seed": seed}, layered)[1]
+    changed = cube.assign(x=cube.x.fillna(0.0))
+    text, identical = reproduce(changed, {"seed": "0"}, layered)
+    assert not identical
+    assert "x: [1. 2. 0.] there, [ 1.  2. nan] here" in text
+
+
 def test_dimension_with_one_label_may_be_left_out():
     cube = xr.Dataset({"status": (("network", "seed"), np.ones((1, 2), np.int8))}, {"network": ["vit"], "seed": [0, 1]})
     assert find_place(cube, {"seed": "1"}) == {"network": "vit", "seed": 1}

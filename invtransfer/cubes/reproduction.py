@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from invtransfer.cubes.assembly import NO_VALUE, STATUS, check_study_cube, format_place
+from invtransfer.cubes.assembly import NO_VALUE, STATUS, align, check_study_cube, format_place
 from invtransfer.cubes.cells import cell_id, cell_state, compute_cell, read_cell
 from invtransfer.cubes.files import have_same_bits
 from invtransfer.cubes.provenance import find_origin
@@ -107,7 +107,7 @@ def reproduce(cube, labels, function):
     if cell_state(cell) == "failed":
         return f"the cell at {where} failed here: {cell.attrs['message']}\n{differences}", False
     try:
-        here = cell.sel(part, drop=True)
+        here, there = align([cell.sel(part, drop=True), there])  # of other cells, the cube may have more labels
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"part at {where} is {part!r}, which the cell lacks") from error
     lines = []

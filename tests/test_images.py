@@ -118,7 +118,7 @@ FITS = {
         ),
         (
             lambda y: y.astype(object),
-            r"^y has dtype object and holds int, expected classes, whole numbers or names \(Un",
+            r"^y has dtype object, expected whole numbers or names: give y.astype\(int\) \(Un",
         ),
     ],
 )

@@ -420,6 +420,11 @@ def test_files_of_arrays(tmp_path, images, write, convert):
     assert loaded.labels is None if write is write_npy else (loaded.labels == labels).all()
 
 
+def test_names_of_classes_as_bytes(tmp_path, images):
+    names = np.array(["Käfer", "moth"] * 20)
+    assert load_images(write_npz(tmp_path, images, np.char.encode(names, "utf-8"))).labels.tolist() == names.tolist()
+
+
 @pytest.mark.parametrize("write", [write_npy, write_npz])
 def test_arrays_in_files_are_mapped(tmp_path, images, write):
     assert isinstance(load_images(write(tmp_path, images, np.arange(40)))._pictures, np.memmap)

@@ -1,6 +1,7 @@
 """Labels: what every public function accepts as labels of images, and the classes among them."""
 
 import warnings
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -140,6 +141,8 @@ def find_classes(y, name="y"):
             reason = str(error).partition(". ")[0]  # such as "Unknown label type: continuous"
             if reason.endswith("continuous"):
                 found = f"holds numbers such as {y[y % 1 != 0][0]:.6g}, expected classes: regression is not supported"
+            elif isinstance(y[0], Integral):
+                found = f"has dtype {y.dtype}, expected whole numbers or names: give {name}.astype(int)"
             else:
                 found = f"has dtype {y.dtype} and holds {type(y[0]).__name__}, expected classes, whole numbers or names"
             raise ValueError(f"{name} {found} ({reason})") from error

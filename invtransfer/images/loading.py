@@ -302,4 +302,7 @@ def _choose(path, arrays, size):
     if labels and not named:
         warnings.warn(f"{path}: takes {labels[0]!r} for labels; call it 'label' if it holds them", stacklevel=4)
     labels = named or labels
-    return _load_array(arrays[images[0]], size, np.asarray(arrays[labels[0]]).reshape(n) if labels else None)
+    values = np.asarray(arrays[labels[0]]).reshape(n) if labels else None
+    if values is not None and values.dtype.kind == "S":  # text as HDF5 and C keep it
+        values = np.char.decode(values, "utf-8")
+    return _load_array(arrays[images[0]], size, values)

@@ -27,9 +27,9 @@ class CrossValidatedProbe:
     """A probe that is fitted anew without each fold of the images, and asked about this fold.
 
     The probe is a ridge regression of the classes on a Gaussian kernel of the features, which is wide: its answers are
-    nearly those of a quadratic classifier. The kernel compares with at most 500 of the images (Nystroem), so that what
-    has to be kept of any number of images and copies is one matrix of 500 x 500 per fold; fits with and without copies
-    cost only its solution.
+    nearly those of a quadratic classifier. The kernel compares with at most 500 of the images (Nystroem), so that a fit
+    needs one matrix of 500 x 500 per fold of any number of images and copies, and costs only its solution. In memory
+    are 500 numbers of each image and, in `compare`, of each copy: 2 kB, several times over.
 
     Parameters
     ----------

@@ -17,6 +17,7 @@ from invtransfer.analysis import (
     format_table,
     invariance_by_relation,
     paired_contrast,
+    select_factor,
     spillover,
     summarise,
     variance_explained,
@@ -687,3 +688,9 @@ def test_encoders_with_more_than_any_target_count_in_what_a_surplus_changes():
     # one more: 0.8 - 0.9 and 0.7 - 0.75; two more: 0.6 - 0.9
     changed = change_by_mismatch(accuracy).to_series().round(6).to_dict()
     assert changed == {-1: -0.25, 0: 0.0, 1: -0.075, 2: -0.3}
+
+
+def test_a_factor_that_is_not_there():
+    cube = xr.Dataset(coords={"factor_name": ("factor", ["width", "depth"]), "level": ("factor", ["1", "2"])})
+    with pytest.raises(ValueError, match="name is 'widht', expected one of: width, depth"):
+        select_factor(cube, "widht")

@@ -231,3 +231,19 @@ def test_the_hint_about_the_shape_works_as_it_is_written(X, hint):
         check_images(X)
     written = str(error.value).split(": ")[1].removeprefix("channels come first, use ").removeprefix("grey images are ")
     assert check_images(eval(written)).shape == (2, 8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "hint"),
+    [
+        ([0, 200], r'X holds 0 to 200, so X.astype\("uint8"\) may be meant$'),
+        ([0, 60_000], "X holds 0 to 60000, .*: 65535"),
+        ([0, 1], "X holds 0 to 1, to be divided by the largest value"),
+        ([-1, 5], "X holds -1 to 5, to be divided"),
+    ],
+)
+def test_whole_numbers_that_may_be_bytes_are_not_divided_by_65535(values, hint):
+    with pytest.raises(
+        ValueError, match=rf"^X has dtype int64, expected uint8 \(0 to 255\) or floats in \[0, 1\]: {hint}"
+    ):
+        check_images(np.resize(values, (2, 4, 4, 3)))

@@ -58,13 +58,21 @@ def select_factor(cube, name):
         Part of the cube, whose labels are the levels of the factor: ascending numbers if all of them are numbers,
         otherwise strings in their order.
 
+    Raises
+    ------
+    ValueError
+        If there is no such factor.
+
     Examples
     --------
     >>> coordinates = {"factor_name": ("factor", ["width", "width"]), "level": ("factor", ["2", "0.5"])}
     >>> select_factor(xr.Dataset({"accuracy": ("factor", [0.75, 0.5])}, coordinates), "width").accuracy.width.values
     array([0.5, 2. ])
     """
-    chosen = cube.isel(factor=np.flatnonzero(cube.factor_name.values == name))
+    names = cube.factor_name.values
+    if name not in names:
+        raise ValueError(f"name is {name!r}, expected one of: {', '.join(map(str, dict.fromkeys(names)))}")
+    chosen = cube.isel(factor=np.flatnonzero(names == name))
     labels = chosen.level.values
     chosen = chosen.drop_vars(["factor", "factor_name", "level"], errors="ignore").rename(factor=name)
     try:

@@ -14,7 +14,13 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from invtransfer.images.collection import ImageCollection
-from invtransfer.images.conversion import are_python_numbers, to_image, to_unit_range, warn_if_nearly_black
+from invtransfer.images.conversion import (
+    are_python_numbers,
+    describe_dtype,
+    to_image,
+    to_unit_range,
+    warn_if_nearly_black,
+)
 
 
 def check_images(X, name="X"):
@@ -70,10 +76,7 @@ def check_images(X, name="X"):
         warn_if_nearly_black(X, name, stacklevel=4)
         return X
     if not np.issubdtype(X.dtype, np.floating):
-        raise ValueError(
-            f"{name} has dtype {X.dtype}, expected uint8 (0 to 255) or floats in [0, 1]: divide by the largest value"
-            " there can be, for instance X / 65535 for 16 bits"
-        )
+        raise ValueError(f"{name} has {describe_dtype(X, name)}")
     if not np.isfinite(X).all():
         raise ValueError(f"{name} holds NaN or infinity, expected floats in [0, 1]")
     try:

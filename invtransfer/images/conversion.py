@@ -180,6 +180,34 @@ def _is_cut(tile):
     return ";16" in str(how) or (codec.startswith("ppm") and isinstance(how, tuple) and how[1] > 255)
 
 
+def describe_dtype(X, name):
+    """Say what dtype images have, and what to do if it is neither uint8 nor a float.
+
+    Parameters
+    ----------
+    X : ndarray
+        Images of a dtype that is not accepted.
+    name : str
+        Name of the argument.
+
+    Returns
+    -------
+    text : str
+
+    Examples
+    --------
+    >>> describe_dtype(np.array([0, 200]), "X")
+    'dtype int64, expected uint8 (0 to 255) or floats in [0, 1]: X holds 0 to 200, so X.astype("uint8") may be meant'
+    """
+    text = f"dtype {X.dtype}, expected uint8 (0 to 255) or floats in [0, 1]: "
+    if X.dtype.kind not in "iu" or not X.size:
+        return f"{text}convert {name} first"
+    low, high = X.min(), X.max()
+    if 1 < high <= 255 and low >= 0:
+        return f'{text}{name} holds {low} to {high}, so {name}.astype("uint8") may be meant'
+    return f"{text}{name} holds {low} to {high}, to be divided by the largest value there can be: 65535 for 16 bits"
+
+
 def _to_array(picture):
     """Return a picture as an array of shape (height, width, n_channels), uint8 or float32."""
     known = picture
@@ -192,10 +220,9 @@ def _to_array(picture):
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind != "f":
-        raise ValueError(
-            f"it has dtype {array.dtype}, expected uint8 (0 to 255) or floats in [0, 1]: divide by the largest value"
-            " there can be, for instance X / 65535 for 16 bits"
-        )
+        raise ValueError(f"it has {describe_dtype(array, 'it')}")
+    if not np.isfinite(array).all():
+        raise ValueError("it holds NaN or infinity, expected floats in [0, 1]")
     try:
         return to_unit_range(array)
     except ValueError as error:

@@ -101,7 +101,8 @@ def advice_for(usable=True, accuracy=0.9, **case):
          "Not sure: such copies change little. Try it: one invariance more usually costs less than a missing one."),
         ({"z": -9.0, "retained": 0.52}, "avoid", HARM),
         ({"z": NAN}, "unknown",
-         "Not known: the probe is no better than naming the largest class; take more images, or another model."),
+         "Not known: the probe is not clearly better than naming the largest class (1 guesser in 1,000 may be as good);"
+         " take more images, or another model."),
     ],
 )  # fmt: skip
 def test_rules(case, kind, sentence):
@@ -177,7 +178,7 @@ def test_advised_in_words():
     assert format_advised([], {"a": "avoid", "b": "unknown"}) == "none of these"
     assert format_advised([], {"a": "already ignored"}) == "none of these"
     nothing = format_advised([], {"a": "already ignored", "b": "unknown"})
-    assert nothing == "not known, because the probe is no better than chance"
+    assert nothing == "not known, because the probe is not clearly better than chance"
 
 
 def test_advice_of_an_earlier_version_is_refused():

@@ -62,7 +62,7 @@ def test_shuffled_labels_of_two_images_a_class():
         X, _ = make_task(8, seed=seed, image_size=8)
         advisor = advise(X, np.random.default_rng(seed).permutation(np.arange(8) % 4))
         assert set(advisor.advice_.advice) <= {"unknown", "already ignored"}
-        assert str(advisor).endswith("pretrain with: not known, because the probe is no better than chance")
+        assert str(advisor).endswith("pretrain with: not known, because the probe is not clearly better than chance")
 
 
 def test_two_classes_of_two_images():

@@ -88,7 +88,9 @@ def test_text_of_several_models():
     assert blur.endswith("as above")
     assert text.count("Make the encoder ignore it") == 2  # once for each model that is done
     assert max(len(line) for line in text.splitlines() if "  " not in line) <= 120
+    cube["usable"].loc[{"view": "features", "encoder": "low"}] = 0
     alone = format_task_advice(cube.isel(encoder=[0]))
+    assert "0.50 from pixels, 0.60 from features (not clearly better than chance, and not used); the largest" in alone
     assert "models, by how well" not in alone
 
 
@@ -312,7 +314,7 @@ def test_what_is_on_the_page():
     }  # fmt: skip
     assert page.table("what the probe sees")[3] == {
         "what the probe sees": "features", "encoder": "resnet", "accuracy": "0.500 (0.400 to 0.700)",
-        "largest class": "0.400", "better than that": "yes",
+        "largest class": "0.400", "clearly better than that": "yes",
     }  # fmt: skip
     assert len([one for one in page.tables if "relevant share" in one[0]]) == 4  # of two encoders and views
     assert page.table("class") == [{"class": "cat", "images": "12"}, {"class": "dog", "images": "18"}]

@@ -22,7 +22,7 @@ def decide(evidence):
     evidence : xarray.Dataset over "transformation" and "view"
         As `InvarianceAdvisor` measures it, with "z", "n_effective" and "sensitivity_high" over "transformation",
         "retained_high" and "accuracy_gain" over both, and over "view" the probe's "accuracy" on
-        images as they are, and "usable": whether it is better than chance.
+        images as they are, and "usable": whether it is clearly better than chance.
 
     Returns
     -------
@@ -35,7 +35,8 @@ def decide(evidence):
     The first rule that holds decides:
 
     1. already ignored: all copies have the features of the images.
-    2. unknown: no probe is better than chance, or nothing is known of the transformation.
+    2. unknown: no probe is clearly better than chance (1 guesser in 1,000 may be as good), or nothing is known of the
+       transformation.
     3. stay sensitive: copies harm the probe by far (z below -5), and a probe that saw copies alone has lost more than
        half of what tells the classes apart, in all views (upper end of "retained" below 0.5). More than a tenth (below
        0.9) is enough if the encoder ignores the transformation (upper end of its sensitivity below 0.1).
@@ -151,7 +152,8 @@ def _decide_one(one, usable):
     if not usable or np.isnan(z):
         return (
             "unknown",
-            "Not known: the probe is no better than naming the largest class; take more images, or another model.",
+            "Not known: the probe is not clearly better than naming the largest class (1 guesser in 1,000 may be as"
+            " good); take more images, or another model.",
         )
     ignored = one.sensitivity_high.item() < IGNORED
     if z < -FAR and at_most < (MOST if ignored else HALF):
@@ -235,6 +237,30 @@ def choose_advised(advice):
     return chosen.z.sort_values(ascending=False, kind="stable").index[:MOST_ADVISED].tolist()
 
 
+def format_accuracies(evidence):
+    """Say how often the probe of each view is right, and which of them are not used.
+
+    Parameters
+    ----------
+    evidence : xarray.Dataset over "view"
+        With "accuracy" and "usable".
+
+    Returns
+    -------
+    text : str
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> views = {"view": ["pixels", "features"]}
+    >>> format_accuracies(xr.Dataset({"accuracy": ("view", [0.9, 0.3]), "usable": ("view", [True, False])}, views))
+    '0.90 from pixels, 0.30 from features (not clearly better than chance, and not used)'
+    """
+    unused = " (not clearly better than chance, and not used)"
+    rows = zip(evidence.accuracy.values, evidence.view.values, evidence.usable.values, strict=True)
+    return ", ".join(f"{accuracy:.2f} from {view}{'' if usable else unused}" for accuracy, view, usable in rows)
+
+
 def format_advised(names, advice):
     """Say what to pretrain with, and of what that is less sure.
 
@@ -259,7 +285,7 @@ def format_advised(names, advice):
     sure = ", ".join(name for name in names if advice[name] == "encourage")
     others = ", ".join(name for name in names if advice[name] != "encourage")
     if not names and {*advice.values()} <= {"unknown", "already ignored"} and "unknown" in advice.values():
-        return "not known, because the probe is no better than chance"
+        return "not known, because the probe is not clearly better than chance"
     return "; ".join([sure] * bool(sure) + [f"less surely: {others}"] * bool(others)) or "none of these"
 
 

@@ -16,6 +16,7 @@ from invtransfer.analysis.advice import (
     CLEAR,
     IGNORED,
     count_images,
+    format_accuracies,
     format_advised_in,
     list_advised,
     order_advice,
@@ -223,7 +224,9 @@ def _make_cell(advisor, labels, preprocessing):
             "transformation", np.int32([ranks.get(name, 0) for name in table.index]),
             "place among the transformations to pretrain with, the most useful first; 0: not among them",
         ),
-        "usable": ("view", cell.usable.values.astype(np.int8), "1 where the probe of the view is better than chance"),
+        "usable": (
+            "view", cell.usable.values.astype(np.int8), "1 where the probe of the view is clearly better than chance"
+        ),
         "n_images": ((), np.int32(len(labels)), "number of labelled images"),
         "n_folds": ((), np.int32(advisor.n_folds_), "number of parts; each is judged by a probe of the others"),
         "n_images_of_class": ("class", counts.astype(np.int32), "number of images of the class"),
@@ -266,21 +269,20 @@ def format_task_advice(cube):
         " another image\n"
         "advice       encourage, try: pretrain with it; stay sensitive: the label depends on it, do not;"
         " avoid: it harms, do not;\n"
-        "             already ignored, nothing to gain: nothing to do; unknown: the probe is no better than chance"
+        "             already ignored, nothing to gain: nothing to do; unknown: no probe is clearly better than chance"
     ]
     for encoder, state in zip(cube.encoder.values, cube.status.values, strict=True):
         if state != STATUS.index("done"):
             parts.append(f"{encoder}: {STATUS[state]}")
             continue
         one = cube.sel(encoder=encoder)
-        accuracies = ", ".join(f"{value:.2f} from {view}" for view, value in one.accuracy.to_series().items())
         order = order_advice(one.advice.values.tolist(), one.z.values.tolist())
         heads = ["transformation", "advice", "z", "sensitivity"]
         table = format_table([heads, *(_format_row(one.isel(transformation=i)) for i in order)], n_left=2).splitlines()
         sentences = ["what to do", *shorten_repeated(one.sentence.values[order].tolist())]
         parts.append(
             f"{encoder}: {one.preprocessing.item()}; features: {one.features.item()}\n"
-            f"accuracy of the probe: {accuracies}; the largest class: {one.chance.item():.2f}"
+            f"accuracy of the probe: {format_accuracies(one)}; the largest class: {one.chance.item():.2f}"
         )
         parts.append("\n".join(f"{line}  {sentence}" for line, sentence in zip(table, sentences, strict=True)))
         names = list_advised(one)

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from invtransfer.analysis import format_table
-from invtransfer.analysis.advice import choose_advised, decide, format_advised, shorten_repeated
+from invtransfer.analysis.advice import choose_advised, decide, format_accuracies, format_advised, shorten_repeated
 from invtransfer.analysis.evidence import (
     CrossValidatedProbe,
     combine_gains,
@@ -94,9 +94,9 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     ----------
     advice_ : pandas.DataFrame, a row for each transformation
         "advice": "encourage", "try", "stay sensitive", "avoid", "already ignored", "nothing to gain" or "unknown", see
-        Notes. "z": gain over both views in standard errors. "sensitivity" of the encoder. Of the encoder's features
-        "accuracy_gain", "consistency" and "affinity"; of the better view "retained"; see `evidence_`. "what to do": a
-        sentence. First those to encourage.
+        Notes. "z": gain over the usable views in standard errors. "sensitivity" of the encoder. Of the encoder's
+        features "accuracy_gain", "consistency" and "affinity"; of the better view "retained"; see `evidence_`. "what to
+        do": a sentence. First those to encourage.
     advised_ : list of str
         Transformations to pretrain with, the most useful first: those to encourage and those to try, because an
         invariance too many costs little, and one too few much; at most 6.
@@ -105,8 +105,8 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         "gain", "accuracy_gain", "consistency", "affinity", "retained", "relevant_share", "explained": see Notes. Over
         "transformation": "z", and "n_effective", the number of independent images over which the gain would have its
         standard error; "sensitivity", of copies that differ; "different", the share of these. Over "view":
-        "accuracy" of the probe on images as they are; "usable", whether it is above the share of the largest class by
-        more than luck.
+        "accuracy" of the probe on images as they are; "usable", whether it is clearly above the share of the largest
+        class (1 guesser in 1,000 may be as good). What is not usable is shown, and has no part in z and the advice.
     classes_ : ndarray of shape (n_classes,)
         Sorted labels of the classes that have at least two images.
     n_folds_ : int
@@ -125,8 +125,8 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     e(x) the squared error of its prediction for image x, e_t(x) that if it is fitted on copies as well, each copy
     counting as much as the image itself, and t x a copy:
 
-    - gain = mean of e(x) - e_t(x). z is the mean over images of the sum over views of (e - e_t), each in units of its
-      standard deviation, divided by its standard error, as a standard normal number.
+    - gain = mean of e(x) - e_t(x). z is the mean over images of the sum over usable views of (e - e_t), each in units
+      of its standard deviation, divided by its standard error, as a standard normal number.
     - accuracy_gain: the same of right answers.
     - consistency = share of copies with answer(t x) = answer(x) (Zhang 2019).
     - affinity = accuracy on copies / accuracy on images (Gontijo-Lopes et al. 2020).
@@ -147,7 +147,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     - already ignored: the encoder ignores it. Nothing is to be done, whether the task needs that (the sentence says so
       if z is above 1.645) or not.
     - nothing to gain: the probe is right about all images without copies.
-    - unknown: no probe is better than naming the largest class.
+    - unknown: no probe is clearly better than naming the largest class.
 
     The other numbers are shown, and not used: in `studies/advice.py`, the gain finds the transformations that a task
     varies by, and the others do so worse.
@@ -296,7 +296,8 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         )  # fmt: skip
         for name, values in zip(("accuracy", "accuracy_low", "accuracy_high"), accuracies.T, strict=True):
             evidence[name] = ("view", values, {"long_name": "accuracy of the probe on images as they are"})
-        evidence["usable"] = ("view", usable, {"long_name": "whether the probe of the view is better than chance"})
+        words = "whether the probe of the view is clearly better than chance"
+        evidence["usable"] = ("view", usable, {"long_name": words})
         evidence.attrs = {"n_images": len(codes), "n_classes": int(codes.max()) + 1, "chance": chance}
         if groups is not None:
             evidence.attrs["n_groups"] = len(np.unique(groups))
@@ -372,9 +373,7 @@ def format_advice(advisor):
     lines = [
         f"advice from {evidence.n_images} images of {evidence.n_classes} classes"
         + (f" in {evidence.n_groups} groups" if "n_groups" in evidence.attrs else "")
-        + "; accuracy of the probe: "
-        + ", ".join(f"{value:.2f} from {view}" for view, value in evidence.accuracy.to_series().items())
-        + f"; chance: {evidence.chance:.2f}",
+        + f"; accuracy of the probe: {format_accuracies(evidence)}; the largest class: {evidence.chance:.2f}",
         "",
     ]
     advice = advisor.advice_
@@ -449,7 +448,7 @@ def _summarise(compared, correct, chance, groups):
 def _describe(evidence):
     """Give the variables their units and names."""
     texts = MEASURED | {
-        "z": "gain over all views in standard errors",
+        "z": "gain over the usable views in standard errors",
         "n_effective": "number of independent images over which that gain would have its standard error",
         "sensitivity": "distance of images and the copies that differ from them, over that of different images",
         "different": "share of the copies whose features differ from those of the image",

@@ -113,11 +113,13 @@ def test_compare_against_dual_ridge():
     Z, codes, folds, copies = make_features()
     probe, dual = make_probe(Z, codes, folds), DualProbe(Z, codes, folds)
     measured = probe.compare(copies)
-    both = min((dual.predict([Z, *copies], Z, ridge) for ridge in RIDGES), key=lambda one: dual.error(one).mean())
+    both, alone = (  # each with the best penalty for images as they are
+        min((dual.predict(sets, Z, ridge) for ridge in RIDGES), key=lambda one: dual.error(one).mean())
+        for sets in ([Z, *copies], list(copies))
+    )
     np.testing.assert_allclose(measured["gain"], dual.error(dual.clean) - dual.error(both), atol=0.01)
     np.testing.assert_array_equal(measured["accuracy_gain"], dual.correct(both) - dual.correct(dual.clean))
     of_copies = [dual.predict([Z], copy, dual.ridge) for copy in copies]
-    alone = dual.predict(list(copies), Z, dual.ridge)
     for i in range(len(Z)):
         stays = [one[i].argmax() == dual.clean[i].argmax() for one in of_copies]
         assert measured["consistent"][i] == sum(stays) / 2

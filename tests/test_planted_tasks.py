@@ -56,6 +56,19 @@ def test_a_label_that_is_the_sharpness():
     assert not (advisor.advice_.advice[HARMLESS["blur"]] == "stay sensitive").any()
 
 
+def test_what_does_not_matter_is_not_avoided_for_want_of_images():
+    """Squares at random places, of which colours are the label: mirror images teach as much as the images do."""
+    found = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        y, corners = rng.permutation(np.arange(60) % 3), rng.integers(2, 22, size=(60, 2))
+        X = rng.normal(rng.uniform(60, 200, (60, 1, 1, 3)), 12, (60, 32, 32, 3)).clip(0, 255).astype(np.uint8)
+        for image, (row, column), colour in zip(X, corners, y, strict=True):
+            image[row : row + 8, column : column + 8] = np.where(np.arange(3) == colour, rng.integers(150, 250), 20)
+        found += advise(X, y == 0, None, seed, ["h_flip", "v_flip"]).advice_.advice.tolist()
+    assert not {"avoid", "stay sensitive"} & set(found)
+
+
 @pytest.mark.parametrize("encoder", [None, make_network()])
 def test_what_a_task_varies_by_is_never_kept(encoder):
     """Images that are shifted as a whole are hard to tell apart; yet the label does not depend on the place."""

@@ -103,7 +103,8 @@ class CrossValidatedProbe:
             "gain": how much smaller the squared error becomes when the probe is fitted on copies as well, with a
             penalty of its own. "accuracy_gain": likewise, how many more answers are right. "consistent": share of the
             copies for which the answer of the probe that saw no copies stays. "correct_transformed": share for which it
-            is right. "retained": 1 where a probe that is fitted on copies alone is right about the image as it is.
+            is right. "retained": 1 where a probe that is fitted on copies alone, with a penalty of its own, is right
+            about the image as it is.
             "relevant", "displaced": squared length of the displacement by the transformation along the directions that
             the probe reads, in units of that share between images, and in all directions. "explained": by which share
             the distance to another image of the class becomes smaller if the best of the copies is taken, minus that
@@ -115,7 +116,7 @@ class CrossValidatedProbe:
         n = len(copies)
         both = (self._sums[0] + gram) / (n + 1), (self._sums[1] + moments) / (n + 1)
         errors, correct = self._judge(self._fit_best(*both)[1])
-        alone = self._fit(gram / n, moments / n, self.ridge)
+        alone = self._fit_best(gram / n, moments / n)[1]
         answers, own = self._answer(self._features, self._weights), self._codes
         of_copies = np.array([self._answer(features, self._weights) for features in copies])
         displacements = copies - self._features

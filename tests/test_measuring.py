@@ -263,7 +263,7 @@ def test_a_model_that_fails_does_not_stop_the_others(drawing_folder, capsys):
 @pytest.mark.filterwarnings("default")
 def test_parts_of_outputs_and_equal_features(drawing_folder, capsys):
     measure("mine.py:pair", "--layer", "[1]", "--transformations", "invert")
-    assert xr.open_dataset("mine.nc").features.item() == "output of model (1)"
+    assert xr.open_dataset("mine.nc").features.item() == "output of the module (1)"
     main(["measure", "mine.py:same", "--layer", "", "--images", "photos", "--size", "16", "--out", "same.nc",
           "--transformations", "invert"])  # fmt: skip
     said = capsys.readouterr()
@@ -532,6 +532,15 @@ def test_a_measurement_is_not_reproduced_cell_by_cell(folder, capsys):
         main(["reproduce", "mine.nc", "--cell", "encoder=mine.py:colours,transformation=hue"])
     message = "mine.nc is a measurement: run its command again, with another --out, and compare"
     assert message in capsys.readouterr().err
+
+
+def test_layers_are_called_as_in_the_model_and_may_be_called_as_in_messages(folder):
+    for layer, out in (("0", "a.nc"), ("model.0", "b.nc")):
+        main(["measure", "mine.py:deep", "--images", "photos", "--size", "16", "--transformations", "invert", "--layer",
+              layer, "--out", out])  # fmt: skip
+    one, other = (xr.open_dataset(out).load() for out in ("a.nc", "b.nc"))
+    assert one.features.item() == other.features.item() == "output of 0, mean over places"
+    assert one.sensitivity.item() == other.sensitivity.item()
 
 
 def test_names_of_layers_that_are_not_there(folder, capsys):

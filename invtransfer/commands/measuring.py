@@ -19,6 +19,7 @@ from invtransfer.commands.models_and_images import (
     DESCRIPTIONS,
     NamedModels,
     check_arguments,
+    describe_in_model,
     digest_images,
     find_images,
     identify_images,
@@ -208,7 +209,7 @@ class _Measurement:
             precision=self._precision, **known,
         )  # fmt: skip
         if "layer" not in profile.dims:
-            profile["features"] = describe_features(self._encoder)
+            profile["features"] = describe_in_model(describe_features(self._encoder))
         profile["preprocessing"] = self._encoder.module.preprocessing.description
         profile = profile.isel(transformation=0, drop=True).assign_coords(image=("pair", source.order))
         if files := self.images.files:
@@ -253,6 +254,7 @@ def _make_cell(profile):
     if "layer" in cell.dims:
         names = [name_in_model(name) for name in cell.layer.values]
         cell = cell.assign_coords(layer=names).reset_coords(["depth", "features"])
+        cell["features"] = "layer", [describe_in_model(text) for text in cell.features.values]
     for name, text in (DESCRIPTIONS | {"depth": DEPTH}).items():
         if name in cell:
             cell[name].attrs["long_name"] = text

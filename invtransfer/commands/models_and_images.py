@@ -249,14 +249,13 @@ class NamedModels:
     Attributes
     ----------
     layer, layers : as the parameters
-        Named as in what is loaded, which has the model's preprocessing in front.
+        Named as in the model that was loaded last, which has its preprocessing in front.
     pool : str
     """
 
     def __init__(self, weights, *, layer, pool, device, layers=None):
         self._weights, self._layer, self._layers = weights, layer, layers
-        self.layer = _behind_preprocessing(layer) if layer else layer
-        self.layers = [_behind_preprocessing(one) for one in layers] if isinstance(layers, list) else layers
+        self.layer, self.layers = layer, layers
         self.pool, self._device = pool, resolve_device(device)
         self._name = self._loaded = None
 
@@ -283,8 +282,15 @@ class NamedModels:
             random = self._weights == "random" and name.partition(":")[0] in LIBRARIES
             loaded = load_model(name, weights=None if random else "default", random_state=0).to(self._device)
             try:
-                if self._layer or self._layers:
-                    open_encoder(loaded.model, self._layer, self.pool, self._layers)  # names layers as the person does
+                layer, layers = self._layer, self._layers
+                if layer:
+                    layer = _find_in_model(loaded.model, layer)
+                if isinstance(layers, list):
+                    layers = [_find_in_model(loaded.model, one) for one in layers]
+                if layer or layers:
+                    open_encoder(loaded.model, layer, self.pool, layers)  # its errors name layers as the person does
+                self.layer = _behind_preprocessing(layer) if layer else layer
+                self.layers = [_behind_preprocessing(one) for one in layers] if isinstance(layers, list) else layers
                 open_encoder(loaded, self.layer, self.pool, self.layers)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
@@ -330,6 +336,13 @@ def _behind_preprocessing(layer):
     return layer if layer == FEATURE else f"{PART}{'' if not layer or layer.startswith('[') else '.'}{layer}"
 
 
+def _find_in_model(model, layer):
+    """Return the name of a layer in a model; it may be that of the whole, which messages of a forward pass give."""
+    name, inside = layer.partition("[")[0], name_in_model(layer)
+    names = dict(model.named_modules(remove_duplicate=False))
+    return inside if name not in names and inside.partition("[")[0] in names else layer
+
+
 def name_in_model(layer):
     """Return the name that a layer has in a model, without its preprocessing.
 
@@ -347,4 +360,24 @@ def name_in_model(layer):
     >>> name_in_model("model.layer1.0"), name_in_model("model")
     ('layer1.0', '')
     """
-    return re.sub(rf"^{PART}\.?", "", layer)
+    return re.sub(rf"^{PART}(\.|$|(?=\[))", "", layer)
+
+
+def describe_in_model(description):
+    """Say where features of a model are taken, without its preprocessing.
+
+    Parameters
+    ----------
+    description : str
+        Description of `LayerFeatures`.
+
+    Returns
+    -------
+    description : str
+
+    Examples
+    --------
+    >>> describe_in_model("input of model.fc"), describe_in_model("output of model (1)")
+    ('input of fc', 'output of the module (1)')
+    """
+    return re.sub(rf"\bof {PART}(?=$|[ ,])", "of the module", re.sub(rf"\bof {PART}\.", "of ", description))

@@ -323,8 +323,12 @@ def test_of_a_block_that_returns_several_tensors_the_first_is_taken(some_images)
         assert torch.equal(Z[:, :6], named)
     assert together.names == ["blocks.0", "blocks.1", FEATURE]
     assert together.descriptions[0] == "output of blocks.0 (0), mean over places"
-    with pytest.raises(ValueError, match=r"the output of blocks.0 \(Chain\) is of type tuple, expected a tensor"):
-        ManyLayers(network, ["blocks.0"])(some_images)
+    again = ManyLayers(network, together.names[:2])  # the names of the blocks are those of layers
+    assert torch.equal(again(some_images), Z[:, :6])
+    with pytest.raises(
+        ValueError, match=r"the output of blocks.0 \(Chain\) is of type tuple, .* such as \"blocks.0\[0\]\""
+    ):
+        LayerFeatures(network, "blocks.0")(some_images)
 
 
 @pytest.mark.parametrize("pool", ["class", "mean"])

@@ -100,7 +100,7 @@ def test_the_feature_is_what_the_model_calls_so(images, make, expected, place):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda o: (o.one, o.one), r'is of type tuple, .* such as layer="\[0\]": \[0\] \(128, 3\), \[1\] \(128, 3\)'),
+        (lambda o: (o.one, o.one), r'is of type tuple, .* such as "\[0\]": \[0\] \(128, 3\), \[1\] \(128, 3\)'),
         (lambda o: (o.maps, o.maps), r"is of type tuple, .*: \[0\] \(128, 3, 4, 4\), \[1\] \(128, 3, 4, 4\)"),
         (lambda o: {"out": o.maps, "aux": o.maps}, r"is of type dict, .*: \[out\] .*, \[aux\] "),
         (lambda o: (o.one, "text"), r"is of type tuple, .*: \[0\] \(128, 3\), \[1\] str"),

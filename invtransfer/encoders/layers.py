@@ -223,7 +223,7 @@ class LayerFeatures(nn.Module):
 
     def _pool(self, output, place, image_size):
         try:
-            part, names = take_part(output, self._parts, self.pool)
+            part, names = take_part(output, self._parts, self.pool, self._layer)
             if part.is_complex():
                 raise ValueError(f"has dtype {part.dtype}, expected real numbers: take the absolute value, for example")
             # a half is too coarse for a sum over many places

@@ -26,8 +26,8 @@ class ManyLayers(nn.Module):
         Module that takes images, as for `LayerFeatures`.
     layers : "blocks" or list of str
         Names of layers, each as for `LayerFeatures`. "blocks": those of `find_blocks` that a forward pass reaches, and
-        "(feature)", what the module itself calls its feature; of a block that returns a tuple in which several tensors
-        may be meant, the first one.
+        "(feature)", what the module itself calls its feature. Of a layer that returns a tuple in which several tensors
+        may be meant, the first one is taken.
     pool : {"auto", "class", "mean", "flatten"}
         As for `LayerFeatures`. With "blocks", a feature that has neither tokens nor places is taken as it is.
 
@@ -148,7 +148,7 @@ class ManyLayers(nn.Module):
         try:
             return self._parts[name].pool_output(output, size)
         except ValueError:
-            if self.layers != BLOCKS or type(output) is not tuple:
+            if type(output) is not tuple or name.endswith("]"):  # a part that was named
                 raise
             self._parts[name] = self._parts[name].at(f"{name}[0]")  # by convention, what goes on to the next block
             return self._parts[name].pool_output(output, size)

@@ -63,7 +63,7 @@ def find_feature(output, pool):
     return next((name for name in order if name in parts), None)
 
 
-def take_part(output, names, pool):
+def take_part(output, names, pool, layer=""):
     """Take the tensor that holds the features out of an output that may be a dict, list, tuple or data class.
 
     Parameters
@@ -75,6 +75,8 @@ def take_part(output, names, pool):
         its feature, the only tensor, or the last of several maps.
     pool : str
         As for `LayerFeatures`.
+    layer : str
+        Layer whose output it is, for the message.
 
     Returns
     -------
@@ -96,7 +98,7 @@ def take_part(output, names, pool):
     >>> take_part((torch.zeros(2, 4), torch.zeros(2, 4)), (), "auto")
     Traceback (most recent call last):
     ...
-    ValueError: is of type tuple, expected a tensor: name another layer, or a part of this one, such as layer="[0]":
+    ValueError: is of type tuple, expected a tensor: name another layer, or a part of this one, such as "[0]":
     [0] (2, 4), [1] (2, 4)
     """
     taken = ()
@@ -112,7 +114,7 @@ def take_part(output, names, pool):
         name = None if parts is None else _choose_part(output, parts, pool)
         if name is None:
             inner = "".join(f"[{name}]" for name in (*taken, next(iter(parts or {}), "")))
-            hint = f', or a part of this one, such as layer="{inner}"{_format_parts(parts)}' if parts else ""
+            hint = f', or a part of this one, such as "{layer}{inner}"{_format_parts(parts)}' if parts else ""
             raise ValueError(f"is of type {type(output).__name__}, expected a tensor: name another layer{hint}")
         output, taken = parts[name], (*taken, name)
         output = list(output) if name == "feature_maps" and isinstance(output, tuple) else output  # one after another

@@ -3,6 +3,9 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
 from torch.utils.data import TensorDataset
 
 from invtransfer import FrozenFeatureProbe, InvarianceAdvisor, InvariantPretrainer, TransformedImages, rank_encoders
@@ -247,3 +250,28 @@ def test_whole_numbers_that_may_be_bytes_are_not_divided_by_65535(values, hint):
         ValueError, match=rf"^X has dtype int64, expected uint8 \(0 to 255\) or floats in \[0, 1\]: {hint}"
     ):
         check_images(np.resize(values, (2, 4, 4, 3)))
+
+
+def test_validation_data_are_called_by_their_name(images):
+    y = np.arange(40) % 2
+    for X_val, message in (
+        (images[:4, :8], r"^X_val has images of shape \(8, 16, 3\)"),
+        (images[:4].astype(int), "^X_val has dtype int64.*: X_val holds"),
+        (np.zeros((4, 5)), "X_val has 5 features"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            FrozenFeatureProbe(solver="lbfgs").fit(images, y, X_val, y[:4])
+
+
+def test_an_encoder_that_is_cloned_in_a_grid_says_what_to_do(images):
+    X, y = images, np.arange(40) % 2
+    encoder = InvariantPretrainer(width=0.0625, epochs=0, random_state=0)
+    with pytest.raises(NotFittedError, match=r"InvariantPretrainer, and is not fitted.*FrozenEstimator\(encoder\)"):
+        FrozenFeatureProbe(encoder, solver="lbfgs").fit(X, y)
+    for grid in ([encoder.fit(X, y)], [FrozenEstimator(encoder)]):
+        search = GridSearchCV(FrozenFeatureProbe(solver="lbfgs"), {"encoder": grid}, cv=2, error_score="raise")
+        if grid[0] is encoder:
+            with pytest.raises(NotFittedError, match="a grid's values are cloned"):
+                search.fit(X, y)
+        else:
+            assert search.fit(X, y).best_params_ == {"encoder": grid[0]}

@@ -420,6 +420,17 @@ def test_files_of_arrays(tmp_path, images, write, convert):
     assert loaded.labels is None if write is write_npy else (loaded.labels == labels).all()
 
 
+def test_labels_of_another_length_are_named(tmp_path, images):
+    with pytest.raises(ValueError, match=r"x.npz: y has shape \(39,\), expected \(40,\): one label per image"):
+        load_images(write_npz(tmp_path, images, np.arange(39)))
+
+
+def test_what_is_called_an_archive_and_is_none(tmp_path):
+    (tmp_path / "x.npz").write_text("no archive")
+    with pytest.raises(OSError, match="x.npz cannot be read as arrays: it is no .npz file, but something else"):
+        load_images(tmp_path / "x.npz")
+
+
 def test_names_of_classes_as_bytes(tmp_path, images):
     names = np.array(["Käfer", "moth"] * 20)
     assert load_images(write_npz(tmp_path, images, np.char.encode(names, "utf-8"))).labels.tolist() == names.tolist()

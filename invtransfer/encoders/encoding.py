@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from scipy import sparse
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 from torch import nn
 
@@ -129,6 +130,8 @@ def open_encoder(encoder, layer=None, pool="auto", layers=None):
     ------
     TypeError, ValueError
         As for `encode`.
+    NotFittedError
+        If `encoder` is an estimator that knows that it is not fitted.
 
     Examples
     --------
@@ -153,6 +156,11 @@ def open_encoder(encoder, layer=None, pool="auto", layers=None):
                 f"{name} is {value!r}, expected {usual!r}: encoder is of type {type(encoder).__name__}, which is no"
                 " torch module"
             )
+    if hasattr(encoder, "transform") and not getattr(encoder, "__sklearn_is_fitted__", lambda: True)():
+        raise NotFittedError(
+            f"encoder is of type {type(encoder).__name__}, and is not fitted. Fit it first; in the grid of a search,"
+            " give sklearn.frozen.FrozenEstimator(encoder), because a grid's values are cloned, which forgets fits"
+        )
     if _is_ours(encoder) and hasattr(encoder, "opened"):
         return encoder.opened()
     if encoder is not None and not hasattr(encoder, "transform") and not callable(encoder):

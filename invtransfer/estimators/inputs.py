@@ -6,6 +6,7 @@ Features that were saved look the same. `FrozenFeatureProbe` takes them, with no
 """
 
 import math
+import re
 from os import PathLike
 
 import numpy as np
@@ -176,7 +177,10 @@ def validate_validation(estimator, X_val, y_val):
         raise ValueError(f"{missing} is None, expected validation images and their labels, or neither")
     if X_val is None:
         return None, None
-    X_val = validate_input(estimator, X_val, reset=False)
+    try:
+        X_val = validate_input(estimator, X_val, reset=False)
+    except ValueError as error:  # scikit-learn's, too, call it X
+        raise ValueError(re.sub(r"\bX\b", "X_val", str(error))) from error
     y_val = check_labels(y_val, len(X_val), "y_val")
     unknown = np.setdiff1d(y_val, estimator.classes_)
     if len(unknown):

@@ -45,7 +45,11 @@ def open_arrays(path):
     if suffix in HDF5_SUFFIXES:
         return _open_hdf5(path)
     with naming(path, OSError, "arrays"):
-        return _map_archive(path) if suffix == ".npz" else {path.stem: np.load(path, mmap_mode="r")}
+        if suffix == ".npz":
+            if not zipfile.is_zipfile(path):  # numpy would take it for a pickle
+                raise ValueError("it is no .npz file, but something else of this name")
+            return _map_archive(path)
+        return {path.stem: np.load(path, mmap_mode="r")}
 
 
 def _map_archive(path):

@@ -299,6 +299,10 @@ def _choose(path, arrays, size):
             f"{path} holds {' and '.join(labels)} of {n} values each, expected labels in one of them: call it 'label',"
             " or give images and labels as arrays"
         )
+    others = [name for name in arrays if name not in labels and name.rpartition("/")[2].lower() in LABEL_NAMES]
+    if others and not named:
+        shape = tuple(arrays[others[0]].shape)
+        raise ValueError(f"{path}: {others[0]} has shape {shape}, expected ({n},): one label per image")
     if labels and not named:
         warnings.warn(f"{path}: takes {labels[0]!r} for labels; call it 'label' if it holds them", stacklevel=4)
     labels = named or labels

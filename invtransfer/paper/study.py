@@ -206,7 +206,7 @@ def load_study(path):
     """
     path = expand_path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"there is no study {path}: say where its script is, such as studies/factors.py")
+        raise FileNotFoundError(f"there is no study {path}: say where its script is, on the command line with --study")
     if path.suffix != ".py":
         raise ValueError(f"{path} is not a study: it is not a Python file")
     spec = importlib.util.spec_from_file_location(path.stem, path, loader=SourceLoader(path.stem, str(path)))

@@ -117,7 +117,7 @@ def _make_parser():
     command.add_argument("--study", type=expand_path, metavar="FILE.py", help=STUDY)
 
     command = _add(commands, _export, "write a cube as tables for other programs")
-    command.add_argument("cube", type=expand_path, metavar="CUBE.nc", help="cube of a measurement or of a study")
+    command.add_argument("cube", type=expand_path, metavar="CUBE.nc", help="cube of measure or advise, or of a study")
     command.add_argument("--to", choices=["csv"], required=True, help="format of the tables")
     command.add_argument(
         "-o", "--out", type=expand_path, metavar="FOLDER", help="where they go (default: beside the cube)"
@@ -138,7 +138,7 @@ def _add_measure(commands):
     _add_models_and_images(command, "folder of images, or file of arrays")
     pairs = "how many of the images are shown at most (default: 1000)"
     command.add_argument("--pairs", type=int, metavar="N", default=1_000, help=pairs)
-    layers = "layers that are measured in one pass: blocks, which are all of them, or names (default: only --layer)"
+    layers = "layers measured in one pass: blocks, or names that all models have (default: only --layer)"
     command.add_argument("--layers", nargs="+", metavar="NAME", help=layers)
     strengths = "strengths of the transformations, above 0 and up to 1, such as 0.1 0.25 0.5 1 (default: 1)"
     command.add_argument("--strengths", nargs="+", type=float, metavar="S", help=strengths)
@@ -290,7 +290,7 @@ def _parse_pairs(texts):
         return texts and "all"
     for text in texts:
         if text.count(",") != 1:
-            raise ValueError(f"--interactions has {text!r}, expected all, or pairs such as rotate,blur")
+            raise ValueError(f"--interactions has {text!r}, expected pairs such as rotate,blur, or only all")
     return [tuple(text.split(",")) for text in texts]
 
 

@@ -553,7 +553,7 @@ def test_names_of_layers_that_are_not_there(folder, capsys):
         (["--strengths", "0"], "strengths is [0.0], expected numbers above 0 and up to 1"),
         (
             ["--interactions", "rotate+blur"],
-            "--interactions has 'rotate+blur', expected all, or pairs such as rotate,blur",
+            "--interactions has 'rotate+blur', expected pairs such as rotate,blur, or only all",
         ),
         (["--interactions", "rotate,blot"], "interactions holds 'blot', which is not among the transformations"),
     ):

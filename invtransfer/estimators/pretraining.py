@@ -178,14 +178,15 @@ class InvariantPretrainer(NetworkClassifier):
         ------
         ValueError
             If the data or a parameter is not as described, the network cannot take images of that size, or the loss
-            diverges.
+            becomes NaN or infinite.
         TypeError
             If `network` is a class.
 
         Warns
         -----
         UserWarning
-            If `network` has a preprocessing of `load_model` that normalises images, which would then be done twice.
+            If `network` has a preprocessing of `load_model` that normalises images, which would then be done twice; or
+            if training has diverged, with a loss ten times that of guessing.
         """
         X, y = validate_input(self, X, y, reset=True)
         self.classes_, codes = find_classes(y)

@@ -183,7 +183,7 @@ class FineTuner(AroundEncoder, NetworkClassifier):
         ------
         ValueError
             If the data or a parameter is not as described, the encoder has no such layer or takes images of another
-            shape, or the loss diverges.
+            shape, or the loss becomes NaN or infinite.
         TypeError
             If `encoder` has no weights to tune, or `probe` is not a FrozenFeatureProbe.
         NotFittedError

@@ -12,7 +12,7 @@ from PIL import Image
 from invtransfer.images.conversion import to_rgb
 
 HEIF_SUFFIXES = (".heic", ".heif")  # of photographs, for which PIL needs a package of its own
-SKIP = "; skip_unreadable=True leaves such files out"  # what load_images advises
+SKIP = "; skip_unreadable=True (in commands --skip-unreadable) leaves such files out"  # what load_images advises
 NO_PICTURES = (".bufr", ".grib", ".h5", ".hdf", ".mpeg", ".mpg", ".pdf", ".ps")  # though PIL has them in its list
 
 

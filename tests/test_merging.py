@@ -452,6 +452,18 @@ def test_no_cubes():
         merge([], [])
 
 
+def test_variables_that_are_described_in_other_words(cube):
+    halves = [cube.sel(seed=[seed]) for seed in cube.seed.values.tolist()]
+    for half, words in zip(halves, ("of a", "of b"), strict=False):
+        half["accuracy"] = half.accuracy.assign_attrs(long_name=words)
+    names = [f"{i}.nc" for i in range(len(halves))]
+    merged, notes = merge(halves[:2], names[:2])
+    assert merged.accuracy.attrs["long_name"] == "of a"
+    assert notes == ["accuracy is 'of a' in 0.nc, which is kept, and 'of b' in 1.nc"]
+    merged, _ = merge(halves[1::-1], names[1::-1])  # whichever comes first in the cube
+    assert merged.accuracy.attrs["long_name"] == "of b"
+
+
 def test_attributes_of_coordinates_are_kept(cube):
     cube = cube.assign_coords(seed=("seed", [0, 1], {"units": "1", "long_name": "of weights"}))
     xr.testing.assert_identical(merge([cube, cube], "ab")[0], cube)

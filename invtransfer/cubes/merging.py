@@ -36,14 +36,15 @@ def merge(cubes, names):
         holds the first cell that is finished, or else the first that failed.
     notes : list of str
         Where cubes differ without a conflict: a cell is done in one and failed in another, failed with another message,
-        has the same values from another origin, or is missing in one under another name.
+        has the same values from another origin, or is missing in one under another name; or a variable is described in
+        other words.
 
     Raises
     ------
     ValueError
         If one is not a study's cube, or if they differ in settings other than levels, in further attributes, in the
-        meaning of a variable or label, or in values of finished cells: the message counts these places and names the
-        first with both values.
+        units or kind of a variable, in labels, or in values of finished cells: the message counts these places and
+        names the first with both values.
 
     Notes
     -----
@@ -66,7 +67,7 @@ def merge(cubes, names):
     cubes = [_check_study(cube, name) for cube, name in zip(cubes, names, strict=True)]
     cubes = align(cubes, cubes[0].status.dims)  # of other encoders, cells have other layers
     kept = _check_attributes(cubes, names)
-    _check_variables(cubes, names)
+    renamed = _check_variables(cubes, names)
     coordinates = _unite_coordinates(cubes, names)
     chosen, notes = _choose(cubes, names, coordinates)
     cube = _assemble(chosen, cubes, coordinates)
@@ -75,7 +76,7 @@ def merge(cubes, names):
     cube["origin"] = cube.origin.copy(data=numbers.reshape(cube.origin.shape))
     described = make_attributes(_unite_settings(cubes), [json.loads(text) for text in origins])
     title = {key: value for key, value in kept.items() if key == "title"}  # the title comes first
-    return cube.assign_attrs(title | described | kept), notes
+    return cube.assign_attrs(title | described | kept), renamed + notes
 
 
 def _check_study(cube, name):
@@ -146,8 +147,11 @@ def _check_equal(ours, theirs, our_name, their_name, what):
 
 
 def _check_variables(cubes, names):
-    """Raise an error unless each variable is the same thing in all cubes, and all cubes have all coordinates."""
-    grid, seen = cubes[0].status.dims, {}
+    """Raise an error unless each variable is the same thing in all cubes, and all cubes have all coordinates.
+
+    Return notes of variables that are described in other words, as `assemble` allows of cells, too.
+    """
+    grid, seen, described, notes = cubes[0].status.dims, {}, {}, []
     for name, cube in zip(names, cubes, strict=True):
         for key, variable in cube.variables.items():
             is_coordinate, along = key in cube.coords, [dim for dim in variable.dims if dim in grid]
@@ -159,13 +163,18 @@ def _check_variables(cubes, names):
             theirs |= {"sizes": {dim: size for dim, size in variable.sizes.items() if dim not in grid}}
             theirs |= {"labels": variable.values} if is_coordinate and not along else {}
             # cubes of the first version do not say what their coordinates are
-            theirs |= {k: v for k, v in variable.attrs.items() if not (is_coordinate and k in ("long_name", "units"))}
+            left_out = ("long_name", "units") if is_coordinate else ("long_name",)
+            theirs |= {k: v for k, v in variable.attrs.items() if k not in left_out}
             first, _, ours = seen.setdefault(key, (name, variable.dims, theirs))
             _check_equal(ours, theirs, first, name, key)
+            text = variable.attrs.get("long_name")
+            if not is_coordinate and text != (known := described.setdefault(key, text)):
+                notes.append(f"{key} is {known!r} in {first}, which is kept, and {text!r} in {name}")
     for key, (first, dims, about) in seen.items():
         for name, cube in zip(names, cubes, strict=True):
             if about["is"] == "coordinate" and key not in cube.coords and set(dims) <= set(cube.dims):
                 raise ValueError(f"{name} has no coordinate {key}, but {first} has")
+    return notes
 
 
 def _unite_coordinates(cubes, names):
@@ -261,6 +270,6 @@ def _assemble(chosen, cubes, coordinates):
     cube = assemble(points, cells, coordinates)
     columns = assemble(points, columns, coordinates)
     cube = cube.assign({key: columns[key] for key in COLUMNS if key in columns})
-    for key in coordinates:
-        cube[key].attrs |= cubes[0][key].attrs
+    for key in [*coordinates, *cube.data_vars]:
+        cube[key].attrs |= next(one for one in cubes if key in one)[key].attrs
     return cube

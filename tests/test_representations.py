@@ -256,6 +256,32 @@ def test_the_interval_covers_the_truth(draw, least, n_pairs):
     assert covered / n_trials > least - 0.009
 
 
+def test_the_interval_over_groups_holds_the_truth():
+    """Ten pairs of each of 15 groups are moved alike: taken as independent, the interval is too narrow by far."""
+    rng, n_trials, groups = np.random.default_rng(0), 400, np.repeat(np.arange(15), 10)
+    truth = np.exp(0.5**2 / 2) * np.exp(0.1**2 / 2) / np.exp(0.3**2 / 2)  # of means of lognormal numbers
+    held = np.zeros(2)
+    for _ in range(n_trials):
+        own = rng.lognormal(sigma=0.5, size=15)[groups] * rng.lognormal(sigma=0.1, size=150)
+        others = rng.lognormal(sigma=0.3, size=150)
+        for i, given in enumerate((groups, None)):
+            _, low, high = sensitivity_interval(own, others, given)
+            held[i] += low <= truth <= high
+    over_groups, over_pairs = held / n_trials
+    assert over_groups > 0.91  # lognormal distances; the standard error is 0.012
+    assert over_pairs < 0.75
+
+
+def test_groups_of_one_pair_are_pairs():
+    own, others = np.random.default_rng(0).uniform(1, 2, (2, 40))
+    expected = sensitivity_interval(own, others)
+    assert sensitivity_interval(own, others, np.arange(40)[::-1]) == pytest.approx(expected, rel=1e-12)
+    for groups, n in ((np.arange(40) // 4, 10), (np.arange(40) // 20, 2)):
+        assert sensitivity_interval(np.zeros(40), others, groups)[2] == (
+            pytest.approx(1 - 0.025 ** (1 / n)) if n > 2 else pytest.approx(np.nan, nan_ok=True)
+        )
+
+
 def test_where_no_twin_moves_the_bound_says_how_many_were_looked_at():
     # that none of n pairs moves has a probability of (1 - p)^n, which is 0.025 for p = 1 - 0.025^(1/n)
     for n, high in ((10, 0.30850), (100, 0.03622)):

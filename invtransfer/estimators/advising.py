@@ -224,7 +224,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         groups : array-like of shape (n_samples,), or None
             Group of each image, such as the patient, the video or the camera, if images of a group are alike for other
             reasons than their class. The images of a group are in the same fold, and all intervals and z are over
-            groups, except the interval of the sensitivity. None: images are independent.
+            groups. None: images are independent.
 
         Returns
         -------
@@ -285,7 +285,7 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
             gains = [one["gain"] for one, say in zip(compared.values(), usable, strict=True) if say]
             z, n_effective = combine_gains(gains, groups) if gains else (np.nan, np.nan)
             summary = {"z": ((), z), "n_effective": ((), n_effective)}
-            summary |= _measure_sensitivity(views["features"], copies["features"], order)
+            summary |= _measure_sensitivity(views["features"], copies["features"], order, groups)
             by_view = [_summarise(compared[name], probes[name].correct, chance, groups) for name in views]
             for name in by_view[0]:
                 summary[name] = ("view", [one[name] for one in by_view])
@@ -413,7 +413,7 @@ def _shrink(images):
     return images.reshape(-1, n_pixels).astype(np.float32) * scale
 
 
-def _measure_sensitivity(Z, Z_copies, order):
+def _measure_sensitivity(Z, Z_copies, order, groups):
     """Measure the sensitivity of the features, from the first copy of each image that differs.
 
     Different images are compared within blocks: `order` is random, so that sorted images meet those of all classes.
@@ -425,7 +425,7 @@ def _measure_sensitivity(Z, Z_copies, order):
         twins = Z_copies[differs.argmax(axis=0)[rows], rows]
         own = distances(Z[rows], twins)
         others, _ = compare_within_blocks(Z[rows], twins)
-        sensitivity = sensitivity_interval(own, others)
+        sensitivity = sensitivity_interval(own, others, None if groups is None else groups[rows])
     values = dict(zip(("sensitivity", "sensitivity_low", "sensitivity_high"), sensitivity, strict=True))
     return {name: ((), float(value)) for name, value in values.items()} | {"different": ((), differs.mean())}
 

@@ -177,7 +177,7 @@ def _describe_evidence(done):
     heads = ["what the probe sees", "encoder", "accuracy", "largest class", "clearly better than that"]
     parts = [
         "All numbers with their 95 % intervals over images"
-        + (", or groups of them where there are groups (not that of the sensitivity)" if "n_groups" in done else "")
+        + (", or groups of them" if "n_groups" in done else "")
         + ". A probe that is not clearly better than the share of the largest class (1 guesser in 1,000 may be as good)"
         " is not used. The pixels are those of the images brought to 32 x 32, which no encoder has filtered.",
         Table("The probes on images as they are", heads, rows),

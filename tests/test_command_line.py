@@ -453,7 +453,7 @@ def test_study_is_loaded_from_wherever_its_script_is(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("none.py", None, "there is no study .*none.py: say where its script is, such as studies/factors.py"),
+        ("none.py", None, "there is no study .*none.py: say where its script is, on the command line with --study"),
         ("notes.txt", "factors", "notes.txt is not a study: it is not a Python file"),
         ("broken.py", "STUDY = (", r"broken.py is not a study: running it raises SyntaxError: .*was never closed"),
         ("raises.py", "1 / 0", "raises.py is not a study: running it raises ZeroDivisionError: division by zero"),

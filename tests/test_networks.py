@@ -349,7 +349,7 @@ def test_bad_modules_are_named():
     with pytest.raises(TypeError, match="network is the class Net, expected an instance of it"):
         build_network(Net, 10)
     with pytest.raises(
-        ValueError, match=r"the output of the module has shape \(2,\) for 2 images, expected \(2, n_feat"
+        ValueError, match=r"the output of the module \(Sequential\) has shape \(2,\), expected one row per image"
     ):
         build_network(nn.Sequential(nn.Flatten(), nn.Linear(3072, 1), nn.BatchNorm1d(1), nn.Flatten(0)), 10)
 

@@ -46,6 +46,14 @@ def test_transformations_are_drawn_anew_each_epoch(images, monkeypatch):
     assert starts == [(40, 0, ["hue"]), (40, 40, ["hue"]), (40, 80, ["hue"])]
 
 
+def test_a_loss_far_above_that_of_guessing_is_warned_of(images):
+    encoder = InvariantPretrainer(width=0.0625, epochs=2, learning_rate=1e6, random_state=0)
+    with pytest.warns(
+        UserWarning, match="where guessing has 0.693: training has diverged, lower learning_rate=1000000.0"
+    ):
+        encoder.fit(images, np.arange(40) % 2)
+
+
 def test_channel_statistics_are_numpys(images, monkeypatch):
     monkeypatch.setattr("invtransfer.estimators.pretraining.PIXELS_AT_ONCE", 7 * images[0, ..., 0].size)
     mean, std = channel_statistics(images)

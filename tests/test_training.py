@@ -136,20 +136,6 @@ def test_a_loss_that_is_no_number_is_an_error():
         train(linear(1, 2, weight=1e30), X, np.array([0, 1, 0, 1]), **settings())
 
 
-def test_a_loss_far_above_that_of_guessing_is_warned_of():
-    X, y = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32), np.arange(20) % 2
-    options = {
-        "X_val": None,
-        "y_val": None,
-        "epochs": 2,
-        "batch_size": 5,
-        "generator": torch.Generator().manual_seed(0),
-    }
-    with pytest.warns(UserWarning, match="where guessing has 0.693: training has diverged, lower learning_rate=1000"):
-        train(nn.Linear(3, 2), X, y, learning_rate=1e3, **options)
-    train(nn.Linear(3, 2), X, y, learning_rate=0.1, **options)  # warnings are errors
-
-
 @pytest.mark.parametrize("epochs", [0, 1])
 def test_a_weight_that_was_no_number_before_is_not_blamed_on_the_training(epochs):
     X, y = np.ones((4, 1), dtype=np.float32), np.array([0, 1, 0, 1])

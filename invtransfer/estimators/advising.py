@@ -162,8 +162,9 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     because blur adds to blur and leaves the order of sharpness as it is. In 40 tasks of 300 images and an untrained
     network, which hardly reacts to blur (sensitivity 0.07), the advice about "blur" was "stay sensitive" in 36, and
     "already ignored" in 4 (with 1,000 images "stay sensitive" in 20 of 20); about "sharpen" it was "stay sensitive" in
-    8, and "avoid", because the label may depend on it, in 27. With trained encoders that react to blur (0.3) it was
-    "avoid". Neither was advised in any. Intervals are over images, or over groups of them, and take the folds as given.
+    7, "avoid", because the label may depend on it, in 21, and "avoid" in 12. With trained encoders that react to blur
+    (0.3) it was "avoid". Neither was advised in any. Intervals are over images, or over groups of them, and take the
+    folds as given.
 
     *Memory.* The features of all images are kept, and those of the `n_draws` copies of one transformation, with their
     32 x 32 pixels: 0.3 MB per image with 2,048 features and 4 copies (measured). The images themselves are read as

@@ -15,6 +15,7 @@ from invtransfer.images.checks import check_count
 from invtransfer.images.labels import find_classes
 from invtransfer.networks.training import train
 
+FAR_ABOVE = 10  # times the loss of guessing, from which on a training has diverged
 PIXELS_AT_ONCE = 2**20  # that are converted to float64: 24 MiB
 
 
@@ -228,6 +229,16 @@ class InvariantPretrainer(NetworkClassifier):
             verbose=self.verbose,
         )
         self.n_iter_ = epochs
+        kept, guess = (
+            self.history_["loss"][self.history_["best_epoch"]] if epochs else 0.0,
+            math.log(len(self.classes_)),
+        )
+        if kept > FAR_ABOVE * guess:
+            warnings.warn(
+                f"the training loss is {kept:.3g}, where guessing has {guess:.3g}: training has diverged, lower"
+                f" learning_rate={self.learning_rate}",
+                stacklevel=2,
+            )
         self._keep(network, {"network": self.network, "width": self.width, "layer": self.layer} if named else None)
         return self
 

@@ -1,7 +1,6 @@
 """The training loop that all networks and probes share."""
 
 import math
-import warnings
 from contextlib import contextmanager
 
 import numpy as np
@@ -17,7 +16,6 @@ from invtransfer.networks.optimizers import make_optimizer
 from invtransfer.networks.weights import read_state, read_weights, restore_state
 from invtransfer.surroundings import usual_torch
 
-FAR_ABOVE = 10  # times the loss of guessing, from which on a training has diverged
 SCHEDULES = ("constant", "one-cycle", "cosine", "linear")
 
 
@@ -156,11 +154,6 @@ def train(
     OSError
         If `checkpoint` cannot be written.
 
-    Warns
-    -----
-    UserWarning
-        If the loss of the epoch that is kept is ten times that of guessing.
-
     Notes
     -----
     With a checkpoint, `renew` is called once more for the first epoch: its images tell whether the file belongs to the
@@ -210,13 +203,6 @@ def train(
                 saved.save(history, best_weights)
         bar.close()
     _finish(network, best_weights, learning_rate, infinite)
-    kept, guess = history["loss"][history["best_epoch"]] if epochs else 0.0, math.log(max(2, int(y.max()) + 1))
-    if kept > FAR_ABOVE * guess:
-        warnings.warn(
-            f"the training loss is {kept:.3g}, where guessing has {guess:.3g}: training has diverged, lower"
-            f" {learning_rate=!s}",
-            stacklevel=3,
-        )
     return history
 
 

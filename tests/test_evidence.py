@@ -10,10 +10,8 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import StandardScaler
 
 from invtransfer.analysis import evidence
-from invtransfer.analysis.evidence import (
-    RIDGES,
-    CrossValidatedProbe,
-    _draw_partners,
+from invtransfer.analysis.evidence import RIDGES, CrossValidatedProbe, _draw_partners
+from invtransfer.analysis.intervals import (
     combine_gains,
     is_better_than_chance,
     mean_interval,

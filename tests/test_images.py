@@ -239,7 +239,7 @@ def test_the_hint_about_the_shape_works_as_it_is_written(X, hint):
 @pytest.mark.parametrize(
     ("values", "hint"),
     [
-        ([0, 200], r'X holds 0 to 200, so X.astype\("uint8"\) may be meant$'),
+        ([0, 200], r'X holds 0 to 200, so astype\("uint8"\) may be meant$'),
         ([0, 60_000], "X holds 0 to 60000, .*: 65535"),
         ([0, 1], "X holds 0 to 1, to be divided by the largest value"),
         ([-1, 5], "X holds -1 to 5, to be divided"),

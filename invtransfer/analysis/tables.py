@@ -6,6 +6,7 @@ from scipy import stats
 
 from invtransfer.analysis.checks import check_array
 from invtransfer.analysis.factors import stack_encoders
+from invtransfer.analysis.intervals import ratio_interval
 from invtransfer.analysis.invariance import invariance_by_relation, spillover_in_distribution, target_sensitivity
 from invtransfer.analysis.summaries import format_means, format_table
 
@@ -105,8 +106,6 @@ def format_advised_pretraining(cube):
     if "advisor" not in choosers or "evidence" not in cube:
         return "\n\n".join(parts)
     if {"same", "disjoint"} <= choosers:
-        from invtransfer.analysis.evidence import ratio_interval  # here, because it loads scikit-learn
-
         gains = (cube.transfer_accuracy.sel(chooser=name) for name in ("advisor", "same", "disjoint"))
         advisor, same, disjoint = (one.transpose("n_labelled", "seed").values for one in gains)
         shares = []

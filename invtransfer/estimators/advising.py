@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from invtransfer.analysis import format_table
 from invtransfer.analysis.advice import choose_advised, decide, format_accuracies, format_advised, shorten_repeated
-from invtransfer.analysis.evidence import (
-    CrossValidatedProbe,
+from invtransfer.analysis.evidence import CrossValidatedProbe
+from invtransfer.analysis.intervals import (
     combine_gains,
     is_better_than_chance,
     mean_interval,

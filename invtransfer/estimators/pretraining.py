@@ -229,16 +229,7 @@ class InvariantPretrainer(NetworkClassifier):
             verbose=self.verbose,
         )
         self.n_iter_ = epochs
-        kept, guess = (
-            self.history_["loss"][self.history_["best_epoch"]] if epochs else 0.0,
-            math.log(len(self.classes_)),
-        )
-        if kept > FAR_ABOVE * guess:
-            warnings.warn(
-                f"the training loss is {kept:.3g}, where guessing has {guess:.3g}: training has diverged, lower"
-                f" learning_rate={self.learning_rate}",
-                stacklevel=2,
-            )
+        _warn_of_divergence(self.history_, len(self.classes_), self.learning_rate)
         self._keep(network, {"network": self.network, "width": self.width, "layer": self.layer} if named else None)
         return self
 
@@ -250,6 +241,17 @@ def _warn_of_normalisation(network):
         warnings.warn(
             "network has a preprocessing that normalises images, and InvariantPretrainer normalises them as well: give"
             " it the model alone, which is the part `model` of what load_model returns",
+            stacklevel=3,
+        )
+
+
+def _warn_of_divergence(history, n_classes, learning_rate):
+    """Warn if the loss of the epoch that is kept is far above that of guessing."""
+    loss, guess = history["loss"][history["best_epoch"]] if history["loss"] else 0.0, math.log(n_classes)
+    if loss > FAR_ABOVE * guess:
+        warnings.warn(
+            f"the training loss is {loss:.3g}, where guessing has {guess:.3g}: training has diverged, lower"
+            f" {learning_rate=!s}",
             stacklevel=3,
         )
 

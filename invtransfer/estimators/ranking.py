@@ -8,7 +8,7 @@ import xarray as xr
 from scipy import stats
 
 from invtransfer.analysis.checks import check_array
-from invtransfer.analysis.evidence import share_difference_interval, share_interval
+from invtransfer.analysis.intervals import share_difference_interval, share_interval
 from invtransfer.analysis.resampling import (
     balanced_interval,
     bootstrap_means,
@@ -131,7 +131,7 @@ def rank_encoders(
     -----
     *Intervals.* An accuracy is a share of right answers: its interval is Clopper and Pearson's, and that of a
     difference Bonett and Price's, both over groups if there are any; see `share_interval` and
-    `share_difference_interval` in `invtransfer.analysis.evidence`. That a probe fitted on other images might be better
+    `share_difference_interval` in `invtransfer.analysis.intervals`. That a probe fitted on other images might be better
     or worse is not in them. Those of the balanced accuracy and of its differences allow for classes of few images, see
     `invtransfer.analysis.resampling.balanced_interval`. "first" and "ahead" are shares of bootstrap resamples, which
     draw images, or groups, with replacement; with few groups they are too sure. For H-score and log evidence, an image

@@ -197,14 +197,14 @@ def describe_dtype(X, name):
     Examples
     --------
     >>> describe_dtype(np.array([0, 200]), "X")
-    'dtype int64, expected uint8 (0 to 255) or floats in [0, 1]: X holds 0 to 200, so X.astype("uint8") may be meant'
+    'dtype int64, expected uint8 (0 to 255) or floats in [0, 1]: X holds 0 to 200, so astype("uint8") may be meant'
     """
     text = f"dtype {X.dtype}, expected uint8 (0 to 255) or floats in [0, 1]: "
     if X.dtype.kind not in "iu" or not X.size:
         return f"{text}convert {name} first"
     low, high = X.min(), X.max()
     if 1 < high <= 255 and low >= 0:
-        return f'{text}{name} holds {low} to {high}, so {name}.astype("uint8") may be meant'
+        return f'{text}{name} holds {low} to {high}, so astype("uint8") may be meant'
     return f"{text}{name} holds {low} to {high}, to be divided by the largest value there can be: 65535 for 16 bits"
 
 

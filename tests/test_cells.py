@@ -41,14 +41,23 @@ def test_cell_that_is_there_is_not_computed(path):
 
     compute_cell(toy, ARGUMENTS, path)
     before = path.stat().st_mtime_ns
-    assert compute_cell(fail, ARGUMENTS, path, again=True)["state"] == "done"
+    assert compute_cell(fail, ARGUMENTS, path)["state"] == "done"
     assert path.stat().st_mtime_ns == before
 
 
 def test_failed_cell_is_computed_again_only_if_asked_to(path):
     assert compute_cell(lambda **arguments: 1 / 0, ARGUMENTS, path)["state"] == "failed"
     assert compute_cell(toy, ARGUMENTS, path)["message"] == "ZeroDivisionError: division by zero"
-    assert compute_cell(toy, ARGUMENTS, path, again=True)["state"] == "done"
+    failed, _ = read_cell(path, ARGUMENTS)
+    assert compute_cell(toy, ARGUMENTS, path, failed=failed)["state"] == "done"
+
+
+def test_failure_that_another_run_has_left_since_stays(path):
+    compute_cell(lambda **arguments: 1 / 0, ARGUMENTS, path)
+    seen, _ = read_cell(path, ARGUMENTS)  # by two runs
+    again = compute_cell(lambda **arguments: [][0], ARGUMENTS, path, failed=seen)
+    assert again["message"] == "IndexError: list index out of range"
+    assert compute_cell(toy, ARGUMENTS, path, failed=seen)["message"] == again["message"]
 
 
 def raises(error):
@@ -141,9 +150,11 @@ def test_checkpoints_are_kept_until_the_cell_is_done(path, tmp_path, monkeypatch
     assert [file.name for file in folder.glob("*/*")] == ["steps"]
     with monkeypatch.context() as patch:
         patch.setattr("invtransfer.cubes.cells.find_origin", lambda *_: find_origin(1) | {"git_commit": "1f"})
-        assert compute_cell(stop, arguments, path, again=True)["state"] == "failed"  # of other code, from the beginning
+        failed, _ = read_cell(path, arguments)
+        assert compute_cell(stop, arguments, path, failed=failed)["state"] == "failed"  # of other code, from the beginning
     assert [file.name for file in folder.glob("*/*")] == ["steps", "steps"]
-    assert compute_cell(counting, arguments, path, again=True)["state"] == "done"
+    failed, _ = read_cell(path, arguments)
+    assert compute_cell(counting, arguments, path, failed=failed)["state"] == "done"
     assert (tmp_path / "log").read_text().count("step") == 1  # the second of two
     assert not folder.exists()
 

@@ -155,7 +155,7 @@ def lock_path(path):
     return path.with_name(f".{path.name}.lock")
 
 
-def compute_cell(function, arguments, path, *, threads=1, again=False):
+def compute_cell(function, arguments, path, *, threads=1, failed=None):
     """Compute one cell and write its result or its failure, unless the file exists or another process computes it.
 
     Parameters
@@ -170,8 +170,9 @@ def compute_cell(function, arguments, path, *, threads=1, again=False):
         Where the cell's file is written. Its folder is made if need be.
     threads : int
         Number of threads that the cell may use in torch, NumPy, SciPy and scikit-learn.
-    again : bool
-        Whether to compute a cell again that has failed.
+    failed : xarray.Dataset, optional
+        Failure of this cell, as `read_cell` returned it, in whose place the cell is computed again. Any other failure
+        stays as it is: another run has tried the cell since.
 
     Returns
     -------
@@ -191,7 +192,7 @@ def compute_cell(function, arguments, path, *, threads=1, again=False):
         if not held:
             return {"state": "busy"}
         cell, _ = read_cell(path, arguments)
-        if cell is None or (again and cell_state(cell) == "failed"):
+        if cell is None or (failed is not None and cell.identical(failed)):
             remove_leftovers(path)
             cell = _call(function, arguments, path.with_suffix(".training"), threads)
             try:

@@ -118,10 +118,10 @@ def run_study(
         check_importable(function)
     write_grid(folder, grid, path.name)
     write_log(path, f"begins: {len(todo)} of {len(wanted)} cells to compute, with {format_json(find_origin(threads))}")
-    again = {name for name in todo if cell_state(cells[name]) == "failed"}
+    failures = {name: cells[name] for name in todo}  # None: it has not been computed
     try:
         with open_executor(jobs, scheduler) as executor:
-            _compute(executor, function, {name: wanted[name] for name in todo}, again, path, threads, len(wanted))
+            _compute(executor, function, {name: wanted[name] for name in todo}, failures, path, threads, len(wanted))
     except KeyboardInterrupt:
         sys.stderr.write(f"\ninterrupted: {_count(folder, wanted)}\n")
         raise SystemExit(130) from None  # as shells count Ctrl-C
@@ -209,20 +209,22 @@ def _assemble_study(grid, cells, coordinates):
     return assemble(points, parts, coordinates).assign(columns.data_vars), [json.loads(origin) for origin in origins]
 
 
-def _compute(executor, function, todo, again, path, threads, n_cells):
+def _compute(executor, function, todo, failures, path, threads, n_cells):
     """Compute cells, and show the progress; each writes its own file."""
     folder = path.with_suffix(".cells").absolute()
+
+    def more(name):
+        return {"threads": threads, "failed": failures[name]}
+
     with tqdm(total=n_cells, initial=n_cells - len(todo), desc="cells", unit="cell", smoothing=0) as bar:
         while todo:
             calls = {
-                name: partial(
-                    compute_cell, function, arguments, folder / f"{name}.nc", threads=threads, again=name in again
-                )
+                name: partial(compute_cell, function, arguments, folder / f"{name}.nc", **more(name))
                 for name, arguments in todo.items()
             }
             busy = []
             for name, future in _finished(executor, calls):
-                outcome = _settle(future, todo[name], folder / f"{name}.nc", threads)
+                outcome = _settle(future, todo[name], folder / f"{name}.nc", **more(name))
                 if outcome["state"] == "busy":
                     busy.append(name)
                 else:
@@ -247,7 +249,7 @@ def _finished(executor, calls):
         yield futures[future], future
 
 
-def _settle(future, arguments, path, threads):
+def _settle(future, arguments, path, *, threads, failed):
     """Return the outcome of a call, and make sure that the cell's file is here."""
     try:
         outcome = future.result()
@@ -258,7 +260,7 @@ def _settle(future, arguments, path, threads):
     except CancelledError as error:
         raise OSError("the scheduler is gone") from error
     except Exception as error:  # the call itself failed: its process died, or could not load the function
-        return compute_cell(partial(_fail, str(error)), arguments, path, threads=threads, again=True)
+        return compute_cell(partial(_fail, str(error)), arguments, path, threads=threads, failed=failed)
     stamp = stamp_of(path)
     if stamp is None or (outcome["state"] == "done" and outcome["stamp"] != stamp):
         with replacing(path) as temporary:  # the cell was computed on a machine that does not share this folder

@@ -379,6 +379,8 @@ def _page(options):
     is_measurement = "transformation" in cube.dims and {"sensitivity", "status"} & cube.data_vars.keys()
     if options.images and (not is_measurement or {"study", "command"} & cube.attrs.keys()):
         raise ValueError(f"--images is for cubes of invtransfer measure, and {options.cube} is none")
+    if options.study and "study" not in cube.attrs:
+        raise ValueError(f"--study is for cubes of studies, and {options.cube} is none")
     if cube.attrs.get("command") == "advise":
         page = pages.make_advice_page(cube, options.cube.name)
     elif "study" in cube.attrs:

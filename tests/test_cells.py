@@ -151,7 +151,8 @@ def test_checkpoints_are_kept_until_the_cell_is_done(path, tmp_path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr("invtransfer.cubes.cells.find_origin", lambda *_: find_origin(1) | {"git_commit": "1f"})
         failed, _ = read_cell(path, arguments)
-        assert compute_cell(stop, arguments, path, failed=failed)["state"] == "failed"  # of other code, from the beginning
+        again = compute_cell(stop, arguments, path, failed=failed)  # of other code, from the beginning
+        assert again["state"] == "failed"
     assert [file.name for file in folder.glob("*/*")] == ["steps", "steps"]
     failed, _ = read_cell(path, arguments)
     assert compute_cell(counting, arguments, path, failed=failed)["state"] == "done"

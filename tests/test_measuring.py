@@ -504,6 +504,7 @@ def test_a_page_shows_the_images_that_are_moved_most(drawing_folder, capsys):
         (["mine.nc", "--images", "others"], "others holds other images than those that were measured, photos "),
         (["mine.nc", "--images", "nowhere"], "images is 'nowhere', expected an existing folder or file of arrays"),
         ([depth, "--images", "photos"], f"--images is for cubes of invtransfer measure, and {depth} is none"),
+        (["mine.nc", "--study", "any.py"], "--study is for cubes of studies, and mine.nc is none"),
     ):
         with pytest.raises(SystemExit):
             main(["page", *arguments])

@@ -151,6 +151,10 @@ def test_groups_of_one_image_each_are_none():
     ("groups", "message"),
     [
         (["a"] * 8, "groups holds one group only, 'a', expected at least 2"),
+        (
+            np.array([1, "a"] * 4, dtype=object),
+            "groups holds values of several types, expected numbers or texts only: '<' not supported",
+        ),
         (list("ab"), r"groups has shape \(2,\), expected \(8,\): one group per image"),
         ([*"aabbcc", None, "d"], "groups has none for 1 of 8 images, the first is image 6: give each a group"),
         (

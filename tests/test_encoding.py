@@ -1,6 +1,7 @@
 import copy
 import pickle
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 import torchvision
 from describing import encode_and_describe
 from estimator_checks import digest
+from scipy import sparse
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -19,7 +21,7 @@ from invtransfer import InvariantPretrainer
 from invtransfer.encoders.encoding import encode, open_encoder
 from invtransfer.encoders.layers import LayerFeatures
 from invtransfer.estimators.inputs import check_encoders
-from invtransfer.networks.inference import compute_outputs
+from invtransfer.networks.inference import compute_outputs, first_weight
 
 
 def small_network():
@@ -91,7 +93,7 @@ def test_a_feature_does_not_depend_on_who_else_is_there(images):
             lambda X: X[:2].mean(axis=(1, 2)),
             r"encoder returned shape \(2, 3\) for a batch of 128 images, expected one row",
         ),
-        (lambda X: 1.0, "expected one row per image"),
+        (lambda X: 1.0, "encoder returned a value of type float, expected one array or tensor with one row per image"),
         (
             lambda X: (X.mean((1, 2)), X[:, 0, 0]),
             "encoder returned a value of type tuple, expected one array or tensor",
@@ -413,6 +415,73 @@ def test_a_batch_normalisation_that_stays_in_training_mode_is_not_trained():
     encode(module, images)
     for name, values in module.state_dict().items():
         assert torch.equal(values, before[name]), name
+
+
+def test_buffers_are_what_they_were():
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("n_calls", torch.zeros(()))
+            self.register_buffer("mean", torch.ones(3))
+
+        def forward(self, images):
+            self.n_calls += 1
+            self.mean = 0.9 * self.mean + 0.1 * images.mean(dim=(0, 2, 3))  # another tensor
+            return images.mean(dim=(2, 3))
+
+    module = Counting()
+    encode(module, np.random.default_rng(0).integers(256, size=(5, 4, 4, 3), dtype=np.uint8))
+    assert (module.n_calls, module.mean.tolist()) == (0, [1, 1, 1])
+
+
+def test_a_quantised_network_has_features(images):
+    observed = torch.ao.quantization.QuantWrapper(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten()))
+    observed.qconfig = torch.ao.quantization.default_qconfig
+    with warnings.catch_warnings(action="ignore"):  # of torch 2.10 and later, that it will go
+        prepared = torch.ao.quantization.prepare(observed.eval())
+        prepared(torch.rand(8, 3, 16, 16))
+        quantised = torch.ao.quantization.convert(prepared)
+    of_layer, output = (encode(quantised, images, layer=layer) for layer in ("module.2", ""))
+    np.testing.assert_allclose(of_layer, output, atol=1e-6)
+    assert len(np.unique(of_layer)) > 10
+
+
+def test_images_that_are_none_are_refused(images):
+    for X in (images.astype(int), images.astype("uint16"), images.astype("float32"), images > 128):
+        with pytest.raises(ValueError, match="^X (has dtype|holds floats)"):
+            encode(nn.Flatten(), X)
+    assert (encode(nn.Flatten(), images.tolist()) == encode(nn.Flatten(), images)).all()  # ints of Python are counts
+
+
+def test_the_dtype_of_a_network_is_one_in_which_torch_computes():
+    module = nn.Sequential(nn.Flatten(), nn.Linear(48, 2))
+    module.register_buffer("scale", torch.ones(1).to(torch.float8_e4m3fn))
+    module.register_parameter("stored", nn.Parameter(torch.ones(1).to(torch.float8_e5m2), requires_grad=False))
+    assert first_weight(module).dtype == torch.float32
+
+
+def test_weights_without_values_are_named(images):
+    with torch.device("meta"):
+        module = nn.Sequential(nn.Flatten(), nn.Linear(768, 2))
+    with pytest.raises(ValueError, match="^1.weight of Sequential has no values, because it is on the device meta"):
+        encode(module, images)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [sparse.csr_matrix, lambda Z: list(torch.tensor(Z, requires_grad=True)), lambda Z: torch.from_numpy(Z).to_sparse()],
+    ids=["sparse matrix", "list of tensors", "sparse tensor"],
+)
+def test_rows_in_any_form(images, convert):
+    def encoder(X):
+        return X.mean(axis=(1, 2))
+
+    np.testing.assert_array_equal(encode(lambda X: convert(encoder(X)), images), encode(encoder, images))
+
+
+def test_a_generator_is_no_array(images):
+    with pytest.raises(ValueError, match="encoder returned a value of type generator, expected one array or tensor"):
+        encode(lambda X: (image.mean() for image in X), images)
 
 
 def test_tensors_and_sparse_outputs():

@@ -133,6 +133,8 @@ def test_kinds_with_other_names(tmp_path, suffix):
 def test_home_is_expanded(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder))
     assert len(load_images("~/b")) == 2
+    names = sorted(path.name for path in (folder / "b").iterdir())[:2]
+    assert len(load_images([f"~/b/{name}" for name in names], size=8)) == 2
 
 
 @pytest.mark.parametrize("place", ["c/9.png", "d", "a/0.jpg"])
@@ -511,9 +513,17 @@ def test_data_sets_are_read_as_they_are_needed(images):
 
 
 def test_images_alone_have_no_labels(images):
-    loaded = load_images(TensorDataset(torch.from_numpy(images.copy())))
-    assert loaded.labels is None
-    assert (loaded[:] == images).all()
+    unlabelled = Pairs(images, label=lambda i: None)
+    for data in (TensorDataset(torch.from_numpy(images.copy())), unlabelled, Subset(unlabelled, range(40))):
+        loaded = load_images(data)
+        assert loaded.labels is None
+        assert (loaded[:] == images).all()
+
+
+def test_a_list_of_images_with_their_labels_is_a_data_set(images):
+    loaded = load_images([(image, name) for image, name in zip(images[:3], "aba", strict=True)])
+    assert (loaded[:] == images[:3]).all()
+    assert loaded.labels.tolist() == ["a", "b", "a"]
 
 
 def test_floats_of_to_tensor_are_images(images):

@@ -164,6 +164,15 @@ def test_other_weights_of_the_same_code_are_measured_anew(folder):
     assert save(1) != save(2)
 
 
+def test_weights_may_be_views_of_others(folder):
+    source = "import torch\nfrom torch import nn\ndef make():\n    model = nn.Sequential(nn.Flatten())\n"
+    views = "torch.arange(3).to(torch.complex64).conj()", "torch.ones(3, dtype=torch.complex64).conj().imag"
+    adding = [f"    model.register_buffer('view{i}', {view})\n" for i, view in enumerate(views)]
+    (folder / "mine.py").write_text(source + "".join(adding) + "    return model")
+    measure("mine.py:make", "--transformations", "invert")
+    assert xr.open_dataset("mine.nc").status.item() == 1
+
+
 def test_what_has_the_same_weights_and_sizes_is_still_told_apart(folder):
     def measured():
         measure("mine.py:make", "--transformations", "blur")

@@ -97,6 +97,17 @@ def test_the_feature_is_what_the_model_calls_so(images, make, expected, place):
     np.testing.assert_allclose(Z, expected(images) if callable(expected) else np.full((40, 3), expected), atol=1e-6)
 
 
+def test_an_output_that_has_slots(images):
+    @dataclasses.dataclass(frozen=True, slots=True)
+    class Slotted:
+        features: torch.Tensor
+        loss: float | None = None
+
+    module = nn.Sequential(Model(lambda o: Slotted(o.maps)))
+    for layer in (None, "", "0", "[features]", "0[features]"):
+        np.testing.assert_allclose(encode(module, images, layer=layer), mean_colour(images), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

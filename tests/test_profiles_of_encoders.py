@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -142,9 +143,9 @@ def test_distances_in_units_of_the_spread(X):
     scorer = SensitivityScorer(
         mean_colour, transformations=["invert"], twins="clean", distance="mahalanobis", random_state=0
     ).fit(X)
-    W = make_whitening(mean_colour(X).astype(np.float32))
+    whitening = make_whitening(mean_colour(X).astype(np.float32))
     order = scorer.pair_distances_.image.values
-    first, second = (mean_colour(images)[order] @ W for images in (X, 255 - X))
+    first, second = (whitening.apply(mean_colour(images)[order]) for images in (X, 255 - X))
     np.testing.assert_allclose(scorer.pair_distances_.values[0], distances(first, second), rtol=1e-4)
 
 
@@ -328,6 +329,20 @@ def test_how_often_the_answers_of_a_probe_change(X):
     assert scorer.profile_.changed.dims == ("transformation", "strength")
     np.testing.assert_array_equal(scorer.profile_.changed, [[1, 1], [0, 0]])  # a flip has one strength
     np.testing.assert_array_equal(scorer.profile_.strength_of_half, [0.25, np.nan])
+
+
+@pytest.mark.parametrize("convert", [np.ndarray.tolist, lambda y: y[:, None], lambda y: y.tolist(), torch.from_numpy])
+def test_answers_of_a_probe_in_any_form(X, convert):
+    def predict(Z):
+        return (Z[:, 0] > 127).astype(int)
+
+    changed = [
+        SensitivityScorer(mean_colour, transformations=["hue"], probe=SimpleNamespace(predict=answer), random_state=0)
+        .fit(X)
+        .profile_.changed.item()
+        for answer in (predict, lambda Z: convert(predict(Z)))
+    ]
+    assert 0 < changed[0] == changed[1] < 1
 
 
 @pytest.mark.parametrize("probe", ["svm", {"colour": len}])

@@ -248,6 +248,16 @@ def test_the_sensitivity_of_a_scorer_fits(X):
     assert "needed_sensitivity" not in rank_encoders(encoders, X, Y, **options, needed=[])
 
 
+def test_what_was_not_measured_is_not_taken_for_ignored(X):
+    values = [[np.nan, 0.05], [0.1, 0.06]]
+    names = {"encoder": ["a", "b"], "transformation": ["hue", "blur"]}
+    sensitivity = xr.DataArray(values, names, list(names))
+    encoders = {"a": lambda X: X.mean(axis=(1, 2)), "b": None}
+    ranking = rank_encoders(encoders, X, Y, sensitivity=sensitivity, needed=iter(["hue", "blur"]), n_resamples=10)
+    found = ranking.needed_sensitivity.sel(encoder=["a", "b"]).values
+    np.testing.assert_allclose(found, [np.nan, 0.08])
+
+
 @pytest.mark.parametrize(
     ("needed", "message"),
     [

@@ -74,7 +74,7 @@ def test_mahalanobis_is_that_of_scipy_and_scikit_learn(n, p):
     rng = np.random.default_rng(0)
     Z = (rng.normal(size=(n, p)) @ rng.normal(size=(p, p)) + 100).astype(np.float32)
     precision = np.linalg.inv(LedoitWolf().fit(Z.astype(float)).covariance_)
-    W = make_whitening(Z)
+    W = make_whitening(Z).apply(np.eye(p))
     measured = distances(Z[:6] @ W, Z[6:12] @ W)
     expected = [of_scipy.mahalanobis(*pair, precision) for pair in zip(Z[:6].astype(float), Z[6:12], strict=True)]
     np.testing.assert_allclose(measured, expected, rtol=1e-9)
@@ -82,20 +82,26 @@ def test_mahalanobis_is_that_of_scipy_and_scikit_learn(n, p):
 
 
 def test_directions_without_variance_do_not_count_in_mahalanobis():
-    assert not make_whitening(np.full((6, 3), 0.1)).any()  # the mean of 0.1 is not quite 0.1
-    assert not make_whitening(np.array([[1.0, 2.0]])).any()
+    assert not make_whitening(np.full((6, 3), 0.1)).apply(np.eye(3)).any()  # the mean of 0.1 is not quite 0.1
+    assert not make_whitening(np.array([[1.0, 2.0]])).apply(np.eye(2)).any()
     # Two samples, (1, 1) and (-1, -1), are not shrunk. Along (1, 1) / sqrt 2 the variance is 2; across it there is none
-    W = make_whitening(np.array([[1.0, 1], [-1, -1]]))
+    W = make_whitening(np.array([[1.0, 1], [-1, -1]])).apply(np.eye(2))
     assert distances(np.array([[1.0, 1], [1, -1]]) @ W, np.zeros((2, 2))) == pytest.approx([1, 0], abs=1e-12)
     # The same of any two samples: they are two standard deviations apart, and across the line between them none counts
     Z = np.random.default_rng(0).normal(size=(2, 7))
-    W, across = make_whitening(Z), np.linalg.svd(Z[:1] - Z[1:])[2][1:]
+    W, across = make_whitening(Z).apply(np.eye(7)), np.linalg.svd(Z[:1] - Z[1:])[2][1:]
     assert distances(Z[:1] @ W, Z[1:] @ W) == pytest.approx(2)
     assert np.abs(across @ W).max() < 1e-9
     # A constant feature among others is given variance by the shrinkage
     Z = np.random.default_rng(0).normal(size=(20, 3)) * [1, 1, 0]
     precision = np.linalg.inv(LedoitWolf().fit(Z).covariance_)
-    np.testing.assert_allclose(make_whitening(Z) @ make_whitening(Z), precision, atol=1e-9)
+    W = make_whitening(Z).apply(np.eye(3))
+    np.testing.assert_allclose(W @ W, precision, atol=1e-9)
+
+
+def test_whitening_takes_no_matrix_of_all_features():
+    Z = np.random.default_rng(0).normal(size=(5, 100_000))
+    assert distances(*map(make_whitening(Z).apply, (Z[:2], Z[2:4]))).shape == (2,)  # 80 GB of a square matrix
 
 
 def normalized_variance_by_loops(activations):

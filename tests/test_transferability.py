@@ -364,3 +364,12 @@ def test_rounding_of_constant_features_does_not_drown_the_others():
     noise = (0.5 + 3e-8 * rng.normal(size=(100, 200))).astype(np.float32)
     assert (nearest_correct(np.hstack([Z, noise]), y) == nearest_correct(Z, y)).all()
     assert nearest_correct(noise[:, :3] * 0 + 0.5, y).shape == (100,)  # nothing varies
+
+
+def test_no_part_is_empty_where_groups_are_of_very_different_sizes():
+    groups = np.array([4, 5, 9, 0, 9, 5, 9, 9, 9, 5, 7, 9, 5, 9, 9, 5, 9])
+    codes = np.array([0, 2, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 2, 1, 1])
+    for seed in range(30):
+        folds = deal_into_folds(codes, 5, np.random.default_rng(seed), groups)
+        assert np.bincount(folds).all()
+        assert not choose_kept(codes, 20, np.random.default_rng(seed), groups).all(axis=1).any()

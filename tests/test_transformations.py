@@ -111,6 +111,16 @@ def test_a_transformation_of_ones_own_is_mixed_unless_it_says_how_it_is_weakened
         Transformation("darken", "own", draw, darken, 3)
 
 
+def test_a_transformation_of_ones_own_may_write_into_its_images():
+    def darken(images):
+        return images.mul_(0.5)
+
+    images = torch.ones(2, 3, 4, 4)
+    half = Transformation("darken", "photometric", lambda n, *_: {}, darken).at(0.5)
+    assert (half.apply(images) == 0.75).all()
+    assert (images == 1).all()
+
+
 @pytest.mark.parametrize("strength", [-0.1, 1.5, "half", True, None, float("nan")])
 def test_strengths_out_of_range_are_refused(strength):
     with pytest.raises(ValueError, match=f"strength is {strength!r}, expected a number from 0 to 1"):

@@ -264,7 +264,7 @@ def test_a_function_may_fill_the_same_array_again():
 def test_sources_that_cannot_be_measured_are_refused():
     with pytest.raises(ValueError, match="X shows one image only, expected at least 2"):
         SensitivityScorer(None).fit(TransformedImages(many_images(1)))
-    with pytest.raises(ValueError, match=r"X has shape \(0, 32, 32, 3\), expected at least one image"):
+    with pytest.raises(ValueError, match=r"X has shape \(0, 32, 32, 3\): it is empty, expected at least one image"):
         encoding.encode(None, many_images(0))
 
 

@@ -62,7 +62,8 @@ def deal_groups(codes, n_folds, seed, groups):
     Returns
     -------
     folds : ndarray of shape (n_samples,), int
-        Number of the fold of each image, from 0. Each class is in at least two folds.
+        Number of the fold of each image, from 0. Each class is in at least two folds, and no fold is empty: with groups
+        of very different sizes there may be fewer folds.
 
     Raises
     ------
@@ -85,7 +86,7 @@ def deal_groups(codes, n_folds, seed, groups):
     names, number = np.unique(groups, return_inverse=True)
     for _ in range(N_DEALS):  # seldom more than one, because classes are spread
         if all(np.ptp(folds[codes == code]) for code in np.unique(codes)):
-            return folds
+            return np.unique(folds, return_inverse=True)[1]
         folds = (rng.permutation(len(names)) % n_folds)[number]
     raise ValueError(
         f"groups holds {len(names)} groups, which cannot be dealt into {n_folds} folds so that each class is in two: a"
@@ -101,7 +102,8 @@ def choose_kept(codes, n_subsets, generator, groups=None):
     codes : ndarray of shape (n_samples,), int
         Class index of each image; each class has at least two images, and keeps at least one.
     n_subsets : int
-        Number of subsets; rounded up to whole deals of five parts.
+        Number of subsets; rounded up to whole deals of five parts, and less those that would keep all images, because
+        a part has no group.
     generator : numpy.random.Generator
         Generator that deals.
     groups : ndarray of shape (n_samples,), int, or None
@@ -122,7 +124,8 @@ def choose_kept(codes, n_subsets, generator, groups=None):
     if groups is not None:  # scikit-learn deals into no more parts than the largest class has images
         n_parts = min(n_parts, len(np.unique(groups)), np.bincount(codes).max())
     deals = [deal_into_folds(codes, n_parts, generator, groups) for _ in range(-(-n_subsets // n_parts))]
-    return np.concatenate([parts != np.arange(n_parts)[:, None] for parts in deals])
+    kept = np.concatenate([parts != np.arange(n_parts)[:, None] for parts in deals])
+    return kept[~kept.all(axis=1)]
 
 
 def jackknife_deviations(values, kept):

@@ -323,9 +323,9 @@ class NamedModels:
             digest.update(f"{path} {type(part).__qualname__}\0".encode())
         for path, value in model.state_dict().items():
             plain = isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_quantized
-            data = (
-                value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy() if plain else str(value).encode()
-            )
+            if plain:  # conjugated and negative views are computed when they are read
+                value = value.detach().cpu().resolve_conj().resolve_neg().contiguous()
+            data = value.flatten().view(torch.uint8).numpy() if plain else str(value).encode()
             digest.update(f"{path}\0".encode())
             digest.update(data)
         return digest.hexdigest()[:12]

@@ -16,7 +16,8 @@ from invtransfer.encoders.layers import LayerFeatures, explain_failure
 from invtransfer.encoders.many_layers import ManyLayers
 from invtransfer.encoders.outputs import check_pool
 from invtransfer.encoders.preprocessing import size_behind_preprocessing
-from invtransfer.images.checks import as_array
+from invtransfer.images.checks import as_array, check_images
+from invtransfer.images.collection import ImageCollection
 from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import (
     apply_in_batches,
@@ -75,9 +76,10 @@ def encode(encoder, X, batch_size=None, *, layer=None, pool="auto", precision="f
     TypeError
         If `encoder` is none of these.
     ValueError
-        If `X` is empty; if `encoder` does not return one row of finite numbers per image, has no such layer, or cannot
-        take images of this size; if `layer` or `pool` is given and `encoder` is not a torch module, or `pool` is none
-        of the four; if `batch_size` is not from 1 to 65,536, or there is no such `precision`.
+        If `X` holds no images as `check_images` describes them, or none; if `encoder` does not return one row of finite
+        numbers per image, has no such layer, or cannot take images of this size; if `layer` or `pool` is given and
+        `encoder` is not a torch module, or `pool` is none of the four; if `batch_size` is not from 1 to 65,536, or
+        there is no such `precision`.
 
     Examples
     --------
@@ -86,12 +88,35 @@ def encode(encoder, X, batch_size=None, *, layer=None, pool="auto", precision="f
     >>> encode(lambda X: X.mean(axis=(1, 2)), images).shape
     (5, 3)
     """
+    if not isinstance(X, ImageCollection):
+        given, X = X, as_array(X, "X")
+        if X.ndim != 4:
+            raise ValueError(f"X has shape {X.shape}, expected (n_samples, height, width, n_channels)")
+        X = check_images(given) if X.shape[3] == 3 else X
+    return encode_checked(encoder, X, batch_size, layer=layer, pool=pool, precision=precision)
+
+
+def encode_checked(encoder, X, batch_size=None, *, layer=None, pool="auto", precision="float32"):
+    """Compute the features of images that were checked, see `encode`.
+
+    Parameters
+    ----------
+    encoder, batch_size, layer, pool, precision
+        As for `encode`.
+    X : ndarray or ImageCollection of shape (n_samples, height, width, n_channels)
+        Images as `check_images` returns them.
+
+    Returns
+    -------
+    Z : ndarray of shape (n_samples, n_features), float32
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `encode`.
+    """
     check_inference(batch_size, precision)
     encoder = open_encoder(encoder, layer, pool)
-    if not isinstance(getattr(X, "dtype", None), np.dtype):  # a tensor has another dtype
-        X = as_array(X, "X")
-    if len(X.shape) != 4:
-        raise ValueError(f"X has shape {X.shape}, expected (n_samples, height, width, n_channels)")
     step = count_at_once(X.shape[1:], X.dtype)
     pieces = ((slice(i, i + step), X[i : i + step]) for i in range(0, len(X), step))
     Z = None

@@ -224,6 +224,7 @@ class LayerFeatures(nn.Module):
     def _pool(self, output, place, image_size):
         try:
             part, names = take_part(output, self._parts, self.pool, self._layer)
+            part = part.dequantize() if part.is_quantized else part.to_dense() if part.layout != torch.strided else part
             if part.is_complex():
                 raise ValueError(f"has dtype {part.dtype}, expected real numbers: take the absolute value, for example")
             # a half is too coarse for a sum over many places
@@ -300,7 +301,8 @@ def _copy(value):
         return [_copy(one) for one in value] if isinstance(value, list) else tuple(map(_copy, value))
     if dataclasses.is_dataclass(value):
         twin = copy.copy(value)
-        vars(twin).update({name: _copy(part) for name, part in vars(value).items()})
+        for field in dataclasses.fields(value):
+            object.__setattr__(twin, field.name, _copy(getattr(value, field.name)))  # it may be frozen
         return twin
     return value
 
@@ -329,12 +331,14 @@ def _check_takes_images(module):
 
 
 def _check_weights(module):
-    """Raise an error if a layer gets its weights, at random, in the first forward pass."""
+    """Raise an error if a weight has no value, or a layer gets its weights, at random, in the first forward pass."""
     for name, weight in itertools.chain(module.named_parameters(), module.named_buffers()):
         if torch.nn.parameter.is_lazy(weight):
             raise ValueError(
                 f"{name} of {name_of(module)} has no values before the first forward pass: run it on some images first"
             )
+        if weight.is_meta:
+            raise ValueError(f"{name} of {name_of(module)} has no values, because it is on the device meta: load them")
 
 
 def _count_prefix_tokens(module):

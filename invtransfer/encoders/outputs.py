@@ -146,7 +146,7 @@ def parts_of(output):
     elif isinstance(output, (list, tuple)):
         parts = enumerate(output)
     elif dataclasses.is_dataclass(output):
-        parts = vars(output).items()
+        parts = ((field.name, getattr(output, field.name)) for field in dataclasses.fields(output))
     else:
         return None
     return {str(name): part for name, part in parts if part is not None}

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from invtransfer.encoders.encoding import WATCHED, choose_size, columns_of, encode
+from invtransfer.encoders.encoding import WATCHED, choose_size, columns_of, encode_checked
 from invtransfer.encoders.layers import name_of
 
 N_REPEATED = 8  # images that are encoded more than once
@@ -53,13 +53,13 @@ def warn_if_features_vary(encoder, images, name=None, batch_size=None, precision
         return
     images = images[:N_REPEATED]
     size = batch_size or min(N_REPEATED, choose_size(encoder, images.shape[1:3]))
-    Z = encode(encoder, images, size, precision=precision)
+    Z = encode_checked(encoder, images, size, precision=precision)
     # every second one, so that no batch has the same images, whatever its size
-    in_other_batch = encode(encoder, images[::-2], size, precision=precision)
+    in_other_batch = encode_checked(encoder, images[::-2], size, precision=precision)
     columns = columns_of(encoder)
     if not _is_far(in_other_batch, Z[::-2], Z, columns):
         return
-    again = encode(encoder, images, size, precision=precision)
+    again = encode_checked(encoder, images, size, precision=precision)
     who = f"{'the encoder' if name is None else f'encoder {name!r},'} {name_of(getattr(encoder, 'module', encoder))}"
     if _is_far(again, Z, Z, columns):
         hint = " (call eval() on the model that it runs)" if is_function else ", even in evaluation mode"

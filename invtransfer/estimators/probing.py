@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from invtransfer.analysis.transferability import fit_scaler
-from invtransfer.encoders.encoding import describe_features, encode, open_encoder
+from invtransfer.encoders.encoding import describe_features, encode_checked, open_encoder
 from invtransfer.encoders.repeating import warn_if_features_vary
 from invtransfer.estimators.frozen import AroundEncoder
 from invtransfer.estimators.inputs import validate_input, validate_validation
@@ -188,7 +188,7 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
         if self.solver not in SOLVERS:
             raise ValueError(f"solver is {self.solver!r}, expected one of: {', '.join(SOLVERS)}")
         encoder = open_encoder(self.encoder, self.layer, self.pool)
-        Z = encode(encoder, X, precision=self.precision)
+        Z = encode_checked(encoder, X, precision=self.precision)
         warn_if_features_vary(encoder, X, precision=self.precision)
         self.layer_ = describe_features(encoder)
         self.scaler_ = fit_scaler(Z)
@@ -227,7 +227,7 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
         self.n_iter_ = self.epochs
 
     def _encode(self, X):
-        return encode(self.encoder, X, layer=self.layer, pool=self.pool, precision=self.precision)
+        return encode_checked(self.encoder, X, layer=self.layer, pool=self.pool, precision=self.precision)
 
     def _fit_lbfgs(self, Z, codes):
         with warnings.catch_warnings():

@@ -20,7 +20,7 @@ from invtransfer.analysis.resampling import (
     share_first,
 )
 from invtransfer.analysis.transferability import h_score, log_evidence, nearest_correct
-from invtransfer.encoders.encoding import describe_features, encode, open_encoder
+from invtransfer.encoders.encoding import describe_features, encode_checked, open_encoder
 from invtransfer.encoders.outputs import check_pool
 from invtransfer.encoders.repeating import warn_if_features_vary
 from invtransfer.estimators.inputs import check_encoders
@@ -186,7 +186,7 @@ def rank_encoders(
     for name, encoder in opened.items():
         with _naming(name):
             warn_if_features_vary(encoder, X, name, batch_size, precision)
-            Z = encode(encoder, X, batch_size, precision=precision)[rows]
+            Z = encode_checked(encoder, X, batch_size, precision=precision)[rows]
             measured.append(_measure(Z, codes, folds, kept, groups))
         coordinates["features"].append(describe_features(encoder) or "")
         coordinates["n_features"].append(Z.shape[1])
@@ -208,7 +208,7 @@ def rank_encoders(
     if sensitivity is not None:
         ranking = ranking.assign(_correlate(ranking.value.sel(score="probe_accuracy"), sensitivity))
     if needed:
-        means = sensitivity.sel(transformation=needed).mean("transformation").sel(encoder=names)
+        means = sensitivity.sel(transformation=needed).mean("transformation", skipna=False).sel(encoder=names)
         ranking["needed_sensitivity"] = "encoder", means.values
     for name, (units, text) in TEXTS.items():
         if name in ranking:
@@ -270,6 +270,7 @@ def _check_sensitivity(sensitivity, encoders):
 def _check_needed(needed, sensitivity):
     if needed is None:
         return []
+    needed = needed if isinstance(needed, str) else list(needed)
     if isinstance(needed, str) or not all(isinstance(name, str) for name in needed):
         raise ValueError(f"needed is {needed!r}, expected a list of names of transformations")
     known = [] if sensitivity is None else sensitivity.transformation.values.tolist()
@@ -277,7 +278,7 @@ def _check_needed(needed, sensitivity):
         if name not in known:
             there = ", ".join(known) or "none"
             raise ValueError(f"needed holds {name!r}, expected transformations of sensitivity, which has: {there}")
-    return list(needed)
+    return needed
 
 
 def _measure(Z, codes, folds, kept, groups):

@@ -14,6 +14,7 @@ import xarray as xr
 from invtransfer.analysis.representations import (
     FEW_PAIRS,
     PAIRS_PER_BLOCK,
+    Whitening,
     compare_within_blocks,
     count_effective_pairs,
     distances,
@@ -63,7 +64,7 @@ def measure_twins(
         Features of the images as they are, if they are known; without `objects`.
     distance : {"euclidean", "cosine", "mahalanobis"}
         Distance between features. The covariance of "mahalanobis" is that of at most 1,000 images as they are.
-    whitenings : list of torch.Tensor or None
+    whitenings : list of Whitening or None
         As `make_whitenings` returns them, if they are known; of "mahalanobis".
     answer : callable or None
         Function from features of the last layer to the answers of a probe. None: there is no probe.
@@ -121,8 +122,8 @@ def measure_twins(
                 found[name][layer, which, rows] = values
             summed[layer][which].add(Z["first"][:, of_layer], Z["twin"][:, of_layer])
         if answer is not None:
-            answers = [answer(Z[role][:, columns[-1]]) for role in ("first", "twin")]
-            changed[which, rows] = np.asarray(answers[0] != answers[1], float)
+            answers = [np.asarray(answer(Z[role][:, columns[-1]])).reshape(n, -1) for role in ("first", "twin")]
+            changed[which, rows] = (answers[0] != answers[1]).any(axis=1)
     dims = ("layer", "transformation", "pair")
     variables = {name: (dims, values, {"units": PER_PAIR[name]}) for name, values in found.items()}
     for name in ("participation_ratio", "normalized_variance"):
@@ -191,7 +192,7 @@ def _gather(pieces, block, n, base):
 
 
 def make_whitenings(encoder, plain):
-    """Make the matrices after which Euclidean distances are Mahalanobis distances.
+    """Make the linear maps after which Euclidean distances are Mahalanobis distances.
 
     Parameters
     ----------
@@ -202,16 +203,17 @@ def make_whitenings(encoder, plain):
 
     Returns
     -------
-    whitenings : list of torch.Tensor of shape (n_features, n_features), float64
-        One for each layer.
+    whitenings : list of Whitening
+        One for each layer, of tensors: torch computes with them, in the threads of the network.
     """
     plain = plain[:N_IMAGES_OF_COVARIANCE]
-    return [torch.from_numpy(make_whitening(plain[:, of_layer])) for of_layer in columns_of(encoder)]
+    made = [make_whitening(plain[:, of_layer]) for of_layer in columns_of(encoder)]
+    return [Whitening(torch.from_numpy(one.directions), torch.from_numpy(one.scales), float(one.rest)) for one in made]
 
 
 def _whiten(Z, whitenings, layer):
-    """Turn Mahalanobis distances into Euclidean ones; a product of torch, whose threads are those of the network."""
-    return Z if whitenings is None else (torch.from_numpy(Z).to(whitenings[layer].dtype) @ whitenings[layer]).numpy()
+    """Turn Mahalanobis distances into Euclidean ones."""
+    return Z if whitenings is None else whitenings[layer].apply(torch.from_numpy(Z).double()).numpy()
 
 
 def check_repeats(encoder, source, n_pairs, *, name=None, prepare=None, **options):

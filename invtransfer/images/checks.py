@@ -146,7 +146,8 @@ def as_array(values, name):
             " folders, files and data sets"
         )
     try:
-        return np.asarray(values)
+        array = np.asarray(values)
+        return array.astype(str) if array.dtype.kind == "T" else array  # texts of any length, which few libraries take
     except Exception as error:  # ValueError of lists of several lengths, RuntimeError of tensors that need a gradient
         shapes = sorted({shape_of(value) for value in values}) if isinstance(values, (list, tuple)) else []
         if len(shapes) > 1 and all(len(shape) == 3 for shape in shapes):

@@ -120,9 +120,10 @@ def _split(entry):
 
 
 def _read_labels(data):
-    """Return the labels of a data set; if they are nowhere by themselves, all entries are read."""
+    """Return the labels of a data set, None if all are; if they are nowhere by themselves, all entries are read."""
     if isinstance(data, Subset):
-        return _read_labels(data.dataset)[np.asarray(data.indices)]
+        labels = _read_labels(data.dataset)
+        return labels if labels is None else labels[np.asarray(data.indices)]
     column = next((name for name in LABEL_COLUMNS if name in (getattr(data, "column_names", None) or ())), None)
     if column is not None:
         with naming(f"data[{column!r}]", ValueError, "labels"):
@@ -133,6 +134,8 @@ def _read_labels(data):
         labels = None
     if labels is None:
         labels = [_read_label(data, i) for i in range(len(data))]
+    if all(label is None for label in labels):
+        return None
     return np.asarray([_check_label(label, i) for i, label in enumerate(labels)])
 
 

@@ -165,7 +165,7 @@ def open_picture(path):
     OSError
         If PIL cannot open it.
     """
-    picture = Image.open(path)
+    picture = Image.open(os.path.expanduser(path))
     n_pixels, limit = picture.width * picture.height, Image.MAX_IMAGE_PIXELS
     if limit is not None and n_pixels > limit:
         picture.close()

@@ -192,7 +192,10 @@ def check_groups(groups, n_samples):
             f"groups has none for {missing.sum()} of {n_samples} images, the first is image {missing.argmax()}: give"
             " each a group, such as its own name"
         )
-    names, codes = np.unique(groups, return_inverse=True)
+    try:
+        names, codes = np.unique(groups, return_inverse=True)
+    except TypeError as error:
+        raise ValueError(f"groups holds values of several types, expected numbers or texts only: {error}") from error
     if len(names) < 2:
         raise ValueError(f"groups holds one group only, {names.tolist()[0]!r}, expected at least 2")
     return codes

@@ -151,6 +151,8 @@ def _load_object(data, size, skip_unreadable):
     if _is_column(data):
         data = list(np.asarray(data))
     if isinstance(data, (list, tuple)):
+        if data and isinstance(data[0], tuple) and len(data[0]) == 2 and np.ndim(data[0][1]) == 0:
+            return load_data_set(data, size)  # of (image, label)
         pictures = _leave_out_unreadable(data) if skip_unreadable else data
         _check_sizes(pictures, size)
         return ImageCollection(pictures, size)

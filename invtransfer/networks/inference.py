@@ -7,12 +7,14 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch import nn
 
 from invtransfer.images.checks import check_count, to_tensor
 from invtransfer.surroundings import usual_torch
 
 PRECISIONS = ("float32", "bfloat16", "float16")
+COMPUTED = (torch.float32, torch.bfloat16, torch.float16, torch.float64)  # dtypes of weights that take such inputs
 
 
 def compute_outputs(network, X, batch_size=None, precision="float32"):
@@ -119,7 +121,8 @@ def first_weight(network):
     Returns
     -------
     weight : torch.Tensor
-        First parameter or, if there is none, buffer of a floating-point type; else an empty float32 tensor on the CPU.
+        First parameter or, if there is none, buffer in which torch computes: of half to double precision, and not of a
+        type that only stores, such as float8; else an empty float32 tensor on the CPU.
 
     Examples
     --------
@@ -128,21 +131,20 @@ def first_weight(network):
     """
     weights = itertools.chain(network.parameters(), network.buffers())
     none = torch.empty(0, dtype=torch.float32, device="cpu")
-    return next((weight for weight in weights if weight.is_floating_point()), none)
+    return next((weight for weight in weights if weight.dtype in COMPUTED), none)
 
 
 @contextmanager
 def _evaluation_mode(network):
-    """Put a network into evaluation mode; afterwards its modes, weights and statistics are what they were."""
+    """Put a network into evaluation mode; afterwards its modes, weights and buffers are what they were."""
     modes = [(module, module.training) for module in network.modules()]
     # modules whose `train` does more than setting the mode; adapters add their weights to those of a layer
     switched = [module for module, mode in modes if mode and type(module).train is not nn.Module.train]
     weights = [weight for module in switched for weight in module.parameters(recurse=False)]
     before = [weight.detach().clone() for weight in weights]
-    # of normalisations that a person keeps in training mode
-    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._NormBase)]
-    statistics = [one for norm in norms for one in norm.buffers()]
-    known = [one.detach().clone() for one in statistics]
+    # of normalisations that a person keeps in training mode, observers of quantisation, or modules that count
+    buffers = [(module, *named) for module, _ in modes for named in module.named_buffers(recurse=False)]
+    known = [buffer.detach().clone() for *_, buffer in buffers]
     try:
         if any(mode for _, mode in modes):
             with suppress(NotImplementedError):  # of modules made by torch.export, which have one mode
@@ -156,8 +158,10 @@ def _evaluation_mode(network):
             module.training = mode
         for weight, values in zip(weights, before, strict=True):
             weight.data.copy_(values)
-        for buffer, values in zip(statistics, known, strict=True):
+        for (module, name, buffer), values in zip(buffers, known, strict=True):
             buffer.data.copy_(values)
+            if module._buffers.get(name) is not buffer and not isinstance(module, torch.jit.ScriptModule):
+                setattr(module, name, buffer)  # the module had put another tensor in its place
 
 
 def apply_in_batches(function, X, batch_size):
@@ -194,16 +198,16 @@ def apply_in_batches(function, X, batch_size):
         if n_samples < batch_size:
             batch = np.concatenate([batch, np.repeat(batch[:1], batch_size - n_samples, axis=0)])
         output = function(batch)  # and a copy, because it may fill the same array again
-        if output is None or isinstance(output, (Mapping, tuple)):
+        kind, output = type(output).__name__, _densify(output)
+        if output is None or isinstance(output, (Mapping, tuple)) or np.ndim(output) == 0:
             raise ValueError(
-                f"encoder returned a value of type {type(output).__name__}, expected one array or tensor with one row"
-                " per image"
+                f"encoder returned a value of type {kind}, expected one array or tensor with one row per image"
             )
         if isinstance(output, torch.Tensor):
             output = output.detach().to(torch.float32, copy=True)
         else:
             output = np.array(output)
-        if output.ndim == 0 or len(output) != len(batch):
+        if len(output) != len(batch):
             raise ValueError(
                 f"encoder returned shape {tuple(output.shape)} for a batch of {len(batch)} images, expected one row per"
                 " image"
@@ -213,6 +217,15 @@ def apply_in_batches(function, X, batch_size):
             outputs[-2] = _fetch(outputs[-2])
     outputs[-1] = _fetch(outputs[-1])
     return np.concatenate(outputs)
+
+
+def _densify(output):
+    """Return sparse rows, or a list of one tensor per image, as one array or tensor; anything else as it is."""
+    if sparse.issparse(output):
+        return output.toarray()
+    if isinstance(output, list) and output and all(isinstance(row, torch.Tensor) for row in output):
+        output = torch.stack(output)
+    return output.to_dense() if isinstance(output, torch.Tensor) and output.layout != torch.strided else output
 
 
 def _fetch(output):

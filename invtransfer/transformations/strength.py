@@ -80,7 +80,7 @@ def mix(draw, apply, strength):
 
 
 def _apply_mixed(apply, strength, images, **parameters):
-    return images.lerp(apply(images, **parameters), strength)
+    return images.lerp(apply(images.clone(), **parameters), strength)  # a copy, in which a person's own may write
 
 
 def keep(draw, apply, strength):

@@ -343,6 +343,11 @@ def _reproduce(options):
     without_images = "preprocessing" in cube or "command" in cube.attrs
     if "study" not in cube.attrs and without_images:
         raise ValueError(f"{options.cube} is a measurement: run its command again, with another --out, and compare")
+    if "study" not in cube.attrs and "arguments" in cube:
+        raise ValueError(
+            f"{options.cube} is a cube of your own study, whose function the command does not know: call it with the"
+            " arguments that the cube has for the place, see invtransfer.cubes.reproduction.reproduce"
+        )
     if "study" not in cube.attrs or "settings" not in cube.attrs:
         raise ValueError("the cube is not a study's, or of an earlier version: it does not say how to compute a cell")
     study = _load_study(cube.attrs["study"], options.study)
@@ -376,6 +381,11 @@ def _page(options):
     path = options.out or options.cube.with_suffix(".html")
     cube = read(options.cube)
     pages.check_page(path)
+    if "arguments" in cube and not ({"study", "command"} & cube.attrs.keys() or "preprocessing" in cube):
+        raise ValueError(
+            f"{options.cube} is a cube of your own study, which has no page: plot it with xarray or"
+            " invtransfer.plots.draw_curves, or export it (invtransfer export)"
+        )
     is_measurement = "transformation" in cube.dims and {"sensitivity", "status"} & cube.data_vars.keys()
     if options.images and (not is_measurement or {"study", "command"} & cube.attrs.keys()):
         raise ValueError(f"--images is for cubes of invtransfer measure, and {options.cube} is none")

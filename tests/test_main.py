@@ -280,7 +280,7 @@ def test_reproduce(tmp_path, capsys, monkeypatch):
     [
         (
             lambda cube: cube.drop_attrs(),
-            "the cube is not a study's, or of an earlier version: it does not say how to compute a cell",
+            "is a cube of your own study, whose function the command does not know: call it with the arguments",
         ),
         (lambda cube: cube.assign_attrs(study="../toys"), "study is '../toys', expected the name of a script"),
         (lambda cube: cube.assign_attrs(settings="{"), "settings is no JSON: "),

@@ -184,6 +184,9 @@ def test_a_search_over_encoders_keeps_those_that_are_frozen(encoder, source):
     search = GridSearchCV(FrozenFeatureProbe(), {"encoder": [FrozenEstimator(encoder), None]}, cv=3).fit(X, y)
     alone = [cross_val_score(FrozenFeatureProbe(one), X, y, cv=3).mean() for one in (encoder, None)]
     assert search.cv_results_["mean_test_score"] == pytest.approx(alone)
+    for one in (nn.Flatten(), lambda X: X.mean(axis=(1, 2))):  # which need no wrapping, and may have it
+        frozen = FrozenFeatureProbe(FrozenEstimator(one)).fit(X, y)
+        assert (frozen.predict(X) == FrozenFeatureProbe(one).fit(X, y).predict(X)).all()
 
 
 def test_flattened_images(source):
@@ -213,7 +216,10 @@ def test_random_state_decides_adam():
         ({"solver": "adam", "epochs": 0}, "epochs is 0, expected a whole number of at least 1"),
         ({"solver": "adam", "batch_size": 0}, "batch_size is 0, expected a whole number of at least 1"),
         ({"solver": "adam", "learning_rate": -1}, "learning_rate is -1, expected a number above 0"),
-        ({"C": -1.0}, "'C' parameter .* Got -1.0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan, expected a number above 0"),  # of the other solver
+        ({"epochs": "5"}, "epochs is '5', expected"),
+        ({"solver": "adam", "C": "1"}, "C is '1', expected a number above 0"),
+        ({"C": -1.0}, "C is -1.0, expected a number above 0"),
         ({"encoder": lambda X: np.full((len(X), 2), np.nan)}, "encoder returned NaN or infinity for 400 of 400"),
         ({"image_shape": (2, 2, 3)}, r"X has 6 features, expected 12: images of image_shape \(2, 2, 3\)"),
     ],

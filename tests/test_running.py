@@ -1,6 +1,7 @@
 """Running studies of toys whose digits show where they belong: what is computed, kept, refused and said."""
 
 import errno
+import importlib
 import json
 import os
 import re
@@ -179,7 +180,8 @@ def test_interruption_keeps_finished_cells_and_says_how_to_go_on(path, capsys):
     n_threads = torch.get_num_threads()
     with pytest.raises(SystemExit, match="^130$"):
         run(path, interrupted)
-    said = f"interrupted: 4 of 8 cells are in {path.with_suffix('.cells')}; the same command continues from there\n"
+    folder = path.with_suffix(".cells")
+    said = f"interrupted: 4 of 8 cells are done, and kept in {folder}; the same command computes the others\n"
     assert capsys.readouterr().err.endswith("\n" + said)
     assert not path.exists()
     assert torch.get_num_threads() == n_threads
@@ -382,6 +384,19 @@ def test_path_that_cannot_be_written_is_found_first(tmp_path, log):
     assert lines(log) == []
 
 
+def test_cells_of_other_code_are_named(path, tmp_path, monkeypatch):
+    script = tmp_path / "own_study.py"
+    script.write_text("import xarray as xr\ndef compute(number): return xr.Dataset({'value': number})\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    compute = importlib.import_module("own_study").compute
+    places = [({"number": i}, {"number": i}) for i in range(4)]
+    run_study(compute, places, {"number": range(4)}, path, {}, title="", jobs=1, shard=(1, 2))
+    script.write_text(script.read_text().replace("number}", "number + 100}"))
+    importlib.invalidate_caches()
+    with pytest.warns(UserWarning, match="^2 of the cells in .* were computed with other code than this run's"):
+        run_study(partial(compute), places, {"number": range(4)}, path, {}, title="", jobs=1)
+
+
 def test_cells_of_other_versions_or_threads_are_named_and_told_apart(path, monkeypatch):
     run(path, seeds=(0,))
     ours = find_origin(1)
@@ -467,7 +482,9 @@ def test_a_cell_that_becomes_unreadable_while_others_are_computed_keeps_them(pat
 
     with monkeypatch.context() as patch:
         patch.setattr(cells, "read_cell", fail)
-        with pytest.raises(OSError, match=f"Permission denied: .*{name}.*1 of 8 cells are in .*; the same command"):
+        with pytest.raises(
+            OSError, match=f"Permission denied: .*{name}.*1 of 8 cells are done, and kept in .*; the same command"
+        ):
             run(path, log=str(log))
     assert (run(path, log=str(log)).status == 1).all()
     assert len(lines(log)) == 8

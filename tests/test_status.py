@@ -48,7 +48,7 @@ def test_study_that_has_failed_in_part_and_runs(path, tmp_path):
         "running    factor=b,relation=disjoint,seed=1",
         "missing    factor=a,relation=disjoint,seed=1",
         "failed     factor=b,relation=same,seed=1: ZeroDivisionError: no samples",
-        f"tracebacks are in {path.with_suffix('.log')}; the same command tries these cells again",
+        f"tracebacks are in {path.with_suffix('.log')}; the command that made the cube tries these cells again",
     ]
     assert "8: 5 done, 1 failed, 2 missing" in format_status(path)  # the lock ended
 

@@ -309,19 +309,21 @@ def nothing(n, generator, image_shape):
     [
         (nothing, lambda X: (X * 255).byte(), ValueError, "apply of the transformation 'own' returned torch.uint8 of"),
         (nothing, lambda X: X * 255, ValueError, "returned values from .* to 2.*, expected 0 to 1: clamp them"),
-        (nothing, lambda X: X * float("nan"), ValueError, "returned values from nan to nan, expected 0 to 1"),
+        (nothing, lambda X: X * float("nan"), ValueError, "returned NaN, expected values from 0 to 1"),
         (nothing, lambda X: X[:, :1], ValueError, r"of shape \(.*, 1, 32, 32\), expected torch.float32 of shape"),
         (nothing, lambda X: X.numpy(), TypeError, "returned an object of type ndarray, expected a tensor"),
         (lambda n, g, s: g.random(n), None, TypeError, "draw of the transformation 'own' returned an object of"),
+        (lambda n, g, s: {"angle": g.random(n)}, None, TypeError, "apply of the transformation 'own': .* unexpected"),
         (lambda n, g, s: {"by": g.random(3)}, None, ValueError, r"returned 'by' of shape \(3,\), expected 256"),
         (lambda n, g, s: {"by": 0.5}, None, ValueError, r"returned 'by' of shape \(\), expected 256 as the first"),
     ],
 )
 def test_what_is_wrong_with_ones_own_is_named(draw, apply, error, message):
     own = Transformation("own", "own", draw, apply or (lambda X, by: X))
-    source = TransformedImages(np.random.default_rng(0).random((4, 32, 32, 3), dtype=np.float32), range(4), [own])
-    with pytest.raises(error, match=message):
-        source.sample(4)
+    X = np.random.default_rng(0).random((4, 32, 32, 3), dtype=np.float32)
+    for one in (own, own.always()):
+        with pytest.raises(error, match=message):
+            TransformedImages(X, range(4), [one]).sample(4)
 
 
 def test_get_transformations_accepts_names_and_one_s_own():

@@ -42,7 +42,8 @@ def decide(evidence):
        0.9) is enough if the encoder ignores the transformation (upper end of its sensitivity below 0.1).
     4. already ignored: the encoder ignores it (upper end of its sensitivity below 0.1), and nothing says clearly that
        the label may depend on it (rule 6, with z below -1.645).
-    5. encourage: copies help the probe (z above 1.645).
+    5. encourage: copies help the probe (z above 1.645), also where that of the features is right about all images: it
+       is then surer of them.
     6. avoid: copies do not help (z below 0), and a probe that saw copies alone has lost more than half of what tells
        the classes apart, in all views ("retained" below 0.5): the label may depend on the transformation, though the
        images are too few or the probe too weak for "stay sensitive".
@@ -167,8 +168,11 @@ def _decide_one(one, usable):
     if ignored and not (z < -CLEAR and _label_may_depend(z, left)):
         needed = ", and the task seems to need that: a probe that also sees such copies errs less" if z > CLEAR else ""
         return "already ignored", f"Do nothing: the encoder ignores it already (sensitivity {sensitivity:.2f}){needed}."
+    features = one.isel(view=-1)
+    all_right = bool(features.usable) and features.accuracy.item() == 1
     if z > CLEAR:
-        return "encourage", f"Make the encoder ignore it: a probe that also sees such copies errs less{reacts}."
+        surer = " (in squared error: of the features, it is right about all these images without them)" * all_right
+        return "encourage", f"Make the encoder ignore it: a probe that also sees such copies errs less{surer}{reacts}."
     if _label_may_depend(z, left):
         what = "harm" if z < -CLEAR else "do not help"
         hardly = f"; the encoder hardly reacts to it ({sensitivity:.2f}), and one that does may be better" * ignored
@@ -176,7 +180,6 @@ def _decide_one(one, usable):
             f"Do not pretrain with it: such copies {what}, and a probe that saw them alone retains {max(left, 0):.0%}"
             f" of what tells the classes apart; the label may depend on it{hardly}."
         )
-    features = one.isel(view=-1)
     lost = z < -CLEAR and bool(features.usable) and features.accuracy_gain.item() < -LOST
     if lost or z < -CLEAR - SLIGHT * np.sqrt(one.n_effective.item()):
         return "avoid", (
@@ -184,7 +187,7 @@ def _decide_one(one, usable):
             " or its label depends on it."
         )
     what = "harm, but little" if z < -CLEAR else "change little"
-    if bool(features.usable) and features.accuracy.item() == 1:
+    if all_right:
         reason = f"such copies {what}, and the probe is right about all images without them"
         return "nothing to gain", f"Do nothing: {reason}."
     return (

@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import xarray as xr
@@ -101,6 +102,33 @@ def cell_state(cell):
     ('missing', 'done')
     """
     return "missing" if cell is None else "failed" if "message" in cell.attrs else "done"
+
+
+def find_code(function):
+    """Return what tells the code of a function from other code.
+
+    Parameters
+    ----------
+    function : callable
+        Function of a cell, maybe a `functools.partial`.
+
+    Returns
+    -------
+    digest : str
+        Hash of the file in which the function is written; empty if it is in none, as in a notebook.
+
+    Examples
+    --------
+    >>> find_code(cell_state) == find_code(cell_id), find_code(len)
+    (True, '')
+    """
+    while isinstance(function, partial):
+        function = function.func
+    try:
+        file = inspect.getsourcefile(function if inspect.isroutine(function) else type(function))
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+    except (TypeError, OSError):
+        return ""
 
 
 @contextmanager
@@ -248,7 +276,7 @@ def _call(function, arguments, checkpoints, threads):
             raise TypeError(f"the cell is of type {type(cell).__name__}, expected an xarray.Dataset")
         assemble([{}], [cell], {})  # a cell that no cube can hold fails here, not at the end
         seconds = time.perf_counter() - start
-        return cell.assign_attrs(_attributes(arguments, threads), seconds=seconds)
+        return cell.assign_attrs(_attributes(arguments, threads), code=find_code(function), seconds=seconds)
     except (Exception, SystemExit) as error:
         failed = _describe_failure(error, arguments, threads, time.perf_counter() - start)
     if find_device() != "cpu":

@@ -12,7 +12,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from invtransfer.cubes.assembly import STATUS, assemble, format_place, make_cell
-from invtransfer.cubes.cells import cell_id, cell_state, compute_cell, read_cell, stamp_of
+from invtransfer.cubes.cells import cell_id, cell_state, compute_cell, find_code, read_cell, stamp_of
 from invtransfer.cubes.executors import (
     NotImportableError,
     WorkerLostError,
@@ -38,7 +38,8 @@ def run_study(
     Parameters
     ----------
     function : callable
-        Function that computes a cell, see `compute_cell`. With more than one job it must be importable, or a
+        Function that computes a cell, see `compute_cell`. A cell that is there is not computed again if the function
+        has changed since; a warning tells if its file has. With more than one job it must be importable, or a
         `functools.partial` of such a function, so that other processes can be told to call it: no lambda, no function
         inside another, and none of a notebook.
     grid : list of (dict, dict) or (dict, dict, dict)
@@ -94,6 +95,12 @@ def run_study(
         With code 130 if the run is interrupted (Ctrl-C): finished cells are kept, and a line on standard error says how
         to go on.
 
+    Warns
+    -----
+    UserWarning
+        If cells that are there were computed with other versions, threads or code; or a file is damaged, or is another
+        cell, and is computed again.
+
     Notes
     -----
     Any number of runs may work on the same `path` at the same time: each cell is computed by one of them.
@@ -111,7 +118,7 @@ def run_study(
     _check_same_study(path, settings, coordinates)
     check_writable(folder / "cell.nc")
     wanted = {cell_id(arguments): arguments for _, arguments, *_ in grid}
-    cells = _read_cells(folder, wanted, threads)
+    cells = _read_cells(folder, wanted, function, threads)
     todo = _choose_cells(cells, states, shard)
     _check_nothing_lost(path, grid, cells, todo)
     if todo and scheduler is None and (jobs or default_jobs()) > 1:
@@ -121,7 +128,8 @@ def run_study(
     failures = {name: cells[name] for name in todo}  # None: it has not been computed
     try:
         with open_executor(jobs, scheduler) as executor:
-            _compute(executor, function, {name: wanted[name] for name in todo}, failures, path, threads, len(wanted))
+            n_ours = len(list(wanted)[shard[0] - 1 :: shard[1]])
+            _compute(executor, function, {name: wanted[name] for name in todo}, failures, path, threads, n_ours)
     except KeyboardInterrupt:
         sys.stderr.write(f"\ninterrupted: {_count(folder, wanted)}\n")
         raise SystemExit(130) from None  # as shells count Ctrl-C
@@ -157,9 +165,9 @@ def _choose_cells(cells, states, shard):
     return [name for name in list(cells)[k - 1 :: n] if cell_state(cells[name]) in states]
 
 
-def _read_cells(folder, wanted, threads):
+def _read_cells(folder, wanted, function, threads):
     """Return all cells, None for those that are missing, and warn of files that this run would make differently."""
-    cells, ours = {}, find_origin(threads)
+    cells, ours = {}, find_origin(threads) | {"code": find_code(function)}
     for name, arguments in wanted.items():
         cells[name], complaint = read_cell(folder / f"{name}.nc", arguments)
         if complaint:
@@ -167,8 +175,8 @@ def _read_cells(folder, wanted, threads):
     others = {}
     for name, cell in cells.items():
         if cell is not None:
-            theirs = json.loads(cell.attrs["origin"])
-            for what in ("versions", "threads"):
+            theirs = json.loads(cell.attrs["origin"]) | {"code": cell.attrs.get("code") or ours["code"]}
+            for what in ("versions", "threads", "code"):
                 if theirs.get(what) != ours[what]:
                     others.setdefault(what, []).append(name)
     for what, names in others.items():
@@ -283,7 +291,8 @@ def _fail(message, /, **arguments):
 def _count(folder, wanted):
     """Format how many cells there are when a run ends early."""
     n_there = sum((folder / f"{name}.nc").exists() for name in wanted)
-    return f"{n_there} of {len(wanted)} cells are in {folder}; the same command continues from there"
+    kept, left = (f", and kept in {folder}", "computes the others") if n_there else ("", "computes them")
+    return f"{n_there} of {len(wanted)} cells are done{kept}; the same command {left}"
 
 
 def plan_study(grid, coordinates, path, settings, estimate, jobs=None, *, states=UNDONE, shard=(1, 1)):

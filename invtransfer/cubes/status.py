@@ -77,7 +77,10 @@ def format_status(path):
         if len(names) > N_LISTED:
             lines.append(f"{'':<11}and {len(names) - N_LISTED} more {state}")
     if "failed" in states.values():
-        lines.append(f"tracebacks are in {cube.with_suffix('.log')}; the same command tries these cells again")
+        log = cube.with_suffix(".log")
+        lines.append(
+            f"{f'tracebacks are in {log}; ' * log.exists()}the command that made the cube tries these cells again"
+        )
     return "\n".join(lines)
 
 
@@ -90,9 +93,10 @@ def _format_times(states, seconds):
     ]
     n_left = sum(state in ("missing", "running") for state in states.values())
     if n_left:
-        n_workers = max(1, sum(state == "running" for state in states.values()))
-        left = format_duration(n_left * sum(seconds) / len(seconds) / n_workers)
-        lines.append(f"time left  about {left} with {n_workers} at work, if the rest is like what is done")
+        n_workers = sum(state == "running" for state in states.values())
+        left = format_duration(n_left * sum(seconds) / len(seconds) / max(1, n_workers))
+        who = f"with {n_workers} at work" if n_workers else "of one process (none is at work)"
+        lines.append(f"time left  about {left} {who}, if the rest is like what is done")
     return lines
 
 

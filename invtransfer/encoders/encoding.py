@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from torch import nn
 
@@ -165,6 +166,8 @@ def open_encoder(encoder, layer=None, pool="auto", layers=None):
     ((5, 4), 'output of the module, mean over places')
     """
     check_pool(pool)
+    if isinstance(encoder, FrozenEstimator):  # what a grid needs around fitted estimators, and modules may have
+        encoder = encoder.estimator
     if isinstance(encoder, type):
         raise TypeError(f"encoder is the class {encoder.__name__}, expected an instance of it")
     if layer is not None and layers is not None:

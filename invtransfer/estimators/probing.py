@@ -20,6 +20,7 @@ from invtransfer.estimators.inputs import validate_input, validate_validation
 from invtransfer.images.checks import check_count
 from invtransfer.images.labels import FEW_SAMPLES, find_classes
 from invtransfer.networks.architectures import initialise
+from invtransfer.networks.optimizers import check_positive
 from invtransfer.networks.training import train
 from invtransfer.randomness import derive_seed
 from invtransfer.surroundings import usual_torch
@@ -54,11 +55,11 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
         else the class token if it has one, else the mean over tokens or places. "class": the first token. "mean": the
         mean over all tokens or places. "flatten": one long row.
     solver : str
-        "lbfgs", scikit-learn's `LogisticRegression`, which converges; or "adam", the paper's, which takes steps on
-        batches for a number of `epochs`.
+        "lbfgs" (the default), scikit-learn's `LogisticRegression`, which converges; or "adam", the paper's, which takes
+        steps on batches for a number of `epochs`.
     C : float
-        Inverse strength of the L2 penalty of "lbfgs", as in scikit-learn, where the default is 1. The paper's probe has
-        no penalty; with C = 1, accuracy was up to 2 points below it.
+        Inverse strength of the L2 penalty of "lbfgs", as in scikit-learn; 100 by default. The paper's probe has no
+        penalty; with C = 1, the default of scikit-learn, accuracy was up to 2 points below it.
     max_iter : int
         Largest number of iterations of "lbfgs"; a ConvergenceWarning tells if they were too few.
     epochs : int
@@ -187,6 +188,7 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
         """Fit on images and class indices that were checked by `fit` or by a `FineTuner`."""
         if self.solver not in SOLVERS:
             raise ValueError(f"solver is {self.solver!r}, expected one of: {', '.join(SOLVERS)}")
+        self._check_numbers()
         encoder = open_encoder(self.encoder, self.layer, self.pool)
         Z = encode_checked(encoder, X, precision=self.precision)
         warn_if_features_vary(encoder, X, precision=self.precision)
@@ -199,6 +201,15 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
             Z_val = None if X_val is None else self.scaler_.transform(self._encode(X_val))
             self._fit_adam(Z, codes, Z_val, codes_val)
         return self
+
+    def _check_numbers(self):
+        """Check the parameters of both solvers, so that a mistake shows whichever is used."""
+        for name in ("max_iter", "epochs", "batch_size"):
+            value = getattr(self, name)
+            if name != "batch_size" or value is not None:
+                check_count(value, name)
+        for name in ("C", "learning_rate"):
+            check_positive(getattr(self, name), name)
 
     @usual_torch()
     def _fit_adam(self, Z, codes, Z_val, codes_val):
@@ -217,8 +228,8 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
             codes,
             X_val=None if Z_val is None else multiply(Z_val),
             y_val=codes_val,
-            epochs=check_count(self.epochs, "epochs"),
-            batch_size=check_count(batch_size, "batch_size"),
+            epochs=self.epochs,
+            batch_size=batch_size,
             learning_rate=self.learning_rate,
             generator=generator,
         )

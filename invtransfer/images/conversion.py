@@ -77,7 +77,10 @@ def to_rgb(picture, *, alpha=False):
     cut = any(_is_cut(tile) for tile in getattr(picture, "tile", ()))
     if picture.mode.startswith(("I", "F")) or cut:
         mode = f"{picture.mode} of 16 bits" if picture.mode in ("RGB", "RGBA", "LA") else picture.mode
-        raise ValueError(f"mode is {mode}, expected 8 bits per channel")
+        raise ValueError(
+            f"mode is {mode}, expected 8 bits per channel: divide its values by the largest that matters, and give an"
+            " array of floats in [0, 1] (.npy, or .npz with labels)"
+        )
     picture = ImageOps.exif_transpose(picture)
     if alpha:
         return picture.convert("RGBA")

@@ -117,6 +117,32 @@ def orthogonalise(matrices):
 OPTIMIZERS = ("adam", "muon")
 
 
+def check_positive(value, name):
+    """Check a number that has to be above 0.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    name : str
+        Name of the argument, for the message.
+
+    Raises
+    ------
+    ValueError
+        If it is no finite number above 0.
+
+    Examples
+    --------
+    >>> check_positive("1", "C")
+    Traceback (most recent call last):
+    ...
+    ValueError: C is '1', expected a number above 0
+    """
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < math.inf:
+        raise ValueError(f"{name} is {value!r}, expected a number above 0")
+
+
 def make_optimizer(name, network, learning_rate, weight_decay):
     """Return an optimizer of the weights of a network.
 
@@ -151,8 +177,7 @@ def make_optimizer(name, network, learning_rate, weight_decay):
     """
     if name not in OPTIMIZERS:
         raise ValueError(f"optimizer is {name!r}, expected one of: {', '.join(OPTIMIZERS)}")
-    if not isinstance(learning_rate, Real) or not 0 < learning_rate < math.inf:
-        raise ValueError(f"learning_rate is {learning_rate!r}, expected a number above 0")
+    check_positive(learning_rate, "learning_rate")
     if not isinstance(weight_decay, Real) or not 0 <= weight_decay < math.inf:
         raise ValueError(f"weight_decay is {weight_decay!r}, expected a number of at least 0")
     if name == "muon":

@@ -393,8 +393,11 @@ PARTS = (
         " says how far the number may be off because these images, and no others, were measured: it covers the value"
         " for all such images in 95 of 100 measurements. Two sensitivities whose intervals do not overlap differ. Those"
         " of two encoders may differ although their intervals overlap, because both saw the same images: the table of"
-        " differences, which pairs the images, tells. The numbers are of the last layer and of the largest"
-        " strength that was measured.",
+        " differences, which pairs the images, tells. A low sensitivity alone is no learned invariance: features that"
+        " hardly differ between any two images, such as those of an untrained network, have one, too. Look whether ABX,"
+        " how often the transformed version is nearer than another image, is near 1, and whether the features vary in"
+        " many directions (participation ratio); and compare with the same network with random weights. The numbers"
+        " are of the last layer and of the largest strength that was measured.",
     ),
     _Part(
         "Over the layers", {"sensitivity", "layer"}, _at_largest_strength,
@@ -417,10 +420,11 @@ PARTS = (
         (("Interactions of pairs", plots.plot_interactions),), "interaction",
         _tabulate_interactions,
         "How to read this: images got the first transformation and then the second. The interaction is the square of"
-        " the sensitivity to both, minus the squares of those to each alone. If it is near 0, the two add up"
-        " (additive); below 0, one hides the other (covering); above 0, they strengthen each other (amplifying). If"
-        " its interval holds 0 and more, the images do not decide (unclear). Two large movements cover one another"
-        " even if they have nothing to do with one another, as a sensitivity hardly exceeds 1.",
+        " the sensitivity to both, minus the squares of those to each alone. If it is near 0, within half the square of"
+        " the smaller of the two, they add up (additive); below that, one hides the other (covering); above, they"
+        " strengthen each other (amplifying). If its interval reaches over these bounds, the images do not decide"
+        " (unclear). Two large movements cover one another even if they have nothing to do with one another, as a"
+        " sensitivity hardly exceeds 1.",
     ),
     _Part(
         "Which images it hits", {*DISTANCES, "image"}, _at_end, (), "pair_distance", _tabulate_images,

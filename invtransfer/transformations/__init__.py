@@ -52,6 +52,7 @@ array([306., 229.], dtype=float32)
 torch.Size([2, 3, 32, 32])
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -362,8 +363,14 @@ def apply_transformations(images, transformations, parameters):
     if not transformations:
         return images.clone()
     for transformation, drawn in zip(transformations, parameters, strict=True):
-        changed = transformation.apply(images, **to_tensors(drawn, images.device))
-        if not _is_of_this_package(transformation.apply):
+        ours = _is_of_this_package(transformation.apply)
+        try:
+            changed = transformation.apply(images, **to_tensors(drawn, images.device))
+        except TypeError as error:  # such as a parameter that is drawn and not taken
+            if ours:
+                raise
+            raise TypeError(f"apply of the transformation {transformation.name!r}: {error}") from error
+        if not ours:
             _check_applied(transformation, changed, images)
         images = changed
     return images
@@ -389,5 +396,7 @@ def _check_applied(transformation, changed, images):
         )
     if changed.numel():
         low, high = (bound.item() for bound in changed.aminmax())
-        if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # nor are they NaN
+        if math.isnan(low):
+            raise ValueError(f"{made} NaN, expected values from 0 to 1")
+        if not (low >= -ROUNDING and high <= 1 + ROUNDING):
             raise ValueError(f"{made} values from {low:g} to {high:g}, expected 0 to 1: clamp them")

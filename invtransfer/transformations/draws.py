@@ -101,7 +101,9 @@ def draw_applied(draw, n, generator, image_shape):
         Those of `draw`, but for "applied", which is true for all images where there is such an entry.
     """
     parameters = draw(n, generator, image_shape)
-    return parameters | ({"applied": np.ones(n, dtype=bool)} if "applied" in parameters else {})
+    if not isinstance(parameters, dict) or "applied" not in parameters:  # what is no dict is named by who draws
+        return parameters
+    return parameters | {"applied": np.ones(n, dtype=bool)}
 
 
 def normal_fields(seeds, shape):

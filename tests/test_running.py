@@ -16,6 +16,7 @@ import xarray as xr
 from disk_errors import fail_on_disk
 from toy_studies import dying, failing, files, grid, interrupted, lines, number, run, toy
 
+from invtransfer.__main__ import main
 from invtransfer.cubes import cells, running
 from invtransfer.cubes.cells import cell_id
 from invtransfer.cubes.executors import NotImportableError
@@ -121,6 +122,19 @@ def test_progress_counts_the_cells_that_are_there(path, capsys):
     error = capsys.readouterr().err
     assert "4/8" in error
     assert "8/8" in error
+
+
+def test_the_bar_of_a_shard_counts_its_own_cells(path, capsys):
+    run(path, options={"shard": (1, 2)})
+    assert "4/4" in capsys.readouterr().err
+
+
+def test_cubes_of_ones_own_studies_have_no_page_and_no_command_that_reproduces_them(path, capsys):
+    run(path)
+    for command in (["page", str(path)], ["reproduce", str(path), "--cell", "seed=0"]):
+        with pytest.raises(SystemExit):
+            main(command)
+        assert f"{path} is a cube of your own study, w" in capsys.readouterr().err
 
 
 # failure

@@ -13,6 +13,7 @@ _HOMES = {
     "export_csv": "export",
     "format_status": "status",
     "load_cube": "files",
+    "make_cell": "assembly",
     "merge": "merging",
     "read": "files",
     "reproduce": "reproduction",

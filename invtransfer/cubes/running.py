@@ -38,10 +38,10 @@ def run_study(
     Parameters
     ----------
     function : callable
-        Function that computes a cell, see `compute_cell`. A cell that is there is not computed again if the function
-        has changed since; a warning tells if its file has. With more than one job it must be importable, or a
-        `functools.partial` of such a function, so that other processes can be told to call it: no lambda, no function
-        inside another, and none of a notebook.
+        Function that computes a cell, see `compute_cell`, and returns a dataset, such as `make_cell` makes. A cell that
+        is there is not computed again if the function has changed since; a warning tells if its file has. With more
+        than one job it must be importable, or a `functools.partial` of such a function, so that other processes can be
+        told to call it: no lambda, no function inside another, and none of a notebook.
     grid : list of (dict, dict) or (dict, dict, dict)
         For each place in the cube, its labels and the arguments of its cell; and, if only a part of the cell belongs
         there, the labels of this part along dimensions of the cell. Places may share a cell.

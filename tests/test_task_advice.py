@@ -84,6 +84,7 @@ def test_text_of_several_models():
     assert rows[1:] == [["high", "0.90", "0.80", "to", "0.95"], ["low", "0.60", "0.50", "to", "0.70"]]
     assert rows[0][:2] == ["model", "accuracy"]
     assert "failed: failed" in text
+    assert "FineTuner(model, transformations=['hue', 'blur', 'rotate']).fit(X, y)" in text
     blur = next(line for line in text.splitlines() if line.startswith("blur"))
     assert blur.endswith("as above")
     assert text.count("Make the encoder ignore it") == 2  # once for each model that is done

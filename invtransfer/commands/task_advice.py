@@ -287,8 +287,9 @@ def format_task_advice(cube):
         )
         parts.append("\n".join(f"{line}  {sentence}" for line, sentence in zip(table, sentences, strict=True)))
         names = list_advised(one)
-        how = f"\nin Python: InvariantPretrainer(network, transformations={names}).fit(X, y)" if names else ""
-        parts.append(f"pretrain with: {format_advised_in(one)}{how}")
+        given = f"transformations={names}).fit(X, y)"
+        how = f"\nin Python: InvariantPretrainer(network, {given}; or, to tune,\n           FineTuner(model, {given}"
+        parts.append(f"pretrain with: {format_advised_in(one)}{how * bool(names)}")
     if done.sizes["encoder"] > 1:
         parts.append(_format_models(done))
     return "\n\n".join(parts)

@@ -337,7 +337,7 @@ def test_bad_arguments_are_named(encoder, target):
     with pytest.raises(TypeError, match="probe is of type str, expected a FrozenFeatureProbe or None"):
         FineTuner(encoder, probe="adam").fit(X, y)
     for tuner, images, message in (
-        (FineTuner(encoder, probe=FrozenFeatureProbe(C=-1.0)), X, "'C' parameter .* Got -1.0"),
+        (FineTuner(encoder, probe=FrozenFeatureProbe(C=-1.0)), X, "C is -1.0, expected a number above 0"),
         (FineTuner(encoder, layer="head"), X, "layer is 'head', expected None: encoder is of type InvariantPretrainer"),
         (FineTuner(red(), layer="cnov"), X, "layer is 'cnov', expected the name of a layer of Red"),
         (FineTuner(encoder), X[:, :8], r"shape \(8, 16, 3\), expected \(16, 16, 3\), as the encoder has$"),

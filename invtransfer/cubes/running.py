@@ -175,9 +175,10 @@ def _read_cells(folder, wanted, function, threads):
     others = {}
     for name, cell in cells.items():
         if cell is not None:
-            theirs = json.loads(cell.attrs["origin"]) | {"code": cell.attrs.get("code") or ours["code"]}
+            theirs = json.loads(cell.attrs["origin"]) | {"code": cell.attrs.get("code", "")}
             for what in ("versions", "threads", "code"):
-                if theirs.get(what) != ours[what]:
+                known = what != "code" or (theirs["code"] and ours["code"])
+                if known and theirs.get(what) != ours[what]:
                     others.setdefault(what, []).append(name)
     for what, names in others.items():
         warnings.warn(

@@ -331,14 +331,12 @@ def _check_takes_images(module):
 
 
 def _check_weights(module):
-    """Raise an error if a weight has no value, or a layer gets its weights, at random, in the first forward pass."""
+    """Raise an error if a layer gets its weights, at random, in the first forward pass."""
     for name, weight in itertools.chain(module.named_parameters(), module.named_buffers()):
         if torch.nn.parameter.is_lazy(weight):
             raise ValueError(
                 f"{name} of {name_of(module)} has no values before the first forward pass: run it on some images first"
             )
-        if weight.is_meta:
-            raise ValueError(f"{name} of {name_of(module)} has no values, because it is on the device meta: load them")
 
 
 def _count_prefix_tokens(module):

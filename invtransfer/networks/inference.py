@@ -40,10 +40,12 @@ def compute_outputs(network, X, batch_size=None, precision="float32"):
     Raises
     ------
     ValueError
-        If there is no such `precision`, or the network does not return one row per sample.
+        If there is no such `precision`, the network is on the device "meta", or it does not return one row per sample.
     """
     check_inference(batch_size, precision)
     weight = first_weight(network)
+    if weight.is_meta:
+        raise ValueError("the weights of the encoder have no values, because they are on the device meta: load them")
     if batch_size is None:
         batch_size = choose_batch_size(X.shape[1:3], weight.device) if X.ndim == 4 else 128
     dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
@@ -159,7 +161,8 @@ def _evaluation_mode(network):
         for weight, values in zip(weights, before, strict=True):
             weight.data.copy_(values)
         for (module, name, buffer), values in zip(buffers, known, strict=True):
-            buffer.data.copy_(values)
+            with suppress(RuntimeError):  # of one whose elements share memory, into which nothing can be written
+                buffer.data.copy_(values)
             if module._buffers.get(name) is not buffer and not isinstance(module, torch.jit.ScriptModule):
                 setattr(module, name, buffer)  # the module had put another tensor in its place
 

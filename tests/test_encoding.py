@@ -463,9 +463,7 @@ def test_the_dtype_of_a_network_is_one_in_which_torch_computes():
 def test_weights_without_values_are_named(images):
     with torch.device("meta"):
         module = nn.Sequential(nn.Flatten(), nn.Linear(768, 2))
-    with pytest.raises(
-        ValueError, match="weights of the encoder have no values, because they are on the device meta"
-    ):
+    with pytest.raises(ValueError, match="weights of the encoder have no values, because they are on the device meta"):
         encode(module, images)
 
 

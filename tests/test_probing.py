@@ -229,6 +229,16 @@ def test_bad_parameters_are_named(parameters, message):
         FrozenFeatureProbe(**parameters).fit(*blobs())
 
 
+def test_nothing_and_labels_of_several_types_are_named():
+    with pytest.raises(ValueError, match="^X is an empty list, expected at least one image$"):
+        FrozenFeatureProbe().fit([], [])
+    for labels in ([1, "a"], ["a", 1]):
+        with pytest.raises(
+            ValueError, match="^y holds labels of several types, int and str, expected whole numbers or names"
+        ):
+            FrozenFeatureProbe().fit(blobs()[0], np.array(labels * 200, dtype=object))
+
+
 def test_bad_data_are_named(source):
     X, y = source.sample(30)
     probe = FrozenFeatureProbe()

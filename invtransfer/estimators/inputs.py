@@ -57,7 +57,9 @@ def validate_input(estimator, X, y="no_validation", *, reset):
     UserWarning
         If uint8 images have no value above 1, and are not black.
     """
-    listed = isinstance(X, (list, tuple)) and len(X) and (isinstance(X[0], Image.Image) or len(shape_of(X[0])) == 3)
+    if isinstance(X, (list, tuple)) and not len(X):
+        raise ValueError(f"X is an empty {type(X).__name__}, expected at least one image")
+    listed = isinstance(X, (list, tuple)) and (isinstance(X[0], Image.Image) or len(shape_of(X[0])) == 3)
     check_no_paths(X, "X")
     if isinstance(X, (torch.Tensor, str, PathLike, Dataset, DataLoader)):
         X = as_array(X, "X")

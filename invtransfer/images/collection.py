@@ -21,7 +21,8 @@ class ImageCollection:
     """Images that are read as they are needed, and taken wherever an array of images is: what `load_images` returns.
 
     It is indexed as an array is: ``images[3]`` is one image, ``images[:100]`` an array of a hundred, which are read
-    then; ``np.asarray(images)`` reads all. The last 256 MiB of images that were read are kept.
+    then; ``np.asarray(images)`` reads all. The last 256 MiB of images that were read are kept. Whatever indexes with
+    many rows, as scikit-learn does in a cross-validation, reads these images into memory; `subset` does not.
 
     Parameters
     ----------

@@ -126,7 +126,7 @@ def find_classes(y, name="y"):
     Raises
     ------
     ValueError
-        If `y` holds continuous numbers, or one class only.
+        If `y` holds continuous numbers, labels that cannot be sorted together, or one class only.
 
     Examples
     --------
@@ -137,16 +137,18 @@ def find_classes(y, name="y"):
         warnings.filterwarnings("ignore", FEW_SAMPLES)
         try:
             check_classification_targets(y)
-        except ValueError as error:
+            classes, codes = np.unique(y, return_inverse=True)
+        except (TypeError, ValueError) as error:
             reason = str(error).partition(". ")[0]  # such as "Unknown label type: continuous"
             if reason.endswith("continuous"):
                 found = f"holds numbers such as {y[y % 1 != 0][0]:.6g}, expected classes: regression is not supported"
+            elif len(kinds := sorted({type(one).__name__ for one in y})) > 1:
+                found = f"holds labels of several types, {' and '.join(kinds)}, expected whole numbers or names"
             elif isinstance(y[0], Integral):
                 found = f"has dtype {y.dtype}, expected whole numbers or names: give {name}.astype(int)"
             else:
                 found = f"has dtype {y.dtype} and holds {type(y[0]).__name__}, expected classes, whole numbers or names"
             raise ValueError(f"{name} {found} ({reason})") from error
-    classes, codes = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"{name} holds one class only, {classes.tolist()[0]!r}, expected at least 2 classes")
     return classes, codes

@@ -216,7 +216,8 @@ def _advise(options):
     classes apart gain if it also sees such copies, in the pixels and in the features of your models? The command prints
     for each model a table, with advice about each transformation: pretrain with it (encourage, try) or not (stay
     sensitive, avoid), or do nothing, and how sure that is. It leaves a labelled netCDF cube and a figure. If it is
-    stopped, the same command goes on with the models that are not done. All models see the same copies.
+    stopped, the same command goes on with the models and transformations that are not done. All models see the same
+    copies.
     """
     from invtransfer.commands.task_advice import (  # here: the other commands load no torch
         advise_on_task,

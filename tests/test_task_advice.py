@@ -40,6 +40,12 @@ class Stops(nn.Module):
             raise KeyboardInterrupt
         return images.mean(dim=2).flatten(1)
 
+class StopsLater(Sides):
+    def forward(self, images):
+        if Path("stop").exists() and len(Path("calls.txt").read_text()) == 4:
+            raise KeyboardInterrupt
+        return super().forward(images)
+
 class Fails(nn.Module):
     def forward(self, images):
         raise RuntimeError("no images, please")
@@ -144,6 +150,24 @@ def test_a_stopped_command_goes_on_with_the_models_that_are_not_done(folder, cap
     assert len(Path("calls.txt").read_text()) == n_calls
     first, again = (xr.open_dataset("mine.nc").isel(encoder=i, drop=True) for i in (0, 1))
     assert first.z.values.tolist() == again.z.values.tolist()  # the same copies, the same features
+
+
+def test_a_stopped_command_goes_on_with_the_transformations_that_are_not_done(folder):
+    advise("mine.py:StopsLater", out="whole.nc")
+    n_whole = len(Path("calls.txt").read_text())
+    Path("calls.txt").write_text("")
+    Path("stop").touch()
+    with pytest.raises(SystemExit, match="^130$"):
+        advise("mine.py:StopsLater")
+    (kept,) = Path("mine.cells").glob("*.training/*")
+    assert sorted(path.name for path in kept.iterdir()) == ["blur.nc", "hue.nc"]
+    Path("stop").unlink()
+    Path("calls.txt").write_text("")
+    advise("mine.py:StopsLater")
+    assert len(Path("calls.txt").read_text()) < n_whole  # the copies by blur are not encoded again
+    whole, resumed = (xr.open_dataset(name).load().drop_attrs(deep=False) for name in ("whole.nc", "mine.nc"))
+    xr.testing.assert_identical(whole, resumed)
+    assert not kept.exists()
 
 
 def test_a_model_that_fails_does_not_stop_the_others(drawing_folder, capsys):

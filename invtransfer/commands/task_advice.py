@@ -1,9 +1,11 @@
 """Which invariances a task of labelled images needs, seen by several models: what the command ``advise`` does.
 
-A cell is one model and all transformations. What was found with other weights or images is not taken for this.
+A cell is one model and all transformations, each of which is kept when it is done. What was found with other weights
+or images is not taken for this.
 """
 
 import re
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -33,13 +35,14 @@ from invtransfer.commands.models_and_images import (
     read_images,
 )
 from invtransfer.cubes.assembly import STATUS
+from invtransfer.cubes.files import read, write
 from invtransfer.cubes.running import run_study
 from invtransfer.estimators.advising import InvarianceAdvisor
 from invtransfer.estimators.pairs import order_of_pairs
 from invtransfer.images.checks import check_count
 from invtransfer.images.labels import check_groups, find_repeated_classes
 from invtransfer.randomness import derive_seed
-from invtransfer.storage import parse_json
+from invtransfer.storage import DamagedFileError, parse_json
 
 LONG_NAMES = {
     "encoder": "name of the model, as load_model takes it", "transformation": "transformation of the copies",
@@ -53,7 +56,8 @@ def advise_on_task(
 ):  # fmt: skip
     """Find out which invariances a task of labelled images needs, for each of some models, and keep it in a cube.
 
-    The same call goes on where an earlier one ended: models that are done are not asked again. All see the same copies.
+    The same call goes on where an earlier one ended: models that are done are not asked again, nor is the one
+    that was being asked about transformations that are done. All see the same copies.
 
     Parameters
     ----------
@@ -199,17 +203,30 @@ def find_groups(images, folder, pattern):
     return groups
 
 
-def _advise(models, images, labels, groups, batch_size, /, *, encoder, transformations, n_draws, precision, seed, **_):
-    """Compute one cell; the other arguments are the same for all cells."""
+def _advise(
+    models, images, labels, groups, batch_size, /, *, encoder, transformations, n_draws, precision, seed, checkpoints,
+    **_,
+):  # fmt: skip
+    """Compute one cell, and keep what is found of each transformation; the other arguments are the same for all."""
     try:
         model = models.load(encoder)
         advisor = InvarianceAdvisor(
             model, layer=models.layer, pool=models.pool, transformations=transformations, n_draws=n_draws,
             batch_size=batch_size, precision=precision, random_state=seed, verbose=True,
-        ).fit(images, labels, groups)  # fmt: skip
+        )._fit(images, labels, groups, partial(_keep, checkpoints))  # fmt: skip
     except Exception as error:  # the message of the cell names the model
         raise ValueError(f"{encoder}: {type(error).__name__}: {error}") from error
     return _make_cell(advisor, labels, model.preprocessing.description)
+
+
+def _keep(folder, name, measure):
+    """Return what was found of a transformation before the command was stopped, or find it, and keep it in a file."""
+    path = folder / f"{name}.nc"
+    with suppress(FileNotFoundError, DamagedFileError):
+        return read(path)
+    found = measure()
+    write(found, path)
+    return found
 
 
 def _make_cell(advisor, labels, preprocessing):

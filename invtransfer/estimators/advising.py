@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from functools import partial
 
 import numpy as np
 import torch
@@ -244,6 +245,14 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         UserWarning
             If classes have one image (or group) only, which are left out, or many images are equal to others.
         """
+        return self._fit(X, y, groups, lambda name, measure: measure())
+
+    def _fit(self, X, y, groups, keep):
+        """Fit as `fit` says.
+
+        `keep` gets the name of each transformation and a function that measures it, and returns what this returns, or
+        returned in an earlier fit that was interrupted.
+        """
         chosen = choose_transformations(self.transformations)
         check_count(self.n_draws, "n_draws", high=1_000)
         check_count(self.n_folds, "n_folds", low=2)
@@ -259,13 +268,13 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         source = take_images(to_images(X, self._pixel_range), encoder, seed, rows, None)
         views = self._encode_images(encoder, source, len(codes))
         warn_of_copies(next(iter(views.values())), groups=groups)
-        self.evidence_ = self._measure(encoder, source, views, codes, groups, chosen, seed)
+        self.evidence_ = self._measure(encoder, source, views, codes, groups, chosen, seed, keep)
         self.layer_ = describe_features(encoder)
         self.advice_ = decide(self.evidence_)
         self.advised_ = choose_advised(self.advice_)
         return self
 
-    def _measure(self, encoder, source, views, codes, groups, transformations, seed):
+    def _measure(self, encoder, source, views, codes, groups, transformations, seed, keep):
         # the same arrays for all transformations: new ones would take longer than what is written into them
         copies = {name: np.empty((self.n_draws, *Z.shape), np.float32) for name, Z in views.items()}
         order = order_of_pairs(len(codes), len(codes), seed)
@@ -277,8 +286,8 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
         chance = np.bincount(codes).max() / len(codes)
         accuracies = np.array([share_interval(probe.correct, groups) for probe in probes.values()])
         usable = np.array([is_better_than_chance(probe.correct, chance, groups) for probe in probes.values()])
-        rows = []
-        for transformation in tqdm(transformations, "transformations", leave=False, disable=not self.verbose):
+
+        def measure(transformation):
             for name, Z in views.items():
                 copies[name][:] = Z  # the transformation may leave an image alone
             self._encode_copies(encoder, source, transformation, copies)
@@ -290,7 +299,10 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
             by_view = [_summarise(compared[name], probes[name].correct, chance, groups) for name in views]
             for name in by_view[0]:
                 summary[name] = ("view", [one[name] for one in by_view])
-            rows.append(xr.Dataset(summary))
+            return xr.Dataset(summary)
+
+        bar = tqdm(transformations, "transformations", leave=False, disable=not self.verbose)
+        rows = [keep(transformation.name, partial(measure, transformation)) for transformation in bar]
         evidence = xr.concat(rows, "transformation").assign_coords(
             transformation=[t.name for t in transformations], view=list(views),
             category=("transformation", [t.category for t in transformations]),

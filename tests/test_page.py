@@ -184,14 +184,18 @@ def test_layers_of_different_encoders(leave_out_figures):
     profile.sensitivity[1, 4, 1] = 0.5  # where the rotate was 0.028, and is 0.025 (-0.075 to 0.125) in the last layer
     profile.sensitivity_low[1, 4, 1] = 0.1
     points = Page(make_profile_page(profile)).texts["li"]
-    assert "No sensitivity of resnet falls clearly from the first layer (two) to the last (one)." in points
+    assert "No sensitivity of resnet falls or rises clearly from the first layer (two) to the last (one)." in points
     profile.sensitivity_low[1, 4, 1] = 0.4
     points = Page(make_profile_page(profile)).texts["li"]
-    assert "No sensitivity of vit falls clearly from the first layer (a) to the last (c)." in points
-    assert (
-        "From the first to the last layer of resnet, the sensitivity to rotate falls most: from 0.500 (two) to 0.025"
-        " (one)."
-    ) in points
+    assert "No sensitivity of vit falls or rises clearly from the first layer (a) to the last (c)." in points
+    said = (
+        "Of the sensitivities of resnet, from the first layer (two) to the last (one), that to rotate falls most: from"
+    )
+    assert f"{said} 0.500 to 0.025." in points
+    profile.sensitivity[1, 3, 2], profile.sensitivity_low[1, 3, 2] = 0.9, 0.8
+    points = Page(make_profile_page(profile)).texts["li"]
+    name, first = profile.transformation.values[2], profile.sensitivity[1, 4, 2].item()
+    assert f"{said} 0.500 to 0.025; that to {name} rises most: from {first:.3f} to 0.900." in points
 
 
 def test_layers_with_numbers_have_names():

@@ -148,7 +148,7 @@ def _summarise(profile):
 
 
 def _summarise_layers(profile):
-    """Return for each encoder whose sensitivity falls most, and clearly, from the first to the last layer."""
+    """Return for each encoder to what its sensitivity falls and rises most, and clearly, from first to last layer."""
     points = []
     for encoder in profile.encoder.values:
         of_one = profile.sel(encoder=encoder)
@@ -157,20 +157,20 @@ def _summarise_layers(profile):
             continue
         ends = of_one.isel(layer=order[[0, -1]])
         first, last = ends.sensitivity.transpose("layer", "transformation").values
-        apart = ends.sensitivity_high.isel(layer=1, drop=True) < ends.sensitivity_low.isel(layer=0, drop=True)
         names = [str(name).removeprefix("(").removesuffix(")") for name in ends.get("layer_name", ends.layer).values]
-        falls = first - last
-        if apart.any():
-            i = np.where(apart.values, falls, -np.inf).argmax()
-            points.append(
-                f"From the first to the last layer of {encoder}, the sensitivity to"
-                f" {profile.transformation.values[i]} falls most: from {first[i]:.3f} ({names[0]}) to {last[i]:.3f}"
-                f" ({names[1]})."
-            )
-        elif np.isfinite(falls).any():
-            points.append(
-                f"No sensitivity of {encoder} falls clearly from the first layer ({names[0]}) to the last ({names[1]})."
-            )
+        low, high = (ends[f"sensitivity_{end}"].transpose("layer", "transformation").values for end in ("low", "high"))
+        changes = (("falls", first - last, high[1] < low[0]), ("rises", last - first, high[0] < low[1]))
+        said = []
+        for word, change, clear in changes:
+            if clear.any():
+                i = np.where(clear, change, -np.inf).argmax()
+                name = profile.transformation.values[i]
+                said.append(f"that to {name} {word} most: from {first[i]:.3f} to {last[i]:.3f}")
+        layers = f"from the first layer ({names[0]}) to the last ({names[1]})"
+        if said:
+            points.append(f"Of the sensitivities of {encoder}, {layers}, {'; '.join(said)}.")
+        elif np.isfinite(first - last).any():
+            points.append(f"No sensitivity of {encoder} falls or rises clearly {layers}.")
     return points
 
 
@@ -396,7 +396,7 @@ PARTS = (
         " differences, which pairs the images, tells. A low sensitivity alone is no learned invariance: features that"
         " hardly differ between any two images, such as those of an untrained network, have one, too. Look whether ABX,"
         " how often the transformed version is nearer than another image, is near 1, and whether the features vary in"
-        " many directions (participation ratio); and compare with the same network with random weights. The numbers"
+        " many directions; and compare with the same network with random weights. The numbers"
         " are of the last layer and of the largest strength that was measured.",
     ),
     _Part(

@@ -302,7 +302,7 @@ def warn_of_few(pair_distances, random_distances):
     if few:
         warnings.warn(
             f"the sensitivity to {', '.join(dict.fromkeys(few))} rests on fewer than {FEW_PAIRS} pairs of twins, so its"
-            " interval may be too narrow: measure more pairs",
+            " interval is not known, or may be too narrow: measure more pairs",
             stacklevel=3,
         )
 

@@ -131,7 +131,9 @@ def test_nothing_is_left_to_gain_where_the_probe_is_right_about_all_images():
     assert advice_for(accuracy=1.0, z=-2.0) == ("nothing to gain", NOTHING_LEFT.format("harm, but little"))
     kind, sentence = advice_for(accuracy=1.0, z=2.0)
     assert kind == "encourage"
-    assert "errs less (in squared error: of the features, it is right about all these images without them)" in sentence
+    assert (
+        "errs less (it is surer; that of the features is right about all these images even without copies)" in sentence
+    )
     assert advice_for(accuracy=1.0, z=-0.9, retained=0.1)[0] == "avoid"  # the label may depend on it
     assert advice_for(usable=[True, True], accuracy=[1.0, 0.99], z=0.5)[0] == "try"  # the features come last
     assert advice_for(usable=[True, False], accuracy=[0.9, 1.0], z=0.5)[0] == "try"  # all are of one class

@@ -434,6 +434,47 @@ def test_buffers_are_what_they_were():
     assert (module.n_calls, module.mean.tolist()) == (0, [1, 1, 1])
 
 
+def test_a_cache_that_grows_stays_large(images):
+    class Caching(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.n_cached = 0
+            self.register_buffer("cached", torch.zeros(0), persistent=False)
+
+        def forward(self, images):
+            rows = images.flatten(1)
+            if rows.shape[1] > self.n_cached:
+                self.n_cached = rows.shape[1]
+                self.register_buffer("cached", torch.arange(float(self.n_cached)), persistent=False)
+            return rows + self.cached[: rows.shape[1]]
+
+    module = Caching()
+    assert (encode(module, images) == encode(module, images)).all()
+
+
+def test_arrays_on_a_disk_are_read_piece_by_piece(images):
+    class OnDisk:
+        shape, dtype, most = (12_000, 32, 32, 3), np.dtype(np.uint8), 0
+
+        def __len__(self):
+            return 12_000
+
+        def __getitem__(self, rows):
+            n = len(range(12_000)[rows])
+            self.most = max(self.most, n)
+            return np.zeros((n, 32, 32, 3), np.uint8)
+
+        def __array__(self, *_, **__):
+            raise AssertionError("all of it is read")
+
+    X = OnDisk()
+    encode(lambda X: X.mean(axis=(1, 2)), X)
+    assert X.most < 6_000
+    seen = []
+    encode(lambda X: seen.append(X.dtype) or X.mean(axis=(1, 2)), images / 255)
+    assert seen == [np.float64]
+
+
 def test_a_quantised_network_has_features(images):
     observed = torch.ao.quantization.QuantWrapper(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten()))
     observed.qconfig = torch.ao.quantization.default_qconfig

@@ -202,8 +202,8 @@ def test_full_disk(tmp_path):
     found = json.loads(done.stdout)
     assert "cannot write" in found["message"]
     assert "No space left on device" in found["message"]
-    assert f"{found['n_there']} of 8 cells are done" in found["message"]
-    assert "; the same command computes" in found["message"]
+    assert f"{found['n_there']} of 8 cells have ended" in found["message"]
+    assert "; the same command goes on" in found["message"]
     assert 1 <= found["n_there"] <= 3
     assert found["kept"]
     assert found["left"] == 0
@@ -229,7 +229,7 @@ def test_file_that_may_not_grow(fork, tmp_path):
     process.join(60)
     message = (tmp_path / "message").read_text()
     assert "cannot write" in message
-    assert "File too large; 0 of 8 cells are done; the same command computes them" in message
+    assert "File too large; 0 of 8 cells have ended; the same command goes on" in message
     assert not list((tmp_path / "cube.cells").glob(".*.tmp"))
 
 
@@ -285,9 +285,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path):
     assert process.returncode == 130
     assert 1 <= len(before) <= 7
     folder = path.with_suffix(".cells")
-    expected = (
-        f"interrupted: {len(before)} of 8 cells are done, and kept in {folder}; the same command computes the others"
-    )
+    expected = f"interrupted: {len(before)} of 8 cells have ended, and are kept in {folder}; the same command goes on"
     assert error.rstrip().splitlines()[-1] == expected
     assert "Traceback" not in error
     assert not path.exists()

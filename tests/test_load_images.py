@@ -524,6 +524,8 @@ def test_a_list_of_images_with_their_labels_is_a_data_set(images):
     loaded = load_images([(image, name) for image, name in zip(images[:3], "aba", strict=True)])
     assert (loaded[:] == images[:3]).all()
     assert loaded.labels.tolist() == ["a", "b", "a"]
+    with pytest.raises(ValueError, match="data holds pairs of a path and a label: give the paths alone"):
+        load_images([("a.png", 0), ("b.png", 1)])
 
 
 def test_floats_of_to_tensor_are_images(images):

@@ -103,6 +103,16 @@ def test_an_output_that_has_slots(images):
         features: torch.Tensor
         loss: float | None = None
 
+    @dataclasses.dataclass
+    class Derived:
+        maps: torch.Tensor
+        never: object = dataclasses.field(init=False)
+
+        def __post_init__(self):
+            self.pooled = self.maps.mean(dim=(2, 3))
+
+    derived = nn.Sequential(Model(lambda o: Derived(o.maps)))
+    np.testing.assert_allclose(encode(derived, images, layer="0[pooled]"), mean_colour(images), atol=1e-6)
     module = nn.Sequential(Model(lambda o: Slotted(o.maps)))
     for layer in (None, "", "0", "[features]", "0[features]"):
         np.testing.assert_allclose(encode(module, images, layer=layer), mean_colour(images), atol=1e-6)

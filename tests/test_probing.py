@@ -187,6 +187,8 @@ def test_a_search_over_encoders_keeps_those_that_are_frozen(encoder, source):
     for one in (nn.Flatten(), lambda X: X.mean(axis=(1, 2))):  # which need no wrapping, and may have it
         frozen = FrozenFeatureProbe(FrozenEstimator(one)).fit(X, y)
         assert (frozen.predict(X) == FrozenFeatureProbe(one).fit(X, y).predict(X)).all()
+    frozen = FrozenFeatureProbe(FrozenEstimator(nn.Flatten()), C=np.inf, max_iter=10_000).fit(X, y)
+    assert (frozen.predict(X / 255) == frozen.predict(X)).all()  # modules get images in [0, 1] in any case
 
 
 def test_flattened_images(source):

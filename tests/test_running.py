@@ -195,7 +195,7 @@ def test_interruption_keeps_finished_cells_and_says_how_to_go_on(path, capsys):
     with pytest.raises(SystemExit, match="^130$"):
         run(path, interrupted)
     folder = path.with_suffix(".cells")
-    said = f"interrupted: 4 of 8 cells are done, and kept in {folder}; the same command computes the others\n"
+    said = f"interrupted: 4 of 8 cells have ended, and are kept in {folder}; the same command goes on\n"
     assert capsys.readouterr().err.endswith("\n" + said)
     assert not path.exists()
     assert torch.get_num_threads() == n_threads
@@ -407,7 +407,9 @@ def test_cells_of_other_code_are_named(path, tmp_path, monkeypatch):
     run_study(compute, places, {"number": range(4)}, path, {}, title="", jobs=1, shard=(1, 2))
     script.write_text(script.read_text().replace("number}", "number + 100}"))
     importlib.invalidate_caches()
-    with pytest.warns(UserWarning, match="^2 of the cells in .* were computed with other code than this run's"):
+    with pytest.warns(
+        UserWarning, match="^2 of the cells in .* were computed before the file of their function was ch"
+    ):
         run_study(partial(compute), places, {"number": range(4)}, path, {}, title="", jobs=1)
 
 
@@ -497,7 +499,7 @@ def test_a_cell_that_becomes_unreadable_while_others_are_computed_keeps_them(pat
     with monkeypatch.context() as patch:
         patch.setattr(cells, "read_cell", fail)
         with pytest.raises(
-            OSError, match=f"Permission denied: .*{name}.*1 of 8 cells are done, and kept in .*; the same command"
+            OSError, match=f"Permission denied: .*{name}.*1 of 8 cells have ended, and are kept in .*; the same command"
         ):
             run(path, log=str(log))
     assert (run(path, log=str(log)).status == 1).all()

@@ -140,9 +140,7 @@ def test_a_stopped_command_goes_on_with_the_models_that_are_not_done(folder, cap
     Path("stop").touch()
     with pytest.raises(SystemExit, match="^130$"):
         advise("mine.py:Sides", "mine.py:Stops")
-    assert (
-        "1 of 2 cells are done, and kept in mine.cells; the same command computes the others" in capsys.readouterr().err
-    )
+    assert "1 of 2 cells have ended, and are kept in mine.cells; the same command goes on" in capsys.readouterr().err
     n_calls = len(Path("calls.txt").read_text())
     assert not Path("mine.nc").exists()
     Path("stop").unlink()

@@ -171,7 +171,7 @@ def _decide_one(one, usable):
     features = one.isel(view=-1)
     all_right = bool(features.usable) and features.accuracy.item() == 1
     if z > CLEAR:
-        surer = " (in squared error: of the features, it is right about all these images without them)" * all_right
+        surer = " (it is surer; that of the features is right about all these images even without copies)" * all_right
         return "encourage", f"Make the encoder ignore it: a probe that also sees such copies errs less{surer}{reacts}."
     if _label_may_depend(z, left):
         what = "harm" if z < -CLEAR else "do not help"

@@ -183,7 +183,7 @@ def lock_path(path):
     return path.with_name(f".{path.name}.lock")
 
 
-def compute_cell(function, arguments, path, *, threads=1, failed=None):
+def compute_cell(function, arguments, path, *, threads=1, failed=None, code=""):
     """Compute one cell and write its result or its failure, unless the file exists or another process computes it.
 
     Parameters
@@ -201,6 +201,8 @@ def compute_cell(function, arguments, path, *, threads=1, failed=None):
     failed : xarray.Dataset, optional
         Failure of this cell, as `read_cell` returned it, in whose place the cell is computed again. Any other failure
         stays as it is: another run has tried the cell since.
+    code : str
+        What tells the function's code from other code, see `find_code`; it is kept with the cell.
 
     Returns
     -------
@@ -222,7 +224,7 @@ def compute_cell(function, arguments, path, *, threads=1, failed=None):
         cell, _ = read_cell(path, arguments)
         if cell is None or (failed is not None and cell.identical(failed)):
             remove_leftovers(path)
-            cell = _call(function, arguments, path.with_suffix(".training"), threads)
+            cell = _call(function, arguments, path.with_suffix(".training"), threads).assign_attrs(code=code)
             try:
                 write(cell, path)
             except (TypeError, ValueError) as error:  # netCDF cannot hold what the function returned
@@ -276,7 +278,7 @@ def _call(function, arguments, checkpoints, threads):
             raise TypeError(f"the cell is of type {type(cell).__name__}, expected an xarray.Dataset")
         assemble([{}], [cell], {})  # a cell that no cube can hold fails here, not at the end
         seconds = time.perf_counter() - start
-        return cell.assign_attrs(_attributes(arguments, threads), code=find_code(function), seconds=seconds)
+        return cell.assign_attrs(_attributes(arguments, threads), seconds=seconds)
     except (Exception, SystemExit) as error:
         failed = _describe_failure(error, arguments, threads, time.perf_counter() - start)
     if find_device() != "cpu":

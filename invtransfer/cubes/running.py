@@ -167,19 +167,26 @@ def _choose_cells(cells, states, shard):
 
 def _read_cells(folder, wanted, function, threads):
     """Return all cells, None for those that are missing, and warn of files that this run would make differently."""
-    cells, ours = {}, find_origin(threads) | {"code": find_code(function)}
+    cells, ours, code = {}, find_origin(threads), find_code(function)
     for name, arguments in wanted.items():
         cells[name], complaint = read_cell(folder / f"{name}.nc", arguments)
         if complaint:
             warnings.warn(f"{complaint}: the cell is computed again", stacklevel=3)
-    others = {}
+    others, earlier = {}, []
     for name, cell in cells.items():
         if cell is not None:
-            theirs = json.loads(cell.attrs["origin"]) | {"code": cell.attrs.get("code", "")}
-            for what in ("versions", "threads", "code"):
-                known = what != "code" or (theirs["code"] and ours["code"])
-                if known and theirs.get(what) != ours[what]:
+            theirs = json.loads(cell.attrs["origin"])
+            for what in ("versions", "threads"):
+                if theirs.get(what) != ours[what]:
                     others.setdefault(what, []).append(name)
+            if code and cell_state(cell) == "done" and cell.attrs.get("code", code) not in ("", code):
+                earlier.append(name)
+    if earlier:
+        warnings.warn(
+            f"{len(earlier)} of the cells in {folder} were computed before the file of their function was changed, such"
+            f" as {earlier[0]}.nc: if what it computes has changed, delete them to compute them again",
+            stacklevel=3,
+        )
     for what, names in others.items():
         warnings.warn(
             f"{len(names)} of the cells in {folder} were computed with other {what} than this run's, such as"
@@ -220,10 +227,10 @@ def _assemble_study(grid, cells, coordinates):
 
 def _compute(executor, function, todo, failures, path, threads, n_cells):
     """Compute cells, and show the progress; each writes its own file."""
-    folder = path.with_suffix(".cells").absolute()
+    folder, code = path.with_suffix(".cells").absolute(), find_code(function)
 
     def more(name):
-        return {"threads": threads, "failed": failures[name]}
+        return {"threads": threads, "failed": failures[name], "code": code}
 
     with tqdm(total=n_cells, initial=n_cells - len(todo), desc="cells", unit="cell", smoothing=0) as bar:
         while todo:
@@ -258,7 +265,7 @@ def _finished(executor, calls):
         yield futures[future], future
 
 
-def _settle(future, arguments, path, *, threads, failed):
+def _settle(future, arguments, path, *, threads, failed, code):
     """Return the outcome of a call, and make sure that the cell's file is here."""
     try:
         outcome = future.result()
@@ -269,7 +276,7 @@ def _settle(future, arguments, path, *, threads, failed):
     except CancelledError as error:
         raise OSError("the scheduler is gone") from error
     except Exception as error:  # the call itself failed: its process died, or could not load the function
-        return compute_cell(partial(_fail, str(error)), arguments, path, threads=threads, failed=failed)
+        return compute_cell(partial(_fail, str(error)), arguments, path, threads=threads, failed=failed, code=code)
     stamp = stamp_of(path)
     if stamp is None or (outcome["state"] == "done" and outcome["stamp"] != stamp):
         with replacing(path) as temporary:  # the cell was computed on a machine that does not share this folder
@@ -292,8 +299,8 @@ def _fail(message, /, **arguments):
 def _count(folder, wanted):
     """Format how many cells there are when a run ends early."""
     n_there = sum((folder / f"{name}.nc").exists() for name in wanted)
-    kept, left = (f", and kept in {folder}", "computes the others") if n_there else ("", "computes them")
-    return f"{n_there} of {len(wanted)} cells are done{kept}; the same command {left}"
+    kept = f", and are kept in {folder}" if n_there else ""
+    return f"{n_there} of {len(wanted)} cells have ended{kept}; the same command goes on"
 
 
 def plan_study(grid, coordinates, path, settings, estimate, jobs=None, *, states=UNDONE, shard=(1, 1)):

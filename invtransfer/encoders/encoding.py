@@ -18,7 +18,6 @@ from invtransfer.encoders.many_layers import ManyLayers
 from invtransfer.encoders.outputs import check_pool
 from invtransfer.encoders.preprocessing import size_behind_preprocessing
 from invtransfer.images.checks import as_array, check_images
-from invtransfer.images.collection import ImageCollection
 from invtransfer.networks.devices import resolve_device
 from invtransfer.networks.inference import (
     apply_in_batches,
@@ -89,11 +88,14 @@ def encode(encoder, X, batch_size=None, *, layer=None, pool="auto", precision="f
     >>> encode(lambda X: X.mean(axis=(1, 2)), images).shape
     (5, 3)
     """
-    if not isinstance(X, ImageCollection):
-        given, X = X, as_array(X, "X")
-        if X.ndim != 4:
-            raise ValueError(f"X has shape {X.shape}, expected (n_samples, height, width, n_channels)")
-        X = check_images(given) if X.shape[3] == 3 else X
+    given = X
+    if not isinstance(getattr(X, "dtype", None), np.dtype):  # what has one may be on a disk, and is read piece by piece
+        X = as_array(X, "X")
+    if len(X.shape) != 4:
+        raise ValueError(f"X has shape {X.shape}, expected (n_samples, height, width, n_channels)")
+    if isinstance(X, np.ndarray) and X.shape[3] == 3:
+        checked = check_images(given)
+        X = X if X is given else checked  # an array stays as it is, also one of float64
     return encode_checked(encoder, X, batch_size, layer=layer, pool=pool, precision=precision)
 
 
@@ -166,8 +168,7 @@ def open_encoder(encoder, layer=None, pool="auto", layers=None):
     ((5, 4), 'output of the module, mean over places')
     """
     check_pool(pool)
-    if isinstance(encoder, FrozenEstimator):  # what a grid needs around fitted estimators, and modules may have
-        encoder = encoder.estimator
+    encoder = _unwrap(encoder)
     if isinstance(encoder, type):
         raise TypeError(f"encoder is the class {encoder.__name__}, expected an instance of it")
     if layer is not None and layers is not None:
@@ -197,6 +198,11 @@ def open_encoder(encoder, layer=None, pool="auto", layers=None):
             f" a function or None{_hint(encoder)}"
         )
     return encoder
+
+
+def _unwrap(encoder):
+    """Return what is in a `FrozenEstimator`, which grids need around fitted estimators, and modules may have."""
+    return encoder.estimator if isinstance(encoder, FrozenEstimator) else encoder
 
 
 def _hint(encoder):
@@ -434,6 +440,7 @@ def gets_raw_pixels(encoder):
     >>> gets_raw_pixels(nn.Flatten()), gets_raw_pixels(None)
     (False, True)
     """
+    encoder = _unwrap(encoder)
     first = encoder.steps[0][1] if isinstance(encoder, Pipeline) else encoder
     return not (isinstance(first, nn.Module) or _is_ours(first))
 

@@ -301,8 +301,9 @@ def _copy(value):
         return [_copy(one) for one in value] if isinstance(value, list) else tuple(map(_copy, value))
     if dataclasses.is_dataclass(value):
         twin = copy.copy(value)
-        for field in dataclasses.fields(value):
-            object.__setattr__(twin, field.name, _copy(getattr(value, field.name)))  # it may be frozen
+        names = {field.name for field in dataclasses.fields(value) if hasattr(value, field.name)}
+        for name in names | getattr(value, "__dict__", {}).keys():
+            object.__setattr__(twin, name, _copy(getattr(value, name)))  # it may be frozen
         return twin
     return value
 

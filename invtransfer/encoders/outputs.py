@@ -146,7 +146,8 @@ def parts_of(output):
     elif isinstance(output, (list, tuple)):
         parts = enumerate(output)
     elif dataclasses.is_dataclass(output):
-        parts = ((field.name, getattr(output, field.name)) for field in dataclasses.fields(output))
+        names = [field.name for field in dataclasses.fields(output) if hasattr(output, field.name)]
+        parts = ({name: getattr(output, name) for name in names} | getattr(output, "__dict__", {})).items()
     else:
         return None
     return {str(name): part for name, part in parts if part is not None}

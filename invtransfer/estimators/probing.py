@@ -209,7 +209,8 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
             if name != "batch_size" or value is not None:
                 check_count(value, name)
         for name in ("C", "learning_rate"):
-            check_positive(getattr(self, name), name)
+            if name != "C" or math.inf != self.C:  # which is no penalty
+                check_positive(getattr(self, name), name)
 
     @usual_torch()
     def _fit_adam(self, Z, codes, Z_val, codes_val):

@@ -152,6 +152,8 @@ def _load_object(data, size, skip_unreadable):
         data = list(np.asarray(data))
     if isinstance(data, (list, tuple)):
         if data and isinstance(data[0], tuple) and len(data[0]) == 2 and np.ndim(data[0][1]) == 0:
+            if isinstance(data[0][0], (str, PathLike)):
+                raise ValueError("data holds pairs of a path and a label: give the paths alone, and keep the labels")
             return load_data_set(data, size)  # of (image, label)
         pictures = _leave_out_unreadable(data) if skip_unreadable else data
         _check_sizes(pictures, size)

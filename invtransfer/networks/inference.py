@@ -144,8 +144,14 @@ def _evaluation_mode(network):
     switched = [module for module, mode in modes if mode and type(module).train is not nn.Module.train]
     weights = [weight for module in switched for weight in module.parameters(recurse=False)]
     before = [weight.detach().clone() for weight in weights]
-    # of normalisations that a person keeps in training mode, observers of quantisation, or modules that count
-    buffers = [(module, *named) for module, _ in modes for named in module.named_buffers(recurse=False)]
+    # of normalisations that a person keeps in training mode, observers of quantisation, or modules that count; caches,
+    # which modules may enlarge, are not part of their state
+    buffers = [
+        (module, name, buffer)
+        for module, _ in modes
+        for name, buffer in module.named_buffers(recurse=False)
+        if name not in getattr(module, "_non_persistent_buffers_set", ())
+    ]
     known = [buffer.detach().clone() for *_, buffer in buffers]
     try:
         if any(mode for _, mode in modes):
@@ -163,7 +169,8 @@ def _evaluation_mode(network):
         for (module, name, buffer), values in zip(buffers, known, strict=True):
             with suppress(RuntimeError):  # of one whose elements share memory, into which nothing can be written
                 buffer.data.copy_(values)
-            if module._buffers.get(name) is not buffer and not isinstance(module, torch.jit.ScriptModule):
+            now = None if isinstance(module, torch.jit.ScriptModule) else module._buffers.get(name)
+            if now is not None and now is not buffer and now.shape == buffer.shape:
                 setattr(module, name, buffer)  # the module had put another tensor in its place
 
 

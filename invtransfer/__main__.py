@@ -347,7 +347,7 @@ def _reproduce(options):
     if "study" not in cube.attrs and "arguments" in cube:
         raise ValueError(
             f"{options.cube} is a cube of your own study, whose function the command does not know: call it with the"
-            " arguments that the cube has for the place, see invtransfer.cubes.reproduction.reproduce"
+            " arguments that the cube has for the place, see invtransfer.cubes.reproduce"
         )
     if "study" not in cube.attrs or "settings" not in cube.attrs:
         raise ValueError("the cube is not a study's, or of an earlier version: it does not say how to compute a cell")

@@ -204,13 +204,14 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
 
     def _check_numbers(self):
         """Check the parameters of both solvers, so that a mistake shows whichever is used."""
-        for name in ("max_iter", "epochs", "batch_size"):
-            value = getattr(self, name)
-            if name != "batch_size" or value is not None:
-                check_count(value, name)
-        for name in ("C", "learning_rate"):
-            if name != "C" or math.inf != self.C:  # which is no penalty
-                check_positive(getattr(self, name), name)
+        check_count(self.max_iter, "max_iter")
+        check_count(self.epochs, "epochs")
+        if self.batch_size is not None:
+            check_count(self.batch_size, "batch_size")
+        check_positive(self.learning_rate, "learning_rate")
+        inverse = self.C
+        if inverse != math.inf:  # which means no penalty
+            check_positive(inverse, "C")
 
     @usual_torch()
     def _fit_adam(self, Z, codes, Z_val, codes_val):

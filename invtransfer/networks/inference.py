@@ -138,7 +138,7 @@ def first_weight(network):
 
 @contextmanager
 def _evaluation_mode(network):
-    """Put a network into evaluation mode; afterwards its modes, weights and buffers are what they were."""
+    """Put a network into evaluation mode; afterwards its modes, weights and persistent buffers are as before."""
     modes = [(module, module.training) for module in network.modules()]
     # modules whose `train` does more than setting the mode; adapters add their weights to those of a layer
     switched = [module for module, mode in modes if mode and type(module).train is not nn.Module.train]

@@ -396,8 +396,8 @@ PARTS = (
         " differences, which pairs the images, tells. A low sensitivity alone is no learned invariance: features that"
         " hardly differ between any two images, such as those of an untrained network, have one, too. Look whether ABX,"
         " how often the transformed version is nearer than another image, is near 1, and whether the features vary in"
-        " many directions; and compare with the same network with random weights. The numbers"
-        " are of the last layer and of the largest strength that was measured.",
+        " many directions; and compare with the same network with random weights. The numbers are of the last layer and"
+        " of the largest strength that was measured.",
     ),
     _Part(
         "Over the layers", {"sensitivity", "layer"}, _at_largest_strength,
@@ -420,9 +420,9 @@ PARTS = (
         (("Interactions of pairs", plots.plot_interactions),), "interaction",
         _tabulate_interactions,
         "How to read this: images got the first transformation and then the second. The interaction is the square of"
-        " the sensitivity to both, minus the squares of those to each alone. If it is near 0, within half the square of"
-        " the smaller of the two, they add up (additive); below that, one hides the other (covering); above, they"
-        " strengthen each other (amplifying). If its interval reaches over these bounds, the images do not decide"
+        " the sensitivity to both, minus the squares of those to each alone. If its interval lies near 0, within half"
+        " the square of the smaller of the two, they add up (additive). Else, if it lies below 0, one hides the other"
+        " (covering); if above 0, they strengthen each other (amplifying); if it holds 0, the images do not decide"
         " (unclear). Two large movements cover one another even if they have nothing to do with one another, as a"
         " sensitivity hardly exceeds 1.",
     ),

@@ -12,7 +12,8 @@ from sklearn.base import clone
 from torch import nn
 
 from invtransfer import FrozenFeatureProbe, SensitivityScorer, Transformation, TransformedImages
-from invtransfer.analysis.representations import DISTANCES, distances, make_whitening, sensitivity_interval
+from invtransfer.analysis.representations import DISTANCES, distances, sensitivity_interval
+from invtransfer.analysis.whitening import make_whitening
 from invtransfer.encoders import encode
 from invtransfer.encoders.many_layers import FEATURE
 from invtransfer.transformations import TRANSFORMATIONS

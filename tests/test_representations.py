@@ -10,13 +10,13 @@ from invtransfer.analysis.representations import (
     count_effective_pairs,
     distances,
     leave_one_out,
-    make_whitening,
     mean_random_distance,
     normalized_variance,
     participation_ratio,
     sensitivity_interval,
     variance_moments,
 )
+from invtransfer.analysis.whitening import make_whitening
 
 
 def test_distances():

@@ -14,16 +14,15 @@ import xarray as xr
 from invtransfer.analysis.representations import (
     FEW_PAIRS,
     PAIRS_PER_BLOCK,
-    Whitening,
     compare_within_blocks,
     count_effective_pairs,
     distances,
-    make_whitening,
     mean_random_distance,
     normalized_variance,
     participation_ratio,
     variance_moments,
 )
+from invtransfer.analysis.whitening import Whitening, make_whitening
 from invtransfer.encoders.encoding import columns_of, count_at_once, describe_layers, encode_pieces
 from invtransfer.encoders.repeating import N_REPEATED, warn_if_features_vary
 from invtransfer.estimators.pairs import choose_acting, differ, make_plain, make_transformed

@@ -74,9 +74,7 @@ def make_whitening(Z):
         return Whitening(np.zeros((0, Z.shape[1])), np.zeros(0), 0.0)
     from sklearn.covariance import ledoit_wolf_shrinkage  # slow to import, and commands for cubes do without
 
-    with threadpool_limits(
-        1, user_api="blas"
-    ):  # whose waiting threads would slow down those of torch
+    with threadpool_limits(1, user_api="blas"):  # whose waiting threads would slow down those of torch
         shrinkage = ledoit_wolf_shrinkage(Z, assume_centered=True)
         _, singular, directions = np.linalg.svd(Z, full_matrices=False)
     variances = np.square(singular) / len(Z)

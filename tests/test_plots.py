@@ -591,6 +591,7 @@ def test_curves_show_means_and_intervals(n_seeds):
     (axes,) = draw_curves(figure, values, **CURVES)
     save(figure)
     assert [line.get_label() for line in axes.get_lines()] == [str(n) for n in range(1, 9)]
+    assert [legend.get_title().get_text() for part in figure.subfigs for legend in part.legends] == ["n source"]
     for i, line in enumerate(axes.get_lines()):
         np.testing.assert_allclose(line.get_ydata(), values.isel(n_source=i).mean("seed"))
         np.testing.assert_array_equal(np.round(line.get_xdata()), range(1, 9))

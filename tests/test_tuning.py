@@ -7,13 +7,22 @@ import torch
 from estimator_checks import digest, outputs, own
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 import invtransfer.estimators.tuning
-from invtransfer import FineTuner, FrozenFeatureProbe, InvariantPretrainer, SensitivityScorer, Transforms2D
+from invtransfer import (
+    FineTuner,
+    FrozenFeatureProbe,
+    InvariantPretrainer,
+    SensitivityScorer,
+    Transforms2D,
+    load_encoder,
+    save_encoder,
+)
 from invtransfer.estimators.tuning import fold_standardisation
 
 QUICK = {"epochs": 2, "batch_size": 32, "random_state": 0}
@@ -289,6 +298,17 @@ def test_cross_validation_and_grid_search(encoder, target):
     search = GridSearchCV(tuner, {"learning_rate": [1e-3, 1e-2], "probe__C": [1.0]}, cv=2).fit(X, y)
     assert search.best_estimator_.encoder is encoder
     assert search.best_estimator_.probe_.C == 1.0
+
+
+def test_a_search_over_encoders_keeps_those_that_are_frozen(encoder, target, tmp_path):
+    X, y = target.sample(60)
+    search = GridSearchCV(FineTuner(None, **QUICK), {"encoder": [FrozenEstimator(encoder), None]}, cv=2).fit(X, y)
+    alone = [cross_val_score(FineTuner(one, **QUICK), X, y, cv=2).mean() for one in (encoder, None)]
+    assert search.cv_results_["mean_test_score"] == pytest.approx(alone)
+    tuner = FineTuner(FrozenEstimator(encoder), **QUICK).fit(X, y)
+    for number, one in enumerate((tuner, FrozenEstimator(tuner))):  # a file holds what is inside
+        save_encoder(one, tmp_path / f"{number}.npz")
+        assert np.array_equal(load_encoder(tmp_path / f"{number}.npz").transform(X), tuner.transform(X))
 
 
 @pytest.mark.parametrize("kind", ["pretrainer", "module"])

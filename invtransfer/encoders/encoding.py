@@ -168,7 +168,7 @@ def open_encoder(encoder, layer=None, pool="auto", layers=None):
     ((5, 4), 'output of the module, mean over places')
     """
     check_pool(pool)
-    encoder = _unwrap(encoder)
+    encoder = unwrap(encoder)
     if isinstance(encoder, type):
         raise TypeError(f"encoder is the class {encoder.__name__}, expected an instance of it")
     if layer is not None and layers is not None:
@@ -200,7 +200,7 @@ def open_encoder(encoder, layer=None, pool="auto", layers=None):
     return encoder
 
 
-def _unwrap(encoder):
+def unwrap(encoder):
     """Return what is in a `FrozenEstimator`, which grids need around fitted estimators, and modules may have."""
     return encoder.estimator if isinstance(encoder, FrozenEstimator) else encoder
 
@@ -440,7 +440,7 @@ def gets_raw_pixels(encoder):
     >>> gets_raw_pixels(nn.Flatten()), gets_raw_pixels(None)
     (False, True)
     """
-    encoder = _unwrap(encoder)
+    encoder = unwrap(encoder)
     first = encoder.steps[0][1] if isinstance(encoder, Pipeline) else encoder
     return not (isinstance(first, nn.Module) or _is_ours(first))
 

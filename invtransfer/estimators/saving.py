@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from invtransfer.encoders.classifier import build_network
+from invtransfer.encoders.encoding import unwrap
 from invtransfer.estimators.inputs import check_image_shape
 from invtransfer.estimators.pretraining import InvariantPretrainer
 from invtransfer.estimators.probing import FrozenFeatureProbe
@@ -78,7 +79,7 @@ def save_encoder(encoder, path):
     >>> bool((again.transform(X) == encoder.transform(X)).all())
     True
     """
-    path, arrays = expand_path(path), {}
+    encoder, path, arrays = unwrap(encoder), expand_path(path), {}
     description = {"content": "encoder", "format": FORMAT, "encoder": _describe(encoder, arrays, "")}
     module = _own_module(encoder)
     description["module"] = None if module is None else type(module).__name__
@@ -104,10 +105,11 @@ def _describe(encoder, arrays, prefix):
     if isinstance(encoder, InvariantPretrainer):
         return description | {"network": None if isinstance(encoder.network, nn.Module) else str(encoder.network)}
     probe = None if encoder.probe is None else _describe_parameters(encoder.probe)
-    if encoder.encoder is None or isinstance(encoder.encoder, nn.Module):
-        original = None if encoder.encoder is None else "module"
+    tuned = unwrap(encoder.encoder)
+    if tuned is None or isinstance(tuned, nn.Module):
+        original = None if tuned is None else "module"
     else:
-        original = _describe(encoder.encoder, arrays, f"{prefix}encoder/")
+        original = _describe(tuned, arrays, f"{prefix}encoder/")
     return description | {"encoder": original, "probe": probe}
 
 
@@ -132,7 +134,7 @@ def _recipe(encoder):
 
 def _own_module(encoder):
     """Return the person's own module that is needed to load an encoder, or None."""
-    given = encoder.network if isinstance(encoder, InvariantPretrainer) else encoder.encoder
+    given = encoder.network if isinstance(encoder, InvariantPretrainer) else unwrap(encoder.encoder)
     if isinstance(given, nn.Module):
         return given
     if _recipe(encoder)["network"] is None:

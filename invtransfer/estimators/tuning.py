@@ -6,6 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from invtransfer.encoders.classifier import build_network
+from invtransfer.encoders.encoding import unwrap
 from invtransfer.estimators.frozen import AroundEncoder
 from invtransfer.estimators.inputs import validate_input, validate_validation
 from invtransfer.estimators.network_classifier import NetworkClassifier
@@ -28,7 +29,8 @@ class FineTuner(AroundEncoder, NetworkClassifier):
     encoder : InvariantPretrainer, FineTuner, torch.nn.Module or None
         Fitted encoder from images to features. A torch module receives float tensors in [0, 1] of shape
         (n_samples, 3, height, width), so a normalisation of the images belongs in it. None: the pixels are the
-        features, and a linear classifier is trained further.
+        features, and a linear classifier is trained further. In the grid of a search, give
+        ``sklearn.frozen.FrozenEstimator(encoder)``.
     layer : str or None
         Layer of a torch module whose output is taken as the features: a name listed by ``named_modules()``, or "" for
         the output of the module; a part of an output that is no tensor follows in brackets, as in "lstm[0]". None: what
@@ -189,18 +191,19 @@ class FineTuner(AroundEncoder, NetworkClassifier):
         NotFittedError
             If `encoder` is an estimator that is not fitted.
         """
-        _check_encoder(self.encoder)
+        encoder = unwrap(self.encoder)
+        _check_encoder(encoder)
         if self.probe is not None and not isinstance(self.probe, FrozenFeatureProbe):
             raise TypeError(f"probe is of type {type(self.probe).__name__}, expected a FrozenFeatureProbe or None")
         epochs = check_count(self.epochs, "epochs", low=0)
         X, y = validate_input(self, X, y, reset=True)
         batch_size = self._check_batch_size(len(X))
-        self._check_shape()
+        self._check_shape(encoder)
         self.classes_, codes = find_classes(y)
         X_val, codes_val = validate_validation(self, X_val, y_val)
         seed = self._derive_seed("tuning")
         renew = self._transformed(X, seed)
-        self.probe_ = self._make_probe(seed)._fit(X if renew is None else renew(0), codes, X_val, codes_val)
+        self.probe_ = self._make_probe(encoder, seed)._fit(X if renew is None else renew(0), codes, X_val, codes_val)
         network, recipe = self._copy_network()
         self.history_ = train(
             network,
@@ -225,17 +228,17 @@ class FineTuner(AroundEncoder, NetworkClassifier):
         self._keep(network, recipe)
         return self
 
-    def _check_shape(self):
+    def _check_shape(self, encoder):
         """Raise an error if the encoder was fitted on images of another shape."""
-        shape = getattr(self.encoder, "image_shape_", self.image_shape_)
+        shape = getattr(encoder, "image_shape_", self.image_shape_)
         if shape != self.image_shape_:
             hint = f": give image_shape={shape}" if self.image_shape_[2] == 1 and shape[2] == 3 else ""
             raise ValueError(f"X has images of shape {self.image_shape_}, expected {shape}, as the encoder has{hint}")
 
-    def _make_probe(self, seed):
-        """Return an unfitted probe that has seen the same images and labels as the tuner."""
+    def _make_probe(self, encoder, seed):
+        """Return an unfitted probe of an encoder that has seen the same images and labels as the tuner."""
         probe = FrozenFeatureProbe() if self.probe is None else clone(self.probe)
-        encoder = nn.Flatten() if self.encoder is None else self.encoder
+        encoder = nn.Flatten() if encoder is None else encoder
         probe.set_params(encoder=encoder, layer=self.layer, image_shape=self.image_shape)
         if probe.random_state is None:
             probe.set_params(random_state=seed)

@@ -370,6 +370,8 @@ def _check_same_study(path, settings, coordinates):
         names = ours.keys() | theirs.keys() if isinstance(theirs, dict) else []
         differing = sorted(name for name in names if ours.get(name) != theirs.get(name))
         how = f"{', '.join(differing)} differ" if differing else "it has none"
+        if differing and ours.keys() != theirs.keys():  # of another study, or of another version
+            how = f"its title is {there.attrs.get('title', '')!r}; {how}"
         raise ValueError(f"{path} belongs to other settings ({how}): {advice}")
     for dim in there.status.dims:
         missing = [label for label in there[dim].values.tolist() if label not in coordinates[dim]]

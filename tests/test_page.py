@@ -109,6 +109,17 @@ def leave_out_figures(monkeypatch):
     return lambda: monkeypatch.setitem(sys.modules, "matplotlib", None)
 
 
+def test_links_lead_to_the_sections_of_a_long_page():
+    titles = ["One & all", "Two", "Three"]
+    page = make_page("title", "lead", [(title, [f"text of {title}"]) for title in titles])
+    links = re.findall(r'<a href="#(.*?)">(.*?)</a>', page)
+    assert [title for _, title in links] == ["One &amp; all", "Two", "Three"]
+    for target, title in links:
+        assert page.count(f'id="{target}"') == 1
+        assert f'<section id="{target}">\n<h2>{title}</h2>' in page
+    assert "<nav" not in make_page("title", "lead", [("One", []), ("Two", [])])  # which are seen at a glance
+
+
 @pytest.mark.parametrize("layers", [None, "blocks"])
 def test_a_page_of_one_encoder_without_a_name(layers):
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.ReLU(), torch.nn.Conv2d(2, 4, 3))

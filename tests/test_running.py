@@ -364,7 +364,7 @@ def test_choice_that_cannot_be_made(path, options, message):
     [
         (partial(run, settings={"width": 1, "epochs": 2, "same": 0}),
          {"settings": {"width": 2, "more": 1, "same": 0}}, ValueError,
-         r"cube\.nc belongs to other settings \(its title is 'toys'; epochs, more, width differ\): choose another --out"),
+         r"cube\.nc belongs to other settings \(its title is 'toys'; epochs, more, width differ\): choose another"),
         (lambda path: write(xr.Dataset({"x": 1.0}), path), {}, ValueError,
          r"cube\.nc belongs to other settings \(it has none\): choose another --out, or move it"),
         (lambda path: path.write_bytes(b"precious"), {}, DamagedFileError, r"cube\.nc cannot be read as netCDF"),

@@ -21,6 +21,8 @@ h1 { font-size: 1.7rem; line-height: 1.2; }
 h2 { font-size: 1.25rem; margin-top: 2.5rem; border-bottom: 1px solid #ccc; }
 p, ul { max-width: 46rem; }
 ul { padding-left: 1.3rem; }
+nav ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 0.2rem 1.5rem; max-width: none; }
+a { color: #00558c; }
 figure { margin: 1.5rem 0; }
 figcaption { font-weight: 600; margin-bottom: 0.4rem; max-width: 46rem; }
 .scroll { overflow-x: auto; }
@@ -48,6 +50,7 @@ pre.table { white-space: pre; overflow-x: auto; }
 @media print {
   @page { margin: 1.5cm; }
   body { padding: 0; max-width: none; font-size: 10pt; }
+  nav { display: none; }
   h2, figcaption { break-after: avoid; }
   .picture, thead, tr { break-inside: avoid; }
   .scroll { overflow: visible; }
@@ -163,8 +166,9 @@ def make_page(title, lead, sections):
     lead : str
         What the page is about, in a sentence.
     sections : list of (str, list)
-        Title of each section, and its parts: a str is a paragraph, a list of str a list of points; the others are
-        `Table`, `Picture` or `Verbatim`. All texts are shown as they are, also "<" and "&".
+        Title of each section, to which links lead if there are three or more, and its parts: a str is a paragraph, a
+        list of str a list of points; the others are `Table`, `Picture` or `Verbatim`. All texts are shown as they are,
+        also "<" and "&".
 
     Returns
     -------
@@ -182,8 +186,13 @@ def make_page(title, lead, sections):
     (True, True)
     """
     parts = [f"<h1>{escape(title)}</h1>", f"<p>{escape(lead)}</p>"]
-    for heading, contents in sections:
-        parts += ["<section>", f"<h2>{escape(heading)}</h2>", *map(_format_part, contents), "</section>"]
+    if len(sections) > 2:
+        links = [
+            f'<li><a href="#{number}">{escape(heading)}</a></li>' for number, (heading, _) in enumerate(sections, 1)
+        ]
+        parts += ['<nav aria-label="Sections"><ul>', *links, "</ul></nav>"]
+    for number, (heading, contents) in enumerate(sections, 1):
+        parts += [f'<section id="{number}">', f"<h2>{escape(heading)}</h2>", *map(_format_part, contents), "</section>"]
     return "\n".join([
         "<!DOCTYPE html>", '<html lang="en">', "<head>", '<meta charset="utf-8">', MARK,
         '<meta name="viewport" content="width=device-width, initial-scale=1">', f"<title>{escape(title)}</title>",

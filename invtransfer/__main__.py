@@ -11,6 +11,7 @@ from pathlib import Path
 from invtransfer.cubes.assembly import STATUS, check_study_cube, is_whole
 from invtransfer.cubes.export import export_csv
 from invtransfer.cubes.files import load_cube, read, write
+from invtransfer.cubes.kinds import find_kind
 from invtransfer.cubes.merging import merge
 from invtransfer.cubes.reproduction import reproduce
 from invtransfer.cubes.status import format_status
@@ -341,15 +342,15 @@ def _reproduce(options):
             raise ValueError(f"--cell has {name + equals + label!r}, expected NAME=LABEL, such as seed=0")
     cube = read(options.cube)
     check_study_cube(cube, options.cube)
-    without_images = "preprocessing" in cube or "command" in cube.attrs
-    if "study" not in cube.attrs and without_images:
+    kind = find_kind(cube)
+    if kind in ("measurement", "advice"):
         raise ValueError(f"{options.cube} is a measurement: run its command again, with another --out, and compare")
-    if "study" not in cube.attrs and "arguments" in cube:
+    if kind == "own study":
         raise ValueError(
             f"{options.cube} is a cube of your own study, whose function the command does not know: call it with the"
             " arguments that the cube has for the place, see invtransfer.cubes.reproduce"
         )
-    if "study" not in cube.attrs or "settings" not in cube.attrs:
+    if kind != "study" or "settings" not in cube.attrs:
         raise ValueError("the cube is not a study's, or of an earlier version: it does not say how to compute a cell")
     study = _load_study(cube.attrs["study"], options.study)
     function = study.bind(parse_json(cube.attrs["settings"], "settings", dict), options.objects, options.data)
@@ -382,28 +383,28 @@ def _page(options):
     path = options.out or options.cube.with_suffix(".html")
     cube = read(options.cube)
     pages.check_page(path)
-    if "arguments" in cube and not ({"study", "command"} & cube.attrs.keys() or "preprocessing" in cube):
-        raise ValueError(
-            f"{options.cube} is a cube of your own study, which has no page: plot it with xarray or"
-            " invtransfer.plots.draw_curves, or export it (invtransfer export)"
-        )
-    is_measurement = "transformation" in cube.dims and {"sensitivity", "status"} & cube.data_vars.keys()
-    if options.images and (not is_measurement or {"study", "command"} & cube.attrs.keys()):
+    kind = find_kind(cube)
+    if options.images and kind != "measurement":
         raise ValueError(f"--images is for cubes of invtransfer measure, and {options.cube} is none")
-    if options.study and "study" not in cube.attrs:
+    if options.study and kind != "study":
         raise ValueError(f"--study is for cubes of studies, and {options.cube} is none")
-    if cube.attrs.get("command") == "advise":
-        page = pages.make_advice_page(cube, options.cube.name)
-    elif "study" in cube.attrs:
+    if kind == "study":
         study = _load_study(cube.attrs["study"], options.study)
         from invtransfer.analysis.claims import describe_claims
 
         claims = study.claims(cube) if study.claims is not None and is_whole(cube) else []
         page = pages.make_study_page(cube, study, describe_claims(claims))
-    elif is_measurement:
+    elif kind == "advice":
+        page = pages.make_advice_page(cube, options.cube.name)
+    elif kind in ("measurement", "profile"):
         page = pages.make_profile_page(cube, options.cube.name, *_find_images(cube, options.images))
-    elif "verdict" in cube:
+    elif kind == "timings":
         page = pages.make_speed_page(cube, options.cube.name)
+    elif kind == "own study":
+        raise ValueError(
+            f"{options.cube} is a cube of your own study, which has no page: plot it with xarray or"
+            " invtransfer.plots.draw_curves, or export it (invtransfer export)"
+        )
     else:
         raise ValueError(f"{options.cube} is no cube of invtransfer measure or advise, or of a study")
     pages.write_page(page, path)

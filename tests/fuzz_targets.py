@@ -86,7 +86,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "check_repeats", "encode_plain", "measure_twins", "invtransfer.estimators.pairs", "count_at_once",
         "warn_of_few", "warn_of_equal_features", "check_features",
         "check_no_label_missing", "find_module", "forget_fit", "list_advised", "order_advice", "shorten_repeated",
-        "format_accuracies", "encode_checked",
+        "format_accuracies", "encode_checked", "unwrap",
         "choose_transformations",
         "check_no_paths", "SourceLoader", "arrange_profile", "find_depths", "make_whitenings", "put_feature_last",
         "select_last_layer",
@@ -1585,6 +1585,15 @@ def tables(draw):
     with folder_of({}) as folder:
         paths = call(public("export_csv"), cube, folder, "cube", overwrite=draw(st.booleans()))
         assert all(path.exists() for path in paths)
+
+
+@target("find_kind")
+def kind_of_cube(draw):
+    cube = draw(mutated(draw(assembled() | factor_cubes()), xr.Dataset))
+    cube = cube.assign_attrs(draw(st.dictionaries(st.sampled_from(["study", "command", "settings"]), names() | odd())))
+    assert call(public("find_kind"), cube) in (
+        "study", "own study", "measurement", "advice", "timings", "profile", None,
+    )  # fmt: skip
 
 
 @target("find_place", "reproduce")

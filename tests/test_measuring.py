@@ -536,6 +536,15 @@ def test_cubes_of_models_with_other_layers_merge(folder):
         Path("merged.nc").unlink()
 
 
+def test_the_page_of_models_that_all_failed_says_why(folder):
+    with pytest.raises(SystemExit):
+        measure("mine.py:Fails", "--transformations", "grayscale")
+    main(["page", "mine.nc"])
+    shown = Path("mine.html").read_text()
+    assert "Nothing was measured." in shown
+    assert "mine.py:Fails" in shown
+
+
 def test_a_measurement_is_not_reproduced_cell_by_cell(folder, capsys):
     measure("mine.py:colours", "--transformations", "hue")
     with pytest.raises(SystemExit):

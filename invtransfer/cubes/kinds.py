@@ -1,0 +1,43 @@
+"""What a cube is of: a study, a measurement, advice, or something of a person's own."""
+
+from invtransfer.storage import parse_json
+
+
+def find_kind(cube):
+    """Return what a cube is of.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        As `read` returns it.
+
+    Returns
+    -------
+    kind : str or None
+        "study" of the package; "own study", computed with `run_study`; "measurement" by ``invtransfer measure``,
+        whether any of its models worked or not; "advice" by ``invtransfer advise``; "timings" of a speed script;
+        "profile", such as that of a `SensitivityScorer`; None: something else.
+
+    Raises
+    ------
+    ValueError
+        If the settings are not JSON.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> find_kind(xr.Dataset(attrs={"study": "factors"}))
+    'study'
+    """
+    settings = parse_json(cube.attrs.get("settings", "{}"), "settings", dict)
+    if "study" in cube.attrs:
+        return "study"
+    if cube.attrs.get("command") == "advise":
+        return "advice"
+    if {"images", "weights", "strengths"} <= settings.keys():  # there, too, if no model worked
+        return "measurement"
+    if "arguments" in cube:
+        return "own study"
+    if "verdict" in cube:
+        return "timings"
+    return "profile" if "transformation" in cube.dims and "sensitivity" in cube else None

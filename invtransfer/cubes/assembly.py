@@ -211,6 +211,27 @@ def _reindex(cell, labels):
     return cell.reindex(labels, fill_value=fill)
 
 
+def has_value(values):
+    """Tell whether an array holds more than what a cube has where a cell has no value.
+
+    Parameters
+    ----------
+    values : ndarray
+        Values of a variable.
+
+    Returns
+    -------
+    has_value : bool
+
+    Examples
+    --------
+    >>> has_value(np.array([np.nan, 0.5])), has_value(np.array([np.nan])), has_value(np.array([""]))
+    (True, False, False)
+    """
+    kind = values.dtype.kind
+    return bool(np.any(~np.isnan(values) if kind == "f" else values != NO_VALUE.get(kind)))
+
+
 def _fill(name, variables, shape):
     """Return the values of one variable over the grid, and the variable of the first cell as a pattern."""
     first = next(iter(variables.values()))

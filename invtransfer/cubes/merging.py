@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import xarray as xr
 
-from invtransfer.cubes.assembly import STATUS, align, assemble, check_study_cube, format_place
+from invtransfer.cubes.assembly import STATUS, align, assemble, check_study_cube, format_place, has_value
 from invtransfer.cubes.files import have_same_bits
 from invtransfer.cubes.provenance import make_attributes
 from invtransfer.storage import format_json, parse_json
@@ -240,8 +240,7 @@ def _differences(one, other):
 def _are_same(one, other):
     """Compare values bit for bit; a variable that is missing equals one without any value."""
     if one is None or other is None:
-        values = other if one is None else one
-        return bool(np.all(values.astype(str) == {"f": "nan", "i": "-1"}.get(values.dtype.kind, "")))
+        return not has_value(other if one is None else one)
     return have_same_bits(one, other)
 
 

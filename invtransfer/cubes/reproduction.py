@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from invtransfer.cubes.assembly import NO_VALUE, STATUS, align, check_study_cube, format_place
+from invtransfer.cubes.assembly import STATUS, align, check_study_cube, format_place, has_value
 from invtransfer.cubes.cells import cell_id, cell_state, compute_cell, read_cell
 from invtransfer.cubes.files import have_same_bits
 from invtransfer.cubes.provenance import find_origin
@@ -117,18 +117,12 @@ def reproduce(cube, labels, function):
         elif not have_same_bits(variable.values, there[name].values):
             lines.append(f"  {name}: {_format(there[name].values)} there, {_format(variable.values)} here")
     for name, variable in there.data_vars.items():
-        if name not in here and name not in OF_ANY_CELL and _has_value(variable):
+        if name not in here and name not in OF_ANY_CELL and has_value(variable.values):
             lines.append(f"  {name}: {_format(variable.values)} there, nothing here")
     subject = f"the cell at {where}, with {len(here.data_vars)} variables"
     if not lines:
         return f"{subject}, is reproduced bit for bit\n{differences}", True
     return "\n".join([f"{subject}, is not reproduced:", *lines, differences]), False
-
-
-def _has_value(variable):
-    """Tell whether a variable holds more than what `assemble` puts where a cell has none."""
-    nothing = NO_VALUE.get(variable.dtype.kind, np.nan)
-    return bool((variable.notnull() if nothing is np.nan else variable != nothing).any())
 
 
 def _find_origin_of(cell, text):

@@ -82,8 +82,11 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None, pool="auto"):
     0.088
     """
     are_features = encoder is None and len(shape_of(X)) == len(shape_of(X_twin)) == 2
-    check = check_features if are_features else check_images
-    X, X_twin = check(X, "X"), check(X_twin, "X_twin")
+    given = {"X": X, "X_twin": X_twin}
+    if are_features:
+        X, X_twin = (check_array(as_array(Z, name), dtype=np.float64, input_name=name) for name, Z in given.items())
+    else:
+        X, X_twin = (check_images(images, name) for name, images in given.items())
     if X.shape != X_twin.shape:
         raise ValueError(f"X_twin has shape {X_twin.shape}, expected the shape of X, {X.shape}")
     if X.dtype != X_twin.dtype:  # 0 to 255, or 0 to 1
@@ -98,33 +101,6 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None, pool="auto"):
         measured = measure_given(encoder, X, X_twin)
     warn_of_few(*(xr.DataArray(one, dims="pair", name="the difference between X and X_twin") for one in measured))
     return sensitivity_interval(*measured)
-
-
-def check_features(Z, name="Z"):
-    """Check features that were computed elsewhere.
-
-    Parameters
-    ----------
-    Z : array-like of shape (n_samples, n_features)
-        Finite numbers.
-    name : str
-        Name of the argument in the caller's signature.
-
-    Returns
-    -------
-    Z : ndarray of shape (n_samples, n_features), float64
-
-    Raises
-    ------
-    ValueError
-        If they are not as described.
-
-    Examples
-    --------
-    >>> check_features([[1, 2], [3, 4]]).dtype
-    dtype('float64')
-    """
-    return check_array(as_array(Z, name), dtype=np.float64, input_name=name)
 
 
 def measure_given(encoder, X, X_twin):

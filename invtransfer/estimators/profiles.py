@@ -242,7 +242,7 @@ def _summarise(measured):
     # arithmetic of NumPy: that of xarray compares coordinates each time, which costs as much as some batches of images
     arrays = {name: variable.values for name, variable in measured.data_vars.items()}
     dims = measured.pair_distances.dims
-    normaliser = np.apply_along_axis(mean_random_distance, -1, arrays["random_distances"])
+    normaliser = mean_random_distance(arrays["random_distances"])
     to_object, different = arrays["object_distances"].mean(axis=-1), arrays["different"].mean(axis=-1)
     apart = np.where(arrays["different"] > 0, arrays["pair_distances"], 0).mean(axis=-1)
     values = {

@@ -561,4 +561,4 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
 def _scales(measured):
     """Return the mean distances between different images, (n_layers * n_transformations * n_strengths,)."""
     distances = measured["random_distance" if "random_distance" in measured else "random_distances"].values
-    return np.apply_along_axis(mean_random_distance, -1, distances)
+    return mean_random_distance(distances)

@@ -62,9 +62,9 @@ def measure_twins(
     plain : ndarray of shape (n_pairs, n_features) or None
         Features of the images as they are, if they are known; without `objects`.
     distance : {"euclidean", "cosine", "mahalanobis"}
-        Distance between features. The covariance of "mahalanobis" is that of at most 1,000 images as they are.
+        Distance between features.
     whitenings : list of Whitening or None
-        As `make_whitenings` returns them, if they are known; of "mahalanobis".
+        As `make_whitenings` returns them, for "mahalanobis"; None for the others.
     answer : callable or None
         Function from features of the last layer to the answers of a probe. None: there is no probe.
     prepare : callable or None
@@ -87,11 +87,7 @@ def measure_twins(
     ValueError
         As for `encode_pieces`.
     """
-    if distance == "mahalanobis" and whitenings is None:
-        if plain is None:
-            plain = encode_plain(encoder, source, min(n_pairs, N_IMAGES_OF_COVARIANCE), prepare=prepare, **options)
-        whitenings = make_whitenings(encoder, plain)
-    metric = "euclidean" if distance == "mahalanobis" else distance
+    metric = "euclidean" if distance == "mahalanobis" else distance  # that of whitened features
     if plain is not None and (objects or len(plain) < n_pairs):
         plain = None
     different, changed = np.zeros((len(sets), n_pairs)), np.full((len(sets), n_pairs), np.nan)

@@ -18,9 +18,9 @@ from invtransfer.analysis.advice import (
     order_advice,
 )
 from invtransfer.cubes.assembly import STATUS
-from invtransfer.pages.layout import Table, Verbatim, draw_pictures, make_page
+from invtransfer.pages.layout import Table, Verbatim, draw_pictures, format_interval, make_page
 from invtransfer.pages.measure_command import format_advise_command
-from invtransfer.pages.origins import describe_failures, describe_origin
+from invtransfer.pages.origins import describe_encoders, describe_failures, describe_origin
 from invtransfer.storage import parse_json
 
 NEEDED = ("advice", "sentence", "rank", "z", "sensitivity", "sensitivity_low", "sensitivity_high")
@@ -149,11 +149,8 @@ def _format_value(value):
 
 
 def _format_interval(row, name, digits=3):
-    value, low, high = (float(row[part]) if part in row else np.nan for part in (name, f"{name}_low", f"{name}_high"))
-    if np.isnan(value):
-        return "no value"
-    text = f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no -0.000
-    return text if np.isnan(low) or np.isnan(high) else f"{text} ({low:.{digits}f} to {high:.{digits}f})"
+    parts = (float(row[part]) if part in row else np.nan for part in (name, f"{name}_low", f"{name}_high"))
+    return format_interval(*parts, digits)
 
 
 def _draw(done):
@@ -224,7 +221,4 @@ def _describe_task(done, settings):
         counts = first.n_images_of_class
         rows = [[str(one), str(int(n))] for one, n in zip(counts["class"].values, counts.values, strict=True)]
         texts.append(Table("Classes", ["class", "images"], rows))
-    names = [name for name in ("preprocessing", "features") if name in done]
-    rows = [[str(encoder), *(str(done[name].sel(encoder=encoder).item()) for name in names)] for encoder in
-            done.encoder.values]  # fmt: skip
-    return [*texts, Table("What encoders got, and what was taken from them", ["encoder", *names], rows)]
+    return [*texts, *describe_encoders(done)]

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from html import escape
 
+import numpy as np
+
 from invtransfer.storage import check_writable, replacing
 
 MARK = '<meta name="generator" content="invtransfer">'  # tells our pages from others
@@ -252,6 +254,31 @@ def _format_picture(picture):
 def _open_scroll(title):
     """Open an area that scrolls sideways if it is too wide, also by keyboard."""
     return f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(title)}">'
+
+
+def format_interval(value, low, high, digits=3):
+    """Format a number with its interval, if it has one.
+
+    Parameters
+    ----------
+    value, low, high : float
+        The number and the bounds of its interval, NaN for what is not known.
+    digits : int
+        Number of digits after the point.
+
+    Returns
+    -------
+    text : str
+
+    Examples
+    --------
+    >>> format_interval(0.5, 0.25, 0.75, digits=2), format_interval(-0.0001, np.nan, np.nan)
+    ('0.50 (0.25 to 0.75)', '0.000')
+    """
+    if np.isnan(value):
+        return "no value"
+    text = f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no -0.000
+    return text if np.isnan(low) or np.isnan(high) else f"{text} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def make_picture(title, figure, text, *, photographs=False):

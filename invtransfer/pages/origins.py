@@ -54,6 +54,34 @@ def describe_origin(cube):
     return parts
 
 
+def describe_encoders(cube):
+    """Describe what encoders got, and what was taken from them.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset over "encoder" and others
+        Cube with texts "preprocessing" and "features", as far as it has them; the first that says something counts.
+
+    Returns
+    -------
+    parts : list
+        A table, or nothing.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> describe_encoders(xr.Dataset({"features": ("encoder", ["input of fc"])}, {"encoder": ["resnet"]}))[0].rows
+    [['resnet', 'input of fc']]
+    """
+    names = [name for name in ("preprocessing", "features") if name in cube]
+    rows = []
+    for encoder in cube.encoder.values if names else ():
+        chosen = cube.sel(encoder=encoder)
+        texts = [chosen[name].values.ravel() for name in names]
+        rows.append([str(encoder), *(next((str(text) for text in each if text), "") for each in texts)])
+    return [Table("What encoders got, and what was taken from them", ["encoder", *names], rows)] if rows else []
+
+
 def _flatten(value, prefix=""):
     """Yield names and texts of all values in nested settings."""
     if not isinstance(value, dict):

@@ -12,9 +12,9 @@ from invtransfer.analysis.layers import arrange_profile, select_last_layer
 from invtransfer.analysis.profiles import compare_sensitivities
 from invtransfer.analysis.representations import mean_random_distance
 from invtransfer.cubes.assembly import STATUS
-from invtransfer.pages.layout import Table, Verbatim, draw_pictures, make_page
+from invtransfer.pages.layout import Table, Verbatim, draw_pictures, format_interval, make_page
 from invtransfer.pages.measure_command import find_pairs, format_measure_command
-from invtransfer.pages.origins import describe_failures, describe_origin
+from invtransfer.pages.origins import describe_encoders, describe_failures, describe_origin
 from invtransfer.storage import parse_json
 
 DISTANCES = ("pair_distance", "random_distance")
@@ -73,7 +73,7 @@ def make_profile_page(profile, name="mine.nc", pairs=None, labels=None):
         ("The images that are moved most and least", _draw_images(_at_end(profile), pairs, labels) if pairs else [])
     )
     sections.append(("What failed or is missing", describe_failures(profile)))
-    sections.append(("How it came about", [*_describe_encoders(profile), *describe_origin(profile)]))
+    sections.append(("How it came about", [*describe_encoders(_at_last_layer(profile)), *describe_origin(profile)]))
     if settings:
         labels = profile.encoder.values, profile.transformation.values
         command = format_measure_command(settings, *labels, name, find_pairs(profile))
@@ -218,17 +218,12 @@ def _format_intervals(profile, name, *dims):
     nothing = xr.full_like(profile[name], np.nan)
     bounds = [profile.get(f"{name}_{end}", nothing) for end in ("low", "high")]
     status = profile.get("status", STATUS.index("done"))
-    texts = xr.apply_ufunc(_format_interval, profile[name], *bounds, status, vectorize=True, output_dtypes=[object])
+    texts = xr.apply_ufunc(_format_cell, profile[name], *bounds, status, vectorize=True, output_dtypes=[object])
     return texts.transpose(*dims).values
 
 
-def _format_interval(value, low, high, state):
-    if state != STATUS.index("done"):
-        return STATUS[int(state)]
-    if np.isnan(value):
-        return "no value"
-    text = f"{round(value, 3) + 0.0:.3f}"  # + 0.0: no -0.000
-    return text if np.isnan(low) or np.isnan(high) else f"{text} ({low:.3f} to {high:.3f})"
+def _format_cell(value, low, high, state):
+    return format_interval(value, low, high) if state == STATUS.index("done") else STATUS[int(state)]
 
 
 # tables
@@ -263,7 +258,7 @@ def _tabulate_differences(one):
             values = found.sel(encoder=encoder, transformation=name)
             numbers = [values[part].item() for part in ("difference", "low", "high", "p_adjusted")]
             text = "no value" if np.isnan(numbers[-1]) else f"{numbers[-1]:.2g}"
-            rows.append([str(name), str(encoder), _format_interval(*numbers[:3], STATUS.index("done")), text])
+            rows.append([str(name), str(encoder), format_interval(*numbers[:3]), text])
     heads = ["transformation", "encoder", "difference", "p, adjusted"]
     title = f"Differences from {first}, paired over images, with 95 % intervals; p after Holm for all rows"
     return [Table(title, heads, rows)]
@@ -434,18 +429,3 @@ PARTS = (
         " here for a strong or a weak draw; what several images of a kind have in common says more than one.",
     ),
 )  # fmt: skip
-
-
-# how it came about
-
-
-def _describe_encoders(profile):
-    """Return a table of what was done with images and features of each encoder, at its last layer."""
-    profile = _at_last_layer(profile)
-    names = [name for name in ("preprocessing", "features") if name in profile]
-    rows = []
-    for encoder in profile.encoder.values if names else ():
-        chosen = profile.sel(encoder=encoder)
-        texts = [chosen[name].values.ravel() for name in names]
-        rows.append([str(encoder), *(next((str(text) for text in each if text), "") for each in texts)])
-    return [Table("What encoders got, and what was taken from them", ["encoder", *names], rows)] if rows else []

@@ -66,8 +66,7 @@ def plot_interactions(profile):
         [format_plain(name).replace("_", " ") for name in profile[dim].values.tolist()]
         for dim in ("transformation", "then")
     )
-    beside = 2 if n > 2 or (n == 2 and n_columns > 10) else n
-    beside = min(n, beside)
+    beside = min(n, 2)
     below = 0.07 * max(map(len, columns)) + 0.35
     width, height = max(2.6, _CELL * n_columns), max(1.2, _CELL * n_rows)
     size = beside * (width + 0.25) + 2.5, -(-n // beside) * (height + below + 0.3) + 1
@@ -99,13 +98,7 @@ def plot_interactions(profile):
     )
     part.supxlabel("then", fontsize=9)
     part.supylabel("first", fontsize=9)
-    part.colorbar(
-        image,
-        ax=panels[:n].tolist(),
-        aspect=30,
-        pad=0.015,
-        label="interaction",
-    )
+    part.colorbar(image, ax=panels[:n].tolist(), aspect=30, pad=0.015, label="interaction")
     title = "Two transformations, one after the other" + f", at {layer}" * bool(layer)
     title += "\ninteraction: squared sensitivity to both, minus that to the first and that to the second"
     title += f"\nthe first {N_PANELS} of {n_encoders} encoders" * (n_encoders > N_PANELS)

@@ -82,10 +82,8 @@ def plot_layers(profile):
         axes.remove()
     colours = colormaps["viridis"].with_extremes(bad=MISSING, over=_BEYOND)
     values = profile.sensitivity.where(np.isfinite(profile.sensitivity)).values  # (encoder, layer, transformation)
-    image, titles = (
-        ScalarMappable(Normalize(0, 1), colours),
-        format_encoders(profile, width=int((size[0] - 2.9) / n_columns / 0.078)),
-    )
+    image = ScalarMappable(Normalize(0, 1), colours)
+    titles = format_encoders(profile, width=int((size[0] - 2.9) / n_columns / 0.078))
     for i, (axes, places) in enumerate(zip(panels[:n], layers, strict=True)):
         if places.size:  # an encoder that failed has no layers
             image = axes.imshow(values[i, places].T, colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest")

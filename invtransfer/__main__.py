@@ -15,7 +15,7 @@ from invtransfer.cubes.kinds import find_kind
 from invtransfer.cubes.merging import merge
 from invtransfer.cubes.reproduction import reproduce
 from invtransfer.cubes.status import format_status
-from invtransfer.storage import check_writable, expand_path, format_error, format_printable, parse_json
+from invtransfer.storage import check_writable, expand_path, format_error, parse_json, say
 
 STUDY = "script of the study (default: studies/NAME.py)"
 SHARED = {  # options that mean the same in all commands for models and images
@@ -69,7 +69,7 @@ def main(arguments=None):
     name = f"{parser.prog} {options.command}"
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: _say(f"{name}: warning: {message}\n", sys.stderr)
+            warnings.showwarning = lambda message, *_, **__: say(f"{name}: warning: {message}", sys.stderr)
             code = options.run(options)
     except KeyboardInterrupt:
         parser.exit(130, f"\n{name}: interrupted\n")
@@ -183,11 +183,6 @@ def _add(commands, run, summary):
     return command
 
 
-def _say(text, stream=None):
-    stream = stream or sys.stdout
-    stream.write(format_printable(text, stream))
-
-
 def _measure(options):
     """Measure how sensitive models are to transformations of your own images.
 
@@ -263,8 +258,8 @@ def _show(cube, out, format_cube, plot, more=""):
             plot(cube).savefig(figure, dpi=110)
         except ModuleNotFoundError as error:
             figure = f"none: {error}; pip install 'invtransfer[plot]'"
-        _say(f"\n{format_cube(cube)}\n\nfigure  {figure}\n")
-    _say(f"cube    {out}\n{more}")
+        say(f"\n{format_cube(cube)}\n\nfigure  {figure}")
+    say(f"cube    {out}{more}")
     if failed.any():
         raise ValueError(
             f"{failed.sum()} of {failed.size} measurements failed; the first: {cube.message.values[failed][0]};"
@@ -283,7 +278,7 @@ def _point_to_advice(cube, options):
         if value not in (SHARED[name].get("default"), None, False):
             values = value if isinstance(value, list) else [value]
             words += [f"--{name.replace('_', '-')}", *(map(str, values) if value is not True else ())]
-    return f"advice  which invariances it takes to tell these classes apart: {shlex.join(words)}\n"
+    return f"\nadvice  which invariances it takes to tell these classes apart: {shlex.join(words)}"
 
 
 def _parse_pairs(texts):
@@ -302,7 +297,7 @@ def _status(options):
     It lists which cells are done, running, failed (and why) or missing, how long a cell takes, and about how long the
     rest will take. Nothing is changed, so you can ask while the study runs, from any machine that sees the folder.
     """
-    _say(format_status(options.path) + "\n")
+    say(format_status(options.path))
 
 
 def _merge(options):
@@ -326,7 +321,7 @@ def _merge(options):
             text = f"claims  not checked: {type(error).__name__}: {error}"
         notes += [f"{text}\n"] * bool(text)
     write(cube, options.out)
-    _say("".join(f"{note}\n" for note in notes) + f"cube    {options.out}\n")
+    say("\n".join([*notes, f"cube    {options.out}"]))
 
 
 def _reproduce(options):
@@ -355,7 +350,7 @@ def _reproduce(options):
     study = _load_study(cube.attrs["study"], options.study)
     function = study.bind(parse_json(cube.attrs["settings"], "settings", dict), options.objects, options.data)
     text, identical = reproduce(cube, {name: label for name, _, label in pairs}, function)
-    _say(text + "\n")
+    say(text)
     return 0 if identical else 1
 
 
@@ -408,7 +403,7 @@ def _page(options):
     else:
         raise ValueError(f"{options.cube} is no cube of invtransfer measure or advise, or of a study")
     pages.write_page(page, path)
-    _say(f"page    {path}\n")
+    say(f"page    {path}")
 
 
 def _find_images(cube, path):
@@ -418,7 +413,7 @@ def _find_images(cube, path):
     from invtransfer.commands.measuring import make_pairs  # here, so that a page without images loads no torch
 
     n = cube.sizes["transformation"]
-    _say(f"images  {path}: reading, and drawing those that {n} transformations move most and least\n")
+    say(f"images  {path}: reading, and drawing those that {n} transformations move most and least")
     return make_pairs(cube, path)
 
 
@@ -430,7 +425,7 @@ def _export(options):
     """
     folder, stem = options.out or options.cube.parent, options.cube.stem
     paths = export_csv(read(options.cube), folder, stem, overwrite=options.overwrite)
-    _say("".join(f"{path}\n" for path in paths))
+    say("\n".join(map(str, paths)))
 
 
 def _compare(options):
@@ -443,7 +438,7 @@ def _compare(options):
 
     ignore = "all" if "all" in options.ignore else options.ignore
     comparison = compare_to_published(load_cube(options.cube), options.csv, ignore)
-    _say(format_comparison(comparison) + "\n")
+    say(format_comparison(comparison))
     if options.figure:
         plot_comparison(comparison).savefig(options.figure, dpi=110)
 

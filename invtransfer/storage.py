@@ -4,6 +4,7 @@ import glob
 import io
 import json
 import os
+import sys
 import tempfile
 import zipfile
 from contextlib import contextmanager
@@ -111,6 +112,25 @@ def format_printable(text, stream):
     """
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def say(text, stream=None):
+    """Write a line, or several.
+
+    Parameters
+    ----------
+    text : str
+        What is said; a new line follows.
+    stream : file object or None
+        Where it is written, see `format_printable`. None: standard output.
+
+    Examples
+    --------
+    >>> say("done")
+    done
+    """
+    stream = sys.stdout if stream is None else stream
+    stream.write(format_printable(text, stream) + "\n")
 
 
 def format_error(error):

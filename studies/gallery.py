@@ -39,7 +39,7 @@ from invtransfer.plots.gallery import draw_groups, draw_named, draw_panels
 from invtransfer.randomness import derive_generator
 from invtransfer.sources.cifar import CIFAR10_CLASSES, cifar100_classes
 from invtransfer.sources.pasting import centred_box
-from invtransfer.storage import check_writable
+from invtransfer.storage import check_writable, say
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 PRESETS = {"smoke": 3, "quick": 12, "paper": 12}  # images with each transformation
@@ -202,7 +202,7 @@ def main():
         for word, figure in make_figures(options).items():
             path = out.with_stem(out.stem + word)
             figure.savefig(path)
-            print(f"figure  {path}")
+            say(f"figure  {path}")
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
         "check_repeats", "encode_plain", "measure_twins", "invtransfer.estimators.pairs", "count_at_once",
         "warn_of_few", "warn_of_equal_features", "describe_encoders",
         "check_no_label_missing", "find_module", "forget_fit", "list_advised", "order_advice", "shorten_repeated",
-        "format_accuracies", "encode_checked", "unwrap", "has_value",
+        "format_accuracies", "encode_checked", "unwrap", "has_value", "say",
         "choose_transformations",
         "check_no_paths", "SourceLoader", "arrange_profile", "find_depths", "make_whitenings", "put_feature_last",
         "select_last_layer",

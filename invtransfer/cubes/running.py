@@ -115,12 +115,12 @@ def run_study(
             f"{log} exists, and is not the log of a cube, which this run would add to it: choose another name for the"
             " cube, or move it away"
         )
-    _check_same_study(path, settings, coordinates)
+    there = _read_same_study(path, settings, coordinates)
     check_writable(folder / "cell.nc")
     wanted = {cell_id(arguments): arguments for _, arguments, *_ in grid}
     cells = _read_cells(folder, wanted, function, threads)
     todo = _choose_cells(cells, states, shard)
-    _check_nothing_lost(path, grid, cells, todo)
+    _check_nothing_lost(path, there, grid, cells, todo)
     if todo and scheduler is None and (jobs or default_jobs()) > 1:
         check_importable(function)
     write_grid(folder, grid, path.name)
@@ -136,11 +136,11 @@ def run_study(
     except OSError as error:
         raise OSError(f"{error}; {_count(folder, wanted)}") from error
     with FileLock(folder / ".cube.lock"):  # in turn: the last of several runs sees all cells
-        _check_same_study(path, settings, coordinates)
+        there = _read_same_study(path, settings, coordinates)
         for name, arguments in wanted.items():
             if cell_state(cells[name]) != "done":  # it may be done by now, here or by another run
                 cells[name], _ = read_cell(folder / f"{name}.nc", arguments)
-        _check_nothing_lost(path, grid, cells)
+        _check_nothing_lost(path, there, grid, cells)
         cube, origins = _assemble_study(grid, cells, coordinates)
         for name, text in (long_names or {}).items():
             if name in cube.coords:
@@ -328,7 +328,7 @@ def plan_study(grid, coordinates, path, settings, estimate, jobs=None, *, states
         If there is a cube that `run_study` would refuse to overwrite, or `states` or `shard` is not as described.
     """
     path = expand_path(path)
-    _check_same_study(path, settings, coordinates)
+    _read_same_study(path, settings, coordinates)
     wanted = {cell_id(arguments): arguments for _, arguments, *_ in grid}
     places = find_places(grid)
     folder = path.with_suffix(".cells")
@@ -356,13 +356,13 @@ def plan_study(grid, coordinates, path, settings, estimate, jobs=None, *, states
     return "\n".join(lines)
 
 
-def _check_same_study(path, settings, coordinates):
-    """Refuse to overwrite a cube of other settings, or with labels that this run lacks."""
+def _read_same_study(path, settings, coordinates):
+    """Return the cube that is there, None if nothing would be lost; refuse other settings, and labels that we lack."""
     if not path.exists():
-        return
+        return None
     there = read(path)
     if "status" in there and not (there.status == STATUS.index("done")).any():
-        return  # nothing is lost
+        return None
     advice = "choose another --out, or move it away"
     theirs = json.loads(there.attrs.get("settings", "null"))
     ours = json.loads(format_json(settings))
@@ -380,13 +380,13 @@ def _check_same_study(path, settings, coordinates):
                 f"{path} holds {dim} {missing}, which this run would not: ask for them, too; or choose another --out"
                 " (invtransfer merge makes one cube of both), or move it away"
             )
+    return there
 
 
-def _check_nothing_lost(path, grid, cells, todo=()):
-    """Refuse to overwrite finished cells of a cube that this run neither has nor computes."""
-    if not path.exists():
+def _check_nothing_lost(path, there, grid, cells, todo=()):
+    """Refuse to overwrite finished cells of a cube, if there is one, that this run neither has nor computes."""
+    if there is None:
         return
-    there = read(path)
     finished = there.status == STATUS.index("done")
     lost = []
     for point, arguments, *_ in grid:

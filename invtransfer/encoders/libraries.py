@@ -13,6 +13,8 @@ from urllib.parse import urlparse
 import torch
 
 from invtransfer.encoders.preprocessing import Preprocessing
+from invtransfer.networks.training import seeded_global_generators
+from invtransfer.surroundings import usual_torch
 
 INTERPOLATIONS = {0: "nearest", 1: "bicubic", 2: "bilinear", 3: "bicubic"}  # PIL's numbers; 1 is Lanczos, see below
 HARMLESS = {"do_convert_rgb", "do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_reduce_labels"}
@@ -402,14 +404,8 @@ def _explaining(what, remedy=None, weights=None):
 @contextlib.contextmanager
 def _building(seed):
     """Let random weights come from a seed, and nothing else from what is switched on outside."""
-    dtype = torch.get_default_dtype()
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.inference_mode(False), torch.enable_grad():
-        torch.set_default_dtype(torch.float32)
-        torch.default_generator.manual_seed(seed)
-        try:
-            yield
-        finally:
-            torch.set_default_dtype(dtype)
+    with usual_torch(), seeded_global_generators(seed, torch.device("cpu")):
+        yield
 
 
 def _find_vision_model(model):

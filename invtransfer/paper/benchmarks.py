@@ -14,7 +14,7 @@ from tqdm import tqdm
 from invtransfer.cubes.files import write
 from invtransfer.cubes.provenance import find_origin, make_attributes
 from invtransfer.paper.command_line import exit_on_error, make_parser
-from invtransfer.storage import check_writable, format_printable
+from invtransfer.storage import check_writable, say
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 VERDICTS = ("missed", "met", "not_judged")
@@ -294,7 +294,7 @@ def main(description, presets, path, measure, conclude, *, title, table=None):
         check_writable(out)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0  # mean number of busy processes, last minute
     if load > 0.5:
-        _say(f"{load:.1f} other processes have been busy in the last minute: do not trust the times", sys.stderr)
+        say(f"{load:.1f} other processes have been busy in the last minute: do not trust the times", sys.stderr)
     torch.set_num_threads(options.threads)
     with threadpool_limits(options.threads):
         cube = measure(settings | {"seeds": seeds})
@@ -304,9 +304,4 @@ def main(description, presets, path, measure, conclude, *, title, table=None):
     attributes |= make_attributes(settings, [find_origin(options.threads)])
     write(cube.assign_attrs(attributes), out)
     for text in ([table(cube)] if table else []) + [format_measures(cube), f"cube: {out}"]:
-        _say(f"\n{text}")
-
-
-def _say(text, stream=None):
-    stream = stream or sys.stdout
-    stream.write(format_printable(text, stream) + "\n")
+        say(f"\n{text}")

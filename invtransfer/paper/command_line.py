@@ -3,7 +3,6 @@
 import argparse
 import math
 import os
-import sys
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from invtransfer.cubes.files import write
 from invtransfer.cubes.running import UNDONE, plan_study, run_study
 from invtransfer.paper.datasets import PAPER_OBJECTS
 from invtransfer.paper.grids import LONG_NAMES
-from invtransfer.storage import expand_path, format_error, format_json, format_printable
+from invtransfer.storage import expand_path, format_error, format_json, say
 
 NOT_OPTIONS = ("levels", "seeds")  # settings that have options of another kind
 
@@ -58,7 +57,7 @@ def main(study, arguments=None):
         recorded = {name: value for name, value in settings.items() if name != "seeds"}
         if options.dry_run:
             torch.set_num_threads(options.threads)
-            _say(plan_study(grid, coordinates, path, recorded, study.estimate, options.jobs, **chosen))
+            say(plan_study(grid, coordinates, path, recorded, study.estimate, options.jobs, **chosen))
             return
         attributes = {"study": study.name}
         if "paper" in study.presets:
@@ -350,10 +349,6 @@ def select_places(grid, coordinates, only):
     return places, left
 
 
-def _say(text):
-    print(format_printable(text, sys.stdout))
-
-
 def _report(study, cube, path):
     """Print the table, failures and files of a study, and draw its figure beside the cube.
 
@@ -362,10 +357,10 @@ def _report(study, cube, path):
     missing, failed = (cube.status.values == STATUS.index(state) for state in ("missing", "failed"))
     missing &= cube.cell.values != ""  # some places of the cube may have no cell
     if is_whole(cube):
-        _say(f"\n{study.table(cube)}")
+        say(f"\n{study.table(cube)}")
         with_claims, text = study.check_claims(cube)
         if text:
-            _say(f"\n{text}")
+            say(f"\n{text}")
             try:
                 write(with_claims, path)
             except OSError as error:
@@ -375,14 +370,14 @@ def _report(study, cube, path):
             study.figure(cube).savefig(figure, dpi=110)
         except ModuleNotFoundError as error:
             figure = f"none: {error}; pip install 'invtransfer[plot]'"
-        _say(f"\nfigure  {figure}")
-    _say(f"cube    {path}")
+        say(f"\nfigure  {figure}")
+    say(f"cube    {path}")
     if study.published is not None and is_whole(cube):
         table = os.path.relpath(Path(study.folder, "published", study.published))
-        _say(f"paper   invtransfer compare {path} {table} --ignore all")
+        say(f"paper   invtransfer compare {path} {table} --ignore all")
     if missing.any():
         n_places = int((cube.cell != "").sum())
-        _say(f"missing {missing.sum()} of {n_places} places: the same command without --shard and --only adds them")
+        say(f"missing {missing.sum()} of {n_places} places: the same command without --shard and --only adds them")
     if failed.any():
         raise SystemExit(
             f"{failed.sum()} of {failed.size} places of the cube failed; the first: {cube.message.values[failed][0]}\n"

@@ -20,7 +20,7 @@ from invtransfer.storage import check_writable, expand_path, format_error, parse
 STUDY = "script of the study (default: studies/NAME.py)"
 SHARED = {  # options that mean the same in all commands for models and images
     "transformations": {
-        "nargs": "+", "metavar": "NAME", "help": "such as h_flip rotate (default: all 18); yours: in Python only",
+        "nargs": "+", "metavar": "NAME", "help": "such as h_flip rotate (default: all 18); your own only in Python",
     },
     "layer": {"metavar": "NAME", "help": "layer whose output is taken (default: what the model calls its feature)"},
     "pool": {
@@ -29,8 +29,8 @@ SHARED = {  # options that mean the same in all commands for models and images
     },
     "size": {
         "type": int, "metavar": "N", "default": 224,
-        "help": "side in pixels to which images are brought before they are transformed (default: 224; 256 spares an"
-        " enlargement to models that bring images to 256)",
+        "help": "side in pixels to which images are resized before they are transformed (default: 224; with 256, models"
+        " that first resize images to 256 need not enlarge them)",
     },
     "device": {
         "metavar": "NAME", "default": "auto",
@@ -137,7 +137,7 @@ def _add_measure(commands):
     """Add the command that has most options."""
     command = _add(commands, _measure, "measure what models ignore in your own images")
     _add_models_and_images(command, "folder of images, or file of arrays")
-    pairs = "how many of the images are shown at most (default: 1000)"
+    pairs = "largest number of images that are measured (default: 1000)"
     command.add_argument("--pairs", type=int, metavar="N", default=1_000, help=pairs)
     layers = "layers measured in one pass: blocks, or names that all models have (default: only --layer)"
     command.add_argument("--layers", nargs="+", metavar="NAME", help=layers)
@@ -154,7 +154,7 @@ def _add_measure(commands):
 def _add_advise(commands):
     command = _add(commands, _advise, "say which invariances a task of labelled images needs")
     _add_models_and_images(command, "folder with a folder of images for each class, or file of arrays with labels")
-    images = "how many of the images are used at most (default: all)"
+    images = "largest number of images that are used (default: all)"
     command.add_argument("--most-images", type=int, metavar="N", help=images)
     groups = "regular expression for paths, such as patient[0-9]+: images that match with the same text stay together"
     command.add_argument("--groups", metavar="REGEX", help=groups)

@@ -21,7 +21,7 @@ Cube
 Claims
     With 500 labelled images (fixed before the run): the advisor wins back at least 80 % of what disjoint lacks to same;
     it beats random in the mean, and in at least 9 of 10 seeds; it never advises a transformation that the label depends
-    on. The last two cannot be held by ten seeds: 36 of 36 would show 9 in 10, and no number shows "never".
+    on. Ten seeds are too few to hold the last two: 9 in 10 takes 36 successes of 36, and no number shows "never".
 Departures
     The paper gives no advice. Targets vary by transformed objects on backgrounds as they are, or, on CIFAR, by
     transformed images; the advisor sees images alone, and transforms all of an image.

@@ -101,7 +101,7 @@ def advice_for(usable=True, accuracy=0.9, **case):
          "Not sure: such copies change little. Try it: one invariance more usually costs less than a missing one."),
         ({"z": -9.0, "retained": 0.52}, "avoid", HARM),
         ({"z": NAN}, "unknown",
-         "Not known: the probe is not clearly better than naming the largest class (1 guesser in 1,000 may be as good);"
+         "Not known: the probe is not clearly better than always naming the largest class (p >= 0.001);"
          " take more images, or another model."),
     ],
 )  # fmt: skip

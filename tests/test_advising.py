@@ -176,7 +176,7 @@ def test_equal_images_of_one_group_do_no_harm():
     advisor.fit(X, y, groups=np.tile(np.arange(30), 2))
     with pytest.warns(UserWarning, match="30 of the 60 images in X are equal to others of other groups"):
         advisor.fit(X, y, groups=np.arange(60) % 59)
-    with pytest.warns(UserWarning, match="too high; leave copies out; or give groups"):
+    with pytest.warns(UserWarning, match="too high; leave duplicates out; or give groups"):
         advisor.fit(X, y)
 
 

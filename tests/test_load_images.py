@@ -303,7 +303,7 @@ def test_sixteen_bits_are_refused_by_name(tmp_path):
         (np.zeros((9, 9, 2)), r"it has shape \(9, 9, 2\), expected 1, 3 or 4 channels, first or last"),
         (np.zeros((2, 9, 9, 3)), r"it has shape \(2, 9, 9, 3\), expected an image: \(height, width\)"),
         (np.zeros((0, 9, 3)), r"it has shape \(0, 9, 3\), expected an image"),
-        (np.full((9, 9, 3), 1.5), r"it holds floats from 1.5 to 1.5, expected \[0, 1\]: divide by 255, or leave a"),
+        (np.full((9, 9, 3), 1.5), r"it holds floats from 1.5 to 1.5, expected \[0, 1\]: divide by 255, or leave out a"),
         (np.full((9, 9, 3), np.nan), r"it holds NaN or infinity, expected floats in \[0, 1\]"),
         (np.zeros((9, 9, 3), "int64"), r"it has dtype int64, expected uint8"),
         ([[[256, 0, 0]]], r"it has dtype int64, expected uint8 \(0 to 255\)"),

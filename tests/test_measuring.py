@@ -392,7 +392,7 @@ def test_a_cell_more_when_interactions_are_asked_for_later(folder):
 @pytest.mark.filterwarnings("default")
 def test_random_features_are_warned_of_by_name(folder, capsys):
     measure("mine.py:Random", "mine.py:pixels", "--transformations", "invert", "hue")
-    warning = "invtransfer measure: warning: encoder 'mine.py:Random', Random gives other features of the same images"
+    warning = "measure: warning: encoder 'mine.py:Random', Random gives different features for the same images"
     said = capsys.readouterr().err
     assert said.count(warning) == said.count("warning") == 1
 
@@ -404,7 +404,7 @@ def test_interactions_that_a_cube_has_are_not_lost(folder, capsys, later):
     before = (folder / "mine.nc").read_bytes()
     with pytest.raises(SystemExit):
         measure("mine.py:colours", *names, *later)
-    message = "mine.nc holds the interactions invert,hue invert,blur, which this run would not: ask for them, too;"
+    message = "mine.nc holds the interactions invert,hue invert,blur, which this run does not have: ask for them, too,"
     assert message in capsys.readouterr().err
     assert (folder / "mine.nc").read_bytes() == before
     measure("mine.py:colours", *names, "--interactions", "all")  # more of them is no loss
@@ -422,7 +422,7 @@ def test_interactions_that_another_run_writes_meanwhile_are_not_lost(folder, mon
         return measure_cell(self, *arguments, **options)
 
     monkeypatch.setattr(measuring._Measurement, "measure", be_overtaken)
-    with pytest.raises(ValueError, match="mine.nc holds the interactions invert,hue, which this run would not"):
+    with pytest.raises(ValueError, match="mine.nc holds the interactions invert,hue, which this run does not have"):
         measure_models(**asked)
     assert load_cube("mine.nc").kind.sel(transformation="invert", then="hue").item() != ""
 

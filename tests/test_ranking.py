@@ -191,7 +191,7 @@ def test_images_that_are_there_twice_are_warned_of(X):
     """A probe recognises them; fewer than one in twenty may be equal by chance."""
     y = np.arange(40) % 2
     with pytest.warns(
-        UserWarning, match="^20 of the 40 images in X are equal to others: the probe recognises"
+        UserWarning, match="^20 of the 40 images in X are equal to others: the probe is tested on"
     ) as caught:
         rank_encoders({"pixels": None}, np.concatenate([X[:20], X[:20]]), y, n_resamples=10, random_state=0)
     assert caught[0].filename == __file__

@@ -13,7 +13,7 @@ from invtransfer.encoders.encoding import open_encoder
 from invtransfer.encoders.repeating import warn_if_features_vary
 
 Y = np.arange(40) % 2
-RANDOM, BATCH = "gives other features of the same images each time", "depend on the other images in its batch"
+RANDOM, BATCH = "gives different features for the same images each time", "depend on the other images in its batch"
 OPTIONS = {"transformations": ["h_flip"], "random_state": 0}
 
 

@@ -369,8 +369,8 @@ def test_choice_that_cannot_be_made(path, options, message):
          r"cube\.nc belongs to other settings \(it has none\): choose another --out, or move it"),
         (lambda path: path.write_bytes(b"precious"), {}, DamagedFileError, r"cube\.nc cannot be read as netCDF"),
         (partial(run, seeds=(0, 1, 2)), {"seeds": (0,)}, ValueError,
-         r"cube\.nc holds seed \[1, 2\], which this run would not: ask for them, too; or choose another"),
-        (run, {"factors": ["a"]}, ValueError, r"cube\.nc holds factor \['b'\], which this run would not"),
+         r"cube\.nc holds seed \[1, 2\], which this run does not have: add them to this run, choose another"),
+        (run, {"factors": ["a"]}, ValueError, r"cube\.nc holds factor \['b'\], which this run does not have"),
     ],
     ids=["settings", "foreign", "damaged", "seeds", "factors"],
 )  # fmt: skip

@@ -34,23 +34,23 @@ def decide(evidence):
     -----
     The first rule that holds decides:
 
-    1. already ignored: all copies have the features of the images.
-    2. unknown: no probe is clearly better than chance (1 guesser in 1,000 may be as good), or nothing is known of the
-       transformation.
+    1. already ignored: all copies have exactly the features of their images.
+    2. unknown: no probe is clearly better than chance (p >= 0.001), or nothing is known of the transformation.
     3. stay sensitive: copies harm the probe by far (z below -5), and a probe that saw copies alone has lost more than
-       half of what tells the classes apart, in all views (upper end of "retained" below 0.5). More than a tenth (below
-       0.9) is enough if the encoder ignores the transformation (upper end of its sensitivity below 0.1).
+       half of what tells the classes apart, in all views (upper end of "retained" below 0.5). If the encoder ignores
+       the transformation (upper end of its sensitivity below 0.1), a loss of more than a tenth is enough (upper end of
+       "retained" below 0.9).
     4. already ignored: the encoder ignores it (upper end of its sensitivity below 0.1), and nothing says clearly that
        the label may depend on it (rule 6, with z below -1.645).
-    5. encourage: copies help the probe (z above 1.645), also where that of the features is right about all images: it
-       is then surer of them.
+    5. encourage: copies help the probe (z above 1.645), also where the probe of the features is right about all images
+       without copies: with copies, its answers are surer.
     6. avoid: copies do not help (z below 0), and a probe that saw copies alone has lost more than half of what tells
        the classes apart, in all views ("retained" below 0.5): the label may depend on the transformation, though the
        images are too few or the probe too weak for "stay sensitive".
-    7. avoid: copies harm the probe more than slightly. Either the mean loss is above 0.2 standard deviations over
-       images, and that by 1.645 standard errors; or the loss is clear (z below -1.645), and the accuracy from the
-       features falls by more than 0.1 ("accuracy_gain"), however few images there are. Images of this kind do not come
-       in the task, or the label depends on the transformation.
+    7. avoid: copies harm the probe more than slightly. Either the mean loss exceeds 0.2 standard deviations over images
+       by more than 1.645 standard errors; or the loss is clear (z below -1.645), and the accuracy from the features
+       falls by more than 0.1 ("accuracy_gain"), however few images there are. Images of this kind do not come in the
+       task, or the label depends on the transformation.
     8. nothing to gain: the probe of the features is right about all images already.
     9. try: copies change little.
 
@@ -153,8 +153,8 @@ def _decide_one(one, usable):
     if not usable or np.isnan(z):
         return (
             "unknown",
-            "Not known: the probe is not clearly better than naming the largest class (1 guesser in 1,000 may be as"
-            " good); take more images, or another model.",
+            "Not known: the probe is not clearly better than always naming the largest class (p >= 0.001); take more"
+            " images, or another model.",
         )
     ignored = one.sensitivity_high.item() < IGNORED
     if z < -FAR and at_most < (MOST if ignored else HALF):

@@ -171,7 +171,7 @@ def compare_with_exact(accuracy):
 
 
 def change_by_mismatch(accuracy):
-    """Compute what an encoder's surplus of transformations changes, by its size, as a mean over targets.
+    """Compute how accuracy changes with the number of transformations that an encoder has too many, mean over targets.
 
     Parameters
     ----------

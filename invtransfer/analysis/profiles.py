@@ -39,9 +39,10 @@ def compare_sensitivities(pair_distances, random_distances, along, reference):
     comparison : xarray.Dataset over `along`, without the reference, and the others
         "difference", the sensitivity minus that of the reference; "low" and "high", its 95 % interval over images;
         "p_value" of a difference of 0 (two-sided); and "p_adjusted", the same after Holm (1979) for all differences in
-        the result, so select first what is read: of layers, ``select_last_layer(scorer.profile_)`` takes each
-        encoder's last, whose distances are its `pair_distance` and `random_distance`. NaN where one of the two was not
-        measured or different images have the same features; interval and p-values are NaN with two pairs.
+        the result, so before the comparison select those that you will read. ``select_last_layer(scorer.profile_)``
+        selects each encoder's last layer; its variables `pair_distance` and `random_distance` are the distances. NaN
+        where one of the two was not measured or different images have the same features; interval and p-values are NaN
+        with two pairs.
 
     Raises
     ------
@@ -63,10 +64,10 @@ def compare_sensitivities(pair_distances, random_distances, along, reference):
 
     In simulations of 10 to 100 pairs, intervals of differences between two encoders and between two transformations
     held the truth in 95 to 96 % of the cases with Gaussian features, and in 91 to 94 % where the movements of images
-    differ by lognormal factors (sigma 1), which is fewest with 10 pairs. The plain jackknife does as well with Gaussian
+    differ by lognormal factors (sigma 1), least often with 10 pairs. The plain jackknife does as well with Gaussian
     features, but with lognormal factors holds the difference between two encoders in 86 to 91 %. Of 20 encoders that
-    are as sensitive as the reference, any had an adjusted p-value below 0.05 in 3 to 5 % of the cases, with lognormal
-    factors in 4 to 6 %.
+    are as sensitive as the reference, at least one had an adjusted p-value below 0.05 in 3 to 5 % of the cases (with
+    lognormal factors, 4 to 6 %).
 
     Examples
     --------

@@ -162,10 +162,11 @@ def format_ranking(ranking):
     Returns
     -------
     text : str
-        A table of scores with their 95 % intervals (without the balanced accuracy if classes have as many images, so
-        that it is the probe accuracy), one of the shares of resamples in which each encoder is first, and,
-        if the ranking has it, one of the correlation of probe accuracy and sensitivity, from the most negative; then
-        which encoder is best, which ones these images do not tell from it, and which scores say otherwise.
+        A table of scores with their 95 % intervals (without the balanced accuracy if all classes have equally many
+        images, because it then equals the probe accuracy), one of the shares of resamples in which each encoder is
+        first, and, if the ranking has it, one of the correlation of probe accuracy and sensitivity, from the most
+        negative; then which encoder is best, which ones these images do not tell from it, and which scores say
+        otherwise.
 
     Raises
     ------

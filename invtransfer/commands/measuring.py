@@ -183,8 +183,8 @@ def _check_pairs_kept(path, pairs):
     lost = [pair for pair in held if pair not in {(first.name, then.name) for first, then in pairs}]
     if lost:
         raise ValueError(
-            f"{path} holds the interactions {' '.join(map(','.join, lost))}, which this run would not: ask for them,"
-            " too; or choose another --out, or move it away"
+            f"{path} holds the interactions {' '.join(map(','.join, lost))}, which this run does not have: ask"
+            " for them, too, choose another --out, or move it away"
         )
 
 

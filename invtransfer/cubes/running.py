@@ -39,9 +39,9 @@ def run_study(
     ----------
     function : callable
         Function that computes a cell, see `compute_cell`, and returns a dataset, such as `make_cell` makes. A cell that
-        is there is not computed again if the function has changed since; a warning tells if its file has. With more
-        than one job it must be importable, or a `functools.partial` of such a function, so that other processes can be
-        told to call it: no lambda, no function inside another, and none of a notebook.
+        exists is not computed again, even if the function has changed since; a warning says so if its file has changed.
+        With more than one job, the function must be importable, or a `functools.partial` of such a function, so that
+        other processes can be told to call it: no lambda, no function inside another, and none of a notebook.
     grid : list of (dict, dict) or (dict, dict, dict)
         For each place in the cube, its labels and the arguments of its cell; and, if only a part of the cell belongs
         there, the labels of this part along dimensions of the cell. Places may share a cell.
@@ -87,8 +87,8 @@ def run_study(
     ValueError
         If `path` does not end in .nc, there is no such state, or `shard` is not (k, n) with k from 1 to n; if there is
         a cube of other settings or with labels that this grid lacks, or one with finished cells that neither are in the
-        folder nor would be computed; or if there is a file in the place of the log that is none.
-        NotImportableError, which is one, if other processes cannot import `function`.
+        folder nor would be computed; or if the file with the name of the log is not a log.
+        NotImportableError, a subclass of ValueError, if other processes cannot import `function`.
     ModuleNotFoundError
         If `scheduler` is given without dask.distributed.
     SystemExit
@@ -377,8 +377,8 @@ def _read_same_study(path, settings, coordinates):
         missing = [label for label in there[dim].values.tolist() if label not in coordinates[dim]]
         if missing:
             raise ValueError(
-                f"{path} holds {dim} {missing}, which this run would not: ask for them, too; or choose another --out"
-                " (invtransfer merge makes one cube of both), or move it away"
+                f"{path} holds {dim} {missing}, which this run does not have: add them to this run, choose another"
+                " --out (invtransfer merge makes one cube of both), or move it away"
             )
     return there
 

@@ -13,7 +13,7 @@ ROUNDING = 1e-3  # share of the size of the features: features that spread by le
 
 
 def warn_if_features_vary(encoder, images, name=None, batch_size=None, precision="float32"):
-    """Warn of an encoder that gives the same images other features in another batch, or each time.
+    """Warn of an encoder that gives the same images different features each time or in a different batch.
 
     Parameters
     ----------
@@ -64,8 +64,8 @@ def warn_if_features_vary(encoder, images, name=None, batch_size=None, precision
     if _is_far(again, Z, Z, columns):
         hint = " (call eval() on the model that it runs)" if is_function else ", even in evaluation mode"
         text = (
-            f"{who} gives other features of the same images each time: dropout or sampling is switched on inside it"
-            f"{hint}, and numbers say as much about this as about the images and their transformations"
+            f"{who} gives different features for the same images each time: dropout or sampling is switched on"
+            f" inside it{hint}, so the results measure this randomness as well as the transformations"
         )
     else:
         text = (

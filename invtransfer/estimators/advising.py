@@ -104,10 +104,10 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     evidence_ : xarray.Dataset over "transformation" and "view"
         What was measured, each with its 95 % interval over images (`_low`, `_high`). Views are "pixels" and "features".
         "gain", "accuracy_gain", "consistency", "affinity", "retained", "relevant_share", "explained": see Notes. Over
-        "transformation": "z", and "n_effective", the number of independent images over which the gain would have its
-        standard error; "sensitivity", of copies that differ; "different", the share of these. Over "view":
-        "accuracy" of the probe on images as they are; "usable", whether it is clearly above the share of the largest
-        class (1 guesser in 1,000 may be as good). What is not usable is shown, and has no part in z and the advice.
+        "transformation": "z"; "n_effective", the number of independent images that would give the gain this standard
+        error; "different", the share of copies whose features differ; "sensitivity" to the transformation, from these.
+        Over "view": "accuracy" of the probe on images as they are; "usable", whether it is clearly above the share of
+        the largest class (p < 0.001). A view that is not usable is shown, but has no part in z and the advice.
     classes_ : ndarray of shape (n_classes,)
         Sorted labels of the classes that have at least two images.
     n_folds_ : int
@@ -119,20 +119,18 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     n_features_in_ : int
         height * width * n_channels.
 
-    Notes
-    -----
-    *The probe* is a ridge regression of the classes on a wide Gaussian kernel of the features, see
-    `invtransfer.analysis.evidence.CrossValidatedProbe`; all answers are for images that it was not fitted on. With
-    e(x) the squared error of its prediction for image x, e_t(x) that if it is fitted on copies as well, each copy
-    counting as much as the image itself, and t x a copy:
+    Notes ----- *The probe* is a ridge regression of the classes on a wide Gaussian kernel of the features, see
+    `invtransfer.analysis.evidence.CrossValidatedProbe`; all answers are for images that it was not fitted on. With e(x)
+    the squared error of its prediction for image x, e_t(x) the same error if the probe is fitted on copies as well
+    (each copy counts as much as the image itself), and t x a copy of x:
 
     - gain = mean of e(x) - e_t(x). z is the mean over images of the sum over usable views of (e - e_t), each in units
       of its standard deviation, divided by its standard error, as a standard normal number.
-    - accuracy_gain: the same of right answers.
+    - accuracy_gain = accuracy of the probe that is fitted on copies as well - accuracy of the probe that is not.
     - consistency = share of copies with answer(t x) = answer(x) (Zhang 2019).
     - affinity = accuracy on copies / accuracy on images (Gontijo-Lopes et al. 2020).
     - retained = (accuracy on images of a probe that is fitted on copies alone - c) / (accuracy - c), with c the share
-      of the largest class. 0 if the label is another one once the transformation is drawn at random.
+      of the largest class. 0 if the label is the transformation, so that copies have random labels.
     - relevant_share = |Q d|^2 / |d|^2 over that of differences between images of different classes, with d the
       displacement by the transformation and Q the directions that the probe's weights span.
     - explained = 1 - min over copies |t x - x'| / |x - x'|, x' another image of the class, minus the same with an image
@@ -157,15 +155,15 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     was "unknown" in 39 of 40 runs; in one, the probe was taken for better than chance, and some were advised.
 
     *What it cannot say.* Whole images are transformed, not the objects in them. Each transformation is judged alone and
-    at full strength. "stay sensitive" is also said of a transformation after which the probe cannot follow, such as
-    invert if there are pixels alone; a label that follows from a transformation in part, as the side of an image from
-    small shifts, is not found. A label that is the sharpness is harder to find than one that is the hue or the angle,
-    because blur adds to blur and leaves the order of sharpness as it is. In 40 tasks of 300 images and an untrained
-    network, which hardly reacts to blur (sensitivity 0.07), the advice about "blur" was "stay sensitive" in 36, and
-    "already ignored" in 4 (with 1,000 images "stay sensitive" in 20 of 20); about "sharpen" it was "stay sensitive" in
-    7, "avoid", because the label may depend on it, in 21, and "avoid" in 12. With trained encoders that react to blur
-    (0.3) it was "avoid". Neither was advised in any. Intervals are over images, or over groups of them, and take the
-    folds as given.
+    at full strength. "stay sensitive" is also the advice if the probe cannot cope with a transformation, such as invert
+    if the pixels are the only view. A label that depends on a transformation only in part is not found, such as the
+    half of the image in which an object lies, which small shifts change only now and then. A label that is the
+    sharpness is harder to find than one that is the hue or the angle, because blur adds to blur and leaves the order of
+    sharpness as it is. In 40 tasks of 300 images and an untrained network, which hardly reacts to blur (sensitivity
+    0.07), the advice about "blur" was "stay sensitive" in 36, and "already ignored" in 4 (with 1,000 images "stay
+    sensitive" in 20 of 20); about "sharpen" it was "stay sensitive" in 7, "avoid", because the label may depend on it,
+    in 21, and "avoid" in 12. With trained encoders that react to blur (0.3) it was "avoid". Neither was advised in any
+    of these tasks. Intervals are over images, or over groups of them, and take the folds as given.
 
     *Memory.* The features of all images are kept, and those of the `n_draws` copies of one transformation, with their
     32 x 32 pixels: 0.3 MB per image with 2,048 features and 4 copies (measured). The images themselves are read as

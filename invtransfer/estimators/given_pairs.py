@@ -61,7 +61,7 @@ def twin_sensitivity(encoder, X, X_twin, *, layer=None, pool="auto"):
     -----
     UserWarning
         If fewer than 3 pairs make the mean distance, so that its interval cannot be known; or if the encoder gives the
-        same images other features each time, or in another batch.
+        same images different features each time or in a different batch.
 
     Notes
     -----

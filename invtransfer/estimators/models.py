@@ -23,7 +23,7 @@ FORMS = "torchvision:NAME, timm:NAME, hf:NAME, hf:./FOLDER, FILE.py:FUNCTION or 
 
 
 def load_model(name, *, weights="default", size=None, random_state=0):
-    """Load a model by name, with what it expects to be done with images in front.
+    """Load a model by name, with the preprocessing that it expects in front of it.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def load_model(name, *, weights="default", size=None, random_state=0):
         If `name` is no text, or a Python file gives something that is not a torch module.
     ValueError
         If there is no such library, model, weights or function; if a Python file raises an error, images of `size` do
-        not fit the model, or it expects something to be done with images that is not supported.
+        not fit the model, or its preprocessing is not supported.
     FileNotFoundError
         If there is no such file or folder.
     OSError

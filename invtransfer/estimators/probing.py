@@ -97,15 +97,14 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
     n_iter_ : int
         Number of iterations of "lbfgs", or of epochs of "adam".
 
-    Notes
-    -----
-    The paper's protocol is "adam" with 200 epochs, a learning rate of 1e-3, and the epoch with the best validation
-    accuracy if `X_val` is given. Two things are added, without which it had not converged after 200 epochs. The
-    standardised features are decorrelated, which changes the path of the steps but not the set of classifiers (`coef_`
-    refers to the standardised features); of more than 4,096 features, only within the span of at most 2,048 of the
-    samples (see `decorrelate_leading`), so that memory grows with n_samples * n_features and not with the square of
-    n_features. With fewer samples there are as many steps. On the same features the accuracy
-    of the two solvers agrees within half a point; "lbfgs" is faster.
+    Notes ----- The paper's protocol is "adam" with 200 epochs, a learning rate of 1e-3, and the epoch with the best
+    validation accuracy if `X_val` is given. Two things are added, because without them it had not converged after 200
+    epochs. First, the standardised features are decorrelated, which changes the path of the steps but not the set of
+    classifiers (`coef_` refers to the standardised features); of more than 4,096 features, only within the span of at
+    most 2,048 of the samples (see `decorrelate_leading`), so that memory grows with n_samples * n_features and not with
+    the square of n_features. Second, an epoch on fewer than 50,000 samples has as many steps as one on 50,000 (see
+    `batch_size`). On the same features, the accuracies of the two solvers agree within half a percentage point; "lbfgs"
+    is faster.
 
     References
     ----------
@@ -177,7 +176,7 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If the encoder gives the same images other features each time, or in another batch.
+            If the encoder gives the same images different features each time or in a different batch.
         """
         X, y = validate_input(self, X, y, reset=True)
         self.classes_, codes = find_classes(y)

@@ -23,7 +23,7 @@ COMPANIONS = {
     "object_sensitivity": "distance of twins over that to another object on the same background",
     "abx": "share of cases in which the twin is nearer than another image",
     "participation_ratio": "number of directions in which the features vary, within blocks of 256 images",
-    "normalized_variance": "variance of a feature over transformations, in that over images; mean over features",
+    "normalized_variance": "variance of a feature over transformations, divided by that over images; mean of features",
     "different": "share of the twins whose images differ",
     "sensitivity_if_different": "sensitivity, of the twins whose images differ",
 }

@@ -124,27 +124,25 @@ def rank_encoders(
     ConvergenceWarning
         If a probe has not converged.
     UserWarning
-        If classes are left out, many images are equal to others, or an encoder gives the same images other features
-        each time, or in another batch.
+        If classes are left out, many images are equal to others, or an encoder gives the same images different
+        features each time or in a different batch.
 
-    Notes
-    -----
-    *Intervals.* An accuracy is a share of right answers: its interval is Clopper and Pearson's, and that of a
-    difference Bonett and Price's, both over groups if there are any; see `share_interval` and
-    `share_difference_interval` in `invtransfer.analysis.intervals`. That a probe fitted on other images might be better
-    or worse is not in them. Those of the balanced accuracy and of its differences allow for classes of few images, see
-    `invtransfer.analysis.resampling.balanced_interval`. "first" and "ahead" are shares of bootstrap resamples, which
-    draw images, or groups, with replacement; with few groups they are too sure. For H-score and log evidence, an image
-    that is drawn twice would look like two of a class that are close together, and raise the score. They are computed
-    without a fifth of each class at a time instead, the delete-d jackknife, and deviations are multiplied by 2, the
-    square root of 4/5 over 1/5, see `invtransfer.analysis.resampling`. Their intervals are of what other images, as
-    many of each class, would give; in simulations with 30 to 100 images and 4 to 200 features they held its mean in 94
-    to 98 % of the cases.
+    Notes ----- *Intervals.* An accuracy is a share of right answers: its interval is Clopper and Pearson's, and that of
+    a difference Bonett and Price's, both over groups if there are any; see `share_interval` and
+    `share_difference_interval` in `invtransfer.analysis.intervals`. These intervals do not cover how much the accuracy
+    would vary if the probe were fitted on other images. Those of the balanced accuracy and of its differences allow for
+    classes of few images, see `invtransfer.analysis.resampling.balanced_interval`. "first" and "ahead" are shares of
+    bootstrap resamples, which draw images, or groups, with replacement; with few groups they are too sure. For H-score
+    and log evidence, an image that is drawn twice would look like two of a class that are close together, and raise the
+    score. So they are computed on subsets that leave out a fifth of each class (the delete-d jackknife), and deviations
+    are multiplied by 2, the square root of (4/5) / (1/5), see `invtransfer.analysis.resampling`. Their intervals are
+    for the score on other images, as many of each class; in simulations with 30 to 100 images and 4 to 200 features
+    they contained the mean of this score in 94 to 98 % of the cases.
 
     *The best of many.* The first encoder is chosen by the accuracies that are shown, so its own is too high if several
     are close. "first" and "difference_interval" say how close they are.
 
-    *What scores can say.* Of 23 scores that need no training, nearest neighbours foretold fine-tuned accuracy best in
+    *What scores can say.* Of 23 scores that need no training, nearest neighbours predicted fine-tuned accuracy best in
     one large comparison; in another, of 715,000 settings, none was best everywhere. H-score and log evidence depend on
     the number of images and of features, so that they compare encoders on the same images only.
 

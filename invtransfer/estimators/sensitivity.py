@@ -99,8 +99,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         features of at most 1,000 images of fit as they are, with the covariance shrunk after Ledoit and Wolf.
     interactions : "all", list of (str, str), or None
         Pairs of transformations that are also measured one after the other, at full strength: "all" of them, each in
-        the order of `transformations`, or those named. Best with clean twins: of drawn ones that act with probability
-        0.5, two that have nothing to do with one another seem to cover one another.
+        the order of `transformations`, or those named. Best with clean twins: drawn twins of transformations that act
+        with probability 0.5 can seem to amplify one another, even if the two are unrelated.
     probe : fitted classifier, dict of these by the names of the encoders, or None
         Classifier with `predict` for features, those of the last layer if there are several, such as a
         ``FrozenFeatureProbe().fit(encode(encoder, X), y)``. How often do its answers change?
@@ -145,12 +145,13 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         the image that a pair was made of; pairs are in random order, so that sorted images meet those of all classes.
         `invtransfer.analysis.compare_sensitivities` compares encoders, layers, transformations or strengths by them.
     companions_ : xarray.Dataset over the dimensions of `sensitivity_`
-        What Equation 1 alone does not tell, from the same twins. "object_sensitivity" and "abx": mean distance between
-        twins over that to another object on the same background under the same draw, and share of the cases in which
-        the twin is nearer than that; of sources that know no objects, NaN, and the share of other images of the block
-        that are farther than the twin. "participation_ratio": number of directions in which the features vary, within
-        blocks of 256 images. "normalized_variance": variance of a feature over transformations in that over images,
-        mean over the features, after Quiroga and Lanzarini. "different": share of the twins whose images differ;
+        What Equation 1 alone does not tell, from the same twins. "object_sensitivity": mean distance between twins,
+        divided by the mean distance to another object on the same background under the same draw; NaN for sources
+        without objects. "abx": share of the cases in which the twin is nearer than that other object; for sources
+        without objects, share of the other images of the block that are farther away than the twin.
+        "participation_ratio": number of directions in which the features vary, within blocks of 256 images.
+        "normalized_variance": variance of a feature over transformations, divided by its variance over images, mean
+        over the features, after Quiroga and Lanzarini. "different": share of the twins whose images differ;
         "sensitivity_if_different": mean distance of these, divided by the mean distance between different images.
     composed_sensitivity_ : float, or xarray.DataArray over ["encoder", "layer"]
         Sensitivity to all transformations of the source together; NaN if the scorer was fitted on images, or on a
@@ -170,9 +171,9 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
     -----
     `score` returns the invariance, 1 minus the mean sensitivity, because greater is better in scikit-learn.
 
-    *Its interval* is too narrow if few twins jump far and the others hardly move: if one in twenty does, it holds the
-    truth in about 40 % of the cases with 10 pairs, 65 % with 20 and 90 % with 50, and nothing in the pairs tells of it.
-    See `invtransfer.analysis.sensitivity_interval`.
+    *The interval* of a sensitivity is too narrow if a few twins are far apart and the others hardly differ. If one twin
+    in twenty is, the interval contains the true value in about 40 % of the cases with 10 pairs, 65 % with 20 and 90 %
+    with 50, and the pairs do not show it. See `invtransfer.analysis.representations.sensitivity_interval`.
 
     *Equation 1* of the paper, for twins x_i and x'_i, features f and the distance d: the mean over i of
     d(f(x_i), f(x'_i)), divided by the mean over i and j, different pairs of one block of 256, of d(f(x_i), f(x'_j)).
@@ -273,9 +274,9 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If fewer than 3 pairs make the mean distance to a transformation, so that its interval cannot be known; if
-            an encoder gives the same images other features each time, or in another batch, or all images the same; or
-            if some of several encoders fail.
+            If a mean distance rests on fewer than 3 pairs, so that its interval cannot be known; if an encoder gives
+            the same images different features each time or in a different batch, or gives all images the same features;
+            or if some of several encoders fail.
         """
         self._check_parameters()
         transformations, strengths = choose_transformations(self.transformations), check_strengths(self.strengths)
@@ -467,8 +468,8 @@ class SensitivityScorer(AroundEncoder, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there is no such transformation, or `X` has another number of images than in fit, or others among 32 that
-            are compared.
+            If there is no such transformation, or `X` does not have as many images as in fit, or one of the 32 images
+            that are compared differs.
         """
         check_is_fitted(self)
         known = {t.name: t for t in self._transformations}

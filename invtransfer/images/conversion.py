@@ -230,7 +230,7 @@ def _to_array(picture):
         return to_unit_range(array)
     except ValueError as error:
         raise ValueError(
-            f"it {error}: divide by 255, or leave a normalisation out, as it belongs into the encoder"
+            f"it {error}: divide by 255, or leave out a normalisation, which belongs in the encoder"
         ) from error
 
 

@@ -42,7 +42,7 @@ def warn_of_copies(images, name="X", groups=None):
     if n_copies > MOST_COPIES * n:
         where, remedy = ("", "; or give groups") if groups is None else (" of other groups", "")
         warnings.warn(
-            f"{n_copies} of the {n} images in {name} are equal to others{where}: the probe recognises them in parts of"
-            f" the images that it was not fitted on, so that accuracies are too high; leave copies out{remedy}",
+            f"{n_copies} of the {n} images in {name} are equal to others{where}: the probe is tested on some"
+            f" images that it was fitted on, so that accuracies are too high; leave duplicates out{remedy}",
             stacklevel=3,
         )

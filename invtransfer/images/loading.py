@@ -83,9 +83,9 @@ def load_images(data, *, size=None, skip_unreadable=False):
     Warns
     -----
     UserWarning
-        If an array of a file is taken for labels that is not called so. If files are left out: damaged ones, if that is
-        asked for, or images of a folder that are of other kinds than those below, such as .heic. It says how many. Also
-        if the first image is uint8 with no value above 1, and not black.
+        If an array of a file is taken for labels although it has another name than those above. If files are left out
+        (the warning says how many): damaged ones, with `skip_unreadable`, or images in a folder whose kind is not one
+        of those below, such as .heic. Also if the first image is uint8 and not black, but has no value above 1.
 
     Notes
     -----
@@ -98,9 +98,9 @@ def load_images(data, *, size=None, skip_unreadable=False):
     are uint8 or floats in [0, 1]. Their channels are the dimension of length 1, 3 or 4, the first or the last; it is an
     error if both are, except that arrays (no tensors) whose last dimension is 3 have their channels there.
 
-    Files and lists are read in 4 threads, data sets one entry after the other, since their code may not bear threads.
-    A data set must give the same image whenever it is asked: leave random transforms out of it, and a normalisation,
-    which belongs into the encoder.
+    Files and lists are read in 4 threads, data sets one entry after the other, since their code may not be thread-safe.
+    A data set must give the same image each time: leave random transforms out of it, and normalisation, which belongs
+    in the encoder.
 
     Examples
     --------

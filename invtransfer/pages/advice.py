@@ -50,7 +50,7 @@ READING = (
         f"already ignored: the encoder does not react to it (sensitivity below {IGNORED}, or no copy changed its"
         " features). Of another encoder that does, its own table says what to do.",
         "nothing to gain: the probe is right about all images without copies.",
-        "unknown: no probe is clearly better than naming the largest class (1 guesser in 1,000 may be as good).",
+        "unknown: no probe is clearly better than always naming the largest class (p >= 0.001).",
     ],
     'The column "pretrain" counts those to pretrain with, the most useful first: those to encourage and those to try,'
     f" because one invariance more costs little, and a missing one much; at most {MOST_ADVISED}. Whole images were"
@@ -175,7 +175,7 @@ def _describe_evidence(done):
     parts = [
         "All numbers with their 95 % intervals over images"
         + (", or groups of them" if "n_groups" in done else "")
-        + ". A probe that is not clearly better than the share of the largest class (1 guesser in 1,000 may be as good)"
+        + ". A probe that is not clearly better than the share of the largest class (p >= 0.001)"
         " is not used. The pixels are those of the images brought to 32 x 32, which no encoder has filtered.",
         Table("The probes on images as they are", heads, rows),
     ]  # fmt: skip

@@ -14,6 +14,7 @@ from invtransfer.cubes.files import write
 from invtransfer.cubes.running import UNDONE, plan_study, run_study
 from invtransfer.paper.datasets import PAPER_OBJECTS
 from invtransfer.paper.grids import LONG_NAMES
+from invtransfer.paper.presets import MEANINGS
 from invtransfer.storage import expand_path, format_error, format_json, say
 
 NOT_OPTIONS = ("levels", "seeds")  # settings that have options of another kind
@@ -103,7 +104,8 @@ def make_parser(description, presets, default="quick", *, settings=None, choices
         "--out",
         type=expand_path,
         metavar="CUBE.nc",
-        help="where the cube goes; CUBE.png, CUBE.log and CUBE.cells/ go beside it, so redirect to another name",
+        help="where the cube goes; the run also writes CUBE.png, CUBE.log and CUBE.cells/ beside it, so do not redirect"
+        " output to CUBE.log",
     )
     parser.add_argument("--seeds", type=parse_count, metavar="N", help="number of repetitions, with seeds 0 to N - 1")
     parser.add_argument("--jobs", type=parse_count, metavar="N", help="processes (default: one per GPU, or per core)")
@@ -115,8 +117,8 @@ def make_parser(description, presets, default="quick", *, settings=None, choices
         "--only",
         nargs="+",
         metavar="LABEL",
-        help="compute only the places with these labels, such as: vit seed=0; or keep the whole cube, and compute"
-        " only the cells in these states: failed, missing",
+        help="labels: the cube has only the places with these labels, such as: vit seed=0. Or states (failed, missing):"
+        " the cube has all places, but only cells in these states are computed",
     )
     parser.add_argument(
         "--scheduler",
@@ -135,18 +137,22 @@ def make_parser(description, presets, default="quick", *, settings=None, choices
     choices = choices or {}
     for name, value in settings.items():
         if name not in NOT_OPTIONS:
-            _add_setting(protocol, name, [value], choices.get(name))
+            _add_setting(protocol, name, MEANINGS.get(name, ""), [value], choices.get(name))
     for name, levels in settings.get("levels", {}).items():
-        _add_setting(protocol, f"{name}_levels", levels, choices.get(name), nargs="+")
+        meaning = f"levels of the factor {name}"
+        _add_setting(protocol, f"{name}_levels", meaning, levels, choices.get(name), nargs="+")
     return parser
 
 
-def _add_setting(group, name, values, choices, **more):
+def _add_setting(group, name, meaning, values, choices, **more):
+    """Add an option for a setting."""
     kinds = {int: (parse_count, "N"), float: (parse_not_negative, "X"), str: (str, "NAME")}
     kind, metavar = kinds[type(values[0])]
     example = " ".join(map(str, values))
     option = f"--{name.replace('_', '-')}"
-    group.add_argument(option, type=kind, choices=choices, metavar=metavar, help=f"such as {example}", **more)
+    values = f"one of {', '.join(choices)}" if choices and "nargs" not in more else f"such as {example}"
+    text = f"{meaning}, {values}" if meaning else values
+    group.add_argument(option, type=kind, choices=choices, metavar=metavar, help=text, **more)
 
 
 def override(settings, options):

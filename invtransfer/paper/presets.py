@@ -18,6 +18,25 @@ CHOICES = {  # values that some settings may have
     "class_relation": CLASS_RELATIONS, "architecture": list(NETWORKS), "solver": SOLVERS, "schedule": SCHEDULES,
     "vit_schedule": SCHEDULES, "optimizer": OPTIMIZERS, "dataset": ["transforms2d", "cifar10", "cifar100"],
 }  # fmt: skip
+MEANINGS = {  # of settings, for the command line
+    "architecture": "network of the encoders", "width": "multiple of the network's usual number of channels",
+    "dataset": "where objects and images come from", "class_relation": "which classes source and target share",
+    "n_classes": "classes of a task", "n_objects": "different objects on the images",
+    "n_transformations": "transformations of a task",
+    "n_samples": "images that encoders are trained on (of CIFAR: of each class)",
+    "n_validation": "validation images, by which the best epoch is chosen", "n_test": "test images",
+    "n_probe": "images that a probe is fitted on", "n_pairs": "pairs of twins for each transformation",
+    "n_labelled": "labelled images of the target", "n_tuning": "images that encoders are fine-tuned on",
+    "epochs": "passes over the training images", "batch_size": "images per step", "optimizer": "optimizer of encoders",
+    "learning_rate": "peak learning rate", "schedule": "course of the learning rate",
+    "weight_decay": "coefficient of the L2 penalty", "vit_epochs": "epochs for the ViT",
+    "vit_learning_rate": "peak learning rate for the ViT", "vit_schedule": "schedule for the ViT",
+    "vit_weight_decay": "weight decay for the ViT",
+    "solver": "solver of probes", "adam_epochs": "passes of the solver adam over the features",
+    "adam_learning_rate": "learning rate of the solver adam",
+    "tuning_epochs": "passes over the images in fine-tuning",
+    "tuning_learning_rate": "peak learning rate of fine-tuning",
+}  # fmt: skip
 _ALL = {  # settings that all sizes share
     "architecture": "resnet18", "weight_decay": 0.0,
     "adam_epochs": 200, "adam_learning_rate": 1e-3,  # of the probe's solver "adam"

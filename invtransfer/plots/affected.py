@@ -32,8 +32,8 @@ def plot_affected(profile, images, twins, transformation, *, labels=None, n=6, e
         pairs are numbered in their order. A coordinate "file" names the images.
     images, twins : array-like of shape (n_pairs, height, width, 3), uint8 or float in [0, 1]
         First and second image of each pair, in the order of the profile's pairs, which is random: as
-        `SensitivityScorer.make_twins` gives them. What has a length and gives one image by its place is enough; only
-        those that are shown are read.
+        `SensitivityScorer.make_twins` gives them. Anything with a length and integer indexing will do; only the images
+        that are shown are read.
     transformation : str
         Transformation that makes the twins.
     labels : array-like of shape (n_images,), int or str

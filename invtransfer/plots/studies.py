@@ -21,7 +21,7 @@ from invtransfer.plots.matrices import draw_matrices
 
 
 def plot_mismatch(cube):
-    """Draw what more and fewer transformations than the target's change, and the paper's Figure 4 as a matrix.
+    """Draw how accuracy changes if an encoder has more or fewer transformations than the target; Figure 4 as a matrix.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def plot_mismatch(cube):
 
 
 def plot_advised_pretraining(cube):
-    """Draw the accuracy on the target by who chose the transformations of pretraining, and what that gains.
+    """Draw the accuracy on the target for each chooser of the transformations of pretraining, and what choosers gain.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def plot_advised_pretraining(cube):
 
 
 def plot_real_advice(cube):
-    """Draw what copies gain on other images over what the advisor measured, a point for each transformation.
+    """Plot the gain by copies on other images against the advisor's z, a point for each transformation.
 
     Parameters
     ----------

@@ -121,7 +121,7 @@ class Transformation:
                 raise TypeError(f"{name} is {getattr(self, name)!r}, expected a function")
 
     def always(self):
-        """Return the transformation as it is where it is applied: to every image, not with a probability of 0.5.
+        """Return the transformation with probability 1: it acts on every image, instead of with probability 0.5.
 
         Returns
         -------
@@ -352,9 +352,8 @@ def apply_transformations(images, transformations, parameters):
     TypeError
         If one of your own returns no tensor.
 
-    Notes
-    -----
-    On a CPU, a few images at a time (64 of 32 x 32) are fastest, because they stay in the cache. Sources cut theirs.
+    Notes ----- On a CPU, a few images at a time (64 of 32 x 32) are fastest, because they stay in the cache. Sources
+    split their samples accordingly.
     """
     if len(transformations) != len(parameters):
         raise ValueError(

@@ -114,7 +114,7 @@ def _check_attributes(dataset):
 
 
 def _save(dataset, path):
-    encoding = {name: {"_FillValue": None} for name in dataset.variables if dataset[name].dtype.kind == "f"}
+    encoding = {name: {"_FillValue": None} for name, one in dataset.variables.items() if one.dtype.kind == "f"}
     try:
         dataset.to_netcdf(path, engine="netcdf4", encoding=encoding)
     except UnicodeEncodeError:  # the library takes no name that is not in the encoding of the system
@@ -300,7 +300,7 @@ def _digest(dataset):
     """Return the SHA-256 of names, dimensions, values and attributes, however they are stored."""
     digest = hashlib.sha256(_format_attributes(dataset.attrs))
     for name in sorted(dataset.variables):
-        variable = dataset[name]
+        variable = dataset.variables[name]  # not `dataset[name]`, which looks for its coordinates, too
         values = np.asarray(variable.values)
         data = "\0".join(values.astype(str).flat).encode() if values.dtype.kind in "UO" else values.tobytes()
         digest.update(f"{name} {variable.dims} {values.shape} {name in dataset.coords} ".encode() + data)

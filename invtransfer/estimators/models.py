@@ -3,6 +3,7 @@
 import difflib
 import importlib.util
 import os
+import pkgutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -200,8 +201,9 @@ def _forget_modules_of_others(folder):
     That is, from beside another file that was run.
     """
     known = {Path(one or os.curdir).resolve() for one in sys.path}
+    beside = {module.name for module in pkgutil.iter_modules([str(folder)])}  # few of those that are loaded
     for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
+        file = getattr(module, "__file__", None) if name in beside else None
         if not file or name in {__name__.partition(".")[0], "__main__"} or not find_module(name, folder):
             continue
         file = Path(file).resolve()

@@ -76,9 +76,9 @@ def folder(drawing_folder, monkeypatch):
     return drawing_folder
 
 
-def advise(*arguments, out="mine.nc"):
+def advise(*arguments, out="mine.nc", names=("blur",)):
     main(["advise", "--images", "photos", *arguments, "--size", "16", "--out", out, "--draws", "3",
-          "--transformations", *NAMES])  # fmt: skip
+          "--transformations", *names])  # fmt: skip
 
 
 def test_text_of_several_models():
@@ -102,7 +102,7 @@ def test_text_of_several_models():
 
 
 def test_the_numbers_are_those_of_the_advisor(drawing_folder, capsys):
-    advise("mine.py:halves", "mine.py:Sides")
+    advise("mine.py:halves", "mine.py:Sides", names=NAMES)
     cube = xr.open_dataset("mine.nc").load()
     assert cube.sizes == {"encoder": 2, "transformation": 3, "view": 2, "class": 2}
     images = load_images("photos", size=16)
@@ -151,17 +151,17 @@ def test_a_stopped_command_goes_on_with_the_models_that_are_not_done(folder, cap
 
 
 def test_a_stopped_command_goes_on_with_the_transformations_that_are_not_done(folder):
-    advise("mine.py:StopsLater", out="whole.nc")
+    advise("mine.py:StopsLater", out="whole.nc", names=NAMES)
     n_whole = len(Path("calls.txt").read_text())
     Path("calls.txt").write_text("")
     Path("stop").touch()
     with pytest.raises(SystemExit, match="^130$"):
-        advise("mine.py:StopsLater")
+        advise("mine.py:StopsLater", names=NAMES)
     (kept,) = Path("mine.cells").glob("*.training/*")
     assert sorted(path.name for path in kept.iterdir()) == ["blur.nc", "hue.nc"]
     Path("stop").unlink()
     Path("calls.txt").write_text("")
-    advise("mine.py:StopsLater")
+    advise("mine.py:StopsLater", names=NAMES)
     assert len(Path("calls.txt").read_text()) < n_whole  # the copies by blur are not encoded again
     whole, resumed = (xr.open_dataset(name).load().drop_attrs(deep=False) for name in ("whole.nc", "mine.nc"))
     xr.testing.assert_identical(whole, resumed)
@@ -225,9 +225,9 @@ def test_files_of_arrays_with_labels(folder):
     images = load_images("photos", size=16)
     codes = (images.labels == "right").astype(int)
     np.savez("arrays.npz", images=np.asarray(images), labels=codes)
-    one = advise_on_task(["mine.py:Sides"], "arrays.npz", "arrays.nc", transformations=NAMES, size=16, n_draws=3)
+    one = advise_on_task(["mine.py:Sides"], "arrays.npz", "arrays.nc", transformations=["blur"], size=16, n_draws=3)
     assert one["class"].values.tolist() == ["0", "1"]
-    other = advise_on_task(["mine.py:Sides"], "photos", "mine.nc", transformations=NAMES, size=16, n_draws=3)
+    other = advise_on_task(["mine.py:Sides"], "photos", "mine.nc", transformations=["blur"], size=16, n_draws=3)
     assert one.z.values.tolist() == other.z.values.tolist()
 
 
@@ -282,7 +282,7 @@ def test_other_settings_are_not_mixed(folder, capsys):
 
 
 def test_the_command_shows_how_much_of_a_model_is_done(folder, capsys):
-    advise("mine.py:Sides")
+    advise("mine.py:Sides", names=NAMES)
     assert f"/{len(NAMES)} [" in capsys.readouterr().err
     images = load_images("photos", size=16)
     InvarianceAdvisor(None, transformations=["hue"], n_draws=1, random_state=0).fit(images, images.labels)
@@ -430,7 +430,7 @@ def test_files_of_one_group_stay_together(folder, capsys):
     cube = xr.open_dataset("mine.nc").load()
     images = load_images("photos", size=16)
     groups = [path.name.split("-")[0] for path in images.files]
-    advisor = InvarianceAdvisor(load_model("mine.py:halves"), transformations=NAMES, n_draws=3, random_state=0)
+    advisor = InvarianceAdvisor(load_model("mine.py:halves"), transformations=["blur"], n_draws=3, random_state=0)
     advisor.fit(images, images.labels, groups)
     np.testing.assert_array_equal(cube.z[0], advisor.evidence_.z)
     assert int(cube.n_groups[0]) == 20

@@ -295,7 +295,8 @@ def test_table_and_figure(cube):
 )
 def test_part_of_the_grid(smoke, chosen, expected, n_rows):
     part = smoke.sel(chosen)
-    study.STUDY.figure(part).draw_without_rendering()
+    if chosen:  # the run has drawn the whole
+        study.STUDY.figure(part).draw_without_rendering()
     assert verdicts(study.find_claims(part)) == expected
     text = study.STUDY.table(part)
     assert "nan" not in text

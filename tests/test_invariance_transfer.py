@@ -281,7 +281,8 @@ def test_untrained_encoders_may_be_as_invariant(resnet, above, expected):
 )
 def test_part_of_the_grid(smoke, chosen, expected):
     part = smoke.sel(chosen)
-    study.STUDY.figure(part).draw_without_rendering()
+    if chosen:  # the run has drawn the whole
+        study.STUDY.figure(part).draw_without_rendering()
     claims = study.STUDY.claims(part)
     assert verdicts(claims) == expected
     assert all(each.text.startswith("vgg11: ") for each in claims)

@@ -14,14 +14,19 @@ import torch
 import xarray as xr
 from PIL import Image
 
-from invtransfer import TRANSFORMATIONS, Transforms2D, load_objects
+from invtransfer import TRANSFORMATIONS, InvariantPretrainer, SensitivityScorer, Transforms2D, load_objects
 from invtransfer.cubes.files import read
+from invtransfer.encoders import encoding
 from invtransfer.paper import benchmarks, one_by_one
 
 speed, training, measuring, advising = (
     study_runs.load(f"{name}speed") for name in ("", "training_", "measuring_", "advising_")
 )
 MEASURED = {name: TRANSFORMATIONS[name] for name in ("rotate", "grayscale", "blur")}  # so that a run takes seconds
+
+
+def pretrain_smaller(_, **more):
+    return InvariantPretrainer("vgg11", **more)
 
 
 @contextmanager
@@ -31,6 +36,7 @@ def small(module, path, **smaller):
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(io.StringIO()):
         patch.setattr(sys, "argv", [f"{module.__name__}.py", "--preset", "smoke", "--out", str(path)])
         patch.setitem(module.PRESETS, "smoke", module.PRESETS["smoke"] | smaller)
+        patch.setattr(encoding, "compute_outputs", study_runs.compute_without_copies)
         yield patch
         module.main()
     assert "not judged" in output.getvalue()
@@ -43,6 +49,7 @@ def cube(tmp_path_factory):
     with small(speed, out, n_images=32, n_empty=2, n_training=1, n_images_each=16) as patch:
         patch.setattr(speed, "BATCH", 16)
         patch.setattr(speed, "TRANSFORMATIONS", MEASURED)
+        patch.setattr(speed, "InvariantPretrainer", pretrain_smaller)
         patch.setattr(speed, "ProcessPoolExecutor", lambda n, context: ThreadPoolExecutor(n))
         patch.setattr(speed, "hold", lambda n, threads: (5_000 * n, 6_000 * n))
         patch.setattr(speed, "run_study", lambda *arguments, jobs, **more: run_study(*arguments, jobs=1, **more))
@@ -53,6 +60,7 @@ def test_training_speed(tmp_path):
     with small(training, tmp_path / "cube.nc", n_train=32, n_test=64, n_images_step=4, recipe_share=0.01) as patch:
         patch.setattr(training, "BATCH", 16)
         patch.setattr(training, "NETWORKS", ["vgg11"])
+        patch.setattr(training, "InvariantPretrainer", pretrain_smaller)
     cube = read(tmp_path / "cube.nc")
     adam, muon = cube.recipe_time.mean(["relation", "recipe_seed"]).values
     share = cube.value.sel(measure="training time of the recipe, in that of Adam")
@@ -63,6 +71,8 @@ def test_training_speed(tmp_path):
 
 def test_measuring_speed(tmp_path):
     with small(measuring, tmp_path / "cube.nc", n_held=[3, 5]) as patch:
+        patch.setattr(measuring, "TRANSFORMATIONS", MEASURED)
+        patch.setattr(measuring, "SensitivityScorer", partial(SensitivityScorer, transformations=list(MEASURED)))
         patch.setattr(measuring, "ProcessPoolExecutor", lambda n, context: ThreadPoolExecutor(n))
         patch.setattr(measuring, "hold", lambda n, threads: 2e9 * n)
         patch.setattr(measuring, "hold_layers", lambda name, n, layers, threads: 5e9 if layers else 2e9)
@@ -73,9 +83,9 @@ def test_measuring_speed(tmp_path):
 
 
 def test_advising_speed(tmp_path):
-    with small(advising, tmp_path / "cube.nc", cases=[[advising.SMALL, 80], [advising.SMALL, 2_000]]) as patch:
+    with small(advising, tmp_path / "cube.nc", cases=[[advising.SMALL, 24], [advising.SMALL, 2_000]]) as patch:
         draw = advising.Transforms2D.sample
-        patch.setattr(advising.Transforms2D, "sample", lambda source, n: draw(source, min(n, 80)))
+        patch.setattr(advising.Transforms2D, "sample", lambda source, n: draw(source, min(n, 24)))
         patch.setattr(advising, "find_best_batch", lambda model, side: torch.zeros(64, 3, side, side))
         few = partial(advising.InvarianceAdvisor, transformations=["hue"], n_draws=2)
         patch.setattr(advising, "InvarianceAdvisor", few)
@@ -84,7 +94,7 @@ def test_advising_speed(tmp_path):
     assert 0 < probes < fit
     assert cube.value.values[0] == pytest.approx((fit - probes) / bare)
     assert cube.value.values[2] == pytest.approx(other / 60)
-    assert 80 < cube.n_encoded.values[0] <= 80 * 3
+    assert 24 < cube.n_encoded.values[0] <= 24 * 3
 
 
 def test_photographs_are_not_all_in_memory():

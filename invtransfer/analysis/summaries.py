@@ -84,7 +84,8 @@ def format_mean(values, sign="", digits=3):
     summary = summarise(values)
     if summary["n"] == 0:
         return "?"
-    mean, half = summary["mean"].item(), (summary["high"] - summary["mean"]).item()
+    mean = summary["mean"].item()
+    half = summary["high"].item() - mean
     text = f"{round(mean, digits) + 0.0:{sign}.{digits}f}"  # + 0.0: no -0.000
     return text if np.isnan(half) else f"{text} ± {half:.{digits}f}"
 

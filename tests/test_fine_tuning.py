@@ -273,7 +273,7 @@ def test_missing_cells_are_unknown(cube):
 
 
 def test_table_and_figure(cube):
-    study.STUDY.figure(cube).draw_without_rendering()
+    study.STUDY.figure(cube.isel(factor=slice(2))).draw_without_rendering()
     title, table, *_ = study.STUDY.table(cube).split("\n\n")
     assert title.startswith("200 samples of the target: mean ± 95 % interval over seeds (n = 3); sensitivity is to the")
     head, *rows = table.splitlines()

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.model_selection import cross_val_score
+from torch import nn
 from torch.utils.data import (
     BatchSampler,
     ConcatDataset,
@@ -814,12 +815,13 @@ def test_estimators_take_collections_and_lists(files, images, kind):
         "floats": lambda: load_images(images / 255),
     }[kind]()
     images = images / 255 if kind == "floats" else images
-    options = {"epochs": 1, "batch_size": 20, "random_state": 0, "width": 0.0625}
+    network = nn.Sequential(nn.Conv2d(3, 4, 5, stride=4), nn.ReLU(), nn.Flatten(), nn.Linear(36, 2))
+    options = {"epochs": 1, "batch_size": 20, "random_state": 0}
     for estimator in (
         FrozenFeatureProbe(mean_colours),
         FrozenFeatureProbe(),
-        InvariantPretrainer("resnet18", transformations=["hue"], **options),
-        FineTuner(InvariantPretrainer("resnet18", **options).fit(images, y), epochs=1, random_state=0),
+        InvariantPretrainer(network, transformations=["hue"], **options),
+        FineTuner(InvariantPretrainer(network, **options).fit(images, y), epochs=1, random_state=0),
     ):
         expected = estimator.fit(images, y).predict_proba(images)
         assert (estimator.fit(X, y).predict_proba(X) == expected).all()

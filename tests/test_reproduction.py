@@ -19,13 +19,19 @@ def cell(*, factor, seed, shift=0.0):
     return xr.Dataset(variables, {"part": [0, 1, 2]}).assign(nothing=((), float("nan")))
 
 
-@pytest.fixture
-def cube(tmp_path):
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
     grid = [({"factor": f, "seed": s, "n": p}, {"factor": f, "seed": s}, {"part": p}) for f in "ab" for s in (0, 1)
             for p in (1, 2)]  # fmt: skip
     coordinates = {"factor": ["a", "b"], "seed": [0, 1], "n": [1, 2]}
-    run_study(cell, grid, coordinates, tmp_path / "toys.nc", {}, title="", jobs=1, threads=2)
-    return read(tmp_path / "toys.nc")
+    path = tmp_path_factory.mktemp("toys") / "toys.nc"
+    run_study(cell, grid, coordinates, path, {}, title="", jobs=1, threads=2)
+    return read(path)
+
+
+@pytest.fixture
+def cube(measured):
+    return measured.copy(deep=True)  # tests doctor it
 
 
 def test_cell_is_reproduced_with_the_threads_that_it_had(cube):

@@ -14,19 +14,16 @@ import torch
 import xarray as xr
 from PIL import Image
 
-from invtransfer import TRANSFORMATIONS, InvariantPretrainer, SensitivityScorer, Transforms2D, load_objects
+from invtransfer import TRANSFORMATIONS, SensitivityScorer, Transforms2D, load_objects
 from invtransfer.cubes.files import read
 from invtransfer.encoders import encoding
+from invtransfer.networks.architectures import NETWORKS
 from invtransfer.paper import benchmarks, one_by_one
 
 speed, training, measuring, advising = (
     study_runs.load(f"{name}speed") for name in ("", "training_", "measuring_", "advising_")
 )
 MEASURED = {name: TRANSFORMATIONS[name] for name in ("rotate", "grayscale", "blur")}  # so that a run takes seconds
-
-
-def pretrain_smaller(_, **more):
-    return InvariantPretrainer("vgg11", **more)
 
 
 @contextmanager
@@ -37,6 +34,7 @@ def small(module, path, **smaller):
         patch.setattr(sys, "argv", [f"{module.__name__}.py", "--preset", "smoke", "--out", str(path)])
         patch.setitem(module.PRESETS, "smoke", module.PRESETS["smoke"] | smaller)
         patch.setattr(encoding, "compute_outputs", study_runs.compute_without_copies)
+        patch.setitem(NETWORKS, "resnet18", NETWORKS["vgg11"])  # half as many layers
         yield patch
         module.main()
     assert "not judged" in output.getvalue()
@@ -49,7 +47,6 @@ def cube(tmp_path_factory):
     with small(speed, out, n_images=32, n_empty=2, n_training=1, n_images_each=16) as patch:
         patch.setattr(speed, "BATCH", 16)
         patch.setattr(speed, "TRANSFORMATIONS", MEASURED)
-        patch.setattr(speed, "InvariantPretrainer", pretrain_smaller)
         patch.setattr(speed, "ProcessPoolExecutor", lambda n, context: ThreadPoolExecutor(n))
         patch.setattr(speed, "hold", lambda n, threads: (5_000 * n, 6_000 * n))
         patch.setattr(speed, "run_study", lambda *arguments, jobs, **more: run_study(*arguments, jobs=1, **more))
@@ -60,7 +57,6 @@ def test_training_speed(tmp_path):
     with small(training, tmp_path / "cube.nc", n_train=32, n_test=64, n_images_step=4, recipe_share=0.01) as patch:
         patch.setattr(training, "BATCH", 16)
         patch.setattr(training, "NETWORKS", ["vgg11"])
-        patch.setattr(training, "InvariantPretrainer", pretrain_smaller)
     cube = read(tmp_path / "cube.nc")
     adam, muon = cube.recipe_time.mean(["relation", "recipe_seed"]).values
     share = cube.value.sel(measure="training time of the recipe, in that of Adam")

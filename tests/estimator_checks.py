@@ -1,4 +1,4 @@
-"""What tests of estimators share: scikit-learn's suite of checks, a module of a person's own, and what it computes."""
+"""What tests of estimators share: scikit-learn's suite of checks, the smallest networks, and what they compute."""
 
 import hashlib
 
@@ -35,6 +35,15 @@ class Own(nn.Module):
     def forward(self, images):
         features = self.frozen(self.norm(self.conv(images)).relu()).amax(dim=(2, 3))
         return self.fc(self.dropout(features * self.scale + self.offset))
+
+
+def smallest(image_shape, width):
+    """Build a backbone that can stand for a named one where it does not matter which: it takes any images, and learns.
+
+    Its first layer sees all pixels at once, so that a step takes a twentieth of the time of a narrow ResNet-18's.
+    """
+    height, width, n_channels = image_shape
+    return nn.Sequential(nn.Conv2d(n_channels, 16, (height, width)), nn.BatchNorm2d(16), nn.ReLU(), nn.Flatten()), 16
 
 
 def own(kind=Own, seed=0, **sizes):

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from estimator_checks import assert_all_pass, digest, outputs, own
+from estimator_checks import assert_all_pass, digest, outputs, own, smallest
 from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -13,8 +13,17 @@ from torch import nn
 
 from invtransfer import FineTuner, InvariantPretrainer, Transforms2D, load_encoder, save_encoder
 from invtransfer.encoders.encoding import open_encoder
+from invtransfer.networks.architectures import NETWORKS
 
 QUICK = {"epochs": 2, "batch_size": 32, "random_state": 0}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def named_network():
+    """Make the network with a name the smallest: which it is decides nothing here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(NETWORKS, "resnet18", smallest)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +36,11 @@ def target(objects):
 def make(request, source):
     """A function that makes an unfitted estimator with quick settings, and what else is given."""
     if request.param == "tuner":
-        encoder = InvariantPretrainer(width=0.0625, **QUICK).fit(*source.sample(64))
+        encoder = InvariantPretrainer(**QUICK).fit(*source.sample(64))
         return lambda **more: FineTuner(encoder, **(QUICK | more))
     if request.param == "tuner of a module":
         return lambda **more: FineTuner(own(), **(QUICK | more))
-    network = {"network": own()} if request.param == "pretrainer of a module" else {"width": 0.0625}
+    network = {"network": own()} if request.param == "pretrainer of a module" else {}
     return lambda **more: InvariantPretrainer(**(network | QUICK | more))
 
 
@@ -43,7 +52,7 @@ def fitted(make, target):
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(
     "estimator",
-    [InvariantPretrainer(width=0.0625, epochs=5, learning_rate=1e-2, precision="float32"), FineTuner(None, epochs=1)],
+    [InvariantPretrainer(epochs=2, learning_rate=3e-2, precision="float32"), FineTuner(None, epochs=1)],
     ids=["pretrainer", "tuner"],
 )
 def test_the_whole_suite_of_scikit_learn_passes(estimator):

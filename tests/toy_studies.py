@@ -94,12 +94,12 @@ def interrupted(*, factor, relation, seed):
     return toy(factor=factor, relation=relation, seed=seed)
 
 
-def counting(*, folder, log, checkpoints, n_steps=5, **labels):
+def counting(*, folder, log, checkpoints, n_steps=5, seconds=0.02, **labels):
     """Add up steps, of which the last is kept, so that a killed cell goes on; each step leaves a line."""
     state = Path(checkpoints) / "steps"
     done = int(state.read_text()) if state.exists() else 0
     for step in range(done, n_steps):
-        time.sleep(0.02)
+        time.sleep(seconds)
         note(log, f"{labels} step {step}")
         state.with_suffix(".new").write_text(str(step + 1))
         os.replace(state.with_suffix(".new"), state)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from estimator_checks import assert_all_pass
+from estimator_checks import Narrow, assert_all_pass, own
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 from torch import nn
@@ -50,7 +50,7 @@ def test_training_and_measuring_draw_different_numbers(images, monkeypatch):
         return from_checked(*arguments, random_state=random_state, **more)
 
     monkeypatch.setattr(TransformedImages, "from_checked", spy)
-    pretrainer = InvariantPretrainer(width=0.0625, epochs=0, transformations=["hue"], random_state=0)
+    pretrainer = InvariantPretrainer(own(), epochs=0, transformations=["hue"], random_state=0)
     pretrainer.fit(images, np.arange(40) % 2)
     SensitivityScorer(transformations=["hue"], random_state=0).fit(images)
     assert len(set(seeds)) == 2
@@ -92,7 +92,9 @@ def test_rotating_or_scaling_the_features_changes_nothing(objects):
     source = Transforms2D(objects[:10], image_size=16, random_state=0)
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     plain, turned = (
-        SensitivityScorer(encoder, n_pairs=100, random_state=0).fit(source).sensitivity_
+        SensitivityScorer(encoder, transformations=["rotate", "hue"], n_pairs=50, random_state=0)
+        .fit(source)
+        .sensitivity_
         for encoder in (mean_colour, lambda X: 7 * mean_colour(X) @ turn + 3)
     )
     assert np.allclose(plain, turned, rtol=1e-4)
@@ -226,20 +228,22 @@ def test_a_pretrained_encoder_is_less_sensitive_to_what_it_was_trained_with(obje
 
     def fit(names):
         source = Transforms2D(objects[:10], names, image_size=16, random_state=0)
-        settings = {"width": 0.125, "epochs": 5, "batch_size": 32, "learning_rate": 1e-2, "schedule": "one-cycle"}
-        return InvariantPretrainer(**settings, precision="float32", random_state=0).fit(*source.sample(400))
+        settings = {"epochs": 4, "batch_size": 32, "learning_rate": 1e-2, "schedule": "one-cycle"}
+        return InvariantPretrainer(own(Narrow), **settings, precision="float32", random_state=0).fit(
+            *source.sample(400)
+        )
 
     def mean_ratio(encoder):
-        Z, Z_twin = (encoder.transform(images) for images in target.twins(200, transformations=["rotate"]))
+        Z, Z_twin = (encoder.transform(images) for images in target.twins(100, transformations=["rotate"]))
         random_pairs = np.linalg.norm(Z - np.roll(Z_twin, 1, axis=0), axis=1)
         return np.linalg.norm(Z - Z_twin, axis=1).mean() / random_pairs.mean()
 
     target = Transforms2D(objects[30:40], image_size=16, random_state=1)  # other objects
     with_it, without = fit(["rotate"]), fit([])
-    assert mean_ratio(with_it) < 0.7 * mean_ratio(without)  # five seeds gave a factor of 0.48 +- 0.05
-    settings = {"transformations": ["rotate"], "n_pairs": 300, "random_state": 0}
+    assert mean_ratio(with_it) < 0.75 * mean_ratio(without)  # twelve seeds gave a factor of 0.56 +- 0.05
+    settings = {"transformations": ["rotate"], "n_pairs": 200, "random_state": 0}
     low, high = (SensitivityScorer(one, **settings).fit(target).sensitivity_interval_ for one in (with_it, without))
-    # five seeds gave 0.31 +- 0.05 between the intervals
+    # twelve seeds gave 0.18 +- 0.03 between the intervals
     assert low.sel(bound="high").item() < high.sel(bound="low").item()
 
 

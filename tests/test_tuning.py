@@ -4,7 +4,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from estimator_checks import digest, outputs, own
+from estimator_checks import Narrow, digest, outputs, own
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -30,8 +30,7 @@ QUICK = {"epochs": 2, "batch_size": 32, "random_state": 0}
 
 @pytest.fixture(scope="module")
 def encoder(source):
-    settings = {"width": 0.0625, "epochs": 5, "batch_size": 32, "learning_rate": 1e-2, "precision": "float32"}
-    return InvariantPretrainer(**settings, random_state=0).fit(*source.sample(400))
+    return InvariantPretrainer(width=0.0625, epochs=1, batch_size=32, random_state=0).fit(*source.sample(64))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +41,7 @@ def target(objects):
 
 @pytest.fixture(scope="module")
 def fitted(encoder, target):
-    return FineTuner(encoder, **QUICK).fit(*target.sample(100))
+    return FineTuner(encoder, **QUICK).fit(*target.sample(64))
 
 
 class Red(nn.Module):
@@ -121,11 +120,10 @@ KINDS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("n_classes", [2, 6])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "n_classes"), [(kind, 6) for kind in KINDS] + [("pretrainer", 2), ("module", 2)])
 def test_before_the_first_step_the_logits_are_the_probes(kinds, target, kind, n_classes):
     given = kinds[kind]
-    X, y = target.sample(120)
+    X, y = target.sample(80)
     X, y = X[y < n_classes], y[y < n_classes]
     tuner = FineTuner(given, epochs=0).fit(X, y)
     probe = FrozenFeatureProbe(nn.Flatten() if given is None else given).fit(X, y)
@@ -214,18 +212,17 @@ def test_weights_without_gradients_are_tuned_too(target):
     assert not any(weight.requires_grad for weight in module.parameters())
 
 
-def test_tuning_adapts_to_other_objects(encoder, target):
-    # Sixteen seeds of encoder and tuner gave a gain of 0.36 +- 0.09, 0.21 at least: accuracies of 0.93 +- 0.03 after a
-    # probe of 0.57 +- 0.07. The spread is that of the probe: encoders differ in what they happened to learn that helps
-    # with other objects, and a processor or version that rounds otherwise is like another seed. The bound, 0.05, is 3.5
-    # standard deviations below the mean. It is also far above no gain: the difference of two accuracies on the same
-    # 1,500 images has an error of 0.014.
-    X_test, y_test = target.sample(1500, start=5000)
-    settings = QUICK | {"epochs": 6, "learning_rate": 1e-2, "schedule": "one-cycle", "precision": "float32"}
-    data = target.sample(1000)
-    tuner = FineTuner(encoder, **settings).fit(*data)
+def test_tuning_adapts_to_other_objects(source, target):
+    # Sixteen seeds of all that is random gave a gain of 0.31 +- 0.03, 0.26 at least: accuracies of 0.89 +- 0.04 after a
+    # probe of 0.58 +- 0.04. The bound, 0.15, is five standard deviations below the mean, and far above no gain: the
+    # difference of two accuracies on the same 300 images has an error of at most sqrt(2 * 0.25 / 300) = 0.04.
+    X_test, y_test = target.sample(300, start=5000)
+    settings = QUICK | {"learning_rate": 1e-2, "precision": "float32"}
+    encoder = InvariantPretrainer(own(Narrow), **settings | {"epochs": 3}).fit(*source.sample(200))
+    data = target.sample(300)
+    tuner = FineTuner(encoder, **settings | {"epochs": 8, "schedule": "one-cycle"}).fit(*data)
     before = tuner.probe_.score(X_test, y_test)
-    assert tuner.score(X_test, y_test) > before + 0.05
+    assert tuner.score(X_test, y_test) > before + 0.15
     assert before == pytest.approx(FrozenFeatureProbe(encoder).fit(*data).score(X_test, y_test))
 
 
@@ -292,7 +289,7 @@ def test_a_clone_shares_the_encoder_and_forgets_the_rest(encoder, fitted):
 
 
 def test_cross_validation_and_grid_search(encoder, target):
-    X, y = target.sample(100)
+    X, y = target.sample(48)
     assert cross_val_score(FineTuner(encoder, **QUICK), X, y, cv=2).shape == (2,)
     tuner = FineTuner(encoder, probe=FrozenFeatureProbe(), **QUICK)
     search = GridSearchCV(tuner, {"learning_rate": [1e-3, 1e-2], "probe__C": [1.0]}, cv=2).fit(X, y)

@@ -39,17 +39,16 @@ def test_worker_of_toy_cells_loads_no_torch(cube):
     assert read(cube).torch.values.ravel().tolist() == [0]
 
 
-def test_commands_for_cubes_load_no_torch(cube):
-    code = f"import sys; from invtransfer.__main__ import main; main(['status', sys.argv[1]]){LOADED}"
-    *lines, loaded = run(code, cube).splitlines()
+def test_the_package_loads_nearly_nothing_and_cubes_and_their_commands_no_torch(cube):
+    cubes = "import invtransfer.analysis, invtransfer.plots, invtransfer.published; from invtransfer.cubes import *"
+    status = "from invtransfer.__main__ import main; main(['status', sys.argv[1]])"
+    package, imported, *lines, after = run(
+        f"import sys, invtransfer{LOADED}; {cubes}{LOADED}; {status}{LOADED}", cube
+    ).splitlines()
+    assert not {"numpy", "xarray", "torch"} & set(package.split())
+    assert not {"torch", "sklearn", "matplotlib"} & set(imported.split())
     assert lines[1] == "cells      1: 1 done"
-    assert not {"torch", "torchvision", "sklearn", "matplotlib", "distributed"} & set(loaded.split())
-
-
-def test_importing_cubes_loads_no_torch_and_the_package_nearly_nothing():
-    code = "import sys, invtransfer.analysis, invtransfer.plots, invtransfer.published; from invtransfer.cubes import *"
-    assert not {"torch", "sklearn", "matplotlib"} & set(run(code + LOADED).split())
-    assert not {"numpy", "xarray", "torch"} & set(run(f"import sys, invtransfer{LOADED}").split())
+    assert not {"torch", "torchvision", "sklearn", "matplotlib", "distributed"} & set(after.split())
 
 
 def test_public_names_are_those_that_editors_see():

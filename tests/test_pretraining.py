@@ -63,10 +63,10 @@ def test_channel_statistics_are_numpys(images, monkeypatch):
 
 @pytest.mark.parametrize(("name", "width"), [("resnet50", 0.03125), ("densenet121", 0.17), ("vit", 0.125)])
 def test_other_networks(source, name, width):
-    X, y = source.sample(24)
-    encoder = InvariantPretrainer(name, width=width, epochs=1, batch_size=12, random_state=0).fit(X, y)
+    X, y = source.sample(16)
+    encoder = InvariantPretrainer(name, width=width, epochs=1, batch_size=8, random_state=0).fit(X, y)
     Z = encoder.transform(X)
-    assert Z.shape == (24, encoder.module().head.in_features)
+    assert Z.shape == (16, encoder.module().head.in_features)
     assert encoder.layer_ == "output of the module"
     again = pickle.loads(pickle.dumps(encoder))
     assert (again.transform(X) == Z).all()
@@ -119,8 +119,8 @@ def test_no_epochs_leave_an_own_module_as_it_is(source):
 
 
 def test_a_model_that_would_normalise_twice(images):
-    y = np.arange(40) % 2
-    model = load_model("torchvision:resnet18", weights=None, size=32, random_state=0)
+    images, y = images[:8], np.arange(8) % 2
+    model = load_model("torchvision:shufflenet_v2_x0_5", weights=None, size=32, random_state=0)
     with pytest.warns(UserWarning, match="network has a preprocessing that normalises images, and InvariantPretrainer"):
         InvariantPretrainer(model, epochs=0, random_state=0).fit(images, y)
     with warnings.catch_warnings():
@@ -144,11 +144,11 @@ def torchvision_vit():
 
 @pytest.mark.parametrize(("kind", "n_features"), [(torchvision_vit, 16), (torchvision.models.mobilenet_v3_small, 1024)])
 def test_torchvisions_modules(source, kind, n_features):
-    X, y = source.sample(32)
+    X, y = source.sample(16)
     module = own(kind)
-    encoder = InvariantPretrainer(module, epochs=1, batch_size=16, random_state=0).fit(X, y)
+    encoder = InvariantPretrainer(module, epochs=1, batch_size=8, random_state=0).fit(X, y)
     assert digest(module) == digest(own(kind))
-    assert encoder.transform(X).shape == (32, n_features)
+    assert encoder.transform(X).shape == (16, n_features)
     reference = encoder.module().backbone.module  # by hand: its last linear layer replaced by nothing
     head = encoder.layer_.removeprefix("input of ")
     owner, _, name = head.rpartition(".")

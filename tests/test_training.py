@@ -214,9 +214,9 @@ def test_no_epochs_leave_the_initial_weights():
 
 
 def test_projected_seconds_grow_with_the_network():
-    training, encoding = seconds_per_image("resnet18", 0.0625, 16)
+    training, encoding = seconds_per_image("resnet18", 0.0625, 4)
     assert 0 < encoding < training
-    assert seconds_per_image("resnet18", 1.0, 16)[0] > 2 * training  # 256 times the multiplications
+    assert seconds_per_image("resnet18", 1.0, 4)[0] > 2 * training  # 256 times the multiplications
 
 
 def test_weights_that_break_in_the_last_step_are_found():

@@ -108,7 +108,7 @@ def test_probe_against_dual_ridge(scale):
 
 
 def test_compare_against_dual_ridge():
-    Z, codes, folds, copies = make_features()
+    Z, codes, folds, copies = make_features(n=40)
     probe, dual = make_probe(Z, codes, folds), DualProbe(Z, codes, folds)
     measured = probe.compare(copies)
     both, alone = (  # each with the best penalty for images as they are
@@ -126,16 +126,17 @@ def test_compare_against_dual_ridge():
 
 
 def test_displacements_against_dual_ridge():
-    Z, codes, folds, copies = make_features(n=30)
+    n = 20
+    Z, codes, folds, copies = make_features(n)
     probe, dual = make_probe(Z, codes, folds), DualProbe(Z, codes, folds)
     measured = probe.compare(copies)
-    moved = [sum(dual.distance(copy[i], Z[i]) for copy in copies) for i in range(30)]
-    read = [sum(dual.along(copy[i], Z[i]) for copy in copies) for i in range(30)]
+    moved = [sum(dual.distance(copy[i], Z[i]) for copy in copies) for i in range(n)]
+    read = [sum(dual.along(copy[i], Z[i]) for copy in copies) for i in range(n)]
     usual = sum(dual.along(Z[i], Z[j]) for i, j in enumerate(probe._other))
     usual /= sum(dual.distance(Z[i], Z[j]) for i, j in enumerate(probe._other))
     np.testing.assert_allclose(measured["displaced"], moved, rtol=1e-2, atol=1e-4)
     np.testing.assert_allclose(measured["relevant"], np.array(read) / usual, rtol=2e-2, atol=1e-3)
-    for i in range(30):
+    for i in range(n):
         shares = []
         for j in (probe._same[i], probe._other[i]):
             best = min(dual.distance(one, Z[j]) for one in (Z[i], *copies[:, i]))
@@ -211,7 +212,7 @@ def test_constant_features():
 def test_partners():
     codes = np.array([0, 0, 0, 1, 1, 2])
     counts = np.zeros((6, 6), int), np.zeros((6, 6), int)
-    n = 3_000
+    n = 1_000
     for seed in range(n):
         for count, partners in zip(counts, _draw_partners(codes, np.random.default_rng(seed)), strict=True):
             count[np.arange(6), partners] += 1
@@ -255,11 +256,11 @@ def test_a_feature_that_hardly_varies_over_images_does_not_drown_the_others_in_c
 @pytest.mark.parametrize(("n", "share"), [(30, 0.9), (30, 0.97), (30, 0.99), (100, 0.97), (100, 0.99), (100, 0.5)])
 def test_the_interval_of_a_share_covers_it_also_near_1(n, share):
     rng, covered = np.random.default_rng(0), []
-    for _ in range(2_000):
+    for _ in range(500):
         _, low, high = share_interval((rng.random(n) < share).astype(float))
         covered.append(low <= share <= high)
         assert 0 <= low < high <= 1
-    assert np.mean(covered) > 0.95 - 0.01  # twice the binomial error
+    assert np.mean(covered) > 0.95 - 0.02  # twice the binomial error
 
 
 def test_the_interval_of_a_share_by_hand():
@@ -289,26 +290,26 @@ def test_no_interval(by):
 
 
 def test_intervals_hold_the_truth_in_95_percent():
-    rng, n, n_runs = np.random.default_rng(0), 40, 1_000
+    rng, n, n_runs = np.random.default_rng(0), 40, 400
     held = np.zeros(2)
     for _ in range(n_runs):
         by = 1 + 0.3 * rng.normal(size=n)
         values = 0.5 * by + 0.2 * rng.normal(size=n)
         for which, (_, low, high) in enumerate((mean_interval(values), ratio_interval(values, by))):
             held[which] += low <= 0.5 <= high
-    # a share of 1,000 has the standard error sqrt(0.95 * 0.05 / 1,000) = 0.0069; 3.5 of them
-    np.testing.assert_allclose(held / n_runs, 0.95, atol=0.024)
+    # a share of 400 has the standard error sqrt(0.95 * 0.05 / 400) = 0.011; 3.5 of them
+    np.testing.assert_allclose(held / n_runs, 0.95, atol=0.038)
 
 
 @pytest.mark.parametrize(("n", "n_views"), [(4, 1), (10, 2), (200, 2)])
 def test_combined_gains_are_standard_normal_numbers(n, n_views):
     """Of views that see the same images, 5 % are above 1.645, and 5 % below -1.645; of few images, too."""
-    rng, n_runs = np.random.default_rng(n), 4_000
+    rng, n_runs = np.random.default_rng(n), 1_500
     shared, own = rng.normal(size=(n_runs, 1, n)), rng.normal(size=(n_runs, n_views, n))
     z = np.array([combine_gains(list(gains))[0] for gains in (shared + own) * [[1.0], [100.0]][:n_views]])
-    # the standard error of a share is sqrt(0.05 * 0.95 / 4,000) = 0.0034; 3.5 of them, and 0.003 for the formula
-    assert (z > 1.645).mean() == pytest.approx(0.05, abs=0.015)
-    assert (z < -1.645).mean() == pytest.approx(0.05, abs=0.015)
+    # the standard error of a share is sqrt(0.05 * 0.95 / 1,500) = 0.0056; 3.5 of them, and 0.003 for the formula
+    assert (z > 1.645).mean() == pytest.approx(0.05, abs=0.023)
+    assert (z < -1.645).mean() == pytest.approx(0.05, abs=0.023)
 
 
 def test_combined_gains_by_hand():
@@ -365,7 +366,7 @@ def draw_grouped(rng, sizes, spread=1.0):
 
 def test_intervals_over_groups_hold_the_truth():
     """Images of a group hang together: taken as independent, the interval is too narrow by far."""
-    rng, n_runs, held = np.random.default_rng(0), 1_000, np.zeros(4)
+    rng, n_runs, held = np.random.default_rng(0), 300, np.zeros(4)
     for _ in range(n_runs):
         values, groups = draw_grouped(rng, rng.integers(2, 15, 20))
         right = (values > 0).astype(float)
@@ -373,21 +374,21 @@ def test_intervals_over_groups_hold_the_truth():
         found += share_interval(right, groups), share_interval(right)
         held += [low <= truth <= high for (_, low, high), truth in zip(found, (0, 0, 0.5, 0.5), strict=True)]
     over_groups, over_images = held[[0, 2]] / n_runs, held[[1, 3]] / n_runs
-    assert (over_groups > 0.95 - 0.03).all()  # the standard error is 0.007; 20 groups of different sizes
+    assert (over_groups > 0.95 - 0.045).all()  # the standard error is 0.013; 20 groups of different sizes
     assert (over_images < 0.75).all()
 
 
 @pytest.mark.parametrize(("n_groups", "size"), [(100, 1), (6, 10)])
 def test_intervals_of_differences_of_shares_hold_the_truth(n_groups, size):
     """Two probes, right about four fifths of the images, whose answers hang together within groups."""
-    rng, n_runs, held = np.random.default_rng(0), 1_000, 0
+    rng, n_runs, held = np.random.default_rng(0), 300, 0
     groups = np.repeat(np.arange(n_groups), size)
     for _ in range(n_runs):
         shares = rng.beta(1.6, 0.4, (2, n_groups))[:, groups]
         right = (rng.random(shares.shape) < shares).astype(float)
         _, low, high = share_difference_interval(right[1] - right[0], groups if size > 1 else None)
         held += low <= 0 <= high
-    assert held / n_runs > 0.95 - 0.025  # the standard error is 0.007
+    assert held / n_runs > 0.95 - 0.044  # the standard error is 0.013, 3.5 of them
 
 
 def test_a_few_images_decide_no_difference():

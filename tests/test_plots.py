@@ -29,7 +29,7 @@ from invtransfer.plots import (
 )
 
 FACTORS = [("class_relation", "same"), ("class_relation", "disjoint"), ("n_samples", "64"), ("n_samples", "128")]
-STUDENT = {2: 12.706, 3: 4.303, 6: 2.571}  # 97.5 % quantile by number of values, from any table
+STUDENT = {2: 12.706, 3: 4.303}  # 97.5 % quantile by number of values, from any table
 LEGEND = [f"{task}, {relation} transformations" for relation in ("same", "disjoint") for task in ("target", "source")]
 SLOW = pytest.mark.slow  # between the smallest and the largest, or made of parts that other cases have
 
@@ -109,11 +109,9 @@ def bar_heights(axes):
 
 
 def draw(cube):
-    """Draw for real, so that all warnings come, and return the figure's panels."""
+    """Lay a figure out, so that all warnings come, and return its panels."""
     figure = plot_factors(cube)
-    file = BytesIO()
-    figure.savefig(file, dpi=50)
-    assert file.getvalue().startswith(b"\x89PNG")
+    figure.draw_without_rendering()
     n = len(set(cube.factor_name.values) - {"reference"})
     has_ranges = (cube.factor_name != "reference").sum() > n
     assert len(figure.axes) == 2 * n + (3 if has_ranges else 2)
@@ -163,7 +161,7 @@ def test_levels_show_the_means_of_the_seeds(n_seeds):
             assert lines[label].get_color() == COLOURS[relation]
 
 
-@pytest.mark.parametrize("n_seeds", [2, 3, 6])
+@pytest.mark.parametrize("n_seeds", [2, 3])
 def test_levels_show_each_seed_and_their_spread(n_seeds):
     cube = make_cube(n_seeds)
     values = cube.transfer_accuracy.sel(relation="same").isel(factor=slice(2)).values
@@ -179,7 +177,7 @@ def test_levels_show_each_seed_and_their_spread(n_seeds):
     assert (same[..., 0] < disjoint[..., 0]).all()  # beside each other
 
 
-@pytest.mark.parametrize("n_seeds", [1, 2, 6])
+@pytest.mark.parametrize("n_seeds", [1, 2, 3])
 def test_differences_are_of_the_same_seed(n_seeds):
     cube = make_cube(n_seeds)
     figure = draw_seeds(n_seeds)[0]
@@ -268,9 +266,9 @@ def test_sensitivity_tells_encoders_trained_with_a_transformation_from_others():
         (3, {"factor": "n_samples=64", "relation": "same", "seed": 0}),
         (3, {"factor": ["n_samples=64", "n_samples=128"]}),
         (3, {"relation": "disjoint"}),
-        (3, {}),
-        (1, {"factor": "n_samples=64", "relation": "same", "seed": 0}),
         (1, {}),
+        pytest.param(3, {}, marks=SLOW),
+        pytest.param(1, {"factor": "n_samples=64", "relation": "same", "seed": 0}, marks=SLOW),
         pytest.param(3, {"factor": "n_samples=64", "seed": 0}, marks=SLOW),
         pytest.param(1, {"factor": "n_samples=64", "seed": 0}, marks=SLOW),
         pytest.param(1, {"factor": ["n_samples=64", "n_samples=128"]}, marks=SLOW),
@@ -294,6 +292,9 @@ def test_one_factor_with_one_level():
     assert levels[0].get_xlabel() == "width"
     assert "2 seeds" in figure.get_suptitle()
     assert len(figure.axes) == 4  # one level has no range that the difference could exceed: no panel of that
+    file = BytesIO()
+    figure.savefig(file, dpi=50)  # the smallest of these figures, for real
+    assert file.getvalue().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -585,7 +586,7 @@ def save(figure):
 # draw_curves
 
 
-@pytest.mark.parametrize("n_seeds", [1, 3, 6])
+@pytest.mark.parametrize("n_seeds", [1, 2, 3])
 def test_curves_show_means_and_intervals(n_seeds):
     values, figure = make_values(n_seeds), Figure()
     (axes,) = draw_curves(figure, values, **CURVES)

@@ -28,6 +28,12 @@ def X():
     return X
 
 
+@pytest.fixture(autouse=True)
+def few_subsets(monkeypatch):
+    """As few as each image needs to be left out twice, but for `ranking`, which is made before: they take most time."""
+    monkeypatch.setattr("invtransfer.estimators.ranking.N_SUBSETS", 10)
+
+
 def planted(noise, seed=0):
     """An encoder whose features are the label, one-hot, plus noise that differs between directions."""
     Z = np.random.default_rng(seed).normal(size=(N, 5)) * np.linspace(0.3, 1.7, 5) * noise
@@ -160,12 +166,11 @@ def test_no_mistake_is_no_certainty(X):
 
 def test_equal_seeds_give_equal_rankings_and_others_do_not(X):
     encoders = {"a": planted(0.9), "b": planted(0.8)}
-    one, same, other = (rank_encoders(encoders, X, Y, n_resamples=20, random_state=i) for i in (0, 0, 1))
-    xr.testing.assert_identical(one, same)
-    assert not one.identical(other)
+    alone, same, other = (rank_encoders({"b": encoders["b"]}, X, Y, n_resamples=20, random_state=i) for i in (0, 0, 1))
+    xr.testing.assert_identical(alone, same)
+    assert not alone.identical(other)
     # folds and resamples are the same, whoever else is there
-    alone = rank_encoders({"b": encoders["b"]}, X, Y, n_resamples=20, random_state=0)
-    both = one.sel(encoder=["b"])
+    both = rank_encoders(encoders, X, Y, n_resamples=20, random_state=0).sel(encoder=["b"])
     xr.testing.assert_allclose(alone[["value", "interval"]], both[["value", "interval"]], rtol=1e-12)
 
 
@@ -201,11 +206,12 @@ def test_images_that_are_there_twice_are_warned_of(X):
 def test_a_rare_class_makes_no_fewer_folds(X):
     """All other probes would learn from half of the images; its two images lie in two folds."""
     y = np.repeat([0, 1, 2], [6, 3, 2])
-    ranking = rank_encoders({"pixels": None}, X[:11], y, random_state=0)
+    ranking = rank_encoders({"pixels": None}, X[:11], y, n_resamples=20, random_state=0)
     assert ranking.attrs["n_folds"] == 5
     assert (ranking.attrs["n_images"], ranking.attrs["n_classes"]) == (11, 3)
     assert np.isfinite(ranking.interval).all()
-    smallest = rank_encoders({"pixels": None}, X[:4], [0, 1, 0, 1], random_state=0)  # fewer than neighbours
+    few = X[:4]  # fewer than neighbours
+    smallest = rank_encoders({"pixels": None}, few, [0, 1, 0, 1], n_resamples=20, random_state=0)
     assert np.isfinite(smallest.interval).all()
     assert smallest.attrs["n_folds"] == 2
 
@@ -233,9 +239,10 @@ def test_sensitivity_of_the_better_encoders(X):
 
 def test_the_sensitivity_of_a_scorer_fits(X):
     encoders = {"colour": lambda X: X.mean(axis=(1, 2)), "pixels": None, "red": lambda X: X[..., :1].mean(axis=(1, 2))}
+    X, y = X[:60], Y[:60]
     scorer = SensitivityScorer(encoders, transformations=["hue", "h_flip"], random_state=0).fit(X)
     options = {"n_resamples": 10, "sensitivity": scorer.sensitivity_, "random_state": 0}
-    ranking = rank_encoders(encoders, X, Y, **options, needed=["h_flip"])
+    ranking = rank_encoders(encoders, X, y, **options, needed=["h_flip"])
     assert ranking.rank_correlation.dims == ("transformation",)
     assert ranking.transformation.values.tolist() == ["hue", "h_flip"]
     # mean colours are the same in a mirror, and pixels are not
@@ -245,15 +252,15 @@ def test_the_sensitivity_of_a_scorer_fits(X):
     lines = format_ranking(ranking).splitlines()
     assert lines[1].endswith("sensitivity to what is needed")
     assert [line.split()[-1] for line in lines if line.startswith("pixels")][0] == f"{needed[1]:.3f}"
-    assert "needed_sensitivity" not in rank_encoders(encoders, X, Y, **options, needed=[])
+    assert "needed_sensitivity" not in rank_encoders({"red": encoders["red"]}, X, y, **options, needed=[])
 
 
 def test_what_was_not_measured_is_not_taken_for_ignored(X):
     values = [[np.nan, 0.05], [0.1, 0.06]]
     names = {"encoder": ["a", "b"], "transformation": ["hue", "blur"]}
     sensitivity = xr.DataArray(values, names, list(names))
-    encoders = {"a": lambda X: X.mean(axis=(1, 2)), "b": None}
-    ranking = rank_encoders(encoders, X, Y, sensitivity=sensitivity, needed=iter(["hue", "blur"]), n_resamples=10)
+    encoders, needed = {"a": lambda X: X.mean(axis=(1, 2)), "b": None}, iter(["hue", "blur"])
+    ranking = rank_encoders(encoders, X[:30], Y[:30], sensitivity=sensitivity, needed=needed, n_resamples=10)
     found = ranking.needed_sensitivity.sel(encoder=["a", "b"]).values
     np.testing.assert_allclose(found, [np.nan, 0.08])
 
@@ -295,7 +302,7 @@ def test_the_table(ranking):
 
 
 def test_encoders_that_are_right_about_the_same_images_may_still_differ(X):
-    ranking = rank_encoders({"a": planted(0.05), "b": planted(0.06)}, X, Y, random_state=0)
+    ranking = rank_encoders({"a": planted(0.05), "b": planted(0.06)}, X, Y, n_resamples=20, random_state=0)
     assert (ranking.value.sel(score="probe_accuracy") == 1).all()
     between = ranking.difference_interval.sel(encoder="b", score="probe_accuracy").values
     # (1 - 0.0243) ** 150 = 0.025: what happens in 2.4 % of all images is not seen in 150 of them in 2.5 % of the cases
@@ -360,11 +367,12 @@ def test_what_is_wrong_is_named(X, changed, error, message):
 
 
 def test_classes_with_one_image_are_left_out(X):
-    lone = np.array([*range(10, 17), *Y[7:]])
+    X, y = X[:60], Y[:60]
+    lone = np.array([*range(10, 17), *y[7:]])
     message = "y holds 7 of 10 classes with one image only, which are left out: .10., .11., .12., .13., .14., ..."
     with pytest.warns(UserWarning, match=message):
         one = rank_encoders({"pixels": None}, X, lone, n_resamples=50, random_state=0)
-    other = rank_encoders({"pixels": None}, X[7:], Y[7:], n_resamples=50, random_state=0)
+    other = rank_encoders({"pixels": None}, X[7:], y[7:], n_resamples=50, random_state=0)
     xr.testing.assert_identical(one, other)
 
 

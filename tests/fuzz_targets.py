@@ -1257,7 +1257,7 @@ def some_ranking():
     names = ["rotate", "hue"]
     values = xr.DataArray(np.eye(2), {"encoder": ["a", "b"], "transformation": names}, ["encoder", "transformation"])
     encoders = {"a": None, "b": lambda X: X.mean(axis=(1, 2))}
-    return invtransfer.rank_encoders(encoders, X, np.arange(12) % 3, sensitivity=values, random_state=0)
+    return invtransfer.rank_encoders(encoders, X, np.arange(12) % 3, sensitivity=values, n_resamples=9, random_state=0)
 
 
 @check("format_ranking", ranking=st.deferred(lambda: mutated(some_ranking())) | odd())

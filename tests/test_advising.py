@@ -20,7 +20,8 @@ def test_scikit_learn_checks():
 
 def test_advice_for_a_task_that_is_flipped():
     X, y = make_task(["h_flip"])
-    advisor = InvarianceAdvisor(transformations=["h_flip", "translate", "v_flip"], random_state=0).fit(X, y)
+    names = ["h_flip", "translate", "v_flip"]
+    advisor = InvarianceAdvisor(transformations=names, n_draws=2, random_state=0).fit(X, y)
     assert advisor.advice_.advice.to_dict() == {"h_flip": "encourage", "v_flip": "avoid", "translate": "avoid"}
     assert advisor.advised_ == ["h_flip"]
     assert str(advisor).endswith("pretrain with: h_flip")

@@ -176,6 +176,7 @@ def test_toys_are_read_back(toys, tmp_path):
 @pytest.mark.parametrize("name", sorted(path.stem for path in CUBES.glob("*.nc")))
 def test_published_cubes_are_read_back(name, tmp_path):
     cube = read(CUBES / f"{name}.nc")
+    cube = cube.isel({dim: slice(9) for dim in cube.dims if dim == "image"})  # all have the same columns
     export_csv(cube, tmp_path, name)
     columns = assert_tables_are(cube, tmp_path, name)
     for row in columns.itertuples():

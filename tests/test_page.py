@@ -179,6 +179,7 @@ def test_a_page_is_the_same_each_time(page_text):
 
 
 def test_layers_of_different_encoders(leave_out_figures):
+    leave_out_figures()
     profile = make_profile(layers=["a", "b", "c", "one", "two"])
     depth = [[0.1, 0.5, 1.0, np.nan, np.nan], [np.nan, np.nan, np.nan, 1.0, 0.5]]
     profile = profile.assign_coords(depth=(("encoder", "layer"), depth))
@@ -191,7 +192,6 @@ def test_layers_of_different_encoders(leave_out_figures):
     assert [row[:2] for row in second] == [["two", "0.50"], ["one", "1.00"]]
     rows = page.table("transformation", "vit")  # at the last layer that each encoder has
     assert (rows[0]["vit"][:5], rows[0]["resnet"][:5]) == ("0.006", "0.024")
-    leave_out_figures()
     profile.sensitivity[1, 4, 1] = 0.5  # where the rotate was 0.028, and is 0.025 (-0.075 to 0.125) in the last layer
     profile.sensitivity_low[1, 4, 1] = 0.1
     points = Page(make_profile_page(profile)).texts["li"]
@@ -209,8 +209,9 @@ def test_layers_of_different_encoders(leave_out_figures):
     assert f"{said} 0.500 to 0.025; that to {name} rises most: from {first:.3f} to 0.900." in points
 
 
-def test_layers_with_numbers_have_names():
+def test_layers_with_numbers_have_names(leave_out_figures):
     """As in the profile of a scorer whose encoders have unlike layers."""
+    leave_out_figures()
     named = xr.DataArray([["conv1", "fc"], ["blocks.0", ""]], dims=("encoder", "layer"))
     depth = xr.DataArray([[0.5, 1.0], [1.0, np.nan]], dims=("encoder", "layer"))
     profile = make_profile(layers=[0, 1]).assign_coords(layer_name=named, depth=depth)

@@ -109,9 +109,8 @@ def bar_heights(axes):
 
 
 def draw(cube):
-    """Lay a figure out, so that all warnings come, and return its panels."""
+    """Return the figure of a cube, and its panels."""
     figure = plot_factors(cube)
-    figure.draw_without_rendering()
     n = len(set(cube.factor_name.values) - {"reference"})
     has_ranges = (cube.factor_name != "reference").sum() > n
     assert len(figure.axes) == 2 * n + (3 if has_ranges else 2)
@@ -279,6 +278,7 @@ def test_sensitivity_tells_encoders_trained_with_a_transformation_from_others():
 def test_missing_cells_are_gaps(n_seeds, place):
     cube = remove(make_cube(n_seeds), **place)
     figure, levels, _, sensitivity = draw(cube)
+    figure.draw_without_rendering()  # so that all warnings come
     assert set(LEGEND) <= texts(figure)
     line = next(line for line in levels[1].get_lines() if line.get_label() == LEGEND[0])
     expected = cube.transfer_accuracy.sel(relation="same").mean("seed")[2:]
@@ -384,7 +384,8 @@ def test_gaps_are_named_below_the_axis():
 @pytest.mark.parametrize("place", [{"relation": "same"}, {"factor": ["width=2", "width=3"]}], ids=str)
 def test_contrasts_that_cannot_be_computed_are_named(place):
     cube = remove(make_cube(3, [("width", level) for level in "123"]), **place)
-    _, _, contrasts, _ = draw(cube)
+    figure, _, contrasts, _ = draw(cube)
+    figure.draw_without_rendering()
     assert "incomplete" in texts(contrasts)
     word = next(text for text in contrasts.findobj(Text) if text.get_text() == "incomplete").get_window_extent()
     assert contrasts.bbox.y0 < word.y0 < word.y1 < contrasts.bbox.y1

@@ -106,7 +106,7 @@ def test_clean_twins_on_a_source_that_knows_objects(source):
 
 def test_memory_does_not_grow_with_the_number_of_pairs(monkeypatch):
     monkeypatch.setattr(encoding, "PIECE_BYTES", 2**18)
-    X = many_images(1_500, side=64)  # 18 MB; all twins of a transformation would take twice that
+    X = many_images(600, side=64)  # 7 MB; all twins of a transformation would take twice that
     scorer = SensitivityScorer(colours, transformations=["invert", "hue"], random_state=0)
     scorer.fit(X[:10])
     tracemalloc.start()

@@ -211,6 +211,8 @@ def _choose(cubes, names, coordinates):
         chosen.append((point, best))
         place = format_place(point)
         for other, piece in pieces:
+            if piece is best:
+                continue
             differing = _differences(best, piece)
             if differing and best.status == piece.status == DONE:
                 conflicts.append(f"{place}: {', '.join(differing)} in {name} and {other}")

@@ -404,7 +404,7 @@ def test_interactions_that_a_cube_has_are_not_lost(folder, capsys):
     for later in ([], ["--interactions", "hue,invert"]):
         with pytest.raises(SystemExit):
             measure("mine.py:colours", *names, *later)
-        message = "mine.nc holds the interactions invert,hue invert,blur, which this run does not have: ask for them, too,"
+        message = "mine.nc holds the interactions invert,hue invert,blur, which this run does not have: ask for them,"
         assert message in capsys.readouterr().err
         assert (folder / "mine.nc").read_bytes() == before
     measure("mine.py:colours", *names, "--interactions", "all")  # more of them is no loss

@@ -1481,7 +1481,7 @@ def load_model(draw):
 
 @target("Preprocessing", methods=("forward", "at_size", "extra_repr", "output_size"))
 @target("Preprocessed", methods=("forward",))
-@target("find_image_method", "model_behind", "name_of", "size_behind_preprocessing")
+@target("find_image_method", "layer_behind", "model_behind", "name_of", "size_behind_preprocessing")
 def preprocessing(draw):
     sides = st.tuples(st.integers(1, 9), st.integers(1, 9))
     made, given = call_drawn(
@@ -1507,6 +1507,7 @@ def preprocessing(draw):
     whole = call(public("Preprocessed"), made, model)
     assert torch.equal(call(whole, X), seen.flatten(1))
     assert call(public("model_behind"), whole) is model
+    assert call(public("layer_behind"), whole, draw(st.sampled_from(["", "model"]))) == ""
     assert call(public("name_of"), whole) == "Flatten"
     assert call(public("find_image_method"), whole) is None
     assert call(public("size_behind_preprocessing"), whole, shape[2:]) == seen.shape[2:]

@@ -15,6 +15,7 @@ from invtransfer.encoders.classifier import build_network
 from invtransfer.encoders.encoding import encode, open_encoder
 from invtransfer.encoders.layers import LayerFeatures
 from invtransfer.encoders.many_layers import FEATURE, ManyLayers, find_blocks
+from invtransfer.encoders.preprocessing import Preprocessed, Preprocessing
 
 
 class Block(nn.Module):
@@ -382,6 +383,30 @@ def test_layers_of_what_is_no_module():
         open_encoder(lambda X: X, layers="blocks")
     with pytest.raises(ValueError, match="layer is 'head' and layers is 'blocks', expected one of them"):
         open_encoder(nn.Linear(2, 2), "head", layers="blocks")
+
+
+def test_layers_of_a_loaded_model_are_called_as_in_the_model():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 6, 3), nn.Flatten(), nn.Linear(96, 2))
+    whole, images = (
+        Preprocessed(Preprocessing(mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.1)), model),
+        torch.rand(2, 3, 8, 8),
+    )
+    feature = LayerFeatures(whole)
+    feature(images)
+    assert feature.description == "input of 3"
+    blocks = ManyLayers(whole)
+    blocks(images)
+    assert (blocks.names, blocks.depths) == (["0", "1", "(feature)"], [0.5, 1.0, 1.0])
+    for one, other in (("0", "model.0"), ("", "model")):  # names of the whole of both are known, too
+        assert torch.equal(LayerFeatures(whole, one)(images), LayerFeatures(whole, other)(images))
+        assert torch.equal(ManyLayers(whole, [one])(images), ManyLayers(whole, [other])(images))
+    with pytest.raises(
+        ValueError, match=r"layer is 'fc', expected the name of a layer of Sequential \(nearest: 0, 1, "
+    ):
+        LayerFeatures(whole, "fc")
+    with pytest.raises(ValueError, match="layers holds '0' more than once"):
+        ManyLayers(whole, ["0", "model.0"])
 
 
 def test_two_thousand_layers():

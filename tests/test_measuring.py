@@ -347,9 +347,9 @@ def test_layers_strengths_and_interactions_go_into_the_cube(folder, capsys):
     measure("mine.py:deep", "mine.py:maps", "--transformations", "invert", "hue", *more)
     cube = xr.open_dataset("mine.nc").load()
     assert cube.sensitivity.dims == ("encoder", "transformation", "layer", "strength")
-    assert cube.layer.values.tolist() == ["0", "1", "(feature)", ""]  # the whole of maps is one layer
-    assert not np.isnan(cube.sensitivity.sel(encoder="mine.py:deep", layer=["0", "1", "(feature)"])).any()
-    assert np.isnan(cube.sensitivity.sel(encoder="mine.py:deep", layer="")).all()
+    assert cube.layer.values.tolist() == ["0", "1", "(feature)"]
+    assert not np.isnan(cube.sensitivity.sel(encoder="mine.py:deep")).any()
+    assert np.isnan(cube.sensitivity.sel(encoder="mine.py:maps", layer=["0", "1"])).all()  # which has but one layer
     assert cube.depth.sel(encoder="mine.py:deep", transformation="hue").values[:3].tolist() == [0.5, 1, 1]
     assert cube.slope.dims == ("encoder", "transformation", "layer")
     assert set(cube.interaction.dims) == {"encoder", "transformation", "layer", "then"}
@@ -525,7 +525,7 @@ def test_cubes_of_models_with_other_layers_merge(folder):
     for parts in (["deep.nc", "maps.nc"], ["both.nc", "maps.nc"]):  # also if a cube knows some of the cells
         main(["merge", *parts, "--out", "merged.nc"])
         merged = xr.open_dataset("merged.nc").load()
-        assert merged.layer.values.tolist() == ["0", "1", "(feature)", ""]
+        assert merged.layer.values.tolist() == ["0", "1", "(feature)"]
         merged, expected = (one.drop_attrs(deep=False).transpose(*both.dims) for one in (merged, both))
         xr.testing.assert_identical(merged, expected)
         Path("merged.nc").unlink()

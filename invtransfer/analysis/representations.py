@@ -233,17 +233,19 @@ def sensitivity_interval(pair_distances, random_distances, groups=None):
         Ratio and bounds of its interval. All are NaN if different images have the same features; the bounds are NaN if
         there are fewer than 3 pairs, or groups.
 
-    Notes ----- The interval is Student's, of the logarithm of the ratio, with the variance of the jackknife that leaves
-    out one pair at a time, together with all its comparisons to other pairs. If all twins are equal, or equally far
-    apart, nothing varies. The bounds then allow for pairs of another kind (equal twins, or twins as different as two
-    images) that a sample of n pairs can miss by chance: at most a share of 1 - 0.025 ** (1 / n) of all pairs. If the
-    twins of one pair alone differ, the lower bound is 0, and the upper one that of the largest share of pairs that may
-    differ as much as these, or as two images. If all images but one have the same features, there is no upper bound.
-    With Gaussian features the interval contains the truth in 95 % of the cases from 10 pairs on, with lognormal
-    distances in 91 to 95 %. If one twin in twenty jumps far and the others hardly move, it holds the truth too rarely
-    with fewer than 50 pairs (in 40 % of the cases with 10 pairs, 65 % with 20, 90 % with 50), because many samples
-    contain no such twin. With groups, what the pairs of a group contribute to the logarithm is added up first, and the
-    numbers of pairs above are those of groups.
+    Notes
+    -----
+    The interval is Student's, of the logarithm of the ratio, with the variance of the jackknife that leaves out one
+    pair at a time, together with all its comparisons to other pairs. If all twins are equal, or equally far apart,
+    nothing varies. The bounds then allow for pairs of another kind (equal twins, or twins as different as two images)
+    that a sample of n pairs can miss by chance: at most a share of 1 - 0.025 ** (1 / n) of all pairs. If the twins of
+    one pair alone differ, the lower bound is 0, and the upper one that of the largest share of pairs that may differ as
+    much as these, or as two images. If all images but one have the same features, there is no upper bound. With
+    Gaussian features the interval contains the truth in 95 % of the cases from 10 pairs on, with lognormal distances in
+    91 to 95 %. If one twin in twenty jumps far and the others hardly move, it holds the truth too rarely with fewer
+    than 50 pairs (in 40 % of the cases with 10 pairs, 65 % with 20, 90 % with 50), because many samples contain no such
+    twin. With groups, what the pairs of a group contribute to the logarithm is added up first, and the numbers of pairs
+    above are those of groups.
 
     Examples
     --------

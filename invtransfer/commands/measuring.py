@@ -19,12 +19,10 @@ from invtransfer.commands.models_and_images import (
     DESCRIPTIONS,
     NamedModels,
     check_arguments,
-    describe_in_model,
     digest_images,
     find_images,
     identify_images,
     load_for_models,
-    name_in_model,
     read_images,
 )
 from invtransfer.cubes.assembly import STATUS
@@ -209,7 +207,7 @@ class _Measurement:
             precision=self._precision, **known,
         )  # fmt: skip
         if "layer" not in profile.dims:
-            profile["features"] = describe_in_model(describe_features(self._encoder))
+            profile["features"] = describe_features(self._encoder)
         profile["preprocessing"] = self._encoder.module.preprocessing.description
         profile = profile.isel(transformation=0, drop=True).assign_coords(image=("pair", source.order))
         if files := self.images.files:
@@ -249,12 +247,10 @@ def _derive_seed(seed):
 
 
 def _make_cell(profile):
-    """Return the cell of a cube: no coordinates but labels, and layers named as in the model."""
+    """Return the cell of a cube, which has no coordinates but labels."""
     cell = profile.drop_vars("object_sensitivity").swap_dims(pair="image")
     if "layer" in cell.dims:
-        names = [name_in_model(name) for name in cell.layer.values]
-        cell = cell.assign_coords(layer=names).reset_coords(["depth", "features"])
-        cell["features"] = "layer", [describe_in_model(text) for text in cell.features.values]
+        cell = cell.reset_coords(["depth", "features"])
     for name, text in (DESCRIPTIONS | {"depth": DEPTH}).items():
         if name in cell:
             cell[name].attrs["long_name"] = text

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from invtransfer.analysis.layers import FEATURE
 from invtransfer.encoders.encoding import open_encoder
 from invtransfer.estimators.models import LIBRARIES, find_module, load_model
 from invtransfer.images.checks import check_count
@@ -20,7 +19,6 @@ from invtransfer.storage import expand_path
 from invtransfer.transformations import TRANSFORMATIONS, get_transformations
 
 N_READ = 64  # images that are read at once
-PART = "model"  # what is behind the preprocessing, in what load_model returns
 DESCRIPTIONS = {
     "features": "where the features are taken, and how they are pooled",
     "preprocessing": "what the model does with images first",
@@ -248,14 +246,11 @@ class NamedModels:
 
     Attributes
     ----------
-    layer, layers : as the parameters
-        Named as in the model that was loaded last, which has its preprocessing in front.
-    pool : str
+    layer, layers, pool : as the parameters
     """
 
     def __init__(self, weights, *, layer, pool, device, layers=None):
-        self._weights, self._layer, self._layers = weights, layer, layers
-        self.layer, self.layers = layer, layers
+        self._weights, self.layer, self.layers = weights, layer, layers
         self.pool, self._device = pool, resolve_device(device)
         self._name = self._loaded = None
 
@@ -282,15 +277,6 @@ class NamedModels:
             random = self._weights == "random" and name.partition(":")[0] in LIBRARIES
             loaded = load_model(name, weights=None if random else "default", random_state=0).to(self._device)
             try:
-                layer, layers = self._layer, self._layers
-                if layer:
-                    layer = _find_in_model(loaded.model, layer)
-                if isinstance(layers, list):
-                    layers = [_find_in_model(loaded.model, one) for one in layers]
-                if layer or layers:
-                    open_encoder(loaded.model, layer, self.pool, layers)  # its errors name layers as the person does
-                self.layer = _behind_preprocessing(layer) if layer else layer
-                self.layers = [_behind_preprocessing(one) for one in layers] if isinstance(layers, list) else layers
                 open_encoder(loaded, self.layer, self.pool, self.layers)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
@@ -329,55 +315,3 @@ class NamedModels:
             digest.update(f"{path}\0".encode())
             digest.update(data)
         return digest.hexdigest()[:12]
-
-
-def _behind_preprocessing(layer):
-    """Return the name that a layer of a model has in the whole of preprocessing and model."""
-    return layer if layer == FEATURE else f"{PART}{'' if not layer or layer.startswith('[') else '.'}{layer}"
-
-
-def _find_in_model(model, layer):
-    """Return the name of a layer in a model; it may be that of the whole, which messages of a forward pass give."""
-    name, inside = layer.partition("[")[0], name_in_model(layer)
-    names = dict(model.named_modules(remove_duplicate=False))
-    return inside if name not in names and inside.partition("[")[0] in names else layer
-
-
-def name_in_model(layer):
-    """Return the name that a layer has in a model, without its preprocessing.
-
-    Parameters
-    ----------
-    layer : str
-        Name as in what `NamedModels` loads.
-
-    Returns
-    -------
-    name : str
-
-    Examples
-    --------
-    >>> name_in_model("model.layer1.0"), name_in_model("model")
-    ('layer1.0', '')
-    """
-    return re.sub(rf"^{PART}(\.|$|(?=\[))", "", layer)
-
-
-def describe_in_model(description):
-    """Say where features of a model are taken, without its preprocessing.
-
-    Parameters
-    ----------
-    description : str
-        Description of `LayerFeatures`.
-
-    Returns
-    -------
-    description : str
-
-    Examples
-    --------
-    >>> describe_in_model("input of model.fc"), describe_in_model("output of model (1)")
-    ('input of fc', 'output of the module (1)')
-    """
-    return re.sub(rf"\bof {PART}(?=$|[ ,])", "of the module", re.sub(rf"\bof {PART}\.", "of ", description))

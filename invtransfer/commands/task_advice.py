@@ -28,7 +28,6 @@ from invtransfer.commands.models_and_images import (
     DESCRIPTIONS,
     NamedModels,
     check_arguments,
-    describe_in_model,
     digest_images,
     identify_images,
     load_for_models,
@@ -249,7 +248,7 @@ def _make_cell(advisor, labels, preprocessing):
         "n_folds": ((), np.int32(advisor.n_folds_), "number of parts; each is judged by a probe of the others"),
         "n_images_of_class": ("class", counts.astype(np.int32), "number of images of the class"),
         "chance": ((), cell.attrs["chance"], "share of images of the largest class"),
-        "features": ((), describe_in_model(advisor.layer_), DESCRIPTIONS["features"]),
+        "features": ((), advisor.layer_, DESCRIPTIONS["features"]),
         "preprocessing": ((), preprocessing, DESCRIPTIONS["preprocessing"]),
     }  # fmt: skip
     if "n_groups" in cell.attrs:

@@ -14,7 +14,12 @@ from torch import nn
 
 from invtransfer.encoders.heads import find_head, is_bypassed, is_of_head, logits_of
 from invtransfer.encoders.outputs import check_pool, find_feature, parts_of, pool_places, take_part
-from invtransfer.encoders.preprocessing import find_image_method, model_behind, size_behind_preprocessing
+from invtransfer.encoders.preprocessing import (
+    find_image_method,
+    layer_behind,
+    model_behind,
+    size_behind_preprocessing,
+)
 from invtransfer.networks.inference import first_weight
 
 HINTS = {  # what torch says of images that do not fit -> what to do
@@ -34,11 +39,12 @@ class LayerFeatures(nn.Module):
         Module that takes images. It is not copied, and a forward pass leaves no hooks on it. Its images are plain,
         contiguous copies in its own dtype.
     layer : str or None
-        Layer whose output is taken as the features: a name listed by ``named_modules()``, or "" for the output of the
-        module. A part of an output that is a dict, tuple or list follows in brackets: "lstm[0]", "[last_hidden_state]".
-        None: the part of the module's output that it calls its feature ("pooler_output", "image_embeds", "features",
-        "embeddings", "last_hidden_state" or "feature_maps"); else the input of the last linear layer if that is the
-        last layer with weights (the head of a classifier, also if dropout or softmax follow it); else the output.
+        Layer whose output is taken as the features: a name listed by ``named_modules()`` (of a model of `load_model`:
+        of the model behind its preprocessing), or "" for the output of the module. A part of an output that is a dict,
+        tuple or list follows in brackets: "lstm[0]", "[last_hidden_state]". None: the part of the module's output that
+        it calls its feature ("pooler_output", "image_embeds", "features", "embeddings", "last_hidden_state" or
+        "feature_maps"); else the input of the last linear layer if that is the last layer with weights (the head of a
+        classifier, also if dropout or softmax follow it); else the output.
     pool : {"auto", "class", "mean", "flatten"}
         How token sequences (n_samples, n_tokens, n_features) and maps (n_samples, n_features, height, width) become
         rows. "auto": as the module itself does, else the class token if it has one (a parameter that is called
@@ -88,6 +94,7 @@ class LayerFeatures(nn.Module):
     def __init__(self, module, layer=None, pool="auto"):
         super().__init__()
         check_pool(pool)
+        layer = layer_behind(getattr(module, "_orig_mod", module), layer)
         made_by = _hides_layers(model_behind(module))
         if made_by and not (isinstance(layer, str) and layer.partition("[")[0] == ""):
             raise TypeError(
@@ -102,8 +109,13 @@ class LayerFeatures(nn.Module):
         _check_weights(module)
         self.module, self.pool = module, pool
         self._n_prefix = _count_prefix_tokens(module)
-        self._names = [name for name, _ in module.named_modules(remove_duplicate=False)]
+        self._names = [name for name, _ in self._model.named_modules(remove_duplicate=False)]
         self._choose(layer)
+
+    @property
+    def _model(self):
+        """The module without the preprocessing in front, in which layers have their names."""
+        return model_behind(self.module)
 
     def at(self, layer):
         """Return the same for another layer of the module, which is not checked once more."""
@@ -112,7 +124,7 @@ class LayerFeatures(nn.Module):
         return other
 
     def _choose(self, layer):
-        module, names = self.module, self._names
+        module, names = self._model, self._names
         head = find_head(module, LayerFeatures) if layer is None and self._method is None else None
         self._layer, self._parts, self._takes_input = head or "", (), head is not None
         if isinstance(layer, str) and layer not in names:
@@ -139,7 +151,7 @@ class LayerFeatures(nn.Module):
     @property
     def watched(self):
         """The layer whose output the features are taken from."""
-        return self.module.get_submodule(self._layer)
+        return self._model.get_submodule(self._layer)
 
     def run(self, images):
         """Return what the module returns for a copy of the images, which it may change in place."""

@@ -11,7 +11,12 @@ from torch import nn
 from invtransfer.analysis.layers import FEATURE
 from invtransfer.encoders.heads import find_head
 from invtransfer.encoders.layers import LayerFeatures, name_of, uncompiled
-from invtransfer.encoders.preprocessing import find_image_method, model_behind, size_behind_preprocessing
+from invtransfer.encoders.preprocessing import (
+    find_image_method,
+    layer_behind,
+    model_behind,
+    size_behind_preprocessing,
+)
 
 BLOCKS = "blocks"
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -69,13 +74,14 @@ class ManyLayers(nn.Module):
         if isinstance(layers, str):
             if layers != BLOCKS:
                 raise ValueError(f"layers is {layers!r}, expected 'blocks' or a list of names, such as [{layers!r}]")
-            names = [*find_blocks(module), FEATURE]
+            names = [*find_blocks(model_behind(module)), FEATURE]
         else:
             names = list(layers) if isinstance(layers, Iterable) else [layers]
             if not all(isinstance(name, str) for name in names):
                 raise ValueError(f"layers is {layers!r}, expected 'blocks' or a list of names")
         if not names:
             raise ValueError("layers is empty, expected at least one name, or 'blocks'")
+        names = [layer_behind(module, name) for name in names]
         twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
             raise ValueError(f"layers holds {twice[0]!r} more than once, expected each name once")
@@ -155,8 +161,9 @@ class ManyLayers(nn.Module):
 
     def _weighted(self):
         """Return the convolutions and linear layers, but for the head."""
-        head = find_head(self.module, LayerFeatures)
-        for name, layer in self.module.named_modules():
+        model = model_behind(self.module)
+        head = find_head(model, LayerFeatures)
+        for name, layer in model.named_modules():
             weight = getattr(layer, "weight", None)
             if name != head and isinstance(weight, torch.Tensor) and weight.ndim > 1:
                 yield layer
@@ -226,7 +233,7 @@ def _is_block(part):
 
 def _find_image_part(module):
     """Return how the names begin that are in the part for images of a model of images and text; "" for other models."""
-    if find_image_method(model_behind(module)):
+    if find_image_method(module):
         for name, _ in module.named_modules():
             if re.search("vision|visual|image", name.split(".")[-1]):
                 return f"{name}."

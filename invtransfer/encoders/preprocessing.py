@@ -1,5 +1,6 @@
 """What a model of a library expects to be done with images before it sees them: size, crop and normalisation."""
 
+import re
 from collections import OrderedDict
 
 import torch
@@ -213,6 +214,32 @@ def model_behind(module):
     model : torch.nn.Module
     """
     return module.model if isinstance(module, Preprocessed) else module
+
+
+def layer_behind(module, layer):
+    """Return the name of a layer in the model behind its preprocessing, also if it is named in the whole of both.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Any module.
+    layer : object
+        Name of a layer, with its part in brackets if it has one; anything else is returned as it is.
+
+    Returns
+    -------
+    layer : object
+
+    Examples
+    --------
+    >>> whole = Preprocessed(Preprocessing(), nn.Sequential(nn.Flatten()))
+    >>> layer_behind(whole, "model.0"), layer_behind(whole, "0"), layer_behind(whole, "model[logits]")
+    ('0', '0', '[logits]')
+    """
+    if not isinstance(layer, str) or not isinstance(module, Preprocessed):
+        return layer
+    known = layer.partition("[")[0] in dict(module.model.named_modules(remove_duplicate=False))
+    return layer if known else re.sub(r"^model(\.|$|(?=\[))", "", layer)
 
 
 def size_behind_preprocessing(module, image_size):

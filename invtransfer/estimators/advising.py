@@ -119,7 +119,9 @@ class InvarianceAdvisor(AroundEncoder, BaseEstimator):
     n_features_in_ : int
         height * width * n_channels.
 
-    Notes ----- *The probe* is a ridge regression of the classes on a wide Gaussian kernel of the features, see
+    Notes
+    -----
+    *The probe* is a ridge regression of the classes on a wide Gaussian kernel of the features, see
     `invtransfer.analysis.evidence.CrossValidatedProbe`; all answers are for images that it was not fitted on. With e(x)
     the squared error of its prediction for image x, e_t(x) the same error if the probe is fitted on copies as well
     (each copy counts as much as the image itself), and t x a copy of x:

@@ -97,9 +97,11 @@ class FrozenFeatureProbe(AroundEncoder, ClassifierMixin, BaseEstimator):
     n_iter_ : int
         Number of iterations of "lbfgs", or of epochs of "adam".
 
-    Notes ----- The paper's protocol is "adam" with 200 epochs, a learning rate of 1e-3, and the epoch with the best
-    validation accuracy if `X_val` is given. Two things are added, because without them it had not converged after 200
-    epochs. First, the standardised features are decorrelated, which changes the path of the steps but not the set of
+    Notes
+    -----
+    The paper's protocol is "adam" with 200 epochs, a learning rate of 1e-3, and the epoch with the best validation
+    accuracy if `X_val` is given. Two things are added, because without them it had not converged after 200 epochs.
+    First, the standardised features are decorrelated, which changes the path of the steps but not the set of
     classifiers (`coef_` refers to the standardised features); of more than 4,096 features, only within the span of at
     most 2,048 of the samples (see `decorrelate_leading`), so that memory grows with n_samples * n_features and not with
     the square of n_features. Second, an epoch on fewer than 50,000 samples has as many steps as one on 50,000 (see

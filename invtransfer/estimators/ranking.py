@@ -127,8 +127,10 @@ def rank_encoders(
         If classes are left out, many images are equal to others, or an encoder gives the same images different
         features each time or in a different batch.
 
-    Notes ----- *Intervals.* An accuracy is a share of right answers: its interval is Clopper and Pearson's, and that of
-    a difference Bonett and Price's, both over groups if there are any; see `share_interval` and
+    Notes
+    -----
+    *Intervals.* An accuracy is a share of right answers: its interval is Clopper and Pearson's, and that of a
+    difference Bonett and Price's, both over groups if there are any; see `share_interval` and
     `share_difference_interval` in `invtransfer.analysis.intervals`. These intervals do not cover how much the accuracy
     would vary if the probe were fitted on other images. Those of the balanced accuracy and of its differences allow for
     classes of few images, see `invtransfer.analysis.resampling.balanced_interval`. "first" and "ahead" are shares of

@@ -352,7 +352,9 @@ def apply_transformations(images, transformations, parameters):
     TypeError
         If one of your own returns no tensor.
 
-    Notes ----- On a CPU, a few images at a time (64 of 32 x 32) are fastest, because they stay in the cache. Sources
+    Notes
+    -----
+    On a CPU, a few images at a time (64 of 32 x 32) are fastest, because they stay in the cache. Sources
     split their samples accordingly.
     """
     if len(transformations) != len(parameters):

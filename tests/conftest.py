@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from invtransfer import Transforms2D, load_objects
 
 torch.set_num_threads(1)  # the networks of the tests are too small to gain from more
 threadpool_limits(1)  # nor do the probes, whose threads would wait for each other on cores that other tests use
+os.fsync = lambda handle: None  # no test cuts the power; with it, workers wait for each other's writes
 
 
 @pytest.fixture(autouse=True)

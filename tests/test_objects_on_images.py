@@ -170,15 +170,15 @@ def test_transformations_act_before_the_object_is_shifted(objects):
 @pytest.mark.parametrize("names", [[], ["rotate"]])
 def test_twins_of_other_objects_differ_in_the_box_only(names):
     source = labelled_ten(transformations=names, label="object")
-    X, X_twin = source.twins(5000, changed="object")
-    samples, y = source.sample(5000)
+    X, X_twin = source.twins(2000, changed="object")
+    samples, y = source.sample(2000)
     assert (samples == X).all()
     seen, seen_twin = see_objects(X), see_objects(X_twin)
     assert (seen == y).all()
     assert chisquare(np.bincount((seen_twin - seen) % 10, minlength=10)[1:]).pvalue > 0.001
     assert (seen != seen_twin).all()
     # all objects are equal squares: other pixels than the square's, turned or not, are those of the image
-    changed, changed_twin = ((some != flat_images(100)[np.arange(5000) % 100]).any(axis=3) for some in (X, X_twin))
+    changed, changed_twin = ((some != flat_images(100)[np.arange(2000) % 100]).any(axis=3) for some in (X, X_twin))
     assert (changed == changed_twin).all()
     if not names:
         assert (changed.sum(axis=(1, 2)) == 144).all()
@@ -187,15 +187,15 @@ def test_twins_of_other_objects_differ_in_the_box_only(names):
 @pytest.mark.parametrize("names", [[], ["rotate"]])
 def test_twins_on_other_images_show_the_same_object_in_the_same_place(names):
     source = labelled_ten(transformations=names, correlation=0.5, availability=0.8)
-    X, X_twin = source.twins(5000, changed="image")
-    assert (source.sample(5000)[0] == X).all()
+    X, X_twin = source.twins(2000, changed="image")
+    assert (source.sample(2000)[0] == X).all()
     opaque = X[..., 0] == 255
     assert (opaque == (X_twin[..., 0] == 255)).all()
     assert (X_twin == X)[opaque].all()
     # the upper left pixel is the image's, if no object is there
     bare = (X[:, 0, 0, 0] == 0) & (X_twin[:, 0, 0, 0] == 0)
     image, image_twin = X[bare, 0, 0, 2].astype(int), X_twin[bare, 0, 0, 2].astype(int)
-    assert (image == np.arange(5000)[bare] % 100).all()
+    assert (image == np.arange(2000)[bare] % 100).all()
     assert chisquare(np.bincount((image_twin - image) % 100, minlength=100)[1:]).pvalue > 0.001
     assert (image != image_twin).all()
 
@@ -203,9 +203,9 @@ def test_twins_on_other_images_show_the_same_object_in_the_same_place(names):
 def test_other_objects_and_images_are_drawn_whatever_the_first():
     # eleven of both: the ten others are one to ten steps away
     source = ObjectsOnImages(flat_objects(11), flat_images(11), position=(1, 1))
-    X, X_twin = source.twins(8000, changed="object")
+    X, X_twin = source.twins(3000, changed="object")
     steps = (see_objects(X_twin) - see_objects(X)) % 11
-    X, X_twin = source.twins(8000, changed="image")
+    X, X_twin = source.twins(3000, changed="image")
     steps_image = (X_twin[:, 0, 0, 2].astype(int) - X[:, 0, 0, 2]) % 11
     for one, other in [(see_objects(X), steps), (see_objects(X), steps_image), (steps, steps_image)]:
         assert chi2_contingency(crosstab(one, other).count).pvalue > 0.001

@@ -205,7 +205,8 @@ def test_a_loaded_encoder_is_used_as_any_other(path, encoder, source, data):
     loaded = load_encoder(path)
     probes = [FrozenFeatureProbe(one, random_state=0).fit(X, y) for one in (encoder, loaded)]
     np.testing.assert_array_equal(probes[0].coef_, probes[1].coef_)
-    scorers = [SensitivityScorer(one, n_pairs=20, random_state=0).fit(source) for one in (encoder, loaded)]
+    settings = {"transformations": ["rotate"], "n_pairs": 20, "random_state": 0}
+    scorers = [SensitivityScorer(one, **settings).fit(source) for one in (encoder, loaded)]
     np.testing.assert_array_equal(scorers[0].sensitivity_, scorers[1].sensitivity_)
     tuners = [FineTuner(one, **QUICK).fit(X, y) for one in (encoder, loaded)]
     assert_same(*tuners, X)

@@ -118,6 +118,12 @@ def draw(cube):
 
 
 @cache
+def draw_references():
+    """Draw the cube of `make_cube_with_references`, once as well."""
+    return plot_factors(make_cube_with_references())
+
+
+@cache
 def draw_seeds(n_seeds):
     """Draw the cube of `make_cube` with so many seeds, once for all tests that only look at it."""
     return draw(make_cube(n_seeds))
@@ -230,7 +236,7 @@ def test_what_decides_the_claims_is_drawn_with_its_interval():
 
 def test_references_stand_beside_learned_invariance():
     cube = make_cube_with_references()
-    lines = {line.get_label(): line for line in plot_factors(cube).axes[-1].get_lines()}
+    lines = {line.get_label(): line for line in draw_references().axes[-1].get_lines()}
     for i, level in enumerate(("untrained", "no transformations")):
         expected = cube.sensitivity.isel(factor=len(FACTORS) + i, relation=0).mean("seed")
         np.testing.assert_allclose(lines[level].get_ydata(orig=False), expected)
@@ -312,11 +318,8 @@ def test_cube_without_a_title():
     assert "(1 seed)" in plot_factors(make_cube(1).drop_attrs()).get_suptitle()
 
 
-@pytest.mark.parametrize("indexes", [(), ("factor_name", "level")])
-def test_cube_is_left_as_it_is(indexes):
-    cube = make_cube()
-    for name in indexes:  # as `load_cube` reads it
-        cube = cube.set_xindex(name)
+def test_cube_is_left_as_it_is():
+    cube = make_cube().set_xindex("factor_name").set_xindex("level")  # as `load_cube` reads it
     before = cube.copy(deep=True)
     plot_factors(cube)
     xr.testing.assert_identical(cube, before)
@@ -327,8 +330,7 @@ def test_colours_of_the_relations_differ():
 
 
 def test_references_are_lines_at_their_mean():
-    cube = make_cube_with_references()
-    figure = plot_factors(cube)
+    cube, figure = make_cube_with_references(), draw_references()
     *levels, _, _, contrasts, _, _ = figure.axes
     assert len(levels) == 2
     assert {"target, untrained", "target, no transformations"} <= texts(figure)
@@ -706,8 +708,16 @@ def test_limits_of_curves(limits, expected):
     assert axes.get_ylim()[1] > values.max()
 
 
-@pytest.mark.parametrize("draw", [draw_curves, draw_matrices])
-@pytest.mark.parametrize(("n", "size", "columns"), [(4, (12, 3.5), 4), (4, (8, 6), 2), (3, (4, 9), 1), (5, (9, 6), 3)])
+@pytest.mark.parametrize(
+    ("draw", "n", "size", "columns"),
+    [
+        (draw_curves, 4, (12, 3.5), 4),
+        (draw_curves, 4, (8, 6), 2),
+        (draw_curves, 3, (4, 9), 1),
+        (draw_curves, 5, (9, 6), 3),
+        (draw_matrices, 5, (9, 6), 3),  # whose panels are made by the same function
+    ],
+)
 def test_panels_suit_the_shape(draw, n, size, columns):
     values = make_values(1, [1, 2], [1, 2], panels=[f"x{i}" for i in range(n)])
     figure = Figure(figsize=size)

@@ -67,7 +67,7 @@ LARGEST = {
     "depths": lambda: plot_depths(make_profile(8, 40, 18, 2, unlike=True, failed=True)),
     "doses": lambda: plot_doses(make_profile(8, 40, 18, 8, unlike=True)),
     "measurement": lambda: plot_measurement(make_profile(8, 40, 18, 8, unlike=True, failed=True)),
-    "interactions": lambda: plot_interactions(make_profile(8, 40, 18, interactions=True, unlike=True)),
+    "interactions": lambda: plot_interactions(make_profile(5, 9, 18, interactions=True, unlike=True)),  # 4 are shown
     "affected": lambda: affected(make_profile(8, 4, 18, 8, n_images=120)),
 }
 SMALLEST = {

@@ -119,7 +119,7 @@ def _make_parser():
 
     command = _add(commands, _export, "write a cube as tables for other programs")
     command.add_argument("cube", type=expand_path, metavar="CUBE.nc", help="cube of measure or advise, or of a study")
-    command.add_argument("--to", choices=["csv"], required=True, help="format of the tables")
+    command.add_argument("--to", choices=["csv"], default="csv", help="format of the tables (default: csv)")
     command.add_argument(
         "-o", "--out", type=expand_path, metavar="FOLDER", help="where they go (default: beside the cube)"
     )

@@ -27,7 +27,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import xarray as xr
 from PIL import Image
 from threadpoolctl import threadpool_limits
 from torch import nn
@@ -39,7 +38,7 @@ from invtransfer.cubes.files import write
 from invtransfer.cubes.provenance import find_origin, make_attributes
 from invtransfer.encoders.classifier import build_network
 from invtransfer.networks.architectures import initialise
-from invtransfer.paper import one_by_one, tasks
+from invtransfer.paper import benchmarks, one_by_one, tasks
 from invtransfer.paper.command_line import exit_on_error, make_parser
 from invtransfer.paper.datasets import load_objects_and_backgrounds
 from invtransfer.paper.presets import PROTOCOL
@@ -198,10 +197,7 @@ def measure(settings, seeds):
     }
     coordinates = {"protocol": ["invtransfer", "released"], "seed": seeds, "stage": list(STAGES),
                    "transformation": list(TRANSFORMATIONS)}  # fmt: skip
-    return xr.Dataset(
-        {name: (dims, data, {"long_name": text, "units": unit}) for name, (dims, data, unit, text) in values.items()},
-        {name: (name, labels, {"long_name": name, "units": "1"}) for name, labels in coordinates.items()},
-    )
+    return benchmarks.make_cube(values, coordinates)
 
 
 def print_results(cube):

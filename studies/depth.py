@@ -68,11 +68,6 @@ def cell(*, folder, pretraining, strength, seed, n_classes, n_pairs, objects=Non
     return make_cell(measured).assign(profile.drop_vars("features"))
 
 
-def find_objects(*, objects, data, n_classes, **_):
-    """Find the objects; the other settings do not matter."""
-    return inputs.find_task_data(objects=objects, data=data, n_classes=n_classes)
-
-
 def make_grid(settings):
     """Return the place and arguments of every cell, and the cube's coordinates."""
     levels = settings["levels"]
@@ -136,7 +131,7 @@ def draw_figure(cube):
 
 STUDY = Study(
     name="depth", title="Depth and strength of learned invariances", description=__doc__, folder=DATA, presets=PRESETS,
-    choices=presets.CHOICES | {"pretraining": list(PRETRAINING)}, find=find_objects, cell=cell, grid=make_grid,
+    choices=presets.CHOICES | {"pretraining": list(PRETRAINING)}, find=inputs.find_task_data, cell=cell, grid=make_grid,
     estimate=estimate, table=format_results, figure=draw_figure, claims=find_claims, reads_cifar=False,
 )  # fmt: skip
 

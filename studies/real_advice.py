@@ -112,11 +112,6 @@ def cell(*, folder, dataset, network, seed, n_classes, n_labelled, n_test, n_dra
     return make_cell(variables, {along: list(TRANSFORMATIONS)})
 
 
-def find_images(*, objects, data, dataset, n_classes, **_):
-    """Find the images; the other settings do not matter."""
-    return inputs.find_task_data(objects=objects, data=data, dataset=dataset, n_classes=n_classes)
-
-
 def make_grid(settings):
     """Return the place and arguments of every cell, and the cube's coordinates."""
     coordinates = {"network": settings["levels"]["network"], "seed": list(range(settings["seeds"]))}
@@ -165,8 +160,8 @@ def format_results(cube):
 STUDY = Study(
     name="real_advice", title="Advice about photographs, and what copies do", description=__doc__,
     folder=DATA, presets=PRESETS, choices={"network": list(NETWORKS), "dataset": ["transforms2d", "cifar10"]},
-    find=find_images, cell=cell, grid=make_grid, estimate=estimate, table=format_results, figure=plot_real_advice,
-    claims=find_claims,
+    find=inputs.find_task_data, cell=cell, grid=make_grid, estimate=estimate, table=format_results,
+    figure=plot_real_advice, claims=find_claims,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def find_objects(objects=None):
     return Inputs({"folder": folder}, name, {"objects": identify_objects(folder)})
 
 
-def find_task_data(*, objects, data, n_classes, dataset="transforms2d"):
+def find_task_data(*, objects, data, n_classes, dataset="transforms2d", **_):
     """Find the data that source and target tasks are drawn from.
 
     Parameters
@@ -69,6 +69,8 @@ def find_task_data(*, objects, data, n_classes, dataset="transforms2d"):
         Number of classes of the target task; the source task may have as many others.
     dataset : {"transforms2d", "cifar10", "cifar100"}
         Data set of both tasks.
+    **_
+        Further settings of a study, which do not matter here.
 
     Returns
     -------

@@ -79,7 +79,10 @@ def test_kills_at_random_moments(fork, tmp_path, n, n_steps):
     more = {"folder": "", "log": str(log), "n_steps": n_steps, "seeds": tuple(range(4))}
     while n_kills < n:
         process = fork(run_toys, path, counting, **more)
-        process.join(moments.uniform(0, 0.25))
+        last = len(lines(log)) + moments.randint(1, 24)
+        while process.exitcode is None and len(lines(log)) < last:
+            process.join(0.002)  # steps are counted, not seconds, so that cells end however busy the machine is
+        process.join(moments.uniform(0, 0.02))
         if process.exitcode is None:
             n_kills += 1
         process.kill()
@@ -88,6 +91,7 @@ def test_kills_at_random_moments(fork, tmp_path, n, n_steps):
         there = files(path)
         assert {name: there.get(name) for name in seen} == seen
         seen = there
+    assert any(name.endswith(".nc") for name in seen)  # cells had ended before the last kill
     process = fork(run_toys, path, counting, **more)
     process.join(120)
     assert process.exitcode == 0

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.spatial import distance as of_scipy
-from sklearn.covariance import LedoitWolf
+from sklearn.covariance import LedoitWolf, ledoit_wolf_shrinkage
 
 from invtransfer.analysis.representations import (
     compare_within_blocks,
@@ -16,7 +16,7 @@ from invtransfer.analysis.representations import (
     sensitivity_interval,
     variance_moments,
 )
-from invtransfer.analysis.whitening import make_whitening
+from invtransfer.analysis.whitening import _find_shrinkage, make_whitening
 
 
 def test_distances():
@@ -97,6 +97,14 @@ def test_directions_without_variance_do_not_count_in_mahalanobis():
     precision = np.linalg.inv(LedoitWolf().fit(Z).covariance_)
     W = make_whitening(Z).apply(np.eye(3))
     np.testing.assert_allclose(W @ W, precision, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (40, 1), (40, 7), (7, 40), (2, 5)])
+def test_covariances_are_shrunk_as_scikit_learn_does(shape):
+    Z = np.random.default_rng(0).lognormal(size=shape)
+    Z -= Z.mean(axis=0)
+    variances = np.linalg.svd(Z, compute_uv=False) ** 2 / len(Z)
+    assert _find_shrinkage(Z, variances) == pytest.approx(ledoit_wolf_shrinkage(Z, assume_centered=True), abs=1e-12)
 
 
 def test_whitening_takes_no_matrix_of_all_features():

@@ -15,7 +15,7 @@ def mean_colour(X):
 
 @pytest.mark.filterwarnings("default")
 def test_the_whole_suite_of_scikit_learn_passes():
-    scorer = SensitivityScorer(transformations=["rotate", "hue", "blur"], n_pairs=5, random_state=0)
+    scorer = SensitivityScorer(transformations=["rotate", "hue", "blur"], n_pairs=20, random_state=0)
     assert_all_pass(scorer, n_checks=46)
     rows = np.random.default_rng(0).normal(size=(20, 5))  # such as those of the suite: all transformations take them
     assert clone(scorer).set_params(transformations=None, n_pairs=20).fit(rows).sensitivity_.notnull().all()

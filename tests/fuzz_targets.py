@@ -82,7 +82,8 @@ NOT_FUZZED = {  # why -> names, and modules, of which only what a package export
     ],
     "called by functions that have targets": [
         "invtransfer.pages.layout", "invtransfer.pages.measure_command", "invtransfer.pages.origins",
-        "invtransfer.pages.advice", "invtransfer.pages.profiles", "format_advised", "format_advised_in",
+        "invtransfer.pages.advice", "invtransfer.pages.profile_tables", "invtransfer.pages.profiles",
+        "format_advised", "format_advised_in",
         "check_repeats", "encode_plain", "measure_twins", "invtransfer.estimators.pairs", "count_at_once",
         "warn_of_few", "warn_of_equal_features", "describe_encoders",
         "check_no_label_missing", "find_module", "forget_fit", "list_advised", "order_advice", "shorten_repeated",

@@ -9,21 +9,22 @@ import xarray as xr
 
 from invtransfer import plots
 from invtransfer.analysis.layers import arrange_profile, select_last_layer
-from invtransfer.analysis.profiles import compare_sensitivities
-from invtransfer.analysis.representations import mean_random_distance
-from invtransfer.cubes.assembly import STATUS
-from invtransfer.pages.layout import Table, Verbatim, draw_pictures, format_interval, make_page
+from invtransfer.pages.layout import Verbatim, draw_pictures, make_page
 from invtransfer.pages.measure_command import find_pairs, format_measure_command
 from invtransfer.pages.origins import describe_encoders, describe_failures, describe_origin
+from invtransfer.pages.profile_tables import (
+    DISTANCES,
+    N_SHOWN,
+    format_intervals,
+    tabulate_doses,
+    tabulate_images,
+    tabulate_interactions,
+    tabulate_layers,
+    tabulate_sensitivities,
+)
 from invtransfer.storage import parse_json
 
-DISTANCES = ("pair_distance", "random_distance")
 DIMS = ("encoder", "layer", "transformation", "strength")
-COMPANIONS = {  # of the sensitivity, with the heads of their columns
-    "abx": "ABX", "different": "images changed", "sensitivity_if_different": "sensitivity if changed",
-    "participation_ratio": "directions", "object_sensitivity": "sensitivity to the object",
-    "normalized_variance": "normalised variance", "changed": "answers changed",
-}  # fmt: skip
 
 
 def make_profile_page(profile, name="mine.nc", pairs=None, labels=None):
@@ -120,7 +121,7 @@ def _summarise(profile):
     one = _at_end(profile)
     if "sensitivity" in one:
         values = one.sensitivity.transpose("encoder", "transformation").values
-        texts = _format_intervals(one, "sensitivity", "encoder", "transformation")
+        texts = format_intervals(one, "sensitivity", "encoder", "transformation")
         names = profile.transformation.values
         for encoder, row, cells in zip(profile.encoder.values, values, texts, strict=True):
             known = np.flatnonzero(np.isfinite(row))
@@ -181,7 +182,7 @@ def _summarise_pairs(one):
     points = [f"Pairs of transformations by how they act together: {counted or 'none was measured'}."]
     dims = ("encoder", "transformation", "then")
     values, kind = (one[name].transpose(*dims).values for name in ("interaction", "kind"))
-    texts = _format_intervals(one, "interaction", *dims)
+    texts = format_intervals(one, "interaction", *dims)
     for which, sign in (("covering", -1), ("amplifying", 1)):
         sizes = np.where((kind == which) & np.isfinite(values), sign * values, -np.inf)
         if np.isfinite(sizes).any():
@@ -213,118 +214,6 @@ def _at_end(profile):
     return _at_largest_strength(_at_last_layer(profile))
 
 
-def _format_intervals(profile, name, *dims):
-    """Return the values of a variable with their intervals as texts, an array over `dims`."""
-    nothing = xr.full_like(profile[name], np.nan)
-    bounds = [profile.get(f"{name}_{end}", nothing) for end in ("low", "high")]
-    status = profile.get("status", STATUS.index("done"))
-    texts = xr.apply_ufunc(_format_cell, profile[name], *bounds, status, vectorize=True, output_dtypes=[object])
-    return texts.transpose(*dims).values
-
-
-def _format_cell(value, low, high, state):
-    return format_interval(value, low, high) if state == STATUS.index("done") else STATUS[int(state)]
-
-
-# tables
-
-
-def _tabulate_sensitivities(one):
-    cells = _format_intervals(one, "sensitivity", "transformation", "encoder")
-    names, encoders = one.transformation.values, one.encoder.values
-    pairs = zip(names, one.category.values, strict=True)
-    rows = [[str(name), *cells[i], str(kind)] for i, (name, kind) in enumerate(pairs)]
-    heads = ["transformation", *map(str, encoders), "category"]
-    tables = [Table("Sensitivity, with 95 % intervals over images", heads, rows), *_tabulate_differences(one)]
-    companions = {name: head for name, head in COMPANIONS.items() if name in one}
-    if companions:
-        columns = [_format_intervals(one, name, "encoder", "transformation").ravel() for name in companions]
-        labels = [[str(name), str(encoder)] for encoder in encoders for name in names]
-        rows = [label + list(row) for label, row in zip(labels, zip(*columns, strict=True), strict=True)]
-        heads = ["transformation", "encoder", *companions.values()]
-        tables.append(Table("Other measures of the same features", heads, rows))
-        tables.append([f"{head}: {one[name].attrs.get('long_name', name)}." for name, head in companions.items()])
-    return tables
-
-
-def _tabulate_differences(one):
-    """Return a table of how other encoders differ from the first, paired over images, if there are some."""
-    if one.sizes["encoder"] < 2 or not {*DISTANCES, "image"} <= {*one.data_vars, *one.dims}:
-        return []
-    first, rows = one.encoder.values[0], []
-    found = compare_sensitivities(*(one[name] for name in DISTANCES), "encoder", first)
-    for encoder in found.encoder.values:
-        for name in found.transformation.values:
-            values = found.sel(encoder=encoder, transformation=name)
-            numbers = [values[part].item() for part in ("difference", "low", "high", "p_adjusted")]
-            text = "no value" if np.isnan(numbers[-1]) else f"{numbers[-1]:.2g}"
-            rows.append([str(name), str(encoder), format_interval(*numbers[:3]), text])
-    heads = ["transformation", "encoder", "difference", "p, adjusted"]
-    title = f"Differences from {first}, paired over images, with 95 % intervals; p after Holm for all rows"
-    return [Table(title, heads, rows)]
-
-
-def _tabulate_layers(one):
-    cells = _format_intervals(one, "sensitivity", "encoder", "layer", "transformation")
-    heads = ["layer", "depth", *map(str, one.transformation.values)]
-    places = xr.DataArray(np.arange(one.sizes["layer"], dtype=float), dims="layer")
-    depths = one.get("depth", places).broadcast_like(one.sensitivity.isel(transformation=0))
-    tables = []
-    for encoder, of_one in zip(one.encoder.values, cells, strict=True):
-        order = depths.sel(encoder=encoder).argsort(kind="stable").values
-        names = one.get("layer_name", one.layer).broadcast_like(depths).sel(encoder=encoder).values
-        rows = [
-            [str(names[i]), f"{depth:.2f}" if "depth" in one.coords else "", *of_one[i]]
-            for i, depth in zip(order, depths.sel(encoder=encoder).values[order], strict=True)
-            if np.isfinite(depth)  # else the encoder has no such layer
-        ]
-        if rows:
-            tables.append(Table(f"{encoder}: sensitivity at each layer, from the first to the last", heads, rows))
-    return tables
-
-
-def _tabulate_doses(one):
-    cells = _format_intervals(one, "sensitivity", "encoder", "transformation", "strength")
-    labels = [(name, encoder) for encoder in one.encoder.values for name in one.transformation.values]
-    rows = [[*map(str, label), *row] for label, row in zip(labels, cells.reshape(len(labels), -1), strict=True)]
-    heads = ["transformation", "encoder", *(f"strength {strength:g}" for strength in one.strength.values)]
-    return [Table("Sensitivity at each strength, at the last layer", heads, rows)]
-
-
-def _tabulate_interactions(one):
-    dims = ("encoder", "transformation", "then")
-    alone = _format_intervals(one, "sensitivity", "encoder", "transformation")
-    both, more = (_format_intervals(one, name, *dims) for name in ("together", "interaction"))
-    kinds = one.kind.transpose(*dims).values if "kind" in one else np.full(both.shape, "")
-    known, names, rows = one.together.notnull().transpose(*dims).values, one.transformation.values.tolist(), []
-    for i, j, k in np.argwhere(known):
-        second = one.then.values[k]
-        other = alone[i, names.index(second)] if second in names else ""
-        labels = [str(names[j]), str(second), str(one.encoder.values[i])]
-        rows.append([*labels, alone[i, j], other, both[i, j, k], more[i, j, k], str(kinds[i, j, k])])
-    heads = ["first", "then", "encoder", "first alone", "then alone", "together", "interaction", "kind"]
-    return [Table("Pairs of transformations, at the last layer", heads, rows)]
-
-
-def _tabulate_images(one, n=3):
-    """Return the images that each transformation moves most and least, with their own sensitivities."""
-    own, others = (one[name].transpose("encoder", "transformation", "image").values for name in DISTANCES)
-    names = one.get("file", one.image).values
-    rows = []
-    for i, encoder in enumerate(one.encoder.values):
-        for j, transformation in enumerate(one.transformation.values):
-            normaliser = mean_random_distance(others[i, j])
-            if not np.isfinite(own[i, j]).all() or not normaliser > 0:
-                continue
-            order = np.argsort(-own[i, j], kind="stable")
-            ends = (order[:n], order[::-1][: max(0, min(n, len(order) - n))])
-            texts = [", ".join(f"{names[k]} ({own[i, j, k] / normaliser:.2f})" for k in end) for end in ends]
-            rows.append([str(transformation), str(encoder), *texts])
-    return [
-        Table("Images moved most and least, at the last layer", ["transformation", "encoder", "most", "least"], rows)
-    ]
-
-
 # figures
 
 
@@ -334,13 +223,13 @@ def _draw(part, profile):
     return draw_pictures([(title, partial(plot, profile), f"{title}. {text}") for title, plot in part.figures])
 
 
-def _draw_images(one, pairs, labels, n=3):
+def _draw_images(one, pairs, labels):
     """Return for each transformation and encoder a figure of the images that are moved most and least."""
     figures = []
     for name in one.transformation.values.tolist():
         for encoder in one.encoder.values.tolist():
             title = f"Images that {name} moves most and least, for {encoder}"
-            plot = partial(plots.plot_affected, one, *pairs[name], name, labels=labels, n=n, encoder=encoder)
+            plot = partial(plots.plot_affected, one, *pairs[name], name, labels=labels, n=N_SHOWN, encoder=encoder)
             if one.pair_distance.sel(transformation=name, encoder=encoder).notnull().any():
                 figures.append((title, plot, f"{title}. Their names and sensitivities are in the table above."))
     return draw_pictures(figures, photographs=True)
@@ -381,7 +270,7 @@ PARTS = (
     _Part(
         "Sensitivity to each transformation", {"sensitivity"}, _at_end,
         (("Sensitivity of each encoder to each transformation", plots.plot_measurement),), "sensitivity",
-        _tabulate_sensitivities,
+        tabulate_sensitivities,
         "How to read this: the sensitivity is the mean distance between the features of an image and of its transformed"
         " version, divided by the mean distance between different images. At 0 the encoder ignores the transformation"
         " (it is invariant); at 1 the transformation changes the features as much as another image does. The interval"
@@ -397,14 +286,14 @@ PARTS = (
     _Part(
         "Over the layers", {"sensitivity", "layer"}, _at_largest_strength,
         (("Sensitivity at each layer", plots.plot_layers), ("Sensitivity over depth", plots.plot_depths)),
-        "sensitivity", _tabulate_layers,
+        "sensitivity", tabulate_layers,
         "How to read this: layers are in the order in which an image passes through them; depth is the share of the"
         " layers with weights that have run. Where the sensitivity falls from one layer to the next, the invariance"
         " arises there. The numbers are of the largest strength that was measured.",
     ),
     _Part(
         "Over the strength", {"sensitivity", "strength"}, _at_last_layer,
-        (("Sensitivity at each strength", plots.plot_doses),), "sensitivity", _tabulate_doses,
+        (("Sensitivity at each strength", plots.plot_doses),), "sensitivity", tabulate_doses,
         "How to read this: a strength is the share of the transformation's range that was used: near 0 the image hardly"
         " changes, at 1 it changes as much as the transformation can. A curve that stays low is one that the encoder"
         " ignores; a steep start means that even a weak transformation moves the features. Flips and invert are done"
@@ -413,7 +302,7 @@ PARTS = (
     _Part(
         "Two transformations together", {"sensitivity", "together", "interaction", "then"}, _at_end,
         (("Interactions of pairs", plots.plot_interactions),), "interaction",
-        _tabulate_interactions,
+        tabulate_interactions,
         "How to read this: images got the first transformation and then the second. The interaction is the square of"
         " the sensitivity to both, minus the squares of those to each alone. If its interval lies near 0, within half"
         " the square of the smaller of the two, they add up (additive). Else, if it lies below 0, one hides the other"
@@ -422,7 +311,7 @@ PARTS = (
         " sensitivity hardly exceeds 1.",
     ),
     _Part(
-        "Which images it hits", {*DISTANCES, "image"}, _at_end, (), "pair_distance", _tabulate_images,
+        "Which images it hits", {*DISTANCES, "image"}, _at_end, (), "pair_distance", tabulate_images,
         "How to read this: in brackets is the image's own sensitivity, the distance of its features from those of its"
         " transformed version, divided by the mean distance between different images. Their mean over all images is"
         " the sensitivity. Each image got one draw of the transformation, such as one angle, so that an image may be"

@@ -27,7 +27,11 @@ from invtransfer.paper.command_line import (
     parse_not_negative,
     select_places,
 )
+from invtransfer.paper.presets import MEANINGS
 from invtransfer.storage import DamagedFileError
+
+FOLDER = Path(__file__).parents[1] / "studies"
+STUDIES = [path for path in sorted(FOLDER.glob("*.py")) if "main(STUDY)" in path.read_text()]
 
 # what is typed
 
@@ -71,6 +75,22 @@ def test_every_setting_is_an_option():
         "epochs": 3, "learning_rate": 1e-3, "solver": "adam", "levels": {"width": [1.0, 2.0], "n": [8]}
     }  # fmt: skip
     assert settings["levels"] == {"width": [0.5], "n": [7]}  # left as they were
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_the_help_says_what_each_setting_of_a_study_is(path):
+    presets = load_study(path).presets.values()
+    assert {name for preset in presets for name in preset} - {"levels", "seeds"} <= MEANINGS.keys()
+
+
+def test_what_the_help_says_of_settings():
+    settings = {"epochs": 6, "solver": "lbfgs", "depth": 3, "levels": {"width": [0.5, 1.0]}}
+    text = make_parser("", ["quick"], settings=settings, choices={"solver": ["lbfgs", "adam"]}).format_help()
+    text = " ".join(text.split())
+    assert "--epochs N passes over the training images, such as 6" in text
+    assert "--solver NAME solver of probes, one of lbfgs, adam" in text
+    assert "--depth N such as 3" in text  # a setting of one's own study
+    assert "levels of the factor width, such as 0.5 1.0" in text
 
 
 def test_seeds_are_no_second_option():

@@ -34,6 +34,7 @@ MEANINGS = {  # of settings, for the command line
     "vit_weight_decay": "weight decay for the ViT",
     "solver": "solver of probes", "adam_epochs": "passes of the solver adam over the features",
     "adam_learning_rate": "learning rate of the solver adam",
+    "n_draws": "transformed copies of each image", "size": "side of the images in pixels",
     "tuning_epochs": "passes over the images in fine-tuning",
     "tuning_learning_rate": "peak learning rate of fine-tuning",
 }  # fmt: skip

@@ -36,12 +36,12 @@ from invtransfer.analysis.profiles import (
     slope_at_zero,
     strength_of_half,
 )
+from invtransfer.analysis.ranking import format_ranking
 from invtransfer.analysis.summaries import format_mean, format_means, format_table, summarise
 from invtransfer.analysis.tables import (
     format_advised_pretraining,
     format_fine_tuning,
     format_invariance,
-    format_ranking,
 )
 from invtransfer.analysis.transferability import h_score, log_evidence, nearest_correct
 from invtransfer.analysis.variance import COMPONENTS, variance_explained

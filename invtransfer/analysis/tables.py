@@ -1,14 +1,13 @@
-"""Tables of single studies, and of a ranking of encoders, as text."""
+"""Tables of single studies as text."""
 
 import numpy as np
 import xarray as xr
 from scipy import stats
 
-from invtransfer.analysis.checks import check_array
 from invtransfer.analysis.factors import stack_encoders
 from invtransfer.analysis.intervals import ratio_interval
 from invtransfer.analysis.invariance import invariance_by_relation, spillover_in_distribution, target_sensitivity
-from invtransfer.analysis.summaries import format_means, format_table
+from invtransfer.analysis.summaries import format_means
 
 
 def format_fine_tuning(cube):
@@ -149,122 +148,3 @@ def _find_areas(scores, needed):
         return stats.mannwhitneyu(above, below).statistic / (len(above) * len(below))
 
     return xr.apply_ufunc(area, scores, needed, input_core_dims=[["transformation"]] * 2, vectorize=True)
-
-
-def format_ranking(ranking):
-    """Format which of several encoders suits a task.
-
-    Parameters
-    ----------
-    ranking : xarray.Dataset
-        As `invtransfer.rank_encoders` returns it.
-
-    Returns
-    -------
-    text : str
-        A table of scores with their 95 % intervals (without the balanced accuracy if all classes have equally many
-        images, because it then equals the probe accuracy), one of the shares of resamples in which each encoder is
-        first, and, if the ranking has it, one of the correlation of probe accuracy and sensitivity, from the most
-        negative; then which encoder is best, which ones these images do not tell from it, and which scores say
-        otherwise.
-
-    Raises
-    ------
-    TypeError
-        If `ranking` is not a Dataset.
-    ValueError
-        If it lacks a variable, or a variable is not as `invtransfer.rank_encoders` returns it.
-
-    Examples
-    --------
-    >>> from invtransfer import rank_encoders
-    >>> X = (np.repeat([10, 20, 200, 210], 120) + np.arange(480) // 12).reshape(40, 2, 2, 3).astype("uint8")
-    >>> ranking = rank_encoders({"pixels": None}, X, np.arange(40) // 20, random_state=0)
-    >>> format_ranking(ranking).splitlines()[2][:29]  # probe accuracy; 0.912 ** 40 is 0.025
-    'pixels   1.000 [0.912, 1.000]'
-    """
-    if not isinstance(ranking, xr.Dataset):
-        raise TypeError(f"ranking is of type {type(ranking).__name__}, expected an xarray.Dataset")
-    over = {"value": 2, "interval": 3, "first": 2, "ahead": 2, "difference": 2, "difference_interval": 3}
-    over = {name: ["encoder", "score", "bound"][:n] for name, n in over.items()}
-    if "rank_correlation" in ranking:
-        over |= {"rank_correlation": ["transformation"], "n_encoders": ["transformation"]}
-    if "needed_sensitivity" in ranking:
-        over |= {"needed_sensitivity": ["encoder"]}
-    checked = {name: _check_variable(ranking, name, dims) for name, dims in over.items()}
-    ranking = xr.Dataset(checked, attrs=ranking.attrs)
-    if "probe_accuracy" not in ranking.score.values.tolist() or ranking.bound.values.tolist() != ["low", "high"]:
-        raise ValueError("ranking has other scores or bounds than those of rank_encoders")
-    scores = ranking.score.values.tolist()
-    chance, n_classes = (ranking.attrs.get(name, np.nan) for name in ("chance", "n_classes"))
-    if "balanced_accuracy" in scores and np.isclose(chance * n_classes, 1):  # classes have as many images
-        scores.remove("balanced_accuracy")
-        ranking = ranking.sel(score=scores)
-    heads = [score.replace("_", " ") for score in scores]
-    needed = ["sensitivity to what is needed"] * ("needed_sensitivity" in ranking)
-    values, shares = [["encoder", *heads, *needed]], [["encoder", *heads, "above the next", "minus the first"]]
-    for i, name in enumerate(map(str, ranking.encoder.values)):
-        one = ranking.isel(encoder=i)
-        probe = one.sel(score="probe_accuracy")
-        values.append([name, *(_format_interval(one.value.sel(score=s), one.interval.sel(score=s)) for s in scores)])
-        if "needed_sensitivity" in ranking:
-            values[-1].append(f"{one.needed_sensitivity.item():.3f}")
-        ahead = "" if np.isnan(probe.ahead) else f"{probe.ahead.item():.2f}"
-        behind = _format_interval(probe.difference, probe.difference_interval, "+") if i else ""
-        shares.append([name, *(f"{one['first'].sel(score=s).item():.2f}" for s in scores), ahead, behind])
-    parts = [
-        f"value [95 % interval over images]; chance is {chance:.3f}"
-        + f", of the balanced accuracy {1 / n_classes:.3f}" * ("balanced_accuracy" in scores),
-        format_table(values),
-        "\nshare of resamples in which the encoder is first; and of probe accuracy: share in which it is above the",
-        "next encoder of the list, and difference to the first",
-        format_table(shares),
-    ]
-    if "rank_correlation" in ranking:
-        rows = ranking[["rank_correlation", "n_encoders"]].sortby("rank_correlation")
-        numbers = zip(rows.transformation.values, rows.rank_correlation.values, rows.n_encoders.values, strict=True)
-        rows = [[str(t), "?" if np.isnan(r) else f"{r:+.2f}", f"{n:.0f}"] for t, r, n in numbers]
-        parts.append("\nrank correlation, over encoders, of probe accuracy and sensitivity; of a few it says little")
-        parts.append(format_table([["transformation", "correlation", "encoders"], *rows]))
-    return "\n".join([*parts, "", *_say_which_is_best(ranking, dict(zip(scores, heads, strict=True)))])
-
-
-def _say_which_is_best(ranking, heads):
-    """Return lines that say which encoder is best, and which scores say otherwise."""
-    best, *others = ranking.encoder.values.astype(str)
-    bounds = ranking.difference_interval.transpose("encoder", ...).isel(encoder=slice(1, None))  # minus the best
-    behind = (bounds.sel(score="probe_accuracy", bound="high") < 0).values
-    close = [name for name, is_behind in zip(others, behind, strict=True) if not is_behind]
-    text = f"best by probe accuracy: {best}"
-    if others:
-        text += f"; these images do not tell it from: {', '.join(close)}" if close else ", clearly ahead of all others"
-    lines = [text]
-    lowest, attrs = ranking.interval.sel(bound="low", drop=True), ranking.attrs
-    chances = {"probe_accuracy": attrs.get("chance", 0), "balanced_accuracy": 1 / attrs.get("n_classes", 2)}
-    if not any((lowest.sel(score=score) > chances[score]).any() for score in chances.keys() & heads.keys()):
-        lines.append("no encoder is clearly better than chance")
-    contrary = []
-    for i, name in enumerate(others):
-        above = bounds.isel(encoder=i).sel(bound="low") > 0
-        if higher := [head for score, head in heads.items() if above.sel(score=score)]:
-            contrary.append(f"{name} has clearly higher {' and '.join(higher)}")
-    if contrary:
-        contrary.append(
-            "where scores disagree, go by probe accuracy: it is measured on images that the probe has not seen"
-            + "; or by its balanced accuracy, if rare classes matter as much" * ("balanced_accuracy" in heads)
-        )
-    return [*lines, *contrary]
-
-
-def _check_variable(ranking, name, dims):
-    if name not in ranking:
-        raise ValueError(f"ranking has no variable {name!r}, expected the result of rank_encoders")
-    values = check_array(ranking[name], name, dims=dims, coordinates=dims, once=dims)
-    if values.ndim > len(dims):
-        raise ValueError(f"{name} has the dimensions {', '.join(map(str, values.dims))}, expected {', '.join(dims)}")
-    return values.reset_coords(drop=True)
-
-
-def _format_interval(value, bounds, sign=""):
-    low, high = (f"{one:{sign}.3f}" for one in bounds.values)
-    return f"{value.item() + 0.0:{sign}.3f} [{low}, {high}]"

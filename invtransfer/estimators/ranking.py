@@ -1,23 +1,16 @@
 """Which of several encoders suits a labelled task: rank_encoders."""
 
-import warnings
 from contextlib import contextmanager
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from invtransfer.analysis.checks import check_array
-from invtransfer.analysis.intervals import share_difference_interval, share_interval
+from invtransfer.analysis.ranking import TEXTS, correlate, describe_accuracies, describe_others
 from invtransfer.analysis.resampling import (
-    balanced_interval,
-    bootstrap_means,
     choose_kept,
     deal_into_folds,
     jackknife_deviations,
-    jackknife_half_width,
-    share_above,
-    share_first,
 )
 from invtransfer.analysis.transferability import h_score, log_evidence, nearest_correct
 from invtransfer.encoders.encoding import describe_features, encode_checked, open_encoder
@@ -195,8 +188,8 @@ def rank_encoders(
     order = np.argsort(-correct[..., 0].mean(axis=0), kind="stable")
     ranking = xr.concat(
         [
-            _describe_accuracies(correct[:, order], codes, groups, n_resamples, seed),
-            _describe_others(others[order], deviations[:, order], n_units, len(counts)),
+            describe_accuracies(correct[:, order], codes, groups, n_resamples, seed),
+            describe_others(others[order], deviations[:, order], n_units, len(counts)),
         ],
         "score",
     )
@@ -206,7 +199,7 @@ def rank_encoders(
         | {name: ("encoder", np.array(values)[order]) for name, values in coordinates.items()}
     )
     if sensitivity is not None:
-        ranking = ranking.assign(_correlate(ranking.value.sel(score="probe_accuracy"), sensitivity))
+        ranking = ranking.assign(correlate(ranking.value.sel(score="probe_accuracy"), sensitivity))
     if needed:
         means = sensitivity.sel(transformation=needed).mean("transformation", skipna=False).sel(encoder=names)
         ranking["needed_sensitivity"] = "encoder", means.values
@@ -217,22 +210,6 @@ def rank_encoders(
         n_folds=n_folds, n_resamples=n_resamples, n_subsets=len(kept), n_images=len(rows), n_classes=len(counts),
         chance=float(counts.max() / len(rows)), **({} if groups is None else {"n_groups": n_units}),
     )  # fmt: skip
-
-
-TEXTS = {  # name of a variable -> units, long_name
-    "value": ("units of the score", "score of the features, of which higher is better"),
-    "interval": ("units of the score", "95 % interval over images"),
-    "first": ("1", "share of the resamples in which the score is the highest"),
-    "ahead": ("1", "share of the resamples in which the score is above that of the next encoder"),
-    "difference": ("units of the score", "score minus that of the encoder with the highest probe accuracy"),
-    "difference_interval": ("units of the score", "95 % interval of the difference, paired over images"),
-    "rank_correlation": ("1", "Spearman's correlation of probe accuracy and sensitivity over encoders"),
-    "n_encoders": ("1", "number of encoders that have a sensitivity"),
-    "needed_sensitivity": ("1", "mean sensitivity to what the task needs to be ignored"),
-    "score_units": ("1", "units of each score"),
-    "features": ("1", "where the features are taken"),
-    "n_features": ("1", "number of features"),
-}
 
 
 def _open_all(encoders, layer, pool):
@@ -297,77 +274,3 @@ def _probe_correct(Z, codes, folds):
         probe = FrozenFeatureProbe().fit(Z[~test], codes[~test])
         correct[test] = probe.predict(Z[test]) == codes[test]
     return correct
-
-
-def _describe_accuracies(correct, codes, groups, n_resamples, seed):
-    """Summarise right answers of the probe and of neighbours, (n_images, n_encoders, 2), by three accuracies."""
-
-    def generate():  # anew: the same images are drawn for all
-        return derive_generator(seed, "resamples")
-
-    by_probe, by_nearest = np.moveaxis(correct.astype(float), -1, 0)
-    behind = by_probe - by_probe[:, :1]
-    balanced, *interval = balanced_interval(by_probe, codes, n_resamples, generate(), groups)
-    _, *between = balanced_interval(behind, codes, n_resamples, generate(), groups, (-1.0, 1.0))
-    resampled = bootstrap_means(by_probe, n_resamples, generate(), groups, codes)
-    columns = [
-        _describe_shares(by_probe, n_resamples, generate(), groups),
-        (balanced, interval, between, resampled),
-        _describe_shares(by_nearest, n_resamples, generate(), groups),
-    ]
-    values, interval, between, resampled = (np.stack(one, axis=-1) for one in zip(*columns, strict=True))
-    between[:, 0] = 0.0  # the first, which is compared with itself
-    return _describe(values, resampled, interval, between)
-
-
-def _describe_shares(right, n_resamples, generator, groups):
-    """Return shares of right answers, (n_encoders,), their intervals, those of differences to the first; resamples."""
-    shares = np.array([share_interval(one, groups) for one in right.T]).T
-    between = np.array([share_difference_interval(one - right[:, 0], groups) for one in right.T]).T
-    return shares[0], shares[1:], between[1:], bootstrap_means(right, n_resamples, generator, groups)
-
-
-def _describe_others(values, deviations, n, n_classes):
-    """Summarise deviations of the jackknife, of shape (n_subsets, n_encoders, 2)."""
-    least, most = [0, -np.inf], [n_classes - 1, np.inf]  # of H-score and log evidence
-    interval = _widen(values, deviations, n - n_classes)
-    between = _widen(values - values[:1], deviations - deviations[:, :1], n - n_classes)
-    return _describe(values, values + deviations, np.clip(interval, least, most), between)
-
-
-def _widen(values, deviations, n_free):
-    half = jackknife_half_width(deviations, n_free)
-    return values - half, values + half
-
-
-def _describe(values, resampled, interval, between):
-    ahead = np.full(values.shape, np.nan)
-    ahead[:-1] = share_above(resampled[:, :-1], resampled[:, 1:])
-    dims = ("encoder", "score")
-    return xr.Dataset({
-        "value": (dims, values),
-        "interval": (("bound", *dims), np.stack(interval)),
-        "first": (dims, share_first(resampled)),
-        "ahead": (dims, ahead),
-        "difference": (dims, values - values[:1]),
-        "difference_interval": (("bound", *dims), np.stack(between)),
-    })  # fmt: skip
-
-
-def _correlate(accuracy, sensitivity):
-    """Return the rank correlation of accuracies and sensitivities, over the encoders that have both."""
-    columns = sensitivity.sel(encoder=accuracy.encoder.values).values.T
-    correlations = np.full(len(columns), np.nan)
-    for i, column in enumerate(columns):
-        there = np.isfinite(column)
-        if there.sum() >= 3:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", stats.ConstantInputWarning)  # the correlation is NaN then
-                correlations[i] = stats.spearmanr(accuracy.values[there], column[there]).statistic
-    return xr.Dataset(
-        {
-            "rank_correlation": ("transformation", correlations),
-            "n_encoders": ("transformation", np.isfinite(columns).sum(axis=1)),
-        },
-        {"transformation": sensitivity.transformation.values},
-    )

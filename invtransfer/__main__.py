@@ -412,8 +412,7 @@ def _find_images(cube, path):
         return None, None
     from invtransfer.commands.measuring import make_pairs  # here, so that a page without images loads no torch
 
-    n = cube.sizes["transformation"]
-    say(f"images  {path}: reading, and drawing those that {n} transformations move most and least")
+    say(f"images  {path}: reading, and drawing those that each transformation moves most and least")
     return make_pairs(cube, path)
 
 

@@ -28,7 +28,7 @@ Departures
     number of epochs of its own in every preset. Training samples span a factor of 3 in quick and 25 in overnight, 500
     in the paper. See invtransfer/paper/presets.py for the recipes.
 Cost
-    On two CPU cores: smoke half a minute, quick a quarter of an hour, overnight a day; paper needs GPUs for days.
+    On two CPU cores: smoke half a minute, quick 15 to 25 minutes, overnight a day; paper needs GPUs for days.
 Reference
     Speicher, Nanda, Gummadi, "Understanding the Role of Invariance in Transfer Learning", TMLR 2024, Section 4.1 and
     Appendices B and C.1.

@@ -90,7 +90,7 @@ def test_what_the_help_says_of_settings():
     assert "--epochs N passes over the training images, such as 6" in text
     assert "--solver NAME solver of probes, one of lbfgs, adam" in text
     assert "--depth N such as 3" in text  # a setting of one's own study
-    assert "levels of the factor width, such as 0.5 1.0" in text
+    assert "levels of the factor width (multiple of the network's usual number of channels), such as 0.5 1.0" in text
 
 
 def test_seeds_are_no_second_option():

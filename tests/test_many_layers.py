@@ -405,8 +405,11 @@ def test_layers_of_a_loaded_model_are_called_as_in_the_model():
         ValueError, match=r"layer is 'fc', expected the name of a layer of Sequential \(nearest: 0, 1, "
     ):
         LayerFeatures(whole, "fc")
+    with pytest.raises(ValueError, match="layer is 'model.7', expected"):  # as it was typed
+        LayerFeatures(whole, "model.7")
     with pytest.raises(ValueError, match="layers holds '0' more than once"):
         ManyLayers(whole, ["0", "model.0"])
+    assert find_blocks(whole) == ["0", "1"]
 
 
 def test_two_thousand_layers():

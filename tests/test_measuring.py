@@ -492,7 +492,7 @@ def test_a_page_shows_the_images_that_are_moved_most(drawing_folder, capsys):
     pytest.importorskip("matplotlib")
     measure_models(["mine.py:pixels", "mine.py:colours"], "photos", "mine.nc", transformations=["hue"], size=16)
     main(["page", "mine.nc", "--images", "photos"])
-    assert "photos: reading, and drawing those that 1 transformations move most and least" in capsys.readouterr().out
+    assert "photos: reading, and drawing those that each transformation moves most and least" in capsys.readouterr().out
     shown = Path("mine.html").read_text()
     assert shown.count("data:image/webp") == 2  # of each encoder; as such they take too much room in a drawing
     page = Page(shown)

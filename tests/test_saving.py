@@ -25,6 +25,7 @@ from invtransfer import (
     load_encoder,
     save_encoder,
 )
+from invtransfer.encoders.preprocessing import Preprocessed, Preprocessing
 from invtransfer.estimators.saving import NOT_PARAMETERS, _parameter_kinds
 from invtransfer.storage import DamagedFileError, read_arrays, write_arrays
 from invtransfer.transformations import rotate, uniform
@@ -198,6 +199,21 @@ def test_tuners_come_back(data, encoder, tmp_path):
             assert_same(tuner.encoder, loaded.encoder, X)
         if kind in ("pretrainer", "rows of pixels"):  # fitted again, it is the same again
             assert_same(clone(loaded).fit(X, data[1]), clone(tuner).fit(X, data[1]), X)
+
+
+def test_files_that_say_model_before_the_names_of_layers_are_read(data, tmp_path, monkeypatch):
+    def load():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(1), nn.Linear(784, 5))
+        return Preprocessed(Preprocessing(), model)
+
+    for made in (InvariantPretrainer(load(), epochs=0).fit(*data), FineTuner(load(), epochs=0).fit(*data)):
+        assert made.layer_ == "input of 2"
+        made.layer_ = "input of model.2"
+        save_encoder(made, tmp_path / "earlier.npz")
+        again = load_encoder(tmp_path / "earlier.npz", network=load())
+        assert again.layer_ == "input of 2"
+        assert np.array_equal(again.transform(data[0]), made.transform(data[0]))
 
 
 def test_a_loaded_encoder_is_used_as_any_other(path, encoder, source, data):

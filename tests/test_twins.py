@@ -11,6 +11,7 @@ from invtransfer import SensitivityScorer, TransformedImages, twin_sensitivity
 from invtransfer.encoders import encoding
 from invtransfer.encoders.encoding import encode_pieces, open_encoder
 from invtransfer.estimators.pairs import take_images
+from invtransfer.estimators.twins import measure_twins
 from invtransfer.transformations import TRANSFORMATIONS
 
 
@@ -102,6 +103,11 @@ def test_clean_twins_on_a_source_that_knows_objects(source):
     assert scorer.companions_.object_sensitivity.item() == pytest.approx(pairs.mean() / objects.mean(), rel=1e-5)
     assert scorer.companions_.abx.item() == pytest.approx((objects > pairs).mean())
     assert scorer.composed_sensitivity_ > 0
+
+
+def test_distances_of_mahalanobis_need_a_covariance(source):
+    with pytest.raises(ValueError, match="whitenings are for mahalanobis distances, and needed for them; distance is"):
+        measure_twins(None, source, [()], 4, distance="mahalanobis")
 
 
 def test_memory_does_not_grow_with_the_number_of_pairs(monkeypatch):

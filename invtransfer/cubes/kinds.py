@@ -2,6 +2,8 @@
 
 from invtransfer.storage import parse_json
 
+PROFILE = {"encoder", "layer", "transformation", "strength"}  # dimensions of a profile's sensitivity
+
 
 def find_kind(cube):
     """Return what a cube is of.
@@ -15,13 +17,8 @@ def find_kind(cube):
     -------
     kind : str or None
         "study" of the package; "own study", computed with `run_study`; "measurement" by ``invtransfer measure``,
-        whether any of its models worked or not; "advice" by ``invtransfer advise``; "timings" of a speed script;
-        "profile", such as that of a `SensitivityScorer`; None: something else.
-
-    Raises
-    ------
-    ValueError
-        If the settings are not JSON.
+        whether any of its models worked or not; "advice" by ``invtransfer advise``; "timings" of a speed script that
+        judges them; "profile", such as that of a `SensitivityScorer`; None: something else.
 
     Examples
     --------
@@ -29,15 +26,19 @@ def find_kind(cube):
     >>> find_kind(xr.Dataset(attrs={"study": "factors"}))
     'study'
     """
-    settings = parse_json(cube.attrs.get("settings", "{}"), "settings", dict)
     if "study" in cube.attrs:
         return "study"
     if cube.attrs.get("command") == "advise":
         return "advice"
+    try:
+        settings = parse_json(cube.attrs.get("settings", "{}"), "settings", dict)
+    except ValueError:  # of another program
+        settings = {}
     if {"images", "weights", "strengths"} <= settings.keys():  # there, too, if no model worked
         return "measurement"
     if "arguments" in cube:
         return "own study"
     if "verdict" in cube:
         return "timings"
-    return "profile" if "transformation" in cube.dims and "sensitivity" in cube else None
+    dims = cube.sensitivity.dims if "sensitivity" in cube else ()
+    return "profile" if {"transformation"} <= {*dims} <= PROFILE else None

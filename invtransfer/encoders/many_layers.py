@@ -74,7 +74,7 @@ class ManyLayers(nn.Module):
         if isinstance(layers, str):
             if layers != BLOCKS:
                 raise ValueError(f"layers is {layers!r}, expected 'blocks' or a list of names, such as [{layers!r}]")
-            names = [*find_blocks(model_behind(module)), FEATURE]
+            names = [*find_blocks(module), FEATURE]
         else:
             names = list(layers) if isinstance(layers, Iterable) else [layers]
             if not all(isinstance(name, str) for name in names):
@@ -208,6 +208,7 @@ def find_blocks(module):
     >>> find_blocks(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4, 2)))
     ['0']
     """
+    module = model_behind(module)  # in which layers have their names
     within = _find_image_part(module)
     parts = [(name, part) for name, part in module.named_modules() if name.startswith(within)]
     counts = Counter(type(part) for _, part in parts if _is_block(part))

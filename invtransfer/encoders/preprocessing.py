@@ -238,8 +238,9 @@ def layer_behind(module, layer):
     """
     if not isinstance(layer, str) or not isinstance(module, Preprocessed):
         return layer
-    known = layer.partition("[")[0] in dict(module.model.named_modules(remove_duplicate=False))
-    return layer if known else re.sub(r"^model(\.|$|(?=\[))", "", layer)
+    names = dict(module.model.named_modules(remove_duplicate=False))
+    inside = re.sub(r"^model(\.|$|(?=\[))", "", layer)
+    return inside if layer.partition("[")[0] not in names and inside.partition("[")[0] in names else layer
 
 
 def size_behind_preprocessing(module, image_size):

@@ -54,8 +54,8 @@ def load_model(name, *, weights="default", size=None, random_state=0):
     model : torch.nn.Sequential
         Module in evaluation mode; that of a library is on the CPU, with float32 weights. Its part `preprocessing` takes
         images of shape (n_samples, 3, height, width), floats in [0, 1] or uint8, and resizes and normalises them as its
-        `description` says. Its part `model` is the model, so that names of layers begin with "model.". The output is
-        what the model gives.
+        `description` says. Its part `model` is the model, in which layers have their names, such as "fc"
+        ("model.fc" is known, too). The output is what the model gives.
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 from functools import partial
 from reprlib import repr as shorten
 
@@ -47,7 +48,7 @@ def save_encoder(encoder, path):
     Parameters
     ----------
     encoder : InvariantPretrainer or FineTuner
-        Fitted encoder.
+        Fitted encoder, also inside a `sklearn.frozen.FrozenEstimator`, which is not kept.
     path : path-like
         Where the file is written. An existing file is replaced; a missing folder is created.
 
@@ -323,9 +324,14 @@ def _rebuild(description, arrays, prefix, network):
     start = f"{prefix}weights/"
     _load_weights(trained, {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)})
     encoder._keep(trained, recipe if recipe["network"] in NETWORKS else None)
-    if encoder.layer_ != description["layer"]:
+    if encoder.layer_ not in (description["layer"], _name_in_model(description["layer"])):
         raise ValueError(f"its features are the {shorten(description['layer'])}, not the {encoder.layer_}")
     return encoder
+
+
+def _name_in_model(layer):
+    """Return where features are taken, as earlier files say it of models of `load_model`: "input of model.fc"."""
+    return re.sub(r"\bof model(?=$|[ ,])", "of the module", re.sub(r"\bof model\.", "of ", layer or ""))
 
 
 def _check_given(network):

@@ -85,8 +85,10 @@ def measure_twins(
     Raises
     ------
     ValueError
-        As for `encode_pieces`.
+        As for `encode_pieces`; or if `distance` and `whitenings` do not belong together.
     """
+    if (distance == "mahalanobis") != (whitenings is not None):
+        raise ValueError(f"whitenings are for mahalanobis distances, and needed for them; distance is {distance!r}")
     metric = "euclidean" if distance == "mahalanobis" else distance  # that of whitened features
     if plain is not None and (objects or len(plain) < n_pairs):
         plain = None

@@ -139,7 +139,7 @@ def make_parser(description, presets, default="quick", *, settings=None, choices
         if name not in NOT_OPTIONS:
             _add_setting(protocol, name, MEANINGS.get(name, ""), [value], choices.get(name))
     for name, levels in settings.get("levels", {}).items():
-        meaning = f"levels of the factor {name}"
+        meaning = f"levels of the factor {name}" + (f" ({MEANINGS[name]})" if name in MEANINGS else "")
         _add_setting(protocol, f"{name}_levels", meaning, levels, choices.get(name), nargs="+")
     return parser
 

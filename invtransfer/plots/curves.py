@@ -53,7 +53,7 @@ def draw_curves(
     limits : tuple of (low, high)
         Limits of the vertical axis. In place of None, or of an end that is None, the axis shows the values of all
         seeds.
-    line_label : str
+    line_label : str or None
         What the labels of `line` are, above the legend; None: the name of the dimension.
     n_columns : int
         Number of panels beside each other; None: as suits the figure's shape.

@@ -16,7 +16,6 @@ from invtransfer.analysis.resampling import (
     share_first,
 )
 from invtransfer.analysis.summaries import format_table
-from invtransfer.randomness import derive_generator
 
 TEXTS = {  # name of a variable -> units, long_name
     "value": ("units of the score", "score of the features, of which higher is better"),
@@ -34,7 +33,7 @@ TEXTS = {  # name of a variable -> units, long_name
 }
 
 
-def describe_accuracies(correct, codes, groups, n_resamples, seed):
+def describe_accuracies(correct, codes, groups, n_resamples, generate):
     """Summarise right answers of probes and of nearest neighbours by three accuracies.
 
     Parameters
@@ -47,8 +46,8 @@ def describe_accuracies(correct, codes, groups, n_resamples, seed):
         Group of each image, for resampling.
     n_resamples : int
         Number of bootstrap resamples.
-    seed : int
-        Seed of the resamples.
+    generate : callable
+        Function without arguments that makes the generator of the resamples anew, so that all draw the same images.
 
     Returns
     -------
@@ -56,10 +55,6 @@ def describe_accuracies(correct, codes, groups, n_resamples, seed):
         The variables of `TEXTS` from "value" to "difference_interval", for the accuracy of the probe, the same with
         all classes counting alike, and the accuracy of the neighbours.
     """
-
-    def generate():  # anew: the same images are drawn for all
-        return derive_generator(seed, "resamples")
-
     by_probe, by_nearest = np.moveaxis(correct.astype(float), -1, 0)
     behind = by_probe - by_probe[:, :1]
     balanced, *interval = balanced_interval(by_probe, codes, n_resamples, generate(), groups)

@@ -1,6 +1,7 @@
 """Which of several encoders suits a labelled task: rank_encoders."""
 
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -185,10 +186,11 @@ def rank_encoders(
         coordinates["n_features"].append(Z.shape[1])
     correct, others, of_subsets = (np.stack(one, axis=-2) for one in zip(*measured, strict=True))
     deviations = jackknife_deviations(of_subsets, kept)
+    generate = partial(derive_generator, seed, "resamples")
     order = np.argsort(-correct[..., 0].mean(axis=0), kind="stable")
     ranking = xr.concat(
         [
-            describe_accuracies(correct[:, order], codes, groups, n_resamples, seed),
+            describe_accuracies(correct[:, order], codes, groups, n_resamples, generate),
             describe_others(others[order], deviations[:, order], n_units, len(counts)),
         ],
         "score",

@@ -40,7 +40,7 @@ def test_published_cubes(name, kind):
         (xr.Dataset({"arguments": ("seed", ["{}"])}, attrs={"settings": "{}"}), "own study"),
         (xr.Dataset({"x": np.float64(1)}), None),
         (xr.Dataset(attrs={"settings": "of another program"}), None),
-        (xr.Dataset(attrs={"settings": 3}), None),
+        (xr.Dataset(attrs={"settings": 3, "command": np.arange(2)}), None),
     ],
 )
 def test_cubes_of_ones_own(cube, kind):

@@ -28,7 +28,7 @@ def find_kind(cube):
     """
     if "study" in cube.attrs:
         return "study"
-    if cube.attrs.get("command") == "advise":
+    if str(cube.attrs.get("command")) == "advise":  # of another program it may be an array
         return "advice"
     try:
         settings = parse_json(cube.attrs.get("settings", "{}"), "settings", dict)

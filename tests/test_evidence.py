@@ -197,6 +197,12 @@ def test_more_images_than_landmarks(monkeypatch):
     assert all(np.isfinite(values).all() for values in probe.compare(copies).values())
 
 
+def test_features_that_float32_does_not_tell_apart():
+    Z, codes = np.array([[0.0], [0], [1e-30], [0]], np.float32), np.array([0, 1, 0, 1])
+    probe = CrossValidatedProbe(Z, codes, np.array([0, 0, 1, 1]), np.random.default_rng(0), scale=False)
+    assert np.isfinite(probe.errors).all()
+
+
 def test_constant_features():
     _, codes, folds, _ = make_features()
     probe = make_probe(np.ones((60, 5), np.float32), codes, folds)

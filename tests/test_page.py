@@ -109,6 +109,12 @@ def leave_out_figures(monkeypatch):
     return lambda: monkeypatch.setitem(sys.modules, "matplotlib", None)
 
 
+def test_strengths_that_are_no_numbers_are_named():
+    profile = make_profile(strengths=["weak", "strong"])
+    with pytest.raises(ValueError, match=r"strength has the labels \['weak', 'strong'\], expected numbers"):
+        make_profile_page(profile)
+
+
 def test_links_lead_to_the_sections_of_a_long_page():
     titles = ["One & all", "Two", "Three"]
     page = make_page("title", "lead", [(title, [f"text of {title}"]) for title in titles])

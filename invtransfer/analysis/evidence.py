@@ -70,7 +70,8 @@ class CrossValidatedProbe:
         order = generator.permutation(len(Z))
         some = self._scaler.transform(Z[order[:N_COMPARED]])
         width = KERNEL_WIDTH * np.median(cdist(some, some)[np.triu_indices(len(some), 1)])
-        self._gamma = float(1 / (2 * width**2)) if width > 0 else 1.0  # most features may be the same
+        known = width**2 > np.finfo(np.float32).tiny  # most features may be the same, or as good as
+        self._gamma = float(1 / (2 * width**2)) if known else 1.0
         self._landmarks = self._scaler.transform(Z[np.sort(order[:N_LANDMARKS])])
         self._root = _inverse_root(rbf_kernel(self._landmarks.astype(np.float64), gamma=self._gamma))
         self._targets = (codes[:, None] == np.arange(n_classes)).astype(np.float32)

@@ -51,8 +51,8 @@ def make_profile_page(profile, name="mine.nc", pairs=None, labels=None):
     Raises
     ------
     ValueError
-        If it has no dimension "transformation", "sensitivity" has others than those, or its attributes are not as a
-        measurement has them.
+        If it has no dimension "transformation", "sensitivity" has others than those, strengths are no numbers, or its
+        attributes are not as a measurement has them.
 
     Examples
     --------
@@ -93,6 +93,8 @@ def _complete(profile):
     unknown = [dim for dim in profile.get("sensitivity", profile.encoder).dims if dim not in DIMS]
     if unknown:
         raise ValueError(f"sensitivity has the dimension {unknown[0]!r}, expected none but {', '.join(DIMS)}")
+    if "strength" in profile.dims and profile.strength.dtype.kind not in "iuf":
+        raise ValueError(f"strength has the labels {profile.strength.values.tolist()}, expected numbers")
     for name in ("sensitivity_low", "sensitivity_high"):
         if "sensitivity" in profile and name not in profile:
             profile = profile.assign({name: xr.full_like(profile.sensitivity, np.nan)})

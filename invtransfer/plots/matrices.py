@@ -17,7 +17,6 @@ def draw_matrices(
     panel=None,
     label,
     limits=None,
-    annotate=None,
     row_label=None,
     column_label=None,
     missing="missing",
@@ -30,7 +29,8 @@ def draw_matrices(
     figure : matplotlib.figure.Figure or SubFigure
         Figure, or part of one, that is filled.
     values : xarray.DataArray over `rows`, `columns`, `panel` if there is one, and "seed"
-        Values that are drawn; NaN counts as missing.
+        Values that are drawn; NaN counts as missing. Their means are written into the cells if there are at most 10
+        rows and 10 columns.
     rows, columns, panel : str
         Dimensions downward, to the right, and from panel to panel (None: one panel).
     label : str
@@ -38,8 +38,6 @@ def draw_matrices(
     limits : tuple of (low, high)
         Limits of the colours; None: those of the means. If 0 is between them, colours go from blue over white to red,
         white being 0.
-    annotate : bool
-        Whether the numbers are written into the cells; None: if there are at most 10 rows and 10 columns.
     row_label, column_label : str
         What rows and columns are; None: the names of the dimensions.
     missing : str
@@ -89,11 +87,10 @@ def draw_matrices(
     below = (longest[1] * 0.87 if turned else 0.2) / n_rows  # 0.87: the sine of 60 degrees
     room = width - 0.3 - (longest[0] + 0.5) / n_columns, height - 0.6 - below
     cell = [max(0.01, inches / len(texts)) for inches, texts in zip(room, reversed(names), strict=True)]  # roughly
-    if annotate is None:
-        annotate = max(means.sizes[rows], means.sizes[columns]) <= FEW
+    are_few = max(means.sizes[rows], means.sizes[columns]) <= FEW
     for i, axes in enumerate(panels):
         image = axes.imshow(numbers[i], colours, norm, aspect="auto", interpolation="nearest")
-        if annotate:
+        if are_few:
             write_numbers(axes, image, numbers[i], cell)
         _label_cells(axes, names, cell, turned, below=i + n_columns >= len(panels))
     x_label = format_name(columns) if column_label is None else column_label

@@ -969,7 +969,8 @@ def pieces(draw):
     whole = call(public("encode"), opened, X, batch_size=4)  # first, because pieces are refused when they are asked for
     encoded = list(call(public("encode_pieces"), opened, some, draw(st.sampled_from([1, 4]))))
     assert [key for key, _ in encoded] == ["a", "b"]
-    assert (np.concatenate([Z for _, Z in encoded]) == whole).all()
+    pieces = np.concatenate([Z for _, Z in encoded])
+    assert np.allclose(pieces, whole, atol=1e-5 * np.abs(whole).max())  # batches of other sizes may round otherwise
     assert call(public("device_of"), opened).type == "cpu"
     assert call(public("gets_raw_pixels"), opened) == call(public("gets_raw_pixels"), given["encoder"])
     assert isinstance(call(public("describe_features"), opened), str) == isinstance(given["encoder"], nn.Module)

@@ -12,6 +12,7 @@ from invtransfer.plots.axes import (
     MARKERS,
     REFERENCE_STYLES,
     draw_means,
+    format_name,
     label_levels,
 )
 from invtransfer.plots.panels import add_legend, check_drawn, label_panels, make_panels
@@ -54,7 +55,7 @@ def draw_curves(
         Limits of the vertical axis. In place of None, or of an end that is None, the axis shows the values of all
         seeds.
     line_label : str or None
-        What the labels of `line` are, above the legend; None: the name of the dimension.
+        What the labels of `line` are, above the legend; None: the dimension's name in words.
     n_columns : int
         Number of panels beside each other; None: as suits the figure's shape.
 
@@ -123,7 +124,7 @@ def draw_curves(
     handles, _ = panels[0].get_legend_handles_labels()
     labels = _format_lines(values, line)
     labels += [f"{name}{'' if one.notnull().any() else ' (failed or missing)'}" for name, one in references.items()]
-    add_legend(part, handles, labels, line.replace("_", " ") if line_label is None else line_label)
+    add_legend(part, handles, labels, format_name(line) if line_label is None else line_label)
     label_panels(part, panels, values[panel] if panel else None, x_label, y_label)
     return panels
 
